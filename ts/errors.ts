@@ -1,0 +1,96 @@
+/** Every `code` a `SadaError` can carry. Stable: programs may switch on it. */
+export type SadaErrorCode =
+  | 'INVALID_ARGUMENT' // a value the caller passed does not fit; `argument` names it
+  | 'INVALID_SCHEDULE' // a scheduler configuration or timestep grid that cannot be sampled
+  | 'UNKNOWN_NAME' // no scheduler, policy, option or model of that name
+  | 'MODEL_NOT_FOUND'
+  | 'MODEL_CORRUPT'
+  | 'MODEL_TOO_LARGE'
+  | 'MANIFEST_INVALID'
+  | 'PATH_ESCAPE'
+  | 'PATH_UNSAFE'
+  | 'UNTRUSTED_CODE'
+  | 'IO_MISMATCH' // a model file whose inputs or outputs differ from its manifest
+  | 'TOKENIZER_INVALID'
+  | 'PROMPT_TOO_LONG'
+  | 'NETWORK_FAILED' // the network threw or rejected; `cause` is what it threw
+  | 'NETWORK_OUTPUT' // the network's answer has the wrong type or length
+  | 'NON_FINITE' // NaN or infinity in a network's answer; `step` says where
+  | 'BACKEND_UNAVAILABLE'
+  | 'OUT_OF_MEMORY'
+  | 'QUEUE_FULL'
+  | 'DISPOSED'
+  | 'OUTPUT_FAILED' // a result could not be written
+  | 'INTERNAL'
+
+export interface SadaErrorDetails {
+  argument?: string
+  stage?: string
+  step?: number
+  cause?: unknown
+}
+
+/** The one error type this package throws, apart from an AbortSignal's own reason. */
+export class SadaError extends Error {
+  readonly code: SadaErrorCode
+  /** The argument or option at fault, as the caller wrote it: `steps`, `policy.warmup`. */
+  readonly argument?: string
+  /** The network stage at fault, by its name in the plan. */
+  readonly stage?: string
+  /** The sampling step at fault, 0-based. */
+  readonly step?: number
+
+  constructor(code: SadaErrorCode, message: string, details: SadaErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.name = 'SadaError'
+    this.code = code
+    if (details.argument !== undefined) this.argument = details.argument
+    if (details.stage !== undefined) this.stage = details.stage
+    if (details.step !== undefined) this.step = details.step
+  }
+}
+
+/** `Expected "steps" to be an integer from 1 to 1000, received 0. <hint>` */
+export function invalidArgument(argument: string, expected: string, received: unknown, hint = ''): SadaError {
+  const message = `Expected "${argument}" to be ${expected}, received ${show(received)}.${hint && ' ' + hint}`
+  return new SadaError('INVALID_ARGUMENT', message, { argument })
+}
+
+/** An unknown name with the nearest known one suggested. */
+export function unknownName(argument: string, name: string, known: readonly string[]): SadaError {
+  const nearest = nearestName(name, known)
+  const hint = nearest ? ` Did you mean "${nearest}"?` : ''
+  return new SadaError('UNKNOWN_NAME', `Unknown ${argument} "${name}".${hint} Known: ${known.join(', ')}.`, { argument })
+}
+
+/** The known name within two edits (or a third of the length) of `name`, if any. */
+export function nearestName(name: string, known: readonly string[]): string | undefined {
+  let best: string | undefined
+  let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1
+  for (const candidate of known) {
+    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase())
+    if (distance < bestDistance) [best, bestDistance] = [candidate, distance]
+  }
+  return best
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1))
+    }
+    row = next
+  }
+  return row[b.length]
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? value.slice(0, 57) + '…' : value)
+  if (typeof value === 'function') return 'a function'
+  if (ArrayBuffer.isView(value)) return `a ${value.constructor.name} of length ${(value as unknown as ArrayLike<number>).length}`
+  if (Array.isArray(value)) return `an array of length ${value.length}`
+  if (typeof value === 'object' && value !== null) return 'an object'
+  return String(value)
+}

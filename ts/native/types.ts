@@ -1,0 +1,155 @@
+/**
+ * The typed mirror of the native addon: what `native/addon.cpp` exports and nothing else.
+ * Every length, offset and index is checked again on the native side; a wrong one throws, it never reads outside.
+ */
+
+/** A tensor of a `Workspace`, by its id; or (in `Workspace.step` only) memory of the caller's. */
+export type TensorRef = number | Float32Array
+
+/** `length` consecutive floats of a tensor, from `offset`. The length follows from the request. */
+export interface Slice {
+  readonly tensor: TensorRef
+  readonly offset: number
+}
+
+/** Σ weight·input over some of a step's inputs, in the order given (the order fixes the rounding). */
+export interface StepRow {
+  readonly inputs: readonly number[] // indices into StepMember.inputs
+  readonly weights: readonly number[] // float64; rounded to float32 once
+  /** Where the row is written; without it the row only feeds `sums`. May be one of the inputs (elementwise in place). */
+  readonly store?: Slice
+}
+
+/** A reduction over all elements: Σ a·b, or Σ|a| where b is left out. */
+export interface StepSum {
+  readonly a: number // indices into StepMember.rows
+  readonly b?: number
+}
+
+/** Where tokens lie in a member's elements. */
+export interface TokenLayout {
+  /** `channels-first`: [channels, gridHeight·patchHeight, gridWidth·patchWidth]; `tokens`: [gridHeight·gridWidth, channels]. */
+  readonly order: 'channels-first' | 'tokens'
+  readonly channels: number
+  readonly grid: readonly [height: number, width: number]
+  readonly patch: readonly [height: number, width: number] // [1, 1] for `tokens`
+}
+
+/** One member of the batch: up to 8 inputs, up to 8 rows of which up to 4 are stored, up to 6 sums. */
+export interface StepMember {
+  readonly inputs: readonly Slice[]
+  readonly rows: readonly StepRow[]
+  readonly sums: readonly StepSum[]
+  /** Also reduces one product per token (mean over the token's elements), into `store` (one float per token). */
+  readonly tokens?: { readonly sum: number; readonly layout: TokenLayout; readonly store: Slice }
+}
+
+/** The buffers of one sampling run. Ids count from 0. Nothing is shared between workspaces. */
+export interface Workspace {
+  /** A new zero-filled float32 tensor. Throws OUT_OF_MEMORY. */
+  allocate(length: number): number
+  write(tensor: number, offset: number, source: Float32Array): void
+  read(tensor: number, offset: number, target: Float32Array): void
+  /**
+   * The fused step: for each member, in one pass, its rows and sums over `length` elements.
+   * Returns the sums, [member][sum], in float64; small work is done before the call returns, larger work on the
+   * addon's thread (then a promise; callers' own memory must not be among the inputs or stores).
+   */
+  step(length: number, members: readonly StepMember[]): Float64Array | Promise<Float64Array>
+  dispose(): void
+}
+
+export interface SelectRequest {
+  readonly scores: Float32Array // one per token, ≥ threshold means: must be computed
+  readonly grid: readonly [height: number, width: number]
+  readonly threshold: number
+  /** Cap on the tokens kept for their score: the highest, ties to the lower index. */
+  readonly maxKept: number
+  /** One pseudo-random token of every window is kept as well; [0, 0] for none. Partial windows at the edges included. */
+  readonly window: readonly [height: number, width: number]
+  readonly seed: number // uint32; same seed, same tokens
+  /** The kept count is rounded up to the next of these (ascending) with the next-highest scores; none: no rounding. */
+  readonly buckets: readonly number[]
+}
+
+/** What a session's model file declares. `-1` is a dynamic dimension, whose name (or '') stands in `symbols`. */
+export interface TensorInfo {
+  readonly name: string
+  readonly type: 'float32' | 'float16' | 'bfloat16' | 'float64' | 'int64' | 'int32' | 'bool' | 'uint8' | 'int8' | 'string' | 'other'
+  readonly dims: readonly number[]
+  readonly symbols: readonly string[]
+}
+export interface SessionInfo {
+  readonly session: number
+  readonly inputs: readonly TensorInfo[]
+  readonly outputs: readonly TensorInfo[]
+}
+
+/** A tensor of the workspace with the shape the engine shall see. Float32 here; converted to the model's own type where it differs. */
+export interface Binding {
+  readonly name: string
+  readonly tensor: number
+  readonly offset: number
+  readonly dims: readonly number[]
+}
+
+/** One command for the engine's thread. Commands of a job run in order. */
+export type EngineOp =
+  | { readonly kind: 'stage'; readonly session: number; readonly inputs: readonly Binding[]; readonly outputs: readonly Binding[] }
+  /** to[r][k] = from[r][indices[k]] for each of `rows` rows of [tokens, channels] (or [channels, tokens] where `order` is channels-first). */
+  | { readonly kind: 'gather' | 'scatter'; readonly from: Slice; readonly to: Slice; readonly rows: number; readonly tokens: number; readonly channels: number; readonly order: 'channels-first' | 'tokens'; readonly indices: Int32Array }
+  /** Copies `length` floats within the workspace. */
+  | { readonly kind: 'copy'; readonly from: Slice; readonly to: Slice; readonly length: number }
+
+export interface EngineJob {
+  /** Resolves with the milliseconds each op took; rejects with a coded error. */
+  readonly done: Promise<Float64Array>
+  /** Ends the job at the next opportunity (ONNX Runtime: between two operators); `done` then rejects with code ABORTED. */
+  abort(): void
+}
+
+export interface SessionOptions {
+  readonly path?: string // a model file, external data beside it allowed
+  readonly bytes?: Uint8Array // a model in memory (copied before this returns)
+  /** Threads inside one operator; 0: one per physical core. Default 0. */
+  readonly threads?: number
+  /** Keep a growing arena of memory between runs (faster) or return it (smaller). Default true. */
+  readonly memoryArena?: boolean
+}
+
+export interface EngineOptions {
+  /** Path of the ONNX Runtime library. */
+  readonly library: string
+}
+
+/** ONNX Runtime on a thread of its own. Sessions are loaded and run there, one command after another. */
+export interface Engine {
+  readonly version: string // the library's own
+  load(options: SessionOptions): Promise<SessionInfo>
+  run(workspace: Workspace, ops: readonly EngineOp[]): EngineJob
+  /** Ends running jobs, releases the sessions, resolves when the thread has stopped. Idempotent. */
+  dispose(): Promise<void>
+}
+
+export interface Counters {
+  readonly workspaces: number
+  readonly tensors: number
+  readonly bytes: number
+  readonly engines: number
+  readonly sessions: number
+  readonly jobs: number
+}
+
+export interface NativeAddon {
+  readonly version: string
+  /** What the kernels use here: chosen once at load by a run-time check; SADA_CPU=scalar forces the fallback. Same bits. */
+  readonly instructionSet: 'x86-64-v3' | 'scalar'
+  readonly Workspace: new () => Workspace
+  /** Opens the library (once per process). Throws BACKEND_UNAVAILABLE with the loader's own words. */
+  readonly Engine: new (options: EngineOptions) => Engine
+  select(request: SelectRequest): Int32Array // kept token indices, ascending
+  /** float32 ↔ float16/bfloat16 (IEEE round-to-nearest-even; NaN stays NaN). Lengths must match. */
+  convert(source: Float32Array | Uint16Array, target: Float32Array | Uint16Array, type: 'float16' | 'bfloat16'): void
+  /** What is alive now, over all environments of the process. */
+  counters(): Counters
+}
