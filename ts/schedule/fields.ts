@@ -1,0 +1,71 @@
+import { SadaError } from '../errors.ts'
+
+const own = 'scheduler_config.json'
+
+/** Reads typed values out of a parsed `scheduler_config.json`. A missing field and Python's None both mean the default. */
+export class Fields {
+  readonly values: Readonly<Record<string, unknown>>
+
+  constructor(values: Readonly<Record<string, unknown>>) {
+    this.values = values
+  }
+
+  has(name: string): boolean {
+    return Object.hasOwn(this.values, name) && this.values[name] !== null && this.values[name] !== undefined
+  }
+
+  flag(name: string, missing = false): boolean {
+    if (!this.has(name)) return missing
+    const value = this.values[name]
+    if (typeof value !== 'boolean') throw this.invalid(name, 'true or false')
+    return value
+  }
+
+  /** A finite number accepted by `fits`. */
+  number(name: string, missing: number, expected = 'a finite number', fits: (value: number) => boolean = Number.isFinite): number {
+    if (!this.has(name)) return missing
+    const value = this.values[name]
+    if (typeof value !== 'number' || !fits(value)) throw this.invalid(name, expected)
+    return value
+  }
+
+  optional(name: string, expected: string, fits: (value: number) => boolean): number | undefined {
+    return this.has(name) ? this.number(name, NaN, expected, fits) : undefined
+  }
+
+  integer(name: string, missing: number, least: number, most: number): number {
+    const fits = (value: number): boolean => Number.isInteger(value) && value >= least && value <= most
+    return this.number(name, missing, `an integer from ${least} to ${most}`, fits)
+  }
+
+  /** One of the values of `known`, whose keys are what a configuration may say and whose values are what that means here. */
+  choice<T>(name: string, missing: string, known: Readonly<Record<string, T>>): T {
+    const value = this.has(name) ? this.values[name] : missing
+    if (typeof value === 'string' && Object.hasOwn(known, value)) return known[value]
+    if (typeof value === 'number' && Object.hasOwn(known, String(value))) return known[String(value)]
+    throw this.unsupported(name, Object.keys(known).map(key => (typeof value === 'number' ? key : JSON.stringify(key))).join(', '))
+  }
+
+  /** Refuses options that are switched on and that this package does not implement. */
+  refuseFlags(names: readonly string[]): void {
+    for (const name of names) {
+      if (this.flag(name)) throw this.unsupported(name, 'false')
+    }
+  }
+
+  unsupported(name: string, supported: string): SadaError {
+    const message = `${own}: "${name}" is ${show(this.values[name])}, which is not supported. Supported: ${supported}.`
+    return new SadaError('INVALID_SCHEDULE', message, { argument: name })
+  }
+
+  invalid(name: string, expected: string): SadaError {
+    const message = `${own}: expected "${name}" to be ${expected}, received ${show(this.values[name])}.`
+    return new SadaError('INVALID_SCHEDULE', message, { argument: name })
+  }
+}
+
+/** The value as the configuration file would write it, cut to a readable length. */
+function show(value: unknown): string {
+  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? 'undefined')
+  return text.length > 80 ? `${text.slice(0, 77)}…` : text
+}

@@ -1,0 +1,34 @@
+// What the schedulers of diffusers 0.42 call their configuration fields. A field of another scheduler is no reason to warn:
+// configurations travel between classes, each of which takes what it knows.
+
+const training = ['num_train_timesteps', 'beta_start', 'beta_end', 'beta_schedule', 'trained_betas', 'rescale_betas_zero_snr']
+const grid = ['timestep_spacing', 'steps_offset', 'final_sigmas_type', 'sigma_min', 'sigma_max']
+const curves = ['use_karras_sigmas', 'use_exponential_sigmas', 'use_beta_sigmas']
+const thresholding = ['thresholding', 'dynamic_thresholding_ratio', 'sample_max_value']
+
+/** The fields that each of the supported schedulers reads, or refuses where they ask for something unsupported. */
+export const fieldsOf = {
+  'dpm++': [
+    ...training, ...grid, ...curves, ...thresholding, 'prediction_type', 'solver_order', 'algorithm_type', 'solver_type',
+    'lower_order_final', 'euler_at_final', 'use_lu_lambdas', 'use_flow_sigmas', 'flow_shift', 'lambda_min_clipped', 'variance_type',
+    'use_dynamic_shifting', 'time_shift_type'
+  ],
+  euler: [...training, ...grid, ...curves, 'prediction_type', 'interpolation_type', 'timestep_type'],
+  'flow-euler': [
+    ...curves, 'sigma_min', 'sigma_max', 'num_train_timesteps', 'shift', 'use_dynamic_shifting', 'base_shift', 'max_shift',
+    'base_image_seq_len', 'max_image_seq_len', 'invert_sigmas', 'shift_terminal', 'time_shift_type', 'stochastic_sampling'
+  ]
+} as const satisfies Record<string, readonly string[]>
+
+/** Fields of other schedulers of diffusers, which say nothing to the supported ones. */
+export const fieldsOfOthers: readonly string[] = [
+  'clip_sample', 'clip_sample_range', 'set_alpha_to_one', 'skip_prk_steps', 'corrector_order', 'predictor_order', 'predict_x0',
+  'disable_corrector', 'solver_p', 'tau_func', 'noise_sampler_seed', 'original_inference_steps', 'timestep_scaling', 'rho', 'sigma_data',
+  'sigma_schedule', 'scale_factors', 'upscale_mode', 'set_alpha_to_zero', 'snr_shift_scale'
+]
+
+export const classNames = {
+  'dpm++': 'DPMSolverMultistepScheduler',
+  euler: 'EulerDiscreteScheduler',
+  'flow-euler': 'FlowMatchEulerDiscreteScheduler'
+} as const

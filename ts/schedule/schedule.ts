@@ -1,0 +1,100 @@
+import { invalidArgument, SadaError } from '../errors.ts'
+import type { PredictionType, SchedulerConfig, SolverName } from './config.ts'
+import { dpmppGrid } from './dpmpp-grid.ts'
+import { eulerGrid } from './euler-grid.ts'
+import { flowGrid } from './flow-grid.ts'
+import { checkCustomSigmas, maxSteps } from './custom-sigmas.ts'
+import type { NoiseLevel } from './noise-level.ts'
+
+export type { NoiseLevel } from './noise-level.ts'
+
+/**
+ * What the solver's state is and which velocity it integrates.
+ * - `vp`: the sample x itself, α² + σ² = 1; dx/dt = ½β(t)·(ε/σ − x), t ∈ [0, 1]
+ * - `scaled`: X = x/α (k-diffusion, EDM), S = σ/α; dX/dS
+ * - `flow`: the sample x itself, α = 1 − σ; dx/dσ
+ */
+export type Frame = 'vp' | 'scaled' | 'flow'
+
+/** The grid of one run: T steps between T + 1 noise levels. All numbers are what diffusers' scheduler holds, as float64. */
+export interface Schedule {
+  readonly solver: SolverName
+  readonly frame: Frame
+  /** What the network predicts. */
+  readonly prediction: PredictionType
+  /** T */
+  readonly steps: number
+  /** [T] what the network is told, as diffusers gives it: integers for DPM++, fractional for Euler, 1000·σ for flow matching. */
+  readonly timesteps: readonly number[]
+  /** [T + 1] diffusers' `sigmas`, float32 values: S = σ/α, or σ itself in the flow frame. */
+  readonly sigmas: readonly number[]
+  /** [T + 1] the same levels as (α, σ). */
+  readonly levels: readonly NoiseLevel[]
+  /** [T + 1] the time that the solver integrates over, never increasing: S, flow σ, or (`vp`) timestep / training timesteps. */
+  readonly times: readonly number[]
+  /** [T] `vp` only, else empty: β(t_i) per unit of `times`, that is N·β_n for N training timesteps. */
+  readonly betaAt: readonly number[]
+  /** [T] DPM++: the order of each step, 1 or 2; 1 for the Euler solvers. */
+  readonly orders: readonly (1 | 2)[]
+  /** How a second-order step weighs its difference: DPM-Solver++ (2M) "midpoint" or "heun". */
+  readonly correction: 'midpoint' | 'heun'
+  /** A run starts at this factor times unit Gaussian noise. */
+  readonly initNoiseSigma: number
+  /** [N] the training schedule's β_n as float32 values; empty where there is none (flow matching). */
+  readonly trainingBetas: Float32Array
+  /** [N] ᾱ_n as float32 values; empty where there is none. */
+  readonly alphasCumprod: Float32Array
+}
+
+export interface ScheduleOptions {
+  /** T, from 1 to 1000. */
+  readonly steps?: number
+  /** Custom levels as diffusers' `set_timesteps(sigmas=…)` takes them: T + 1 for Euler, T before shifting for flow matching. */
+  readonly sigmas?: readonly number[]
+  /** Dynamic shift, as diffusers' `mu`. */
+  readonly mu?: number
+  /** What the network predicts, where that is not what the configuration says (a flow-matching configuration cannot say it). */
+  readonly prediction?: PredictionType
+}
+
+/** What a solver family's grid function returns; `createSchedule` completes and checks it. */
+export type Grid = Omit<Schedule, 'steps' | 'solver' | 'prediction'>
+
+/** The grid of a run with `config`; throws before anything of the run's size is allocated. */
+export function createSchedule(config: SchedulerConfig, options: ScheduleOptions): Schedule {
+  checkOptions(options)
+  const grid = gridOf(config, options)
+  checkLevels(grid, options)
+  return { solver: config.solver, prediction: options.prediction ?? config.prediction, steps: grid.timesteps.length, ...grid }
+}
+
+function gridOf(config: SchedulerConfig, options: ScheduleOptions): Grid {
+  switch (config.solver) {
+    case 'dpm++': return dpmppGrid(config, options)
+    case 'euler': return eulerGrid(config, options)
+    case 'flow-euler': return flowGrid(config, options)
+  }
+}
+
+function checkOptions({ steps, sigmas, mu }: ScheduleOptions): void {
+  if (steps === undefined && sigmas === undefined) throw invalidArgument('steps', `an integer from 1 to ${maxSteps}`, steps)
+  if (steps !== undefined && !(Number.isInteger(steps) && steps >= 1 && steps <= maxSteps)) {
+    throw invalidArgument('steps', `an integer from 1 to ${maxSteps}`, steps)
+  }
+  if (mu !== undefined && !Number.isFinite(mu)) throw invalidArgument('mu', 'a finite number', mu)
+  if (sigmas !== undefined) checkCustomSigmas(sigmas)
+}
+
+/** A grid must be positive, finite and non-increasing, down to a last level that may be 0. */
+function checkLevels({ sigmas, timesteps }: Grid, { steps = timesteps.length }: ScheduleOptions): void {
+  const last = sigmas.length - 1
+  if (last < 1) throw gridError(`has no levels for ${steps} steps`)
+  for (let i = 0; i <= last; i++) {
+    if (!Number.isFinite(sigmas[i]) || sigmas[i] < 0 || (sigmas[i] === 0 && i < last)) throw gridError(`has level ${sigmas[i]} at step ${i}`)
+    if (i > 0 && sigmas[i] > sigmas[i - 1]) throw gridError(`rises from level ${sigmas[i - 1]} to ${sigmas[i]} at step ${i}`)
+  }
+}
+
+function gridError(what: string): SadaError {
+  return new SadaError('INVALID_SCHEDULE', `This scheduler configuration cannot be sampled: its grid ${what}.`)
+}

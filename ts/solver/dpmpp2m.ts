@@ -1,0 +1,38 @@
+import type { NoiseLevel } from '../schedule/schedule.ts'
+import { plus, type Row } from './row.ts'
+
+/** How the difference of the last two clean samples enters a second-order step: the two variants of the DPM-Solver++ paper. */
+export type Correction = 'midpoint' | 'heun'
+
+/**
+ * First-order step of DPM-Solver++ (Lu et al. 2022, equation 4.1; equal to DDIM), as a row over `x` and `x0`:
+ * (σ'/σ)·x − α'·(e^−h − 1)·x0, with h = λ' − λ and λ = ln(α/σ).
+ * e^−h − 1 is computed as (S' − S)/S with S = σ/α: no cancellation between late levels, and no exception where S' = 0.
+ */
+export function dpmpp1(now: NoiseLevel, next: NoiseLevel): Row {
+  return { x: next.sigma / now.sigma, x0: gain(now, next) }
+}
+
+/**
+ * Second-order multistep update, DPM-Solver++ (2M), algorithm 2 of the paper, as a row over `x`, `x0` and `x0Prev`, the clean
+ * sample used one step before. Where a level is repeated (h = 0 here or before) or the step goes to σ = 0, the correction is 0.
+ */
+export function dpmpp2m(before: NoiseLevel, now: NoiseLevel, next: NoiseLevel, correction: Correction): Row {
+  const first = dpmpp1(now, next)
+  const [h, past] = [logGap(now, next), logGap(before, now)]
+  if (!(h > 0 && past > 0 && Number.isFinite(h))) return first
+  const weight = correction === 'midpoint' ? gain(now, next) / 2 : next.alpha * (Math.expm1(-h) / h + 1)
+  const slope = (weight * h) / past
+  return plus(first, { x0: slope, x0Prev: -slope })
+}
+
+/** α'·(1 − e^−h) */
+function gain(now: NoiseLevel, next: NoiseLevel): number {
+  const [from, to] = [now.sigma / now.alpha, next.sigma / next.alpha]
+  return (next.alpha * (from - to)) / from
+}
+
+/** λ(to) − λ(from) */
+function logGap(from: NoiseLevel, to: NoiseLevel): number {
+  return Math.log((from.sigma * to.alpha) / (from.alpha * to.sigma))
+}

@@ -1,0 +1,46 @@
+import { SadaError } from '../errors.ts'
+import type { Schedule } from '../schedule/schedule.ts'
+import { dpmpp1, dpmpp2m } from './dpmpp2m.ts'
+import { euler } from './euler.ts'
+import { denoised, inputScale } from './parameterisation.ts'
+import type { Row } from './row.ts'
+import { noiseFromVelocity, stateFromVelocity, velocity } from './velocity.ts'
+
+/** One run's solver: what each step computes, as rows of float64 weights. Steps count from 0, pure noise, to T − 1. */
+export interface Solver {
+  readonly schedule: Schedule
+  /** x0 over `x` (the state at step i) and `output` (the network's, after guidance). */
+  denoised(i: number): Row
+  /** The state at step i + 1 over `x` and `x0` of step i, and `x0Prev`, the x0 used at step i − 1, where the step is of second order. */
+  update(i: number): Row
+  /** Velocity dx/dt at step i, in the solver's own time, over `x` and `x0`: (x − x0)/t, or ½β·(ε/σ − x) in the VP frame. */
+  velocity(i: number): Row
+  /** The inverse of `velocity`: the state at step i over `x0` and `y`. */
+  state(i: number): Row
+  /** The noise at step i over `x0` and `y`. */
+  noise(i: number): Row
+  /** Factor that makes α·x0 + σ·n, what the network is given, out of the state: 1, or α in the scaled frame. */
+  inputScale(i: number): number
+}
+
+export function createSolver(schedule: Schedule): Solver {
+  const { levels, frame, prediction, steps } = schedule
+  if (prediction === 'epsilon' && levels.slice(0, steps).some(({ alpha }) => alpha === 0)) {
+    throw new SadaError('INVALID_SCHEDULE', 'A network that predicts the noise (epsilon) cannot start at a level without any signal ' +
+      '(alpha = 0): the clean sample does not follow from it.', { argument: 'prediction_type' })
+  }
+  return {
+    schedule,
+    denoised: i => denoised(prediction, levels[i], frame),
+    update: i => update(schedule, i),
+    velocity: i => velocity(schedule, i),
+    state: i => stateFromVelocity(schedule, i),
+    noise: i => noiseFromVelocity(schedule, i),
+    inputScale: i => inputScale(levels[i], frame)
+  }
+}
+
+function update({ solver, times, levels, orders, correction }: Schedule, i: number): Row {
+  if (solver !== 'dpm++') return euler(times[i], times[i + 1])
+  return orders[i] === 1 ? dpmpp1(levels[i], levels[i + 1]) : dpmpp2m(levels[i - 1], levels[i], levels[i + 1], correction)
+}
