@@ -20,10 +20,11 @@ export interface StepRow {
   readonly store?: Slice
 }
 
-/** A reduction over all elements: Σ a·b, or Σ|a| where b is left out. */
+/** A reduction over all elements: Σ a·b; where b is left out Σ|a|, or Σ a if `signed`. */
 export interface StepSum {
   readonly a: number // indices into StepMember.rows
   readonly b?: number
+  readonly signed?: boolean
 }
 
 /** Where tokens lie in a member's elements. */

@@ -1,0 +1,35 @@
+import type { Pipeline } from './pipeline/pipeline.ts'
+import type { EngineSettings } from './plan/model.ts'
+import type { SampleOptions, SampleResult } from './sampler/sample.ts'
+
+export { SadaError, type SadaErrorCode } from './errors.ts'
+export type { GenerateOptions } from './pipeline/options.ts'
+export type { GenerateResult, Pipeline, PipelineEvent } from './pipeline/pipeline.ts'
+export type { Picture } from './pipeline/image.ts'
+export type { EngineSettings } from './plan/model.ts'
+export type { PolicySpec } from './policy/index.ts'
+export type { NetworkFunction, NetworkInput } from './sampler/callback-network.ts'
+export type { SampleOptions, SampleResult } from './sampler/sample.ts'
+export type { MemberStep, MemberTrace, StepAction, StepEvent, Trace } from './sampler/trace.ts'
+
+// Importing this module reads nothing else from disk: both entry points load what they need at their first call.
+
+/**
+ * Loads a model: a bundled one by name (`'avatar'`), or a folder that holds a `plan.json`.
+ * Rejects with a `SadaError`: MODEL_NOT_FOUND, UNKNOWN_NAME, MANIFEST_INVALID, MODEL_CORRUPT, IO_MISMATCH, TOKENIZER_INVALID
+ * or BACKEND_UNAVAILABLE.
+ */
+export async function load(model: string, settings?: EngineSettings): Promise<Pipeline> {
+  const pipeline = await import('./pipeline/load.ts')
+  return pipeline.load(model, settings)
+}
+
+/**
+ * Samples with a network of your own: any function that answers with the guided prediction.
+ * Rejects with a `SadaError`: INVALID_ARGUMENT, INVALID_SCHEDULE, UNKNOWN_NAME, NETWORK_FAILED, NETWORK_OUTPUT, NON_FINITE,
+ * BACKEND_UNAVAILABLE or OUT_OF_MEMORY; or with the signal's reason, at once, when it fires.
+ */
+export async function sample(options: SampleOptions): Promise<SampleResult> {
+  const sampler = await import('./sampler/sample.ts')
+  return sampler.sample(options)
+}

@@ -1,0 +1,40 @@
+import { stat } from 'node:fs/promises'
+import { readdirSync } from 'node:fs'
+import { basename, join, resolve } from 'node:path'
+import { invalidArgument, SadaError, unknownName } from '../errors.ts'
+import { loadModel, type EngineSettings } from '../plan/model.ts'
+import { Pipeline } from './pipeline.ts'
+
+/** Where the bundled models are: beside `dist/` in the package, beside `ts/` in a checkout. */
+const MODELS = join(__dirname, '..', '..', 'models')
+
+/** Names that `load` knows without a path. */
+export function bundledModels(): string[] {
+  return readdirSync(MODELS, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && entry.name !== 'training' && !entry.name.startsWith('.'))
+    .map(({ name }) => name)
+}
+
+/**
+ * Loads a model: a bundled one by name (`'avatar'`), or a folder that holds a `plan.json`.
+ * Rejects with MODEL_NOT_FOUND, MANIFEST_INVALID, MODEL_CORRUPT, IO_MISMATCH, TOKENIZER_INVALID or BACKEND_UNAVAILABLE.
+ */
+export async function load(model: string, settings: EngineSettings = {}): Promise<Pipeline> {
+  if (typeof model !== 'string' || model === '') throw invalidArgument('model', "a bundled model's name or the path of a folder", model)
+  const { threads } = settings
+  if (threads !== undefined && (!Number.isInteger(threads) || threads < 0 || threads > 1024)) {
+    throw invalidArgument('threads', 'an integer from 0 (one per physical core) to 1024', threads)
+  }
+  return new Pipeline(await loadModel(await findModel(model), settings))
+}
+
+/** The folder of a model given by name or path. */
+export async function findModel(model: string): Promise<string> {
+  const bundled = bundledModels()
+  if (bundled.includes(model)) return join(MODELS, model)
+  const folder = resolve(model)
+  const found = await stat(folder).catch(() => undefined)
+  if (found?.isDirectory()) return folder
+  if (basename(model) === model) throw unknownName('model', model, bundled)
+  throw new SadaError('MODEL_NOT_FOUND', `There is no folder ${folder}. Give a folder with a plan.json, or a bundled model: ${bundled.join(', ')}.`)
+}

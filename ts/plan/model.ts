@@ -1,0 +1,112 @@
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import { SadaError } from '../errors.ts'
+import { asSadaError, findOnnxRuntime, loadAddon } from '../native/load.ts'
+import type { Engine, SessionInfo } from '../native/types.ts'
+import { readModelFile } from './files.ts'
+import { readManifest, type Manifest, type Stage } from './manifest.ts'
+import { Tokenizer } from './tokenizer.ts'
+
+const MANIFEST_BYTES = 1 << 20
+
+/** A model folder, read and checked: its manifest, its tokenizer, and its stages as sessions of one engine. */
+export interface Model {
+  readonly folder: string
+  readonly manifest: Manifest
+  readonly tokenizer: Tokenizer
+  readonly engine: Engine
+  /** Session of a stage, or of the text encoder (`text`). */
+  readonly sessions: ReadonlyMap<string, number>
+}
+
+export interface EngineSettings {
+  /** Threads inside one operator of the network; 0: one per physical core. */
+  readonly threads?: number
+  /** Keep the engine's working memory between runs. Default true. */
+  readonly memoryArena?: boolean
+}
+
+/** Reads a model folder and loads its stages. What is missing or does not fit is an error here, not at step k. */
+export async function loadModel(folder: string, settings: EngineSettings): Promise<Model> {
+  const manifest = await loadManifest(folder)
+  const tokenizer = await Tokenizer.load(folder, manifest.text)
+  const addon = loadAddon()
+  const library = findOnnxRuntime()
+  let engine: Engine
+  try {
+    engine = new addon.Engine({ library: library.path })
+  } catch (error) {
+    throw asSadaError(error)
+  }
+  try {
+    const sessions = new Map<string, number>()
+    for (const part of [{ name: 'text', ...manifest.text }, ...manifest.stages]) {
+      sessions.set(part.name, await loadSession(engine, folder, part, settings, manifest))
+    }
+    return { folder, manifest, tokenizer, engine, sessions }
+  } catch (error) {
+    await engine.dispose()
+    throw error
+  }
+}
+
+/** Reads and checks `plan.json` alone. */
+export async function loadManifest(folder: string): Promise<Manifest> {
+  const path = join(folder, 'plan.json')
+  const bytes = await readModelFile(path)
+  if (bytes.length > MANIFEST_BYTES) throw new SadaError('MANIFEST_INVALID', `${path}: ${bytes.length} bytes; a manifest has at most ${MANIFEST_BYTES}.`)
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (error) {
+    throw new SadaError('MANIFEST_INVALID', `${path}: ${(error as Error).message}`, { cause: error })
+  }
+  return readManifest(parsed, path)
+}
+
+interface ModelFile {
+  readonly name: string
+  readonly file: string
+  readonly sha256: string
+  readonly bytes: number
+}
+
+async function loadSession(engine: Engine, folder: string, part: ModelFile & Partial<Stage>, settings: EngineSettings, manifest: Manifest): Promise<number> {
+  const path = join(folder, part.file)
+  const bytes = await readModelFile(path)
+  const found = createHash('sha256').update(bytes).digest('hex')
+  if (found !== part.sha256) {
+    throw new SadaError('MODEL_CORRUPT', `${path} is not the file that plan.json describes: ${bytes.length} bytes of ${part.bytes}, sha256 ${found}.`, {
+      stage: part.name,
+    })
+  }
+  try {
+    const info = await engine.load({ bytes, threads: settings.threads, memoryArena: settings.memoryArena })
+    checkInterface(path, part, info, manifest)
+    return info.session
+  } catch (error) {
+    throw asSadaError(error, { stage: part.name })
+  }
+}
+
+/** The file's own inputs and outputs against the manifest's. */
+function checkInterface(path: string, part: ModelFile & Partial<Stage>, info: SessionInfo, { text, tensors }: Manifest): void {
+  const isText = part.name === 'text'
+  const wanted = { inputs: isText ? [text.input] : part.inputs!, outputs: part.outputs! }
+  for (const side of ['inputs', 'outputs'] as const) {
+    const found = info[side].map(({ name }) => name)
+    const missing = wanted[side].find((name) => !found.includes(name))
+    const unmet = side === 'inputs' ? found.find((name) => !wanted.inputs.includes(name)) : undefined
+    if (missing !== undefined || unmet !== undefined) {
+      const message = `${path}: expected ${side} ${wanted[side].join(', ')}; the file has ${found.join(', ')}.`
+      throw new SadaError('IO_MISMATCH', message, { stage: part.name })
+    }
+    for (const { name, dims } of info[side]) {
+      const shape = name === text.input && isText ? ['rows', text.length] : tensors[name]
+      const fits = shape === undefined || (shape.length === dims.length && shape.every((n, k) => typeof n === 'string' || dims[k] < 0 || dims[k] === n))
+      if (!fits) {
+        throw new SadaError('IO_MISMATCH', `${path}: expected "${name}" to be [${shape.join(', ')}], the file has [${dims.join(', ')}].`, { stage: part.name })
+      }
+    }
+  }
+}

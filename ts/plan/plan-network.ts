@@ -1,0 +1,188 @@
+import { asSadaError, loadAddon } from '../native/load.ts'
+import type { EngineOp, TokenLayout, Workspace } from '../native/types.ts'
+import type { TokenSelection } from '../policy/policy.ts'
+import { orAborted } from '../sampler/abort.ts'
+import type { Network, NetworkCall, NetworkOutput } from '../sampler/network.ts'
+import type { Stage } from './manifest.ts'
+import type { Model } from './model.ts'
+import { RowTensors } from './row-tensors.ts'
+
+/** Kept counts are rounded up to these shares of the tokens, so that engines and batches see few shapes. */
+const BUCKETS = [0.25, 0.5, 0.75]
+
+/** A member of a call: its rows in the run's tensors and in the call's, and the tokens it keeps (none given: all). */
+interface Pass {
+  readonly runRows: readonly number[]
+  readonly callRows: readonly number[]
+  readonly keep?: Int32Array
+}
+
+/** Guidance other than 1 takes two rows of each member: with its prompt, and without. */
+export const rowsPerMember = (guidance: number): 1 | 2 => (guidance === 1 ? 1 : 2)
+
+/**
+ * A staged model as the network of one run: guidance as a pair of rows, token stages on the kept tokens only, the
+ * features of the others from the run's own cache.
+ */
+export class PlanNetwork implements Network {
+  readonly canPrune: boolean
+  readonly guidance: number
+  readonly tokens: NonNullable<Network['tokens']>
+  private readonly model: Model
+  private readonly workspace: Workspace
+  private readonly rowsPerMember: number
+  private readonly tensors: RowTensors
+  private readonly tokenCount: number
+  private readonly scores: number
+  /** The dense stages before, the token stages, and the dense stages after them. */
+  private readonly before: readonly Stage[]
+  private readonly thinned: readonly Stage[]
+  private readonly after: readonly Stage[]
+
+  /** `tensors` holds the conditioning of every row of the run under the role `run`. */
+  constructor(model: Model, workspace: Workspace, members: number, guidance: number, tensors: RowTensors) {
+    const { stages, tokens, latents } = model.manifest
+    this.model = model
+    this.workspace = workspace
+    this.guidance = guidance
+    this.rowsPerMember = rowsPerMember(guidance)
+    this.tensors = tensors
+    this.thinned = stages.filter(({ kind }) => kind === 'tokens')
+    const first = this.thinned.length > 0 ? stages.indexOf(this.thinned[0]) : stages.length
+    this.before = stages.slice(0, first)
+    this.after = stages.slice(first + this.thinned.length)
+    this.canPrune = this.thinned.length > 0
+    const layout: TokenLayout = { order: 'channels-first', channels: latents[0], grid: tokens.grid, patch: tokens.patch }
+    this.tokenCount = tokens.grid[0] * tokens.grid[1]
+    this.scores = workspace.allocate(members * this.tokenCount)
+    this.tokens = { layout, scores: (member) => ({ tensor: this.scores, offset: member * this.tokenCount }) }
+  }
+
+  async evaluate(call: NetworkCall): Promise<NetworkOutput[]> {
+    const passes = call.members.map((member, k): Pass => ({
+      runRows: this.rowsOf(member),
+      callRows: this.rowsOf(k),
+      keep: this.select(member, call.selections[k]),
+    }))
+    await this.compose(call)
+    const job = this.model.engine.run(this.workspace, this.commands(passes))
+    try {
+      await orAborted(job.done, call.signal)
+    } catch (error) {
+      job.abort()
+      call.signal.throwIfAborted()
+      throw asSadaError(error, { step: call.step })
+    }
+    return passes.map((pass) => this.output(pass))
+  }
+
+  private rowsOf(member: number): number[] {
+    return Array.from({ length: this.rowsPerMember }, (_, r) => member * this.rowsPerMember + r)
+  }
+
+  /** The tokens of a pruned pass; undefined where so many would be kept that the full pass is as good. */
+  private select(member: number, selection: TokenSelection | undefined): Int32Array | undefined {
+    if (selection === undefined) return undefined
+    const scores = new Float32Array(this.tokenCount)
+    this.workspace.read(this.scores, member * this.tokenCount, scores)
+    const { window, seed, fullAbove } = selection
+    const maxKept = Math.min(selection.maxKept, this.tokenCount)
+    const buckets = BUCKETS.map((share) => Math.ceil(share * this.tokenCount))
+    const keep = loadAddon().select({ scores, grid: this.tokens.layout.grid, threshold: 0, maxKept, window, seed, buckets })
+    return keep.length > fullAbove * this.tokenCount ? undefined : keep
+  }
+
+  /** Writes `sample` and `level`: the state in the network's own parameterisation, once for each guidance branch. */
+  private async compose({ states, inputScale, level: { alpha, sigma } }: NetworkCall): Promise<void> {
+    const length = this.tensors.rowLength('sample')
+    const weights = [inputScale / (alpha + sigma)]
+    const members = states.map((state, k) => ({
+      inputs: [state],
+      rows: this.rowsOf(k).map((row) => ({ inputs: [0], weights, store: this.tensors.slice('call', 'sample', row) })),
+      sums: [],
+    }))
+    await this.workspace.step(length, members)
+    const level = this.tensors.slice('call', 'level', 0).tensor as number
+    this.workspace.write(level, 0, new Float32Array(states.length * this.rowsPerMember).fill(sigma / (alpha + sigma)))
+  }
+
+  /** The whole evaluation as one list of commands for the engine's thread. */
+  private commands(passes: readonly Pass[]): EngineOp[] {
+    const ops: EngineOp[] = []
+    for (const stage of this.before) this.dense(ops, stage, passes)
+    for (const group of byKeptCount(passes)) this.tokenwise(ops, group)
+    for (const stage of this.after) this.dense(ops, stage, passes)
+    return ops
+  }
+
+  private dense(ops: EngineOp[], stage: Stage, passes: readonly Pass[]): void {
+    const outputs = stage.outputs.map((name) => this.tensors.bind('call', name, passes.length * this.rowsPerMember))
+    ops.push({ kind: 'stage', session: this.session(stage), inputs: stage.inputs.map((name) => this.input(ops, name, passes)), outputs })
+  }
+
+  /** The token stages for one group: gather what they read, run them, scatter what they leave into the cache. */
+  private tokenwise(ops: EngineOp[], group: readonly Pass[]): void {
+    const kept = group[0].keep?.length ?? this.tokenCount
+    const rows = group.length * this.rowsPerMember
+    const made = new Set(this.thinned.flatMap(({ outputs }) => outputs))
+    const gathered = new Set<string>()
+    for (const stage of this.thinned) {
+      const inputs = stage.inputs.map((name) => {
+        if (!this.tensors.isTokens(name)) return this.input(ops, name, group)
+        if (!made.has(name) && !gathered.has(name)) this.move(ops, 'gather', name, group)
+        gathered.add(name)
+        return this.tensors.bind('group', name, rows, kept)
+      })
+      const outputs = stage.outputs.map((name) => this.tensors.bind('group', name, rows, kept))
+      ops.push({ kind: 'stage', session: this.session(stage), inputs, outputs })
+    }
+    for (const name of made) if (this.isCached(name)) this.move(ops, 'scatter', name, group)
+  }
+
+  /** Moves a group's rows of a token tensor from the call to the group, or from the group to the run's cache. */
+  private move(ops: EngineOp[], kind: 'gather' | 'scatter', name: string, group: readonly Pass[]): void {
+    const length = this.tensors.rowLength(name)
+    for (const [k, { keep, callRows, runRows }] of group.entries()) {
+      const inGroup = this.tensors.slice('group', name, k * this.rowsPerMember, keep?.length)
+      const [from, to] =
+        kind === 'gather'
+          ? [this.tensors.slice('call', name, callRows[0]), inGroup]
+          : [inGroup, this.tensors.slice('run', name, runRows[0])]
+      const [rows, tokens, channels] = [this.rowsPerMember, this.tokenCount, length / this.tokenCount]
+      if (keep) ops.push({ kind, from, to, rows, tokens, channels, order: 'tokens', indices: keep })
+      else ops.push({ kind: 'copy', from, to, length: rows * length })
+    }
+  }
+
+  /** A stage's input: conditioning and cached features by the run's rows, everything else by the call's. */
+  private input(ops: EngineOp[], name: string, passes: readonly Pass[]) {
+    const ofRun = this.isCached(name) || this.model.manifest.text.outputs.includes(name)
+    return this.tensors.bindRows(ops, ofRun ? 'run' : 'call', name, passes.flatMap(({ runRows, callRows }) => (ofRun ? runRows : callRows)))
+  }
+
+  private isCached(name: string): boolean {
+    const madeByTokens = this.thinned.some(({ outputs }) => outputs.includes(name))
+    return madeByTokens && this.after.some(({ inputs }) => inputs.includes(name))
+  }
+
+  private session({ name }: Stage): number {
+    return this.model.sessions.get(name)!
+  }
+
+  private output({ callRows, keep }: Pass): NetworkOutput {
+    const [name] = this.model.manifest.stages.at(-1)!.outputs
+    const [cond, uncond] = callRows.map((row) => this.tensors.slice('call', name, row))
+    if (uncond === undefined) return { row: { cond: 1 }, buffers: { cond }, keptTokens: keep?.length }
+    return { row: { cond: this.guidance, uncond: 1 - this.guidance }, buffers: { cond, uncond }, keptTokens: keep?.length }
+  }
+}
+
+/** Passes that keep equally many tokens share the calls of the token stages. */
+function byKeptCount(passes: readonly Pass[]): Pass[][] {
+  const groups = new Map<number, Pass[]>()
+  for (const pass of passes) {
+    const count = pass.keep?.length ?? 0
+    groups.set(count, [...(groups.get(count) ?? []), pass])
+  }
+  return [...groups.values()]
+}

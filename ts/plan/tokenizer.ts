@@ -1,0 +1,60 @@
+import { join } from 'node:path'
+import { SadaError } from '../errors.ts'
+import { readModelFile } from './files.ts'
+import type { Manifest } from './manifest.ts'
+
+export interface Encoded {
+  readonly ids: Float32Array
+  /** Words of the prompt that the vocabulary lacks. */
+  readonly unknown: readonly string[]
+}
+
+/** A word-list tokenizer: the words of a pattern, looked up in a vocabulary, padded to a fixed length. */
+export class Tokenizer {
+  private readonly spec: Manifest['text']
+  private readonly pattern: RegExp
+  private readonly index: ReadonlyMap<string, number>
+
+  constructor(spec: Manifest['text'], vocabulary: readonly string[]) {
+    this.spec = spec
+    this.pattern = new RegExp(spec.pattern, 'g')
+    this.index = new Map(vocabulary.map((word, id) => [word, id]))
+  }
+
+  static async load(folder: string, spec: Manifest['text']): Promise<Tokenizer> {
+    const path = join(folder, spec.vocabulary)
+    try {
+      const words: unknown = JSON.parse((await readModelFile(path)).toString('utf8'))
+      if (!Array.isArray(words) || !words.every((word) => typeof word === 'string')) throw new Error('expected an array of words')
+      return new Tokenizer(spec, words)
+    } catch (error) {
+      if (error instanceof SadaError) throw error
+      throw new SadaError('TOKENIZER_INVALID', `${path}: ${(error as Error).message}`, { cause: error })
+    }
+  }
+
+  /** Token ids of a prompt, padded to the model's length. Throws PROMPT_TOO_LONG. */
+  encode(prompt: string): Encoded {
+    const { lowercase, length, unknown, aliases } = this.spec
+    const found = (lowercase ? prompt.toLowerCase() : prompt).match(this.pattern) ?? []
+    const words = found.map((word) => (Object.hasOwn(aliases, word) ? aliases[word] : word))
+    if (words.length > length) {
+      throw new SadaError('PROMPT_TOO_LONG', `The prompt has ${words.length} words and commas; this model reads ${length}. Shorten it: ${JSON.stringify(prompt)}`, {
+        argument: 'prompt',
+      })
+    }
+    const missing = words.filter((word) => !this.index.has(word))
+    return { ids: this.pad(words.map((word) => this.index.get(word) ?? unknown)), unknown: [...new Set(missing)] }
+  }
+
+  /** Token ids of the prompt that guidance leads away from. */
+  unconditional(): Float32Array {
+    return this.pad(this.spec.unconditional)
+  }
+
+  private pad(ids: readonly number[]): Float32Array {
+    const padded = new Float32Array(this.spec.length).fill(this.spec.pad)
+    padded.set(ids)
+    return padded
+  }
+}

@@ -1,0 +1,32 @@
+import { substitute, type Row } from '../solver/row.ts'
+import type { Solver } from '../solver/solver.ts'
+import type { NoiseLevel } from '../schedule/schedule.ts'
+
+/** Name of the stored clean-sample estimate of a step. */
+export const x0At = (step: number): string => `x0[${step}]`
+/** Name of the stored velocity of a step. */
+export const velocityAt = (step: number): string => `y[${step}]`
+
+/** Rows that keep a computed step's estimate and velocity under the names above. */
+export function remember(step: number): Record<string, Row> {
+  return { [x0At(step)]: { x0: 1 }, [velocityAt(step)]: { y: 1 } }
+}
+
+/** The state at a remembered step. */
+export function stateAt(solver: Solver, step: number): Row {
+  return overRemembered(solver.state(step), step)
+}
+
+/** The noise estimate of a remembered step. */
+export function noiseAt(solver: Solver, step: number): Row {
+  return overRemembered(solver.noise(step), step)
+}
+
+function overRemembered(row: Row, step: number): Row {
+  return substitute(row, { x0: { [x0At(step)]: 1 }, y: { [velocityAt(step)]: 1 } })
+}
+
+/** σ/(α+σ) ∈ [0, 1]: one measure of noise for every solver, in which trajectories are smoothest (flow matching's own σ). */
+export function flowLevel({ alpha, sigma }: NoiseLevel): number {
+  return sigma / (alpha + sigma)
+}

@@ -1,0 +1,18 @@
+/** A signal that never fires, for runs without one. */
+export const never: AbortSignal = new AbortController().signal
+
+/** Settles as `work` does, or rejects with the signal's reason as soon as it fires, whatever `work` does. */
+export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  if (signal === never) return work
+  let stop = (): void => {}
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason)
+    signal.addEventListener('abort', stop, { once: true })
+  })
+  try {
+    return await Promise.race([work, aborted])
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+}

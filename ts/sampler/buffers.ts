@@ -1,0 +1,88 @@
+import type { Slice, StepMember, StepRow, StepSum, Workspace } from '../native/types.ts'
+import { SadaError } from '../errors.ts'
+import type { Row } from '../solver/row.ts'
+
+/** The named full-size buffers of one member: tensors of the run's workspace, recycled when no name refers to them. */
+export class Buffers {
+  private readonly free: number[] = []
+  private readonly byName = new Map<string, number>()
+  private readonly workspace: Workspace
+  private readonly length: number
+
+  constructor(workspace: Workspace, length: number, capacity: number) {
+    this.workspace = workspace
+    this.length = length
+    for (let k = 0; k < capacity; k++) this.free.push(workspace.allocate(length))
+  }
+
+  get(name: string): Slice | undefined {
+    const tensor = this.byName.get(name)
+    return tensor === undefined ? undefined : { tensor, offset: 0 }
+  }
+
+  /** A tensor that no name refers to; it belongs to the caller until bound or given back. */
+  take(): number {
+    return this.free.pop() ?? this.workspace.allocate(this.length)
+  }
+
+  giveBack(tensor: number): void {
+    this.free.push(tensor)
+  }
+
+  bind(names: readonly string[], tensor: number): void {
+    for (const name of names) this.drop(name)
+    for (const name of names) this.byName.set(name, tensor)
+  }
+
+  retainOnly(names: ReadonlySet<string>): void {
+    for (const name of [...this.byName.keys()]) if (!names.has(name)) this.drop(name)
+  }
+
+  private drop(name: string): void {
+    const tensor = this.byName.get(name)
+    if (tensor === undefined) return
+    this.byName.delete(name)
+    for (const other of this.byName.values()) if (other === tensor) return
+    this.free.push(tensor)
+  }
+}
+
+/** Names → slots: builds the native request for one member from rows over named buffers. */
+export class StepRequest {
+  private readonly slots = new Map<string, number>()
+  private readonly inputs: Slice[] = []
+  private readonly rows: StepRow[] = []
+  private readonly sums: StepSum[] = []
+  private readonly find: (name: string) => Slice | undefined
+
+  constructor(find: (name: string) => Slice | undefined) {
+    this.find = find
+  }
+
+  /** A row to form, written to `store` where that is given; returns its index. */
+  row(row: Row, store?: Slice): number {
+    const names = Object.keys(row)
+    const inputs = names.map((name) => this.slot(name))
+    this.rows.push({ inputs, weights: names.map((name) => row[name]), store })
+    return this.rows.length - 1
+  }
+
+  sum(a: number, b?: number, signed?: boolean): number {
+    this.sums.push({ a, b, signed })
+    return this.sums.length - 1
+  }
+
+  build(tokens?: StepMember['tokens']): StepMember {
+    return { inputs: this.inputs, rows: this.rows, sums: this.sums, tokens }
+  }
+
+  private slot(name: string): number {
+    const known = this.slots.get(name)
+    if (known !== undefined) return known
+    const slice = this.find(name)
+    if (slice === undefined) throw new SadaError('INTERNAL', `A policy used the buffer "${name}", which it did not keep.`)
+    this.inputs.push(slice)
+    this.slots.set(name, this.inputs.length - 1)
+    return this.inputs.length - 1
+  }
+}

@@ -1,0 +1,106 @@
+import { SadaError } from '../errors.ts'
+import type { Slice, TokenLayout, Workspace } from '../native/types.ts'
+import { orAborted } from './abort.ts'
+import type { Network, NetworkCall, NetworkOutput } from './network.ts'
+
+/** What a network of the caller's own is asked. */
+export interface NetworkInput {
+  /**
+   * α·x0 + σ·n for the members that run, [members.length, …shape.slice(1)]. The buffer is reused: it is valid until the
+   * returned promise settles (it may be transferred away).
+   */
+  readonly sample: Float32Array
+  /** The scheduler's timestep, as diffusers gives it to the network (0 … num_train_timesteps, fractional for Karras and flow). */
+  readonly timestep: number
+  /** Noise level: sample = alpha·x0 + sigma·noise. */
+  readonly alpha: number
+  readonly sigma: number
+  /** Sampling step, 0-based. */
+  readonly step: number
+  /** Members of the batch that run this time, ascending; index conditioning by them. */
+  readonly members: readonly number[]
+  readonly signal: AbortSignal
+}
+
+/** Returns the guided prediction, in the scheduler's `prediction_type`, of `sample`'s length. */
+export type NetworkFunction = (input: NetworkInput) => Promise<Float32Array> | Float32Array
+
+/** Any asynchronous function as a network. */
+export class CallbackNetwork implements Network {
+  readonly guidance = 1
+  readonly canPrune = false
+  readonly tokens: Network['tokens']
+  private readonly call: NetworkFunction
+  private readonly workspace: Workspace
+  private readonly length: number
+  private readonly capacity: number
+  private sample: Float32Array
+
+  constructor(call: NetworkFunction, workspace: Workspace, members: number, length: number, layout?: TokenLayout) {
+    this.call = call
+    this.workspace = workspace
+    this.length = length
+    this.capacity = members * length
+    this.sample = new Float32Array(this.capacity)
+    this.tokens = layout && tokenScores(workspace, members, layout)
+  }
+
+  async evaluate(call: NetworkCall): Promise<NetworkOutput[]> {
+    const { step, timestep, level, members, signal } = call
+    const sample = await this.compose(call)
+    const input: NetworkInput = { sample, timestep, alpha: level.alpha, sigma: level.sigma, step, members, signal }
+    const answer = this.check(await this.ask(input), sample.length, step)
+    return members.map((_, k) => ({ row: { answer: 1 }, buffers: { answer: { tensor: answer, offset: k * this.length } } }))
+  }
+
+  private async compose({ states, inputScale }: NetworkCall): Promise<Float32Array> {
+    // A caller may have transferred the buffer to a worker; then it is gone and a new one is due.
+    if (this.sample.length === 0) this.sample = new Float32Array(this.capacity)
+    const scaled = states.map((state, k) => ({
+      inputs: [state],
+      rows: [{ inputs: [0], weights: [inputScale], store: { tensor: this.sample, offset: k * this.length } }],
+      sums: [],
+    }))
+    await this.workspace.step(this.length, scaled)
+    return this.sample.subarray(0, states.length * this.length)
+  }
+
+  private async ask(input: NetworkInput): Promise<unknown> {
+    try {
+      return await orAborted(Promise.resolve(this.call(input)), input.signal)
+    } catch (error) {
+      input.signal.throwIfAborted()
+      if (error instanceof SadaError) throw error
+      const reason = error instanceof Error ? error.message : String(error)
+      throw new SadaError('NETWORK_FAILED', `The network failed at step ${input.step}: ${reason}`, { step: input.step, cause: error })
+    }
+  }
+
+  private check(answer: unknown, length: number, step: number): Float32Array {
+    if (!(answer instanceof Float32Array)) {
+      const received = answer === null || typeof answer !== 'object' ? String(answer) : (answer.constructor?.name ?? 'an object')
+      throw new SadaError('NETWORK_OUTPUT', `Expected the network to return a Float32Array of length ${length} at step ${step}, received ${received}.`, { step })
+    }
+    if (answer.length !== length) {
+      const message = `Expected the network to return ${length} values at step ${step} (as many as its sample), received ${answer.length}.`
+      throw new SadaError('NETWORK_OUTPUT', message, { step })
+    }
+    // Memory that other threads can write is copied, so that the step sees one state of it.
+    return answer.buffer instanceof SharedArrayBuffer ? new Float32Array(answer) : answer
+  }
+}
+
+function tokenScores(workspace: Workspace, members: number, layout: TokenLayout): NonNullable<Network['tokens']> {
+  const count = layout.grid[0] * layout.grid[1]
+  const tensor = workspace.allocate(members * count)
+  const scores = new Float32Array(count)
+  const slice = (member: number): Slice => ({ tensor, offset: member * count })
+  return {
+    layout,
+    scores: slice,
+    unstableShare(member) {
+      workspace.read(tensor, member * count, scores)
+      return scores.reduce((unstable, score) => unstable + (score >= 0 ? 1 : 0), 0) / count
+    },
+  }
+}

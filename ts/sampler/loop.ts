@@ -1,0 +1,202 @@
+import { SadaError } from '../errors.ts'
+import type { Workspace } from '../native/types.ts'
+import { run, type Decision, type Policy, type Verdict } from '../policy/policy.ts'
+import type { Solver } from '../solver/solver.ts'
+import { Member, type PreparedStep } from './member.ts'
+import type { Network, NetworkOutput } from './network.ts'
+import type { MemberStep, StepEvent, Trace } from './trace.ts'
+
+export interface LoopOptions {
+  readonly solver: Solver
+  readonly network: Network
+  readonly policy: Policy
+  readonly workspace: Workspace
+  /** The initial state in the solver's own scale, one array of equal length for each member. */
+  readonly latents: readonly Float32Array[]
+  readonly signal: AbortSignal
+  readonly onStep?: (event: StepEvent) => void
+}
+
+/** Longest time that steps may follow each other without letting the event loop turn, in milliseconds. */
+const LONGEST_STRETCH_MS = 8
+
+/** A member and what it is to do at this step. */
+interface Candidate {
+  readonly member: Member
+  readonly decision: Decision
+}
+
+/**
+ * The denoising loop: decide, evaluate the network for the members that run, make the step of all members in one pass,
+ * tell the policies what was measured. It does not know which policy runs, or what the network is.
+ */
+export class DenoisingLoop {
+  private readonly options: LoopOptions
+  private readonly members: readonly Member[]
+  private readonly length: number
+  private readonly policyOptions: Readonly<Record<string, unknown>>
+  private startedAt = 0
+  private networkMs = 0
+
+  constructor(options: LoopOptions) {
+    const { solver, network, policy, workspace, latents } = options
+    this.options = options
+    this.length = latents[0].length
+    const [height, width] = network.tokens?.layout.grid ?? [0, 0]
+    const { options: policyOptions, members } = policy.begin({
+      solver,
+      members: latents.length,
+      guidance: network.guidance,
+      canPrune: network.canPrune,
+      tokens: height * width,
+    })
+    this.policyOptions = policyOptions
+    this.members = members.map((each, b) => new Member(b, each, solver, workspace, latents[b]))
+  }
+
+  /** Runs all steps; resolves with the final states, [members, length], and the trace. */
+  async run(): Promise<{ latents: Float32Array; trace: Trace }> {
+    const { solver, signal, onStep } = this.options
+    this.startedAt = performance.now()
+    let lastTurn = this.startedAt
+    for (let step = 0; step < solver.schedule.steps; step++) {
+      signal.throwIfAborted()
+      await this.step(step)
+      onStep?.(this.event(step))
+      if (performance.now() - lastTurn > LONGEST_STRETCH_MS) {
+        await new Promise(setImmediate)
+        lastTurn = performance.now()
+      }
+    }
+    signal.throwIfAborted()
+    return { latents: this.readAll('x'), trace: this.trace() }
+  }
+
+  private async step(step: number): Promise<void> {
+    const startedAt = performance.now()
+    let waiting = this.members.map((member) => ({ member, decision: this.admit(member.policy.before(step)) }))
+    // At most twice: a skip that turns out not to be finite is made again with the network.
+    while (waiting.length > 0) waiting = await this.attempt(step, waiting)
+    const ms = performance.now() - startedAt
+    for (const member of this.members) member.trace[step] = { ...member.trace[step], ms }
+  }
+
+  /** Makes the step for `candidates`; returns those whose skip has to be replaced by a run. */
+  private async attempt(step: number, candidates: readonly Candidate[]): Promise<Candidate[]> {
+    const outputs = await this.evaluate(step, candidates)
+    const prepared = candidates.map(({ member, decision }) => member.prepare(step, decision, outputs.get(member), this.tokens(member)))
+    const sums = await this.options.workspace.step(this.length, prepared.map(({ native }) => native))
+    const refused: Candidate[] = []
+    let from = 0
+    for (const [k, { member }] of candidates.entries()) {
+      const to = from + prepared[k].native.sums.length
+      const [meanX0, ...means] = Array.from(sums.subarray(from, to), (sum) => sum / this.length)
+      from = to
+      if (Number.isFinite(meanX0)) this.accept(step, member, prepared[k], means)
+      else refused.push(this.refuse(step, member, prepared[k]))
+    }
+    return refused
+  }
+
+  /** Runs the network for the candidates that need it. */
+  private async evaluate(step: number, candidates: readonly Candidate[]): Promise<ReadonlyMap<Member, NetworkOutput>> {
+    const running = candidates.filter(({ decision }) => decision.kind !== 'skip')
+    if (running.length === 0) return new Map()
+    const { solver, network, signal } = this.options
+    const startedAt = performance.now()
+    const outputs = await network.evaluate({
+      step,
+      timestep: solver.schedule.timesteps[step],
+      level: solver.schedule.levels[step],
+      inputScale: solver.inputScale(step),
+      members: running.map(({ member }) => member.index),
+      states: running.map(({ member }) => member.slice('x')),
+      selections: running.map(({ decision }) => (decision.kind === 'prune' ? decision.selection : undefined)),
+      signal,
+    })
+    this.networkMs += performance.now() - startedAt
+    for (const { member } of running) member.nfe++
+    return new Map(running.map(({ member }, k) => [member, outputs[k]]))
+  }
+
+  private admit(decision: Decision): Decision {
+    return decision.kind === 'prune' && !this.options.network.canPrune ? run : decision
+  }
+
+  private accept(step: number, member: Member, prepared: PreparedStep, means: readonly number[]): void {
+    member.accept(prepared)
+    const verdict = member.policy.after(step, prepared.decision, means)
+    member.recycle()
+    member.trace.push(this.describe(step, member, prepared, verdict))
+  }
+
+  private refuse(step: number, member: Member, prepared: PreparedStep): Candidate {
+    member.reject(prepared)
+    if (prepared.decision.kind === 'skip') return { member, decision: run }
+    throw new SadaError(
+      'NON_FINITE',
+      `The network's answer for member ${member.index} at step ${step} (timestep ${this.options.solver.schedule.timesteps[step]}) ` +
+        'holds NaN or infinity, or values beyond float32. Check the network, its precision and the guidance scale.',
+      { step },
+    )
+  }
+
+  private tokens(member: Member) {
+    const { tokens } = this.options.network
+    return tokens && { layout: tokens.layout, store: tokens.scores(member.index) }
+  }
+
+  private describe(step: number, member: Member, { decision, keptTokens }: PreparedStep, verdict: Verdict): MemberStep {
+    return {
+      step,
+      timestep: this.options.solver.schedule.timesteps[step],
+      action: decision.kind === 'skip' ? decision.action : decision.kind,
+      ...verdict,
+      ...(keptTokens !== undefined && { keptTokens }),
+      ...(this.options.network.tokens?.unstableShare && decision.kind !== 'skip' && {
+        unstableTokens: this.options.network.tokens.unstableShare(member.index),
+      }),
+      ms: 0,
+    }
+  }
+
+  private event(step: number): StepEvent {
+    const { steps, timesteps } = this.options.solver.schedule
+    const elapsedMs = performance.now() - this.startedAt
+    let open = true
+    queueMicrotask(() => (open = false))
+    return {
+      step,
+      steps,
+      timestep: timesteps[step],
+      members: this.members.map(({ trace }) => trace[step]),
+      elapsedMs,
+      etaMs: (elapsedMs / (step + 1)) * (steps - step - 1),
+      denoised: () => {
+        if (!open) throw new SadaError('INVALID_ARGUMENT', 'denoised() can be called inside the step callback only.')
+        return this.readAll('x0Prev')
+      },
+    }
+  }
+
+  private readAll(name: 'x' | 'x0Prev'): Float32Array {
+    const all = new Float32Array(this.members.length * this.length)
+    for (const [b, member] of this.members.entries()) member.read(name, all.subarray(b * this.length, (b + 1) * this.length))
+    return all
+  }
+
+  private trace(): Trace {
+    const { solver, policy, network } = this.options
+    const ms = performance.now() - this.startedAt
+    return {
+      scheduler: solver.schedule.solver,
+      policy: policy.name,
+      options: this.policyOptions,
+      steps: solver.schedule.steps,
+      guidance: network.guidance,
+      members: this.members.map(({ trace, nfe }) => ({ steps: trace, nfe })),
+      ms,
+      overheadMs: ms - this.networkMs,
+    }
+  }
+}

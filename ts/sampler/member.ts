@@ -1,0 +1,112 @@
+import type { Slice, StepMember, TokenLayout, Workspace } from '../native/types.ts'
+import { run, type Decision, type MemberPolicy, type Observation } from '../policy/policy.ts'
+import { plus, substitute, type Row } from '../solver/row.ts'
+import type { Solver } from '../solver/solver.ts'
+import { Buffers, StepRequest } from './buffers.ts'
+import type { NetworkOutput } from './network.ts'
+import type { MemberStep } from './trace.ts'
+
+/** Buffers of the loop itself: the state, the next state, the clean sample of the step before, and of this one. */
+const OWN_BUFFERS = 4
+
+/** A step of one member that has been formulated but not accepted: its native request and the tensors it writes. */
+export interface PreparedStep {
+  readonly decision: Decision
+  readonly native: StepMember
+  readonly keptTokens?: number
+  readonly outputs: readonly { readonly names: readonly string[]; readonly tensor: number }[]
+}
+
+/** One member of the batch during one run: its policy, its buffers, its trace. */
+export class Member {
+  readonly trace: MemberStep[] = []
+  nfe = 0
+  readonly index: number
+  readonly policy: MemberPolicy
+  private readonly workspace: Workspace
+  private readonly buffers: Buffers
+  private readonly solver: Solver
+
+  constructor(index: number, policy: MemberPolicy, solver: Solver, workspace: Workspace, latents: Float32Array) {
+    this.index = index
+    this.policy = policy
+    this.solver = solver
+    this.workspace = workspace
+    this.buffers = new Buffers(workspace, latents.length, OWN_BUFFERS + policy.capacity)
+    const state = this.buffers.take()
+    workspace.write(state, 0, latents)
+    this.buffers.bind(['x'], state)
+  }
+
+  slice(name: 'x' | 'x0Prev'): Slice {
+    return this.buffers.get(name)!
+  }
+
+  read(name: 'x' | 'x0Prev', target: Float32Array): void {
+    this.workspace.read(this.buffers.get(name)!.tensor as number, 0, target)
+  }
+
+  /**
+   * Formulates step `step`: every row that the solver, the policy and the trace want, over the buffers that exist,
+   * as one request. The first sum is always Σ|x0|, which tells whether anything is non-finite.
+   */
+  prepare(step: number, decision: Decision, output?: NetworkOutput, tokens?: { layout: TokenLayout; store: Slice }): PreparedStep {
+    const definitions = this.define(step, decision, output)
+    const observation = this.policy.observe(step, decision)
+    const request = new StepRequest((name) => output?.buffers[name] ?? this.buffers.get(name))
+    const outputs = this.outputs(observation).map(({ names, row }) => {
+      const tensor = this.buffers.take()
+      return { names, tensor, index: request.row(substitute(row, definitions), { tensor, offset: 0 }) }
+    })
+    const x0 = outputs.find(({ names }) => names.includes('x0Prev'))!.index
+    request.sum(x0)
+    const means = observation.means ?? []
+    const sums = means.map(({ a, b, signed }) => {
+      const first = request.row(substitute(a, definitions))
+      return request.sum(first, b && request.row(substitute(b, definitions)), signed)
+    })
+    const scored = tokens && observation.tokenScores !== undefined ? { sum: sums[observation.tokenScores], ...tokens } : undefined
+    const done = decision.kind === 'prune' && output?.keptTokens === undefined ? run : decision
+    return { decision: done, native: request.build(scored), keptTokens: output?.keptTokens, outputs }
+  }
+
+  /** Makes the step's results the member's state. */
+  accept({ outputs }: PreparedStep): void {
+    for (const { names, tensor } of outputs) this.buffers.bind(names, tensor)
+  }
+
+  /** Forgets what no later step can use; called after the policy has heard of the step. */
+  recycle(): void {
+    this.buffers.retainOnly(new Set(['x', 'x0Prev', ...this.policy.keeps()]))
+  }
+
+  /** Gives a prepared step up: its results are not finite. */
+  reject({ outputs }: PreparedStep): void {
+    for (const { tensor } of outputs) this.buffers.giveBack(tensor)
+  }
+
+  private define(step: number, decision: Decision, output?: NetworkOutput): Record<string, Row> {
+    const x0 = decision.kind === 'skip' ? decision.x0 : substitute(this.solver.denoised(step), { output: output!.row })
+    const y = substitute(this.solver.velocity(step), { x0 })
+    const correction = this.policy.correction?.(step, decision) ?? {}
+    const next = substitute(this.solver.update(step), { x0, x: plus({ x: 1 }, correction) })
+    return output ? { x0, y, next, output: output.row } : { x0, y, next }
+  }
+
+  /** What the step writes: the loop's own two buffers and the policy's, sharing one where both want x0. */
+  private outputs(observation: Observation): { names: string[]; row: Row }[] {
+    const wanted: { names: string[]; row: Row }[] = [
+      { names: ['x'], row: { next: 1 } },
+      { names: ['x0Prev'], row: { x0: 1 } },
+    ]
+    for (const [name, row] of Object.entries(observation.store ?? {})) {
+      if (isPlain(row, 'x0')) wanted[1].names.push(name)
+      else wanted.push({ names: [name], row })
+    }
+    return wanted
+  }
+}
+
+function isPlain(row: Row, name: string): boolean {
+  return row[name] === 1 && Object.keys(row).length === 1
+}

@@ -1,0 +1,41 @@
+import type { Row } from '../solver/row.ts'
+import type { NoiseLevel } from '../schedule/schedule.ts'
+import type { Slice, TokenLayout } from '../native/types.ts'
+import type { TokenSelection } from '../policy/policy.ts'
+
+/** One evaluation: the members that run at this step, in ascending order. The arrays run parallel to `members`. */
+export interface NetworkCall {
+  readonly step: number
+  readonly timestep: number
+  readonly level: NoiseLevel
+  /** Factor that makes the network's sample α·x0 + σ·n out of the solver's state. */
+  readonly inputScale: number
+  readonly members: readonly number[]
+  readonly states: readonly Slice[]
+  /** Where a member's pass may be pruned, how; undefined: all tokens. */
+  readonly selections: readonly (TokenSelection | undefined)[]
+  readonly signal: AbortSignal
+}
+
+/** What the network made of one member: the guided output as a row over `buffers`, which stay valid until the next call. */
+export interface NetworkOutput {
+  readonly row: Row
+  readonly buffers: Readonly<Record<string, Slice>>
+  /** Tokens computed, where fewer than all. */
+  readonly keptTokens?: number
+}
+
+/** A network as the denoising loop sees it. One object serves one run. */
+export interface Network {
+  /** Guidance scale in force, 1 where there is none. */
+  readonly guidance: number
+  readonly canPrune: boolean
+  /** Tokens of one member, where they lie and where their criterion is written; absent: no score per token is wanted. */
+  readonly tokens?: {
+    readonly layout: TokenLayout
+    scores(member: number): Slice
+    /** Share of tokens whose last score was ≥ 0, where the trace should have it. */
+    unstableShare?(member: number): number
+  }
+  evaluate(call: NetworkCall): Promise<readonly NetworkOutput[]>
+}

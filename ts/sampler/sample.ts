@@ -1,0 +1,109 @@
+import { invalidArgument } from '../errors.ts'
+import { loadAddon } from '../native/load.ts'
+import type { TokenLayout } from '../native/types.ts'
+import { createPolicy, type PolicySpec } from '../policy/index.ts'
+import { parseSchedulerConfig } from '../schedule/config.ts'
+import { createSchedule } from '../schedule/schedule.ts'
+import { createSolver } from '../solver/solver.ts'
+import { never } from './abort.ts'
+import { CallbackNetwork, type NetworkFunction } from './callback-network.ts'
+import { initialLatents, split } from './latents.ts'
+import { DenoisingLoop } from './loop.ts'
+import type { StepEvent, Trace } from './trace.ts'
+
+export interface SampleOptions {
+  /** A diffusers `scheduler_config.json`: its text, or the object. DPMSolverMultistep, EulerDiscrete or FlowMatchEulerDiscrete. */
+  readonly scheduler: string | object
+  /** Sampling steps, 1 … 1000. Left out where `sigmas` are given. */
+  readonly steps?: number
+  /** The noise levels themselves, descending, as diffusers' `set_timesteps(sigmas=…)` takes them. */
+  readonly sigmas?: readonly number[]
+  /** Resolution-dependent shift of flow schedulers with `use_dynamic_shifting`, as diffusers takes it. */
+  readonly mu?: number
+  /** [batch, …]; at most 2³¹ − 1 elements in all. */
+  readonly shape: readonly number[]
+  /** The initial state in the scheduler's own scale (diffusers' `latents`, `init_noise_sigma` included). */
+  readonly latents?: Float32Array
+  /** Noise as PyTorch's CPU generator makes it: one `randn(shape)`, or with an array one generator per member. */
+  readonly seed?: number | bigint | readonly (number | bigint)[]
+  readonly network: NetworkFunction
+  /** Default `'sada'`. */
+  readonly policy?: PolicySpec
+  /** How a member's elements form tokens; given, the trace says for each computed step which share of them was unstable. */
+  readonly layout?: 'channels-first' | 'tokens'
+  readonly signal?: AbortSignal
+  readonly onStep?: (event: StepEvent) => void
+}
+
+export interface SampleResult {
+  /** The final state, of `shape`: the clean sample. */
+  readonly latents: Float32Array
+  readonly trace: Trace
+}
+
+/**
+ * Runs a sampler over a network of your own, skipping evaluations where the trajectory allows it.
+ *
+ * Rejects with a `SadaError` (INVALID_ARGUMENT, INVALID_SCHEDULE, UNKNOWN_NAME, NETWORK_FAILED, NETWORK_OUTPUT, NON_FINITE,
+ * BACKEND_UNAVAILABLE, OUT_OF_MEMORY), or with the signal's reason, at once, when it fires.
+ */
+export async function sample(options: SampleOptions): Promise<SampleResult> {
+  const { signal = never } = options
+  signal.throwIfAborted()
+  const [members, length] = checkShape(options.shape)
+  if (typeof options.network !== 'function') throw invalidArgument('network', 'a function that returns a Float32Array', options.network)
+  const policy = createPolicy(options.policy ?? 'sada')
+  const { config, warnings } = parseSchedulerConfig(options.scheduler)
+  const schedule = createSchedule(config, options)
+  const layout = options.layout === undefined ? undefined : checkLayout(options.layout, options.shape)
+  const latents = initialState(options, members, length, schedule.initNoiseSigma)
+  for (const warning of warnings) process.emitWarning(warning, { type: 'SadaWarning' })
+
+  const workspace = new (loadAddon().Workspace)()
+  try {
+    const network = new CallbackNetwork(options.network, workspace, members, length, layout)
+    const solver = createSolver(schedule)
+    return await new DenoisingLoop({ solver, network, policy, workspace, latents, signal, onStep: options.onStep }).run()
+  } finally {
+    workspace.dispose()
+  }
+}
+
+function checkShape(shape: readonly number[]): [members: number, length: number] {
+  const isSize = (n: unknown): boolean => typeof n === 'number' && Number.isInteger(n) && n >= 1
+  if (!Array.isArray(shape) || shape.length < 2 || !shape.every(isSize)) {
+    throw invalidArgument('shape', 'an array [batch, …] of at least two positive integers', Array.isArray(shape) ? `[${shape.join(', ')}]` : shape)
+  }
+  const total = shape.reduce((product, n) => product * n, 1)
+  if (total > 2 ** 31 - 1) throw invalidArgument('shape', 'at most 2147483647 elements in all', total)
+  return [shape[0], total / shape[0]]
+}
+
+function checkLayout(layout: string, shape: readonly number[]): TokenLayout {
+  if (layout === 'channels-first') {
+    if (shape.length !== 4) throw invalidArgument('shape', '[batch, channels, height, width] with layout "channels-first"', `[${shape.join(', ')}]`)
+    return { order: 'channels-first', channels: shape[1], grid: [shape[2], shape[3]], patch: [1, 1] }
+  }
+  if (layout === 'tokens') {
+    if (shape.length !== 3) throw invalidArgument('shape', '[batch, tokens, channels] with layout "tokens"', `[${shape.join(', ')}]`)
+    return { order: 'tokens', channels: shape[2], grid: [shape[1], 1], patch: [1, 1] }
+  }
+  throw invalidArgument('layout', '"channels-first" or "tokens"', layout)
+}
+
+function initialState({ latents, seed }: SampleOptions, members: number, length: number, sigma: number): Float32Array[] {
+  if ((latents === undefined) === (seed === undefined)) {
+    throw invalidArgument('latents', 'given, or "seed" instead (exactly one of the two)', latents === undefined ? 'neither' : 'both')
+  }
+  if (latents !== undefined) return split(checkLatents(latents, members * length), members)
+  return initialLatents(seed!, members, length, sigma)
+}
+
+function checkLatents(latents: Float32Array, length: number): Float32Array {
+  if (!(latents instanceof Float32Array) || latents.length !== length) {
+    throw invalidArgument('latents', `a Float32Array of length ${length} (the product of "shape")`, latents)
+  }
+  const at = latents.findIndex((value) => !Number.isFinite(value))
+  if (at >= 0) throw invalidArgument('latents', 'finite', `${latents[at]} at index ${at}`)
+  return latents
+}

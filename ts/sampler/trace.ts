@@ -1,0 +1,54 @@
+import type { SkipAction } from '../policy/policy.ts'
+
+/** How a step got its clean-sample estimate. `partial` (some stages reused) is for feature-caching policies. */
+export type StepAction = 'run' | 'partial' | 'prune' | SkipAction
+
+/** One step of one member. */
+export interface MemberStep {
+  readonly step: number
+  readonly timestep: number
+  readonly action: StepAction
+  /** Mean of the stability criterion, where it was evaluated; negative means stable. */
+  readonly criterion?: number
+  /** Relative error of the skip's prediction, where the policy measured it (computed steps) or estimated it (skips). */
+  readonly error?: number
+  /** Tokens computed, where fewer than all. */
+  readonly keptTokens?: number
+  /** Of the tokens, the share whose own criterion is ≥ 0; only where `layout` was given to `sample`. */
+  readonly unstableTokens?: number
+  /** Wall time of the step, in milliseconds; members of a batch share it. */
+  readonly ms: number
+}
+
+export interface MemberTrace {
+  readonly steps: readonly MemberStep[]
+  /** Network runs of this member, a guided pair counting one and a pruned pass one. */
+  readonly nfe: number
+}
+
+/** What happened in a run: plain data, fit for JSON. */
+export interface Trace {
+  readonly scheduler: string
+  readonly policy: string
+  readonly options: Readonly<Record<string, unknown>>
+  readonly steps: number
+  readonly guidance: number
+  readonly members: readonly MemberTrace[]
+  /** Wall time of the sampling loop, in milliseconds. */
+  readonly ms: number
+  /** Part of `ms` that was spent outside the network: the sampler's own cost. */
+  readonly overheadMs: number
+}
+
+/** Told to `onStep` after every step. */
+export interface StepEvent {
+  readonly step: number
+  readonly steps: number
+  readonly timestep: number
+  readonly members: readonly MemberStep[]
+  readonly elapsedMs: number
+  /** Expected time to the end, from the steps so far. */
+  readonly etaMs: number
+  /** The clean sample estimated at this step: a copy, [members, …]. Throws after the callback has returned. */
+  denoised(): Float32Array
+}
