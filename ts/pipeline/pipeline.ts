@@ -117,7 +117,7 @@ export class Pipeline {
     const { prompts, steps, guidance, seed, policy } = checked
     const signal = options.signal ? AbortSignal.any([options.signal, this.closing.signal]) : this.closing.signal
     const { config } = parseSchedulerConfig(manifest.schedulers[checked.scheduler])
-    const schedule = { ...createSchedule(config, { steps }), prediction: manifest.prediction }
+    const schedule = createSchedule(config, { steps, prediction: manifest.prediction })
     const encoded = prompts.map((prompt) => tokenizer.encode(prompt))
     const members = prompts.length
     const length = manifest.latents.reduce((product, n) => product * n, 1)

@@ -74,6 +74,11 @@ class Batch {
     return this.next
   }
 
+  /** Whether the decision taken at `step` ignores the criterion, which then need not be formed. */
+  followsTimetable(step: number): boolean {
+    return this.options.lagrangeNodes > 0 && step >= this.options.lagrangeStep
+  }
+
   report(criterion: number): void {
     this.criterion += criterion
     this.reported++
@@ -117,13 +122,15 @@ class DiffusionMember implements MemberPolicy {
   }
 
   observe(step: number, done: Decision): Observation {
+    const node = this.isNode(step) ? { [`node[${step}]`]: { x0: 1 } } : {}
+    if (this.batch.followsTimetable(step)) return { store: node }
     const f = this.gradient(step, done)
     const prediction = this.prediction(step, f)
     return {
       store: {
         [`f[${step}]`]: f,
         ...(done.kind !== 'skip' && { output: { output: 1 } }),
-        ...(this.isNode(step) && { [`node[${step}]`]: { x0: 1 } }),
+        ...node,
         ...(prediction && { prediction: prediction.next }),
       },
       means: prediction ? [{ a: minus({ next: 1 }, prediction.next), b: prediction.curvature }] : [],
@@ -131,7 +138,7 @@ class DiffusionMember implements MemberPolicy {
   }
 
   after(step: number, _: Decision, means: readonly number[]): Verdict {
-    this.gradients = [step, ...this.gradients].slice(0, 2)
+    this.gradients = this.batch.followsTimetable(step) ? [] : [step, ...this.gradients].slice(0, 2)
     if (this.isNode(step)) this.nodes = [step, ...this.nodes].slice(0, this.batch.options.lagrangeNodes)
     if (means.length === 0) return {}
     this.batch.report(means[0])

@@ -165,6 +165,10 @@ export class DenoisingLoop {
     const elapsedMs = performance.now() - this.startedAt
     let open = true
     queueMicrotask(() => (open = false))
+    const read = (name: 'x' | 'x0Prev'): Float32Array => {
+      if (open) return this.readAll(name)
+      throw new SadaError('INVALID_ARGUMENT', 'denoised() and state() can be called inside the step callback only.')
+    }
     return {
       step,
       steps,
@@ -172,10 +176,8 @@ export class DenoisingLoop {
       members: this.members.map(({ trace }) => trace[step]),
       elapsedMs,
       etaMs: (elapsedMs / (step + 1)) * (steps - step - 1),
-      denoised: () => {
-        if (!open) throw new SadaError('INVALID_ARGUMENT', 'denoised() can be called inside the step callback only.')
-        return this.readAll('x0Prev')
-      },
+      denoised: () => read('x0Prev'),
+      state: () => read('x'),
     }
   }
 
