@@ -180,8 +180,8 @@ class DiffusionMember implements MemberPolicy {
       const { alpha, sigma } = schedule.levels[step]
       return { beta, alpha, sigma, stateScale: alpha }
     }
-    const alpha = Math.sqrt(schedule.alphasCumprod[trained])
-    return { beta, alpha, sigma: Math.sqrt(1 - schedule.alphasCumprod[trained]), stateScale: 1 }
+    const { sigma } = schedule.levels[step]
+    return { beta, alpha: Math.sqrt(schedule.alphasCumprod[trained]), sigma, stateScale: 1 }
   }
 
   /** x̂_{i+1} in the solver's scale and Δ²f, once three velocities are known. */
