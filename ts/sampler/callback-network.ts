@@ -49,7 +49,8 @@ export class CallbackNetwork implements Network {
     const { step, timestep, level, members, signal } = call
     const sample = await this.compose(call)
     const input: NetworkInput = { sample, timestep, alpha: level.alpha, sigma: level.sigma, step, members, signal }
-    const answer = this.check(await this.ask(input), sample.length, step)
+    // Not sample.length: a transferred buffer has none any more.
+    const answer = this.check(await this.ask(input), members.length * this.length, step)
     return members.map((_, k) => ({ row: { answer: 1 }, buffers: { answer: { tensor: answer, offset: k * this.length } } }))
   }
 

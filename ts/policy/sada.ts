@@ -1,0 +1,1 @@
+export { poster as sada } from './poster.ts'
