@@ -1,0 +1,143 @@
+/**
+ * Fidelity at equal cost on the bundled model: policies beside plain fewer steps and the best fixed schedule of as many runs.
+ * Cost is in full network evaluations: a pruned pass counts its share of the plan's floating-point operations.
+ *
+ *   npx tsx bench/fidelity.ts [--prompts 16] [--offset 0] [--guidance 3] [--scheduler flow-euler,dpm++,euler]
+ *                             [--policy '"sada"' --policy '{"name":"sada","preset":"poster"}'] [--fixed] [--json FILE]
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { load, type Pipeline, type PolicySpec, type Trace } from '../ts/index.ts'
+import { findModel } from '../ts/pipeline/load.ts'
+import { loadManifest } from '../ts/plan/model.ts'
+import { readManifest } from '../ts/plan/manifest.ts'
+
+const { values } = parseArgs({
+  options: {
+    prompts: { type: 'string', default: '16' },
+    offset: { type: 'string', default: '0' },
+    guidance: { type: 'string', default: '3' },
+    scheduler: { type: 'string', default: 'flow-euler,dpm++,euler' },
+    policy: { type: 'string', multiple: true, default: ['"sada"'] },
+    fixed: { type: 'boolean', default: false },
+    json: { type: 'string' },
+  },
+})
+const STEPS = 50
+const BATCH = 4
+const count = Number(values.prompts)
+const offset = Number(values.offset)
+
+interface Setting {
+  readonly scheduler: string
+  readonly guidance: number
+  readonly prompts: readonly string[]
+}
+interface Outcome {
+  readonly label: string
+  readonly runs: number
+  readonly cost: number
+  readonly psnr: readonly number[]
+}
+
+/** PSNR of two samples in [−1, 1], peak-to-peak 2, in dB; Infinity where they are equal. */
+function psnr(a: Float32Array, b: Float32Array): number {
+  const clip = (v: number): number => Math.min(1, Math.max(-1, v))
+  const mse = a.reduce((sum, v, k) => sum + (clip(v) - clip(b[k])) ** 2, 0) / a.length
+  return 10 * Math.log10(4 / mse)
+}
+
+async function main(): Promise<void> {
+  const pipeline = await load('avatar')
+  const folder = await findModel('avatar')
+  const manifest = await loadManifest(folder)
+  const { full, short } = JSON.parse(readFileSync(join(folder, manifest.prompts ?? 'prompts.json'), 'utf8')) as Record<string, string[]>
+  const share = prunedShare(manifest)
+  const report = []
+  for (const guidance of values.guidance.split(',').map(Number)) {
+    for (const scheduler of values.scheduler.split(',')) {
+      for (const [kind, prompts] of Object.entries({ full, short })) {
+        const setting = { scheduler, guidance, prompts: prompts.slice(offset, offset + count) }
+        const reference = await samples(pipeline, setting, 'none', STEPS)
+        const judge = async (label: string, policy: PolicySpec, steps = STEPS): Promise<Outcome> => {
+          const { results, traces } = await samples(pipeline, setting, policy, steps)
+          const costs = traces.map((trace) => cost(trace, share))
+          const runs = traces.flatMap(({ members }) => members.map(({ nfe }) => nfe))
+          const outcome = { label, runs: mean(runs), cost: mean(costs.flat()), psnr: results.map((x, k) => psnr(x, reference.results[k])) }
+          print(setting, kind, outcome, runs)
+          return outcome
+        }
+        const outcomes: Outcome[] = []
+        for (const policy of values.policy) {
+          const own = await judge(policy, JSON.parse(policy) as PolicySpec)
+          const n = Math.ceil(own.cost - 0.25)
+          outcomes.push(own, await judge(`plain ${n}`, 'none', n))
+          if (values.fixed) for (const rival of fixedSchedules(n)) outcomes.push(await judge(`${rival.name} ${rival.n} w${rival.warmup} o${rival.order}`, rival))
+        }
+        report.push({ guidance, scheduler, prompts: kind, outcomes })
+      }
+    }
+  }
+  await pipeline.dispose()
+  const about = { what: 'PSNR in dB against the 50-step run of the same seed', steps: STEPS, samples: count, offset, machine: cpus()[0].model, node: process.version }
+  if (values.json) writeFileSync(values.json, JSON.stringify({ ...about, cases: report }, undefined, 1) + '\n')
+}
+
+async function samples(pipeline: Pipeline, { scheduler, guidance, prompts }: Setting, policy: PolicySpec, steps: number) {
+  const results: Float32Array[] = []
+  const traces: Trace[] = []
+  for (let from = 0; from < prompts.length; from += BATCH) {
+    const prompt = prompts.slice(from, from + BATCH)
+    const seed = prompt.map((_, k) => 1000 + offset + from + k)
+    const { latents, trace } = await pipeline.generate({ prompt, seed, scheduler, guidanceScale: guidance, policy, steps })
+    const length = latents.length / prompt.length
+    prompt.forEach((_, k) => results.push(latents.slice(k * length, (k + 1) * length)))
+    traces.push(trace)
+  }
+  return { results, traces }
+}
+
+/** Share of a full pass's operations that a pass with `kept` tokens takes. */
+function prunedShare({ stages, tokens }: ReturnType<typeof readManifest>): (kept: number) => number {
+  const all = tokens.grid[0] * tokens.grid[1]
+  const flops = (kept: number): number =>
+    stages.reduce((sum, { kind, flops: f }) => {
+      const n = kind === 'tokens' ? kept : all
+      return sum + f.fixed + f.per_token * n + f.per_token_pair * n * n
+    }, 0)
+  return (kept) => flops(kept) / flops(all)
+}
+
+const cost = ({ members }: Trace, share: (kept: number) => number): number[] =>
+  members.map(({ steps }) =>
+    steps.reduce((sum, { action, keptTokens }) => sum + (action === 'run' ? 1 : action === 'prune' ? share(keptTokens!) : 0), 0),
+  )
+
+/** Every-n schedules that take at most `runs` network runs, each with the longest warm-up that allows. */
+function fixedSchedules(runs: number): { name: string; n: number; warmup: number; order: number; tail: number }[] {
+  const tail = 2
+  const taken = (n: number, warmup: number): number => warmup + Math.ceil((STEPS - tail - warmup) / n) + tail
+  return [2, 3, 4, 5].flatMap((n) => {
+    let warmup = 1
+    while (warmup < STEPS && taken(n, warmup + 1) <= runs) warmup++
+    return taken(n, warmup) > runs ? [] : [0, 1].map((order) => ({ name: 'every-n', n, warmup, order, tail }))
+  })
+}
+
+const mean = (all: readonly number[]): number => all.reduce((sum, v) => sum + v, 0) / all.length
+
+function print({ scheduler, guidance }: Setting, kind: string, { label, cost, psnr: all }: Outcome, runs: readonly number[]): void {
+  const sorted = all.map((v) => Math.min(v, 150)).sort((a, b) => a - b)
+  const decile = sorted[Math.floor(sorted.length / 10)]
+  console.log(
+    [
+      scheduler.padEnd(10), `g${guidance}`, kind.padEnd(5), label.padEnd(34),
+      `runs ${mean(runs).toFixed(1)} (${Math.min(...runs)}–${Math.max(...runs)})`, `cost ${cost.toFixed(1)}`,
+      `PSNR ${mean(sorted).toFixed(1)} / ${decile.toFixed(1)} / ${sorted[0].toFixed(1)}`,
+    ].join('  '),
+  )
+}
+
+void main()

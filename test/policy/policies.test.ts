@@ -1,0 +1,89 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { SadaError } from '../../ts/errors.ts'
+import { TorchGenerator } from '../../ts/noise.ts'
+import { createPolicy, policies } from '../../ts/policy/index.ts'
+import type { MemberStep } from '../../ts/sampler/trace.ts'
+import { configs, LENGTH, runInJs } from '../support/run.ts'
+
+const noise = (seed: number): Float32Array => new TorchGenerator(seed).randn(LENGTH)
+const schedulers = Object.keys(configs) as (keyof typeof configs)[]
+const isSkip = ({ action }: MemberStep): boolean => !['run', 'prune', 'partial'].includes(action)
+
+const refused = (spec: unknown): SadaError => {
+  try {
+    createPolicy(spec as string)
+  } catch (error) {
+    return error as SadaError
+  }
+  return assert.unreachable() as never
+}
+
+test('unknown policies, presets and options are errors that suggest the nearest name', () => {
+  assert.is(refused('sadda').code, 'UNKNOWN_NAME')
+  assert.match(refused('sadda').message, 'Did you mean "sada"?')
+  assert.match(refused({ name: 'sada', preset: 'postr' }).message, 'sada/poster')
+  assert.match(refused({ name: 'every-n', warmupp: 3 }).message, 'Did you mean "warmup"?')
+  for (const inherited of ['constructor', '__proto__', 'toString']) assert.is(refused(inherited).code, 'UNKNOWN_NAME')
+  for (const bad of [undefined, null, 3, {}, { name: 7 }]) assert.is(refused(bad).code, 'INVALID_ARGUMENT')
+})
+
+for (const [name, { options }] of Object.entries(policies)) {
+  for (const [option, spec] of Object.entries(options) as [string, { min: number; max: number; integer?: boolean; default: unknown }][]) {
+    const [base, preset] = name.split('/')
+    const given = (value: unknown) => ({ name: base, preset, [option]: value })
+    const isNumber = typeof spec.default !== 'boolean' && !Array.isArray(spec.default)
+    test(`${name}.${option}: its ends are accepted, what lies beyond is refused by name`, () => {
+      if (isNumber) for (const good of [spec.min, spec.max]) if (Number.isFinite(good)) createPolicy(given(good) as never)
+      const bad = [NaN, 'a', null, spec.min - 1, ...(spec.max < Infinity ? [spec.max + 1] : []), ...(spec.integer ? [spec.min + 0.5] : [])]
+      for (const value of bad) {
+        const error = refused(given(value))
+        assert.is(error.code, 'INVALID_ARGUMENT')
+        assert.is(error.argument, `policy.${option}`)
+      }
+    })
+  }
+}
+
+for (const scheduler of schedulers) {
+  for (const policy of ['sada', 'sada/poster', 'sada-reference', 'every-n']) {
+    test(`${scheduler}, ${policy}: it skips, and stays closer to the full run than as many plain steps`, async () => {
+      const latents = [noise(11), noise(12), noise(13)]
+      const full = await runInJs({ scheduler, policy: 'none', latents })
+      const fast = await runInJs({ scheduler, policy, latents })
+      const runs = Math.max(...fast.trace.members.map(({ nfe }) => nfe))
+      assert.ok(runs <= 40, `${runs} runs`)
+      if (policy === 'sada-reference') return // known to lose here and there (algorithm notes §6)
+      const plain = await runInJs({ scheduler, policy: 'none', latents, steps: runs })
+      const distance = (a: Float32Array): number => Math.sqrt(a.reduce((sum, v, k) => sum + (v - full.latents[k]) ** 2, 0))
+      assert.ok(distance(fast.latents) < distance(plain.latents), `${distance(fast.latents)}, plain ${distance(plain.latents)}`)
+    })
+  }
+
+  test(`${scheduler}, poster: warm-up, tail and consecutive skips are kept to`, async () => {
+    for (const [warmup, tail, maxConsecutive] of [[10, 3, 4], [3, 0, 1], [20, 10, 2], [49, 3, 4]]) {
+      const { trace } = await runInJs({ scheduler, policy: { name: 'sada', preset: 'poster', warmup, tail, maxConsecutive }, latents: [noise(21), noise(22)] })
+      for (const { steps } of trace.members) {
+        assert.not(steps.some((step, i) => isSkip(step) && (i < warmup || i >= 50 - tail)))
+        let run = 0
+        for (const step of steps) assert.ok((run = isSkip(step) ? run + 1 : 0) <= maxConsecutive)
+      }
+    }
+  })
+}
+
+test('every-n runs exactly its schedule, on every prompt', async () => {
+  const { trace } = await runInJs({ scheduler: 'euler', policy: { name: 'every-n', n: 4, warmup: 6, tail: 2 }, latents: [noise(1), noise(2)] })
+  for (const { steps } of trace.members) {
+    steps.forEach((step, i) => assert.is(isSkip(step), i >= 6 && i < 48 && (i - 6) % 4 !== 0, `step ${i}`))
+  }
+})
+
+test('the options in force are in the trace, computed defaults included', async () => {
+  const { trace } = await runInJs({ scheduler: 'euler', policy: { name: 'sada', preset: 'poster', tail: 5 }, latents: [noise(1)], steps: 100 })
+  assert.is(trace.options.tail, 5)
+  assert.is(trace.options.warmup, 20)
+  assert.is(trace.options.lagrangeStep, 48)
+})
+
+test.run()
