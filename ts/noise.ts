@@ -89,7 +89,7 @@ export class TorchGenerator {
   }
 }
 
-/** values[start + j], values[start + 8 + j] (j < 8): pairs of uniforms → pairs of normals, rounded to float32 where PyTorch rounds. */
+/** values[start + j] and values[start + 8 + j], j < 8: pairs of uniforms → pairs of normals, in float32 wherever PyTorch is. */
 function boxMuller(values: Float32Array, start: number): void {
   for (let j = start; j < start + 8; j++) {
     const radius = Math.fround(Math.sqrt(Math.fround(-2 * Math.fround(Math.log(1 - values[j])))))

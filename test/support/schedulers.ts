@@ -25,7 +25,9 @@ export interface RecordedRun {
 }
 
 export const recordedRuns: readonly RecordedRun[] = readdirSync(folder)
-  .filter(name => /^(dpm|euler|flow)-\d+\.json$/.test(name)).sort().map(name => read(name) as RecordedRun)
+  .filter((name) => /^(dpm|euler|flow)-\d+\.json$/.test(name))
+  .sort()
+  .map((name) => read(name) as RecordedRun)
 
 /** One configuration's grid and short run, recorded by record.py. */
 export interface RecordedGrid {
@@ -44,8 +46,9 @@ export interface RecordedGrid {
 export const recordedGrids = (read('grids.json') as { cases: readonly RecordedGrid[] }).cases
 
 /** Training tables, float32 in base64. */
-export const recordedTables = readdirSync(folder).filter(name => name.startsWith('betas-')).map(name =>
-  read(name) as { given: Record<string, unknown>; betas: string; alphas_cumprod: string })
+export const recordedTables = readdirSync(folder)
+  .filter((name) => name.startsWith('betas-'))
+  .map((name) => read(name) as { given: Record<string, unknown>; betas: string; alphas_cumprod: string })
 
 export const recordedNoise = read('seeds.json') as Readonly<Record<'seed_0' | 'seed_42', RecordedNoise>>
 

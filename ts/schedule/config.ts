@@ -7,6 +7,8 @@ export type SolverName = keyof typeof classNames
 /** ε: the noise. v = α·ε − σ·x0. sample: x0. flow: u = n − x0. */
 export type PredictionType = 'epsilon' | 'v_prediction' | 'sample' | 'flow_prediction'
 
+export const predictionTypes: readonly PredictionType[] = ['epsilon', 'v_prediction', 'sample', 'flow_prediction']
+
 /** The noise schedule that the network was trained on. */
 export interface TrainingConfig {
   readonly numTrainTimesteps: number
@@ -100,11 +102,15 @@ function solverFor(values: Readonly<Record<string, unknown>>, as: SolverName | u
     throw invalidArgument('as', `one of ${solvers.join(', ')}`, as)
   }
   const name = values._class_name
-  const own = solvers.find(solver => classNames[solver] === name)
+  const own = solvers.find((solver) => classNames[solver] === name)
   if (own !== undefined) return own
   const subject = name === undefined ? 'names no scheduler class' : `is for ${JSON.stringify(name)}`
-  throw new SadaError('INVALID_ARGUMENT', `This scheduler configuration ${subject}, so the solver to use must be named: pass one of ` +
-    `${solvers.map(solver => `"${solver}" (${classNames[solver]})`).join(', ')}.`, { argument: 'as' })
+  throw new SadaError(
+    'INVALID_ARGUMENT',
+    `This scheduler configuration ${subject}, so the solver to use must be named: pass one of ` +
+      `${solvers.map((solver) => `"${solver}" (${classNames[solver]})`).join(', ')}.`,
+    { argument: 'as' },
+  )
 }
 
 /** diffusers lists in `_use_default_values` what the saved scheduler had left at its defaults: those are not carried over. */
@@ -115,13 +121,20 @@ function withoutDefaults(values: Readonly<Record<string, unknown>>): Readonly<Re
 
 function warningsFor(values: Readonly<Record<string, unknown>>, solver: SolverName): string[] {
   const known: readonly string[] = [...new Set([...Object.values(fieldsOf).flat(), ...fieldsOfOthers])]
-  return Object.keys(values).filter(name => !name.startsWith('_') && !known.includes(name)).map(name => {
-    const nearest = nearestName(name, fieldsOf[solver])
-    return `scheduler_config.json: the field "${name}" is unknown and has no effect.${nearest ? ` Did you mean "${nearest}"?` : ''}`
-  })
+  return Object.keys(values)
+    .filter((name) => !name.startsWith('_') && !known.includes(name))
+    .map((name) => {
+      const nearest = nearestName(name, fieldsOf[solver])
+      const hint = nearest ? ` Did you mean "${nearest}"?` : ''
+      return `scheduler_config.json: the field "${name}" is unknown and has no effect.${hint}`
+    })
 }
 
-const readers: Readonly<Record<SolverName, (fields: Fields) => SchedulerConfig>> = { 'dpm++': readDpmpp, euler: readEuler, 'flow-euler': readFlow }
+const readers: Readonly<Record<SolverName, (fields: Fields) => SchedulerConfig>> = {
+  'dpm++': readDpmpp,
+  euler: readEuler,
+  'flow-euler': readFlow,
+}
 
 const positive = (value: number): boolean => Number.isFinite(value) && value > 0
 const unitInterior = (value: number): boolean => value > 0 && value < 1
@@ -133,10 +146,12 @@ function readTraining(fields: Fields): TrainingConfig {
     betaStart: fields.number('beta_start', 0.0001, 'a number between 0 and 1', unitInterior),
     betaEnd: fields.number('beta_end', 0.02, 'a number between 0 and 1', unitInterior),
     betaSchedule: fields.choice('beta_schedule', 'linear', {
-      linear: 'linear', scaled_linear: 'scaled_linear', squaredcos_cap_v2: 'squaredcos_cap_v2'
+      linear: 'linear',
+      scaled_linear: 'scaled_linear',
+      squaredcos_cap_v2: 'squaredcos_cap_v2',
     }),
     trainedBetas,
-    rescaleBetasZeroSnr: fields.flag('rescale_betas_zero_snr')
+    rescaleBetasZeroSnr: fields.flag('rescale_betas_zero_snr'),
   }
 }
 
@@ -144,7 +159,7 @@ function readTrainedBetas(fields: Fields): readonly number[] | undefined {
   if (!fields.has('trained_betas')) return undefined
   const betas = fields.values.trained_betas
   const count = fields.integer('num_train_timesteps', 1000, 2, 100_000)
-  if (Array.isArray(betas) && betas.length === count && betas.every(beta => typeof beta === 'number' && unitInterior(beta))) {
+  if (Array.isArray(betas) && betas.length === count && betas.every((beta) => typeof beta === 'number' && unitInterior(beta))) {
     return betas as number[]
   }
   throw fields.invalid('trained_betas', `${count} numbers between 0 and 1, as many as "num_train_timesteps"`)
@@ -153,11 +168,15 @@ function readTrainedBetas(fields: Fields): readonly number[] | undefined {
 function readGrid(fields: Fields): GridConfig {
   fields.refuseFlags(['use_exponential_sigmas', 'use_beta_sigmas'])
   return {
-    timestepSpacing: fields.choice('timestep_spacing', 'linspace', { linspace: 'linspace', leading: 'leading', trailing: 'trailing' }),
+    timestepSpacing: fields.choice('timestep_spacing', 'linspace', {
+      linspace: 'linspace',
+      leading: 'leading',
+      trailing: 'trailing',
+    }),
     stepsOffset: fields.integer('steps_offset', 0, 0, 100_000),
     finalSigmasType: fields.choice('final_sigmas_type', 'zero', { zero: 'zero', sigma_min: 'sigma_min' }),
     useKarrasSigmas: fields.flag('use_karras_sigmas'),
-    ...readEnds(fields)
+    ...readEnds(fields),
   }
 }
 
@@ -171,7 +190,6 @@ function readDpmpp(fields: Fields): DpmppConfig {
   fields.refuseFlags(['thresholding', 'use_lu_lambdas'])
   // "deis", "logrho", "bh1" and "bh2" come with converted DEIS and UniPC configurations; diffusers reads them like this.
   fields.choice('algorithm_type', 'dpmsolver++', { 'dpmsolver++': true, deis: true })
-  fields.choice('time_shift_type', 'exponential', { exponential: true })
   if (fields.values.variance_type === 'learned' || fields.values.variance_type === 'learned_range') {
     throw fields.unsupported('variance_type', 'null, "fixed_small", "fixed_large"')
   }
@@ -180,22 +198,34 @@ function readDpmpp(fields: Fields): DpmppConfig {
     ...readTraining(fields),
     ...readGrid(fields),
     solverOrder: fields.choice('solver_order', '2', { 1: 1, 2: 2 }),
-    solverType: fields.choice('solver_type', 'midpoint', { midpoint: 'midpoint', heun: 'heun', logrho: 'midpoint', bh1: 'midpoint', bh2: 'midpoint' }),
+    solverType: fields.choice('solver_type', 'midpoint', {
+      midpoint: 'midpoint',
+      heun: 'heun',
+      logrho: 'midpoint',
+      bh1: 'midpoint',
+      bh2: 'midpoint',
+    }),
     lowerOrderFinal: fields.flag('lower_order_final', true),
     eulerAtFinal: fields.flag('euler_at_final'),
-    lambdaMinClipped: fields.number('lambda_min_clipped', -Infinity, 'a number', value => !Number.isNaN(value)),
-    flowShift: fields.number('flow_shift', 1, 'a number above 0', positive),
-    useDynamicShifting: fields.flag('use_dynamic_shifting'),
-    ...readDpmppPrediction(fields)
+    lambdaMinClipped: fields.number('lambda_min_clipped', -Infinity, 'a number', (value) => !Number.isNaN(value)),
+    ...readDpmppFlow(fields),
   }
 }
 
-function readDpmppPrediction(fields: Fields): Pick<DpmppConfig, 'prediction' | 'useFlowSigmas'> {
+function readDpmppFlow(fields: Fields): Pick<DpmppConfig, 'prediction' | 'useFlowSigmas' | 'flowShift' | 'useDynamicShifting'> {
   const useFlowSigmas = fields.flag('use_flow_sigmas')
-  const prediction = fields.choice<PredictionType>('prediction_type', 'epsilon', useFlowSigmas
-    ? { flow_prediction: 'flow_prediction', epsilon: 'epsilon', sample: 'sample' }
-    : { epsilon: 'epsilon', v_prediction: 'v_prediction', sample: 'sample' })
-  return { prediction, useFlowSigmas }
+  const useDynamicShifting = fields.flag('use_dynamic_shifting')
+  if (useFlowSigmas && useDynamicShifting) fields.choice('time_shift_type', 'exponential', { exponential: true })
+  const [known, hint]: [Record<string, PredictionType>, string] = useFlowSigmas
+    ? [{ flow_prediction: 'flow_prediction', epsilon: 'epsilon', sample: 'sample' }, '(This configuration has use_flow_sigmas.)']
+    : [{ epsilon: 'epsilon', v_prediction: 'v_prediction', sample: 'sample' }, '("flow_prediction" goes with use_flow_sigmas.)']
+  const prediction = fields.choice('prediction_type', 'epsilon', known, hint)
+  return {
+    prediction,
+    useFlowSigmas,
+    flowShift: fields.number('flow_shift', 1, 'a number above 0', positive),
+    useDynamicShifting,
+  }
 }
 
 function readEuler(fields: Fields): EulerConfig {
@@ -204,16 +234,19 @@ function readEuler(fields: Fields): EulerConfig {
     ...readTraining(fields),
     ...readGrid(fields),
     prediction: fields.choice<PredictionType>('prediction_type', 'epsilon', {
-      epsilon: 'epsilon', v_prediction: 'v_prediction', sample: 'sample', original_sample: 'sample'
+      epsilon: 'epsilon',
+      v_prediction: 'v_prediction',
+      sample: 'sample',
+      original_sample: 'sample',
     }),
     interpolationType: fields.choice('interpolation_type', 'linear', { linear: 'linear', log_linear: 'log_linear' }),
-    timestepType: fields.choice('timestep_type', 'discrete', { discrete: 'discrete', continuous: 'continuous' })
+    timestepType: fields.choice('timestep_type', 'discrete', { discrete: 'discrete', continuous: 'continuous' }),
   }
 }
 
 function readFlow(fields: Fields): FlowEulerConfig {
   fields.refuseFlags(['use_exponential_sigmas', 'use_beta_sigmas', 'invert_sigmas', 'stochastic_sampling'])
-  const terminal = fields.optional('shift_terminal', 'a number from 0 to 1', value => value >= 0 && value < 1)
+  const terminal = fields.optional('shift_terminal', 'a number from 0 to 1', (value) => value >= 0 && value < 1)
   return {
     solver: 'flow-euler',
     prediction: 'flow_prediction',
@@ -227,6 +260,6 @@ function readFlow(fields: Fields): FlowEulerConfig {
     maxImageSeqLen: fields.integer('max_image_seq_len', 4096, 1, 1 << 30),
     shiftTerminal: terminal === 0 ? undefined : terminal,
     useKarrasSigmas: fields.flag('use_karras_sigmas'),
-    ...readEnds(fields)
+    ...readEnds(fields),
   }
 }

@@ -5,7 +5,7 @@ export const maxSteps = 1000
 
 /** Levels that a caller passes must be finite, not negative and never increase. */
 export function checkCustomSigmas(sigmas: readonly number[]): void {
-  if (sigmas.length < 1 || sigmas.length > maxSteps + 1) {
+  if (!(Array.isArray(sigmas) || ArrayBuffer.isView(sigmas)) || sigmas.length < 1 || sigmas.length > maxSteps + 1) {
     throw invalidArgument('sigmas', `1 to ${maxSteps + 1} noise levels`, sigmas)
   }
   for (let i = 0; i < sigmas.length; i++) {
@@ -17,11 +17,15 @@ export function checkCustomSigmas(sigmas: readonly number[]): void {
 /** A custom level that cannot be sampled. */
 export function invalidSigma(index: number, expected: string, sigmas: readonly number[]): SadaError {
   const message = `Expected "sigmas[${index}]" to be ${expected}, received ${String(sigmas[index])}.`
-  return new SadaError('INVALID_SCHEDULE', `${message} Noise levels must be finite and must not increase.`, { argument: 'sigmas' })
+  return new SadaError('INVALID_SCHEDULE', `${message} Noise levels must be finite and must not increase.`, {
+    argument: 'sigmas',
+  })
 }
 
-/** The number of steps that custom levels stand for must be the one asked for, where one is. */
+/** The number of steps that custom levels stand for must be possible, and the one asked for where one is. */
 export function checkStepCount(levels: number, steps: number | undefined): void {
+  if (levels < 1 || levels > maxSteps)
+    throw invalidArgument('sigmas', `levels for 1 to ${maxSteps} steps`, `levels for ${levels} steps`)
   if (steps !== undefined && steps !== levels) {
     throw invalidArgument('steps', `${levels}, the number of steps in "sigmas", or left out`, steps)
   }

@@ -1,6 +1,6 @@
 import { invalidArgument, SadaError } from '../errors.ts'
 import type { DpmppConfig } from './config.ts'
-import { arange, interpolate, karrasLevels, linspace, roundHalfEven } from './grid.ts'
+import { interpolate, karrasLevels, leading, linspace, roundHalfEven, trailing } from './grid.ts'
 import { flowLevel, vpLevel } from './noise-level.ts'
 import type { Grid, ScheduleOptions } from './schedule.ts'
 import { timestepOf, trainingTable, type TrainingTable } from './training.ts'
@@ -14,7 +14,9 @@ interface Points {
 
 /** The grid of diffusers' DPMSolverMultistepScheduler.set_timesteps(steps[, mu]). */
 export function dpmppGrid(config: DpmppConfig, { steps, sigmas: custom, mu }: ScheduleOptions): Grid {
-  if (custom !== undefined) throw invalidArgument('sigmas', 'left out', custom, 'DPM-Solver++ takes "steps"; Euler takes custom levels.')
+  if (custom !== undefined) {
+    throw invalidArgument('sigmas', 'left out', custom, 'DPM-Solver++ takes "steps"; Euler takes custom levels.')
+  }
   if (mu !== undefined && !config.useDynamicShifting) {
     throw invalidArgument('mu', 'left out', mu, 'This scheduler configuration has no use_dynamic_shifting.')
   }
@@ -28,13 +30,13 @@ export function dpmppGrid(config: DpmppConfig, { steps, sigmas: custom, mu }: Sc
     timesteps,
     sigmas,
     levels: sigmas.map(config.useFlowSigmas ? flowLevel : vpLevel),
-    times: config.useFlowSigmas ? sigmas : [...timesteps.map(t => Math.max(0, t) / count), 0],
-    betaAt: config.useFlowSigmas ? [] : timesteps.map(t => count * table.betas[Math.min(count - 1, Math.max(0, t))]),
+    times: config.useFlowSigmas ? sigmas : [...timesteps.map((t) => Math.max(0, t) / count), 0],
+    betaAt: config.useFlowSigmas ? [] : timesteps.map((t) => count * table.betas[Math.min(count - 1, Math.max(0, t))]),
     orders: timesteps.map((_, i) => orderAt(config, i, timesteps.length)),
     correction: config.solverType,
     initNoiseSigma: 1,
     trainingBetas: table.betas,
-    alphasCumprod: table.alphasCumprod
+    alphasCumprod: table.alphasCumprod,
   }
 }
 
@@ -43,16 +45,18 @@ function points(config: DpmppConfig, table: TrainingTable, steps: number, mu: nu
     const { sigmaMin = table.sigmas[0], sigmaMax = table.sigmas[table.sigmas.length - 1] } = config
     const sigmas = karrasLevels(sigmaMin, sigmaMax, steps)
     const round = config.betaSchedule === 'squaredcos_cap_v2' ? Math.trunc : roundHalfEven
-    return { sigmas, timesteps: sigmas.map(sigma => round(timestepOf(Math.log(sigma), table))) }
+    return { sigmas, timesteps: sigmas.map((sigma) => round(timestepOf(Math.log(sigma), table))) }
   }
   if (config.useFlowSigmas) {
     const shift = mu === undefined ? config.flowShift : Math.exp(mu)
     const sigmas = linspace(1, 1 / config.numTrainTimesteps, steps + 1)
-      .map(alpha => (shift * (1 - alpha)) / (1 + (shift - 1) * (1 - alpha))).reverse().slice(0, -1)
-    return { sigmas, timesteps: sigmas.map(sigma => Math.trunc(sigma * config.numTrainTimesteps)) }
+      .map((alpha) => (shift * (1 - alpha)) / (1 + (shift - 1) * (1 - alpha)))
+      .reverse()
+      .slice(0, -1)
+    return { sigmas, timesteps: sigmas.map((sigma) => Math.trunc(sigma * config.numTrainTimesteps)) }
   }
   const timesteps = spacedTimesteps(config, steps, lastTimestep(config, table))
-  return { timesteps, sigmas: timesteps.map(t => interpolate(table.sigmas, t)) }
+  return { timesteps, sigmas: timesteps.map((t) => interpolate(table.sigmas, t)) }
 }
 
 /** One past the last training timestep in use: those with λ = ln(α/σ) below `lambda_min_clipped` are left out. */
@@ -61,7 +65,7 @@ function lastTimestep(config: DpmppConfig, { alphasCumprod }: TrainingTable): nu
   let last = config.numTrainTimesteps
   while (last > 0 && lambda(alphasCumprod[last - 1]) < least) last--
   if (last === 0) {
-    const message = `"lambda_min_clipped" ${config.lambdaMinClipped} leaves no timestep to sample: it is above every λ of the training schedule.`
+    const message = `"lambda_min_clipped" ${least} is above every λ of the training schedule and leaves no timestep to sample.`
     throw new SadaError('INVALID_SCHEDULE', message, { argument: 'lambda_min_clipped' })
   }
   return last
@@ -75,20 +79,17 @@ function lambda(bar: number): number {
 
 function spacedTimesteps(config: DpmppConfig, steps: number, last: number): number[] {
   switch (config.timestepSpacing) {
-    case 'linspace': return linspace(0, last - 1, steps + 1).map(roundHalfEven).reverse().slice(0, -1)
-    case 'leading': {
-      const ratio = Math.floor(last / (steps + 1))
-      if (ratio === 0) throw tooManyLeading(steps, last)
-      return Array.from({ length: steps }, (_, i) => (steps - i) * ratio + config.stepsOffset)
-    }
+    case 'linspace':
+      return linspace(0, last - 1, steps + 1)
+        .map(roundHalfEven)
+        .reverse()
+        .slice(0, -1)
+    case 'leading':
+      return leading(last, steps, steps, config.stepsOffset)
     // May give fewer steps than asked for where lambda_min_clipped shortens the schedule, as in diffusers.
-    case 'trailing': return arange(last, 0, -(config.numTrainTimesteps / steps)).map(t => roundHalfEven(t) - 1)
+    case 'trailing':
+      return trailing(last, config.numTrainTimesteps, steps)
   }
-}
-
-function tooManyLeading(steps: number, last: number): SadaError {
-  const message = `"leading" spacing puts all of ${steps} steps on one timestep of a schedule of ${last}; use at most ${last - 1} steps, or "trailing".`
-  return new SadaError('INVALID_SCHEDULE', message, { argument: 'steps' })
 }
 
 /** diffusers: first order on the first step and, where configured or where the last level is 0, on the last one. */

@@ -1,16 +1,18 @@
+import { invalidArgument } from '../errors.ts'
 import type { EulerConfig } from './config.ts'
 import { checkStepCount, invalidSigma } from './custom-sigmas.ts'
-import { arange, interpolate, karrasLevels, linspace, linspace32, roundHalfEven } from './grid.ts'
+import { interpolate, karrasLevels, leading, linspace, linspace32, trailing } from './grid.ts'
 import { vpLevel } from './noise-level.ts'
 import type { Grid, ScheduleOptions } from './schedule.ts'
 import { timestepOf, trainingTable, type TrainingTable } from './training.ts'
 
 /** The grid of diffusers' EulerDiscreteScheduler.set_timesteps(steps) or set_timesteps(sigmas=…). */
-export function eulerGrid(config: EulerConfig, { steps, sigmas: custom }: ScheduleOptions): Grid {
+export function eulerGrid(config: EulerConfig, { steps, sigmas: custom, mu }: ScheduleOptions): Grid {
+  if (mu !== undefined) throw invalidArgument('mu', 'left out', mu, 'Only flow levels can be shifted.')
   const table = trainingTable(config)
   const { sigmas: all, timesteps: discrete } = custom === undefined ? spaced(config, table, steps!) : given(custom, table, steps)
   const isContinuous = config.timestepType === 'continuous' && config.prediction === 'v_prediction'
-  const timesteps = isContinuous ? all.slice(0, -1).map(sigma => 0.25 * Math.fround(Math.log(sigma))) : discrete
+  const timesteps = isContinuous ? all.slice(0, -1).map((sigma) => 0.25 * Math.fround(Math.log(sigma))) : discrete
   // "log_linear" makes one level more than there are steps; the run ends on the training schedule's lowest, never on 0.
   const sigmas = all.slice(0, timesteps.length + 1)
   return {
@@ -22,9 +24,9 @@ export function eulerGrid(config: EulerConfig, { steps, sigmas: custom }: Schedu
     betaAt: [],
     orders: timesteps.map(() => 1),
     correction: 'midpoint',
-    initNoiseSigma: initialScale(config, all[0]),
+    initNoiseSigma: initialScale(config, Math.max(...all)),
     trainingBetas: table.betas,
-    alphasCumprod: table.alphasCumprod
+    alphasCumprod: table.alphasCumprod,
   }
 }
 
@@ -40,31 +42,34 @@ function given(sigmas: readonly number[], table: TrainingTable, steps: number | 
   const zero = sigmas.indexOf(0)
   if (zero >= 0 && zero < sigmas.length - 1) throw invalidSigma(zero, 'above 0 (only the last level may be 0)', sigmas)
   const levels = sigmas.map(Math.fround)
-  return { sigmas: levels, timesteps: levels.slice(0, -1).map(sigma => timestepOf(Math.fround(Math.log(sigma)), table)) }
+  return { sigmas: levels, timesteps: levels.slice(0, -1).map((sigma) => timestepOf(Math.fround(Math.log(sigma)), table)) }
 }
 
 function spaced(config: EulerConfig, table: TrainingTable, steps: number): Points {
   const timesteps = spacedTimesteps(config, steps)
-  const sigmas = config.interpolationType === 'linear'
-    ? timesteps.map(t => interpolate(table.sigmas, t))
-    : Array.from(linspace32(table.logSigmas[table.logSigmas.length - 1], table.logSigmas[0], steps + 1), log => Math.fround(Math.exp(log)))
+  const sigmas =
+    config.interpolationType === 'linear'
+      ? timesteps.map((t) => interpolate(table.sigmas, t))
+      : Array.from(linspace32(table.logSigmas[table.logSigmas.length - 1], table.logSigmas[0], steps + 1), (log) =>
+          Math.fround(Math.exp(log)),
+        )
   const last = config.finalSigmasType === 'zero' ? 0 : table.sigmas[0]
   if (!config.useKarrasSigmas) return { timesteps, sigmas: [...sigmas, last].map(Math.fround) }
   // The ends are those of this very grid, not of the training schedule (unlike DPM++).
   const { sigmaMin = sigmas[sigmas.length - 1], sigmaMax = sigmas[0] } = config
   const karras = karrasLevels(sigmaMin, sigmaMax, steps)
-  return { timesteps: karras.map(sigma => timestepOf(Math.log(sigma), table)), sigmas: [...karras, last].map(Math.fround) }
+  return { timesteps: karras.map((sigma) => timestepOf(Math.log(sigma), table)), sigmas: [...karras, last].map(Math.fround) }
 }
 
 function spacedTimesteps(config: EulerConfig, steps: number): number[] {
   const count = config.numTrainTimesteps
   switch (config.timestepSpacing) {
-    case 'linspace': return (steps === 1 ? [0] : linspace(0, count - 1, steps)).map(Math.fround).reverse()
-    case 'leading': {
-      const ratio = Math.floor(count / steps)
-      return Array.from({ length: steps }, (_, i) => (steps - 1 - i) * ratio + config.stepsOffset)
-    }
-    case 'trailing': return arange(count, 0, -(count / steps)).map(t => roundHalfEven(t) - 1)
+    case 'linspace':
+      return (steps === 1 ? [0] : linspace(0, count - 1, steps)).map(Math.fround).reverse()
+    case 'leading':
+      return leading(count, steps - 1, steps, config.stepsOffset)
+    case 'trailing':
+      return trailing(count, count, steps)
   }
 }
 

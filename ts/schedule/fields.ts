@@ -22,7 +22,12 @@ export class Fields {
   }
 
   /** A finite number accepted by `fits`. */
-  number(name: string, missing: number, expected = 'a finite number', fits: (value: number) => boolean = Number.isFinite): number {
+  number(
+    name: string,
+    missing: number,
+    expected = 'a finite number',
+    fits: (value: number) => boolean = Number.isFinite,
+  ): number {
     if (!this.has(name)) return missing
     const value = this.values[name]
     if (typeof value !== 'number' || !fits(value)) throw this.invalid(name, expected)
@@ -39,11 +44,17 @@ export class Fields {
   }
 
   /** One of the values of `known`, whose keys are what a configuration may say and whose values are what that means here. */
-  choice<T>(name: string, missing: string, known: Readonly<Record<string, T>>): T {
+  choice<T>(name: string, missing: string, known: Readonly<Record<string, T>>, hint = ''): T {
     const value = this.has(name) ? this.values[name] : missing
     if (typeof value === 'string' && Object.hasOwn(known, value)) return known[value]
     if (typeof value === 'number' && Object.hasOwn(known, String(value))) return known[String(value)]
-    throw this.unsupported(name, Object.keys(known).map(key => (typeof value === 'number' ? key : JSON.stringify(key))).join(', '))
+    throw this.unsupported(
+      name,
+      Object.keys(known)
+        .map((key) => (typeof value === 'number' ? key : JSON.stringify(key)))
+        .join(', '),
+      hint,
+    )
   }
 
   /** Refuses options that are switched on and that this package does not implement. */
@@ -53,9 +64,9 @@ export class Fields {
     }
   }
 
-  unsupported(name: string, supported: string): SadaError {
+  unsupported(name: string, supported: string, hint = ''): SadaError {
     const message = `${own}: "${name}" is ${show(this.values[name])}, which is not supported. Supported: ${supported}.`
-    return new SadaError('INVALID_SCHEDULE', message, { argument: name })
+    return new SadaError('INVALID_SCHEDULE', hint ? `${message} ${hint}` : message, { argument: name })
   }
 
   invalid(name: string, expected: string): SadaError {
@@ -66,6 +77,6 @@ export class Fields {
 
 /** The value as the configuration file would write it, cut to a readable length. */
 function show(value: unknown): string {
-  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? 'undefined')
+  const text = typeof value === 'number' || typeof value === 'bigint' ? String(value) : (JSON.stringify(value) ?? 'undefined')
   return text.length > 80 ? `${text.slice(0, 77)}…` : text
 }

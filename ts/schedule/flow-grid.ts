@@ -6,7 +6,7 @@ import { flowLevel } from './noise-level.ts'
 import type { Grid, ScheduleOptions } from './schedule.ts'
 
 type Rounding = (value: number) => number
-const float64: Rounding = value => value
+const float64: Rounding = (value) => value
 
 /** The grid of diffusers' FlowMatchEulerDiscreteScheduler.set_timesteps(steps | sigmas=…[, mu]). */
 export function flowGrid(config: FlowEulerConfig, { steps, sigmas: custom, mu }: ScheduleOptions): Grid {
@@ -18,14 +18,14 @@ export function flowGrid(config: FlowEulerConfig, { steps, sigmas: custom, mu }:
   const round = custom === undefined ? float64 : Math.fround
   const plain = custom === undefined ? evenLevels(config, steps!) : custom.map(Math.fround)
   const shifted = config.useDynamicShifting
-    ? plain.map(sigma => dynamicShift(sigma, mu!, config.timeShiftType, round))
-    : plain.map(sigma => fixedShift(sigma, config.shift, round))
+    ? plain.map((sigma) => dynamicShift(sigma, mu!, config.timeShiftType, round))
+    : plain.map((sigma) => fixedShift(sigma, config.shift, round))
   const stretched = config.shiftTerminal === undefined ? shifted : stretchedTo(shifted, config.shiftTerminal, round)
   const upper = (config.useKarrasSigmas ? karras(config, stretched) : stretched).map(Math.fround)
   const sigmas = [...upper, 0]
   return {
     frame: 'flow',
-    timesteps: upper.map(sigma => Math.fround(sigma * config.numTrainTimesteps)),
+    timesteps: upper.map((sigma) => Math.fround(sigma * config.numTrainTimesteps)),
     sigmas,
     levels: sigmas.map(flowLevel),
     times: sigmas,
@@ -34,13 +34,13 @@ export function flowGrid(config: FlowEulerConfig, { steps, sigmas: custom, mu }:
     correction: 'midpoint',
     initNoiseSigma: 1,
     trainingBetas: new Float32Array(0),
-    alphasCumprod: new Float32Array(0)
+    alphasCumprod: new Float32Array(0),
   }
 }
 
 function checkCustom(sigmas: readonly number[], steps: number | undefined): void {
   checkStepCount(sigmas.length, steps)
-  const wrong = sigmas.findIndex(sigma => !(sigma > 0 && sigma <= 1))
+  const wrong = sigmas.findIndex((sigma) => !(sigma > 0 && sigma <= 1))
   if (wrong >= 0) throw invalidSigma(wrong, 'above 0 and at most 1 (the final 0 is added)', sigmas)
 }
 
@@ -55,7 +55,7 @@ function evenLevels(config: FlowEulerConfig, steps: number): number[] {
     return config.useDynamicShifting ? sigma : fixedShift(sigma, config.shift, Math.fround)
   }
   const timesteps = steps === 1 ? [end(count) * count] : linspace(end(count) * count, end(1) * count, steps)
-  return timesteps.map(t => t / count)
+  return timesteps.map((t) => t / count)
 }
 
 /** s·σ / (1 + (s − 1)·σ) */
@@ -76,7 +76,7 @@ function stretchedTo(sigmas: readonly number[], terminal: number, round: Roundin
     const message = 'A grid that ends on level 1 cannot be stretched to "shift_terminal"; it takes more than one step.'
     throw new SadaError('INVALID_SCHEDULE', message, { argument: 'steps' })
   }
-  return sigmas.map(sigma => round(1 - round(round(1 - sigma) / scale)))
+  return sigmas.map((sigma) => round(1 - round(round(1 - sigma) / scale)))
 }
 
 function karras(config: FlowEulerConfig, sigmas: readonly number[]): number[] {

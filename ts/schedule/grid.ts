@@ -1,5 +1,7 @@
 // The numpy and torch functions that diffusers builds its grids with, rounding included.
 
+import { SadaError } from '../errors.ts'
+
 /** `count` points from `start` to `stop`, both ends included, as numpy.linspace computes them in float64. */
 export function linspace(start: number, stop: number, count: number): number[] {
   const step = (stop - start) / (count - 1)
@@ -14,10 +16,37 @@ export function linspace32(start: number, stop: number, count: number): Float32A
 }
 
 /** start, start + step, … short of `stop`, as numpy.arange computes them: the step is read off its own first two points. */
-export function arange(start: number, stop: number, step: number): number[] {
+function arange(start: number, stop: number, step: number): number[] {
   const count = Math.max(0, Math.ceil((stop - start) / step))
   const delta = start + step - start
   return Array.from({ length: count }, (_, i) => start + i * delta)
+}
+
+/**
+ * "Leading" spacing: `steps` timesteps, `offset` above the multiples first·r, (first − 1)·r, … of r = ⌊last/(first + 1)⌋.
+ * Euler starts at first = steps − 1, DPM++ at first = steps.
+ */
+export function leading(last: number, first: number, steps: number, offset: number): number[] {
+  const ratio = Math.floor(last / (first + 1))
+  if (ratio === 0) {
+    throw new SadaError(
+      'INVALID_SCHEDULE',
+      `"leading" spacing puts all ${steps} steps on one timestep of a schedule of ${last}. ` +
+        'Ask for fewer steps, or for "trailing" spacing.',
+      { argument: 'steps' },
+    )
+  }
+  return Array.from({ length: steps }, (_, i) => (first - i) * ratio + offset)
+}
+
+/**
+ * "Trailing" spacing: last, last − count/steps, … above 0, each rounded and then lowered by 1; fewer than `steps` where `last` is
+ * below `count`. For some numbers of steps (61, 103, 121, …) rounding gives diffusers one more, at timestep −1; not so here.
+ */
+export function trailing(last: number, count: number, steps: number): number[] {
+  return arange(last, 0, -(count / steps))
+    .slice(0, steps)
+    .map((t) => roundHalfEven(t) - 1)
 }
 
 /** To the nearest integer, halves to the even one (numpy.round). */
@@ -40,5 +69,5 @@ export function interpolate(table: ArrayLike<number>, index: number): number {
 export function karrasLevels(low: number, high: number, count: number): number[] {
   const rho = 7
   const [from, to] = [high ** (1 / rho), low ** (1 / rho)]
-  return (count === 1 ? [0] : linspace(0, 1, count)).map(ramp => (from + ramp * (to - from)) ** rho)
+  return (count === 1 ? [0] : linspace(0, 1, count)).map((ramp) => (from + ramp * (to - from)) ** rho)
 }

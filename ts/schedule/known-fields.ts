@@ -9,26 +9,70 @@ const thresholding = ['thresholding', 'dynamic_thresholding_ratio', 'sample_max_
 /** The fields that each of the supported schedulers reads, or refuses where they ask for something unsupported. */
 export const fieldsOf = {
   'dpm++': [
-    ...training, ...grid, ...curves, ...thresholding, 'prediction_type', 'solver_order', 'algorithm_type', 'solver_type',
-    'lower_order_final', 'euler_at_final', 'use_lu_lambdas', 'use_flow_sigmas', 'flow_shift', 'lambda_min_clipped', 'variance_type',
-    'use_dynamic_shifting', 'time_shift_type'
+    ...training,
+    ...grid,
+    ...curves,
+    ...thresholding,
+    'prediction_type',
+    'solver_order',
+    'algorithm_type',
+    'solver_type',
+    'lower_order_final',
+    'euler_at_final',
+    'use_lu_lambdas',
+    'use_flow_sigmas',
+    'flow_shift',
+    'lambda_min_clipped',
+    'variance_type',
+    'use_dynamic_shifting',
+    'time_shift_type',
   ],
   euler: [...training, ...grid, ...curves, 'prediction_type', 'interpolation_type', 'timestep_type'],
   'flow-euler': [
-    ...curves, 'sigma_min', 'sigma_max', 'num_train_timesteps', 'shift', 'use_dynamic_shifting', 'base_shift', 'max_shift',
-    'base_image_seq_len', 'max_image_seq_len', 'invert_sigmas', 'shift_terminal', 'time_shift_type', 'stochastic_sampling'
-  ]
+    ...curves,
+    'sigma_min',
+    'sigma_max',
+    'num_train_timesteps',
+    'shift',
+    'use_dynamic_shifting',
+    'base_shift',
+    'max_shift',
+    'base_image_seq_len',
+    'max_image_seq_len',
+    'invert_sigmas',
+    'shift_terminal',
+    'time_shift_type',
+    'stochastic_sampling',
+  ],
 } as const satisfies Record<string, readonly string[]>
 
 /** Fields of other schedulers of diffusers, which say nothing to the supported ones. */
 export const fieldsOfOthers: readonly string[] = [
-  'clip_sample', 'clip_sample_range', 'set_alpha_to_one', 'skip_prk_steps', 'corrector_order', 'predictor_order', 'predict_x0',
-  'disable_corrector', 'solver_p', 'tau_func', 'noise_sampler_seed', 'original_inference_steps', 'timestep_scaling', 'rho', 'sigma_data',
-  'sigma_schedule', 'scale_factors', 'upscale_mode', 'set_alpha_to_zero', 'snr_shift_scale'
+  'clip_sample',
+  'clip_sample_range',
+  'set_alpha_to_one',
+  'skip_prk_steps',
+  'corrector_order',
+  'predictor_order',
+  'predict_x0',
+  'disable_corrector',
+  'solver_p',
+  'tau_func',
+  'noise_sampler_seed',
+  'original_inference_steps',
+  'timestep_scaling',
+  'rho',
+  'sigma_data',
+  'sigma_schedule',
+  'scale_factors',
+  'upscale_mode',
+  'set_alpha_to_zero',
+  'snr_shift_scale',
+  'quantization_config',
 ]
 
 export const classNames = {
   'dpm++': 'DPMSolverMultistepScheduler',
   euler: 'EulerDiscreteScheduler',
-  'flow-euler': 'FlowMatchEulerDiscreteScheduler'
+  'flow-euler': 'FlowMatchEulerDiscreteScheduler',
 } as const

@@ -14,10 +14,15 @@ const tokens = {
   space: /[ \t\n\r]*/y,
   number: /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])/y,
   string: /"[^"\\\u0000-\u001f]*(?:\\["\\/bfnrtu][^"\\\u0000-\u001f]*)*"/y,
-  word: /-?[A-Za-z_]\w*/y
+  word: /-?[A-Za-z_]\w*/y,
 }
 const words: Readonly<Record<string, unknown>> = {
-  null: null, true: true, false: false, NaN: NaN, Infinity: Infinity, '-Infinity': -Infinity
+  null: null,
+  true: true,
+  false: false,
+  NaN: NaN,
+  Infinity: Infinity,
+  '-Infinity': -Infinity,
 }
 
 /** JSON as Python's `json` module writes it: standard JSON, and `NaN`, `Infinity`, `-Infinity` as values. */
@@ -77,7 +82,8 @@ class Parser {
     this.at++
     this.take('space')
     if (this.skip(end)) return items
-    do items.push(item()); while (this.skip(','))
+    do items.push(item())
+    while (this.skip(','))
     if (!this.skip(end)) throw this.unexpected(`"," or "${end}"`)
     return items
   }

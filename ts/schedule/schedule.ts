@@ -1,9 +1,9 @@
 import { invalidArgument, SadaError } from '../errors.ts'
-import type { PredictionType, SchedulerConfig, SolverName } from './config.ts'
+import { predictionTypes, type PredictionType, type SchedulerConfig, type SolverName } from './config.ts'
+import { checkCustomSigmas, maxSteps } from './custom-sigmas.ts'
 import { dpmppGrid } from './dpmpp-grid.ts'
 import { eulerGrid } from './euler-grid.ts'
 import { flowGrid } from './flow-grid.ts'
-import { checkCustomSigmas, maxSteps } from './custom-sigmas.ts'
 import type { NoiseLevel } from './noise-level.ts'
 
 export type { NoiseLevel } from './noise-level.ts'
@@ -63,36 +63,43 @@ export type Grid = Omit<Schedule, 'steps' | 'solver' | 'prediction'>
 /** The grid of a run with `config`; throws before anything of the run's size is allocated. */
 export function createSchedule(config: SchedulerConfig, options: ScheduleOptions): Schedule {
   checkOptions(options)
-  const grid = gridOf(config, options)
-  checkLevels(grid, options)
+  const grid = gridOf(config, options.sigmas === undefined ? options : { ...options, sigmas: Array.from(options.sigmas) })
+  checkLevels(grid, config)
   return { solver: config.solver, prediction: options.prediction ?? config.prediction, steps: grid.timesteps.length, ...grid }
 }
 
 function gridOf(config: SchedulerConfig, options: ScheduleOptions): Grid {
   switch (config.solver) {
-    case 'dpm++': return dpmppGrid(config, options)
-    case 'euler': return eulerGrid(config, options)
-    case 'flow-euler': return flowGrid(config, options)
+    case 'dpm++':
+      return dpmppGrid(config, options)
+    case 'euler':
+      return eulerGrid(config, options)
+    case 'flow-euler':
+      return flowGrid(config, options)
   }
 }
 
-function checkOptions({ steps, sigmas, mu }: ScheduleOptions): void {
-  if (steps === undefined && sigmas === undefined) throw invalidArgument('steps', `an integer from 1 to ${maxSteps}`, steps)
-  if (steps !== undefined && !(Number.isInteger(steps) && steps >= 1 && steps <= maxSteps)) {
+function checkOptions({ steps, sigmas, mu, prediction }: ScheduleOptions): void {
+  const isCount = Number.isInteger(steps) && steps! >= 1 && steps! <= maxSteps
+  if (steps === undefined ? sigmas === undefined : !isCount)
     throw invalidArgument('steps', `an integer from 1 to ${maxSteps}`, steps)
-  }
   if (mu !== undefined && !Number.isFinite(mu)) throw invalidArgument('mu', 'a finite number', mu)
+  if (prediction !== undefined && !predictionTypes.includes(prediction)) {
+    throw invalidArgument('prediction', `one of ${predictionTypes.join(', ')}`, prediction)
+  }
   if (sigmas !== undefined) checkCustomSigmas(sigmas)
 }
 
-/** A grid must be positive, finite and non-increasing, down to a last level that may be 0. */
-function checkLevels({ sigmas, timesteps }: Grid, { steps = timesteps.length }: ScheduleOptions): void {
-  const last = sigmas.length - 1
-  if (last < 1) throw gridError(`has no levels for ${steps} steps`)
-  for (let i = 0; i <= last; i++) {
-    if (!Number.isFinite(sigmas[i]) || sigmas[i] < 0 || (sigmas[i] === 0 && i < last)) throw gridError(`has level ${sigmas[i]} at step ${i}`)
-    if (i > 0 && sigmas[i] > sigmas[i - 1]) throw gridError(`rises from level ${sigmas[i - 1]} to ${sigmas[i]} at step ${i}`)
-  }
+/** A grid must be positive, finite and never rise, down to a last level that may be 0. */
+function checkLevels({ sigmas, timesteps }: Grid, config: SchedulerConfig): void {
+  // Zero-SNR rescaling sets the highest level to 4096, which its neighbour may exceed; a run of some 1000 steps meets both.
+  const isRescaled = config.solver !== 'flow-euler' && config.rescaleBetasZeroSnr
+  sigmas.forEach((sigma, i) => {
+    const isLevel = Number.isFinite(sigma) && (sigma > 0 || (sigma === 0 && i === timesteps.length))
+    if (!isLevel) throw gridError(`has level ${sigma} at step ${i}`)
+    if (i > (isRescaled ? 1 : 0) && sigma > sigmas[i - 1])
+      throw gridError(`rises from level ${sigmas[i - 1]} to ${sigma} at step ${i}`)
+  })
 }
 
 function gridError(what: string): SadaError {

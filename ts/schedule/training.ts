@@ -8,7 +8,7 @@ export interface TrainingTable {
   readonly betas: Float32Array
   /** ᾱ_n = Π(1 − β), float32; the last one is 2⁻²⁴ under zero-SNR rescaling. */
   readonly alphasCumprod: Float32Array
-  /** S_n = σ/α = √((1−ᾱ)/ᾱ), float32, increasing. */
+  /** S_n = σ/α = √((1−ᾱ)/ᾱ), float32, increasing; the last one may fall short of its neighbour under zero-SNR rescaling. */
   readonly sigmas: Float32Array
   /** ln S_n, float32. */
   readonly logSigmas: Float32Array
@@ -24,10 +24,14 @@ export function trainingTable(config: TrainingConfig): TrainingTable {
   const alphasCumprod = cumulativeAlphas(betas)
   // Close to 0 but not 0, so that the first level stays finite: float16's smallest number, as in diffusers.
   if (config.rescaleBetasZeroSnr) alphasCumprod[alphasCumprod.length - 1] = 2 ** -24
-  const sigmas = alphasCumprod.map(bar => Math.sqrt(Math.fround(Math.fround(1 - bar) / bar)))
-  if (!sigmas.every((sigma, n) => Number.isFinite(sigma) && sigma > 0 && (n === 0 || sigma >= sigmas[n - 1]))) {
-    throw new SadaError('INVALID_SCHEDULE', 'The betas of this scheduler configuration do not give finite, rising noise levels ' +
-      `(beta_schedule "${config.betaSchedule}", ${betas.length} training timesteps).`, { argument: 'beta_schedule' })
+  const sigmas = alphasCumprod.map((bar) => Math.sqrt(Math.fround(Math.fround(1 - bar) / bar)))
+  if (!sigmas.every((sigma) => Number.isFinite(sigma) && sigma > 0)) {
+    throw new SadaError(
+      'INVALID_SCHEDULE',
+      'The betas of this scheduler configuration do not give finite noise levels above 0 ' +
+        `(beta_schedule "${config.betaSchedule}", ${betas.length} training timesteps).`,
+      { argument: 'beta_schedule' },
+    )
   }
   return { betas, alphasCumprod, sigmas, logSigmas: sigmas.map(Math.log) }
 }
@@ -36,9 +40,12 @@ function trainedOrScheduledBetas(config: TrainingConfig): Float32Array {
   const { trainedBetas, betaStart, betaEnd, betaSchedule, numTrainTimesteps } = config
   if (trainedBetas) return Float32Array.from(trainedBetas)
   switch (betaSchedule) {
-    case 'linear': return linspace32(betaStart, betaEnd, numTrainTimesteps)
-    case 'scaled_linear': return linspace32(betaStart ** 0.5, betaEnd ** 0.5, numTrainTimesteps).map(root => root * root)
-    case 'squaredcos_cap_v2': return cosineBetas(numTrainTimesteps)
+    case 'linear':
+      return linspace32(betaStart, betaEnd, numTrainTimesteps)
+    case 'scaled_linear':
+      return linspace32(betaStart ** 0.5, betaEnd ** 0.5, numTrainTimesteps).map((root) => root * root)
+    case 'squaredcos_cap_v2':
+      return cosineBetas(numTrainTimesteps)
   }
 }
 
@@ -50,7 +57,7 @@ function cosineBetas(count: number): Float32Array {
 
 function cumulativeAlphas(betas: Float32Array): Float32Array {
   let product = 1
-  return betas.map(beta => (product *= Math.fround(1 - beta)))
+  return betas.map((beta) => (product *= Math.fround(1 - beta)))
 }
 
 /** Lin et al., "Common Diffusion Noise Schedules and Sample Steps are Flawed", algorithm 1, in float32. */
@@ -58,7 +65,7 @@ function rescaledToZeroSnr(betas: Float32Array): Float32Array {
   const roots = cumulativeAlphas(betas).map(Math.sqrt)
   const [first, last] = [roots[0], roots[roots.length - 1]]
   const stretch = Math.fround(first / Math.fround(first - last))
-  const bars = roots.map(root => Math.fround(Math.fround(root - last) * stretch) ** 2)
+  const bars = roots.map((root) => Math.fround(Math.fround(root - last) * stretch) ** 2)
   return bars.map((bar, n) => 1 - (n === 0 ? bar : Math.fround(bar / bars[n - 1])))
 }
 
@@ -68,13 +75,9 @@ function rescaledToZeroSnr(betas: Float32Array): Float32Array {
  */
 export function timestepOf(logSigma: number, { logSigmas }: TrainingTable): number {
   const last = logSigmas.length - 1
-  if (last === 0) return 0
-  let [low, high] = [0, last] // of the entries ≤ logSigma the last one, by bisection
-  while (high - low > 1) {
-    const middle = (low + high) >> 1
-    if (logSigmas[middle] <= logSigma) low = middle
-    else high = middle
-  }
+  let nearest = last
+  while (nearest > 0 && logSigmas[nearest] > logSigma) nearest--
+  const low = Math.min(nearest, last - 1)
   const gap = Math.fround(logSigmas[low] - logSigmas[low + 1])
   const weight = gap === 0 ? 0 : (logSigmas[low] - logSigma) / gap
   const clamped = Math.min(1, Math.max(0, weight))

@@ -20,7 +20,7 @@ export function dpmpp1(now: NoiseLevel, next: NoiseLevel): Row {
 export function dpmpp2m(before: NoiseLevel, now: NoiseLevel, next: NoiseLevel, correction: Correction): Row {
   const first = dpmpp1(now, next)
   const [h, past] = [logGap(now, next), logGap(before, now)]
-  if (!(h > 0 && past > 0 && Number.isFinite(h))) return first
+  if (h === 0 || past === 0 || !Number.isFinite(h)) return first
   const weight = correction === 'midpoint' ? gain(now, next) / 2 : next.alpha * (Math.expm1(-h) / h + 1)
   const slope = (weight * h) / past
   return plus(first, { x0: slope, x0Prev: -slope })

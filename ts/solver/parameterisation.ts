@@ -16,10 +16,14 @@ export function denoised(prediction: PredictionType, level: NoiseLevel, frame: F
   const { alpha, sigma } = level
   const sample: Row = { x: inputScale(level, frame) }
   switch (prediction) {
-    case 'sample': return { output: 1 }
-    case 'epsilon': return frame === 'scaled' ? { x: 1, output: -sigma / alpha } : scaledDown(sample, sigma, alpha)
-    case 'v_prediction': return scaledDown(times(alpha, sample), sigma, alpha * alpha + sigma * sigma)
-    case 'flow_prediction': return scaledDown(sample, sigma, alpha + sigma)
+    case 'sample':
+      return { output: 1 }
+    case 'epsilon':
+      return frame === 'scaled' ? { x: 1, output: -sigma / alpha } : scaledDown(sample, sigma, alpha)
+    case 'v_prediction':
+      return scaledDown(times(alpha, sample), sigma, alpha * alpha + sigma * sigma)
+    case 'flow_prediction':
+      return scaledDown(sample, sigma, alpha + sigma)
   }
 }
 

@@ -11,7 +11,7 @@ export interface Solver {
   readonly schedule: Schedule
   /** x0 over `x` (the state at step i) and `output` (the network's, after guidance). */
   denoised(i: number): Row
-  /** The state at step i + 1 over `x` and `x0` of step i, and `x0Prev`, the x0 used at step i − 1, where the step is of second order. */
+  /** The state at step i + 1 over `x` and `x0` of step i and, in a second-order step, `x0Prev`: the x0 used at step i − 1. */
   update(i: number): Row
   /** Velocity dx/dt at step i, in the solver's own time, over `x` and `x0`: (x − x0)/t, or ½β·(ε/σ − x) in the VP frame. */
   velocity(i: number): Row
@@ -26,17 +26,21 @@ export interface Solver {
 export function createSolver(schedule: Schedule): Solver {
   const { levels, frame, prediction, steps } = schedule
   if (prediction === 'epsilon' && levels.slice(0, steps).some(({ alpha }) => alpha === 0)) {
-    throw new SadaError('INVALID_SCHEDULE', 'A network that predicts the noise (epsilon) cannot start at a level without any signal ' +
-      '(alpha = 0): the clean sample does not follow from it.', { argument: 'prediction_type' })
+    throw new SadaError(
+      'INVALID_SCHEDULE',
+      'A network that predicts the noise (epsilon) cannot start at a level without any signal ' +
+        '(alpha = 0): the clean sample does not follow from it.',
+      { argument: 'prediction_type' },
+    )
   }
   return {
     schedule,
-    denoised: i => denoised(prediction, levels[i], frame),
-    update: i => update(schedule, i),
-    velocity: i => velocity(schedule, i),
-    state: i => stateFromVelocity(schedule, i),
-    noise: i => noiseFromVelocity(schedule, i),
-    inputScale: i => inputScale(levels[i], frame)
+    denoised: (i) => denoised(prediction, levels[i], frame),
+    update: (i) => update(schedule, i),
+    velocity: (i) => velocity(schedule, i),
+    state: (i) => stateFromVelocity(schedule, i),
+    noise: (i) => noiseFromVelocity(schedule, i),
+    inputScale: (i) => inputScale(levels[i], frame),
   }
 }
 
