@@ -31,10 +31,9 @@ export async function loadModel(folder: string, settings: EngineSettings): Promi
   const manifest = await loadManifest(folder)
   const tokenizer = await Tokenizer.load(folder, manifest.text)
   const addon = loadAddon()
-  const library = findOnnxRuntime()
   let engine: Engine
   try {
-    engine = new addon.Engine({ library: library.path })
+    engine = new addon.Engine({ library: findOnnxRuntime() })
   } catch (error) {
     throw asSadaError(error)
   }

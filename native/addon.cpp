@@ -1,0 +1,103 @@
+// What the addon exports: ts/native/types.ts is its typed mirror.
+#include <napi.h>
+
+#include "backend.h"
+#include "bind/addon_data.h"
+#include "bind/engine.h"
+#include "bind/read.h"
+#include "bind/workspace.h"
+#include "counters.h"
+#include "math/half.h"
+#include "math/select.h"
+
+namespace sada::bind {
+namespace {
+
+Napi::Value select(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    if (!info[0].IsObject()) throw invalid("Expected the selection to be an object.");
+    const Napi::Object object = info[0].As<Napi::Object>();
+    constexpr int64_t most = 1 << 15;
+    const std::vector<int> grid = read_integers(object.Get("grid"), "grid", 1, most), window = read_integers(object.Get("window"), "window", 0, most);
+    if (grid.size() != 2 || window.size() != 2) throw invalid("Expected \"grid\" and \"window\" to be pairs [height, width].");
+    const Floats scores = read_floats(object.Get("scores"), "scores");
+    if (scores.length != static_cast<int64_t>(grid[0]) * grid[1]) throw invalid("Expected \"scores\" to hold one float for each token of \"grid\".");
+    const Napi::Value threshold = object.Get("threshold");
+    if (!threshold.IsNumber()) throw invalid("Expected \"threshold\" to be a number.");
+    Selection selection{scores.data, grid[0], grid[1], threshold.As<Napi::Number>().FloatValue(), 0, window[0], window[1], 0, {}};
+    selection.max_kept = static_cast<int>(read_integer(object, "maxKept", 0, (int64_t{1} << 31) - 1));
+    selection.seed = static_cast<uint32_t>(read_integer(object, "seed", 0, (int64_t{1} << 32) - 1));
+    selection.buckets = read_integers(object.Get("buckets"), "buckets", 0, (int64_t{1} << 31) - 1);
+    for (size_t k = 1; k < selection.buckets.size(); ++k) {
+      if (selection.buckets[k] <= selection.buckets[k - 1]) throw invalid("Expected \"buckets\" to ascend.");
+    }
+    const std::vector<int> kept = select_tokens(selection);
+    Napi::Int32Array array = Napi::Int32Array::New(info.Env(), kept.size());
+    for (size_t k = 0; k < kept.size(); ++k) array[k] = kept[k];
+    return array;
+  });
+}
+
+struct Halves {
+  uint16_t* data;
+  int64_t length;
+};
+
+Halves read_halves(const Napi::Value& value, const char* name) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint16_array) {
+    throw invalid(std::string("Expected \"") + name + "\" to be a Uint16Array where the other is a Float32Array.");
+  }
+  Napi::Uint16Array array = value.As<Napi::Uint16Array>();
+  return {array.ElementLength() == 0 ? nullptr : array.Data(), static_cast<int64_t>(array.ElementLength())};
+}
+
+bool is_float32(const Napi::Value& value) { return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_float32_array; }
+
+void convert(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    const std::string type = info[2].IsString() ? info[2].As<Napi::String>().Utf8Value() : "";
+    if (type != "float16" && type != "bfloat16") throw invalid("Expected \"type\" to be \"float16\" or \"bfloat16\".");
+    const bool brain = type == "bfloat16", narrowing = is_float32(info[0]);
+    const Floats floats = read_floats(info[narrowing ? 0 : 1], narrowing ? "source" : "target");
+    const Halves halves = read_halves(info[narrowing ? 1 : 0], narrowing ? "target" : "source");
+    if (floats.length != halves.length) throw invalid("Expected \"source\" and \"target\" to have the same length.");
+    for (int64_t k = 0; k < floats.length; ++k) {
+      if (narrowing) halves.data[k] = brain ? to_bfloat16(floats.data[k]) : to_float16(floats.data[k]);
+      else floats.data[k] = brain ? from_bfloat16(halves.data[k]) : from_float16(halves.data[k]);
+    }
+  });
+}
+
+Napi::Value count(const Napi::CallbackInfo& info) {
+  const Counters& all = counters();
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("workspaces", static_cast<double>(all.workspaces));
+  object.Set("tensors", static_cast<double>(all.tensors));
+  object.Set("bytes", static_cast<double>(all.bytes));
+  object.Set("engines", static_cast<double>(all.engines));
+  object.Set("sessions", static_cast<double>(all.sessions));
+  object.Set("jobs", static_cast<double>(all.jobs));
+  return object;
+}
+
+Napi::Object initialise(Napi::Env env, Napi::Object exports) {
+  auto* data = new AddonData;
+  env.SetInstanceData(data);
+  const Napi::Function workspace = Workspace::define(env);
+  data->workspace = Napi::Persistent(workspace);
+  exports.Set("version", SADA_VERSION);
+  exports.Set("instructionSet", cpu().instruction_set);
+  exports.Set("Workspace", workspace);
+  exports.Set("Engine", Engine::define(env));
+  exports.Set("select", Napi::Function::New<select>(env, "select"));
+  exports.Set("convert", Napi::Function::New<convert>(env, "convert"));
+  exports.Set("counters", Napi::Function::New<count>(env, "counters"));
+  return exports;
+}
+
+}  // namespace
+}  // namespace sada::bind
+
+static Napi::Object initialise_addon(Napi::Env env, Napi::Object exports) { return sada::bind::initialise(env, exports); }
+
+NODE_API_MODULE(sada, initialise_addon)

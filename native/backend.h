@@ -1,0 +1,46 @@
+// What a backend does for one member of a batch: the fused step over its buffers.
+#pragma once
+
+#include <cstdint>
+
+#include "math/weighted_sum.h"
+
+namespace sada {
+
+// A reduction: sum of a*b; with b < 0 the sum of |a|, or of a where `is_signed`.
+struct Sum {
+  int a = 0;
+  int b = -1;
+  bool is_signed = false;
+};
+
+// Where tokens lie among a member's elements.
+struct TokenLayout {
+  bool channels_first = true;
+  int64_t channels = 0;
+  int64_t grid_height = 0, grid_width = 0;
+  int64_t patch_height = 1, patch_width = 1;
+};
+
+struct StepRequest {
+  int64_t length = 0;
+  int inputs = 0, rows = 0, sums = 0;
+  const float* input[kMaxInputs] = {};
+  Row row[kMaxRows];
+  float* store[kMaxRows] = {};  // null: the row is only summed
+  Sum sum[kMaxSums];
+  int token_sum = -1;  // which product is also averaged per token
+  TokenLayout layout;
+  float* token_means = nullptr;
+};
+
+// The CPU's function table, chosen once by what the processor can do.
+struct Cpu {
+  const char* instruction_set;
+  // One pass over the member: rows, stores, sums[0 … request.sums).
+  void (*step)(const StepRequest& request, double* sums);
+};
+
+const Cpu& cpu();
+
+}  // namespace sada

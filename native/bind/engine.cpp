@@ -1,0 +1,237 @@
+#include "engine.h"
+
+#include <chrono>
+#include <cstring>
+#include <functional>
+
+#include "../counters.h"
+#include "../cpu/tokens.h"
+#include "../engine/engine.h"
+#include "addon_data.h"
+#include "read.h"
+#include "workspace.h"
+
+namespace sada::bind {
+
+// The engine's thread and what lives on it: sessions are made, run and released there.
+class EngineThread {
+ public:
+  EngineThread(Napi::Env env, std::shared_ptr<EngineLibrary> opened) : library(std::move(opened)), worker(env) { counters().engines += 1; }
+  ~EngineThread() { counters().engines -= 1; }
+
+  std::shared_ptr<EngineLibrary> library;
+  std::vector<std::unique_ptr<Session>> sessions;  // the thread's own
+  Worker worker;                                   // last: its thread ends before the sessions go
+};
+
+namespace {
+
+using Work = std::function<void(Cancellation&)>;
+
+Napi::Value describe(Napi::Env env, const std::vector<TensorInfo>& infos) {
+  Napi::Array list = Napi::Array::New(env, infos.size());
+  for (uint32_t k = 0; k < infos.size(); ++k) {
+    const TensorInfo& info = infos[k];
+    Napi::Object tensor = Napi::Object::New(env);
+    Napi::Array dims = Napi::Array::New(env, info.dims.size()), symbols = Napi::Array::New(env, info.symbols.size());
+    for (uint32_t d = 0; d < info.dims.size(); ++d) dims.Set(d, static_cast<double>(info.dims[d]));
+    for (uint32_t d = 0; d < info.symbols.size(); ++d) symbols.Set(d, info.symbols[d]);
+    tensor.Set("name", info.name);
+    tensor.Set("type", info.type);
+    tensor.Set("dims", dims);
+    tensor.Set("symbols", symbols);
+    list.Set(k, tensor);
+  }
+  return list;
+}
+
+class LoadJob : public PromiseJob {
+ public:
+  LoadJob(Napi::Env env, EngineThread& thread, SessionOptions options) : PromiseJob(env, thread.worker.courier()), thread_(thread), options_(std::move(options)) {}
+  void cancel() noexcept override { cancelled_ = true; }
+
+ protected:
+  void work() override {
+    if (cancelled_) throw Error("ABORTED", "The engine is being disposed.");
+    std::unique_ptr<Session> session = thread_.library->load(options_);
+    options_.bytes = {};
+    info_ = session->info();
+    thread_.sessions.push_back(std::move(session));
+    index_ = thread_.sessions.size() - 1;
+  }
+  Napi::Value result(Napi::Env env) override {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("session", static_cast<double>(index_));
+    object.Set("inputs", describe(env, info_.inputs));
+    object.Set("outputs", describe(env, info_.outputs));
+    return object;
+  }
+
+ private:
+  EngineThread& thread_;
+  SessionOptions options_;
+  SessionInfo info_;
+  size_t index_ = 0;
+  std::atomic<bool> cancelled_{false};
+};
+
+class RunJob : public PromiseJob {
+ public:
+  RunJob(Napi::Env env, EngineThread& thread, std::shared_ptr<TensorSet> tensors, std::vector<Work> ops)
+      : PromiseJob(env, thread.worker.courier()), tensors_(std::move(tensors)), ops_(std::move(ops)), cancellation_(thread.library->make_cancellation()) {}
+  void cancel() noexcept override { cancellation_->cancel(); }
+
+ protected:
+  void work() override {
+    using Clock = std::chrono::steady_clock;
+    for (const Work& op : ops_) {
+      if (cancellation_->cancelled()) throw Error("ABORTED", "The run was aborted.");
+      const auto from = Clock::now();
+      op(*cancellation_);
+      ms_.push_back(std::chrono::duration<double, std::milli>(Clock::now() - from).count());
+    }
+  }
+  Napi::Value result(Napi::Env env) override {
+    Napi::Float64Array array = Napi::Float64Array::New(env, ms_.size());
+    for (size_t k = 0; k < ms_.size(); ++k) array[k] = ms_[k];
+    return array;
+  }
+
+ private:
+  std::shared_ptr<TensorSet> tensors_;
+  std::vector<Work> ops_;
+  std::unique_ptr<Cancellation> cancellation_;
+  std::vector<double> ms_;
+};
+
+// Releases the sessions on their own thread.
+class CloseJob : public PromiseJob {
+ public:
+  CloseJob(Napi::Env env, std::shared_ptr<EngineThread> thread) : PromiseJob(env, thread->worker.courier()), thread_(std::move(thread)) {}
+
+ protected:
+  void work() override { thread_->sessions.clear(); }
+  Napi::Value result(Napi::Env env) override {
+    const std::shared_ptr<EngineThread> thread = std::move(thread_);
+    thread->worker.stop();
+    return env.Undefined();
+  }
+
+ private:
+  std::shared_ptr<EngineThread> thread_;
+};
+
+constexpr int64_t kMostFloats = int64_t{1} << 40;
+
+Work read_stage(const Napi::Object& op, const TensorSet& tensors, EngineThread& thread) {
+  const int64_t session = read_integer(op, "session", 0, 1 << 20);
+  std::vector<Binding> inputs = read_bindings(op, tensors, "inputs"), outputs = read_bindings(op, tensors, "outputs");
+  return [&thread, session, inputs = std::move(inputs), outputs = std::move(outputs)](Cancellation& cancellation) {
+    if (session >= static_cast<int64_t>(thread.sessions.size())) throw invalid("There is no session " + std::to_string(session) + " in this engine.");
+    thread.sessions[static_cast<size_t>(session)]->run(inputs, outputs, cancellation);
+  };
+}
+
+Work read_move(const Napi::Object& op, const TensorSet& tensors, bool is_gather) {
+  constexpr int64_t most = int64_t{1} << 30;
+  TokenMove move;
+  move.rows = read_integer(op, "rows", 0, most);
+  move.tokens = read_integer(op, "tokens", 1, most);
+  move.channels = read_integer(op, "channels", 1, most);
+  const std::string order = read_string(op, "order");
+  if (order != "channels-first" && order != "tokens") throw invalid("Expected \"order\" to be \"channels-first\" or \"tokens\", received \"" + order + "\".");
+  move.channels_first = order == "channels-first";
+  move.indices = read_integers(op.Get("indices"), "indices", 0, move.tokens - 1);
+  std::vector<char> seen(static_cast<size_t>(move.tokens), 0);
+  for (int index : move.indices) {
+    if (seen[static_cast<size_t>(index)]++ != 0) throw invalid("Expected \"indices\" to name each token once, received " + std::to_string(index) + " twice.");
+  }
+  const int64_t kept = static_cast<int64_t>(move.indices.size());
+  if (move.rows > 0 && move.tokens > kMostFloats / move.channels / move.rows) throw invalid("Expected rows x tokens x channels to be at most 2^40.");
+  const int64_t whole = move.rows * move.tokens * move.channels, part = move.rows * kept * move.channels;
+  move.from = read_slice(op.Get("from"), tensors, is_gather ? whole : part, "from");
+  move.to = read_slice(op.Get("to"), tensors, is_gather ? part : whole, "to");
+  return [move = std::move(move), is_gather](Cancellation&) { is_gather ? gather(move) : scatter(move); };
+}
+
+Work read_copy(const Napi::Object& op, const TensorSet& tensors) {
+  const int64_t length = read_integer(op, "length", 0, kMostFloats);
+  const float* from = read_slice(op.Get("from"), tensors, length, "from");
+  float* to = read_slice(op.Get("to"), tensors, length, "to");
+  return [=](Cancellation&) { std::memmove(to, from, static_cast<size_t>(length) * sizeof(float)); };
+}
+
+Work read_op(const Napi::Value& value, const TensorSet& tensors, EngineThread& thread) {
+  if (!value.IsObject()) throw invalid("Expected \"ops\" to hold objects.");
+  const Napi::Object op = value.As<Napi::Object>();
+  const std::string kind = read_string(op, "kind");
+  if (kind == "stage") return read_stage(op, tensors, thread);
+  if (kind == "gather" || kind == "scatter") return read_move(op, tensors, kind == "gather");
+  if (kind == "copy") return read_copy(op, tensors);
+  throw invalid("Expected \"kind\" to be \"stage\", \"gather\", \"scatter\" or \"copy\", received \"" + kind + "\".");
+}
+
+}  // namespace
+
+Napi::Function Engine::define(Napi::Env env) {
+  return DefineClass(env, "Engine",
+                     {InstanceAccessor<&Engine::version>("version"), InstanceMethod<&Engine::load>("load"), InstanceMethod<&Engine::run>("run"),
+                      InstanceMethod<&Engine::dispose>("dispose")});
+}
+
+Engine::Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) {
+  guarded(info.Env(), [&] {
+    if (!info[0].IsObject()) throw invalid("Expected the engine's options to be an object.");
+    thread_ = std::make_shared<EngineThread>(info.Env(), open_onnxruntime(read_string(info[0].As<Napi::Object>(), "library")));
+  });
+}
+
+Engine::~Engine() = default;
+
+EngineThread& Engine::open() const {
+  if (!disposal_.IsEmpty()) throw Error("DISPOSED", "This engine has been disposed.");
+  return *thread_;
+}
+
+Napi::Value Engine::version(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), thread_->library->version()); }
+
+Napi::Value Engine::load(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    EngineThread& thread = open();
+    return thread.worker.submit(std::make_shared<LoadJob>(info.Env(), thread, read_session_options(info[0])));
+  });
+}
+
+Napi::Value Engine::run(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    EngineThread& thread = open();
+    const Napi::Function workspaces = addon_data(info.Env()).workspace.Value();
+    if (!info[0].IsObject() || !info[0].As<Napi::Object>().InstanceOf(workspaces)) throw invalid("Expected the first argument to be a Workspace.");
+    if (!info[1].IsArray()) throw invalid("Expected \"ops\" to be an array.");
+    std::shared_ptr<TensorSet> tensors = Workspace::Unwrap(info[0].As<Napi::Object>())->tensors();
+    const Napi::Array array = info[1].As<Napi::Array>();
+    std::vector<Work> ops;
+    for (uint32_t k = 0; k < array.Length(); ++k) ops.push_back(read_op(array.Get(k), *tensors, thread));
+    const auto job = std::make_shared<RunJob>(info.Env(), thread, std::move(tensors), std::move(ops));
+    Napi::Object handle = Napi::Object::New(info.Env());
+    handle.Set("done", thread.worker.submit(job));
+    const std::weak_ptr<RunJob> weak = job;
+    handle.Set("abort", Napi::Function::New(info.Env(), [weak](const Napi::CallbackInfo&) {
+      if (const auto running = weak.lock()) running->cancel();
+    }));
+    return handle;
+  });
+}
+
+Napi::Value Engine::dispose(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    if (disposal_.IsEmpty()) {
+      thread_->worker.cancel_all();
+      const Napi::Promise closed = thread_->worker.submit(std::make_shared<CloseJob>(info.Env(), thread_));
+      disposal_ = Napi::Reference<Napi::Promise>::New(closed, 1);
+    }
+    return disposal_.Value();
+  });
+}
+
+}  // namespace sada::bind

@@ -1,0 +1,29 @@
+// `Engine`: a library that runs networks, on a thread of its own.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+namespace sada::bind {
+
+class EngineThread;
+
+class Engine : public Napi::ObjectWrap<Engine> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit Engine(const Napi::CallbackInfo& info);
+  ~Engine() override;
+
+ private:
+  Napi::Value version(const Napi::CallbackInfo& info);
+  Napi::Value load(const Napi::CallbackInfo& info);
+  Napi::Value run(const Napi::CallbackInfo& info);
+  Napi::Value dispose(const Napi::CallbackInfo& info);
+  EngineThread& open() const;
+
+  std::shared_ptr<EngineThread> thread_;
+  Napi::Reference<Napi::Promise> disposal_;
+};
+
+}  // namespace sada::bind

@@ -1,0 +1,97 @@
+// The one hand-over from a queue's thread to JavaScript: a job settles its promise on the environment's own thread.
+#pragma once
+
+#include <napi.h>
+
+#include <exception>
+#include <memory>
+
+#include "../job_queue.h"
+
+namespace sada::bind {
+
+// A JavaScript error with a `code`, for whatever C++ threw.
+Napi::Error to_js(Napi::Env env, const std::exception_ptr& failure);
+
+// Runs the body of a function called from JavaScript: nothing but a Napi::Error leaves it.
+template <typename Body>
+auto guarded(Napi::Env env, Body body) {
+  try {
+    return body();
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (...) {
+    throw to_js(env, std::current_exception());
+  }
+}
+
+class PromiseJob;
+
+// Carries the finished jobs of one thread to the environment. Keeps the process alive only while jobs are out.
+class Courier {
+ public:
+  explicit Courier(Napi::Env env);
+  ~Courier() { close(); }
+  Courier(const Courier&) = delete;
+  Courier& operator=(const Courier&) = delete;
+
+  void expect();                                            // on the environment's thread, for each job submitted
+  void deliver(std::shared_ptr<PromiseJob> job) noexcept;  // on the queue's thread
+  void close() noexcept;                                    // when that thread has ended
+
+ private:
+  static void settle(napi_env env, napi_value function, void* courier, void* job);
+  napi_env env_;
+  napi_threadsafe_function channel_ = nullptr;
+  int expected_ = 0;
+};
+
+// A job with a promise: `work` on the queue's thread, `result` back in JavaScript.
+class PromiseJob : public Job {
+ public:
+  PromiseJob(Napi::Env env, Courier& courier) : deferred_(Napi::Promise::Deferred::New(env)), courier_(courier) {}
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+  void run() noexcept final {
+    try {
+      work();
+    } catch (...) {
+      failure_ = std::current_exception();
+    }
+  }
+  void cancel() noexcept override {}
+  void finished(std::shared_ptr<Job> self) noexcept final { courier_.deliver(std::static_pointer_cast<PromiseJob>(std::move(self))); }
+  void settle(Napi::Env env);
+
+ protected:
+  virtual void work() = 0;
+  virtual Napi::Value result(Napi::Env env) = 0;
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  Courier& courier_;
+  std::exception_ptr failure_;
+};
+
+// A queue with its courier, stopped in time when the environment ends.
+class Worker {
+ public:
+  explicit Worker(Napi::Env env);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  Courier& courier() { return courier_; }
+  Napi::Promise submit(const std::shared_ptr<PromiseJob>& job);
+  void cancel_all() { queue_.cancel_all(); }
+  void stop();
+
+ private:
+  static void at_environment_end(void* self);
+  napi_env env_;
+  Courier courier_;
+  JobQueue queue_;
+  bool hooked_ = true;
+};
+
+}  // namespace sada::bind

@@ -1,0 +1,117 @@
+#include "workspace.h"
+
+#include <cstring>
+
+#include "addon_data.h"
+#include "read.h"
+
+namespace sada::bind {
+namespace {
+
+// Elements up to which a step is made where it is called: below, a thread hop costs more than the arithmetic.
+constexpr int64_t kMostInline = int64_t{1} << 19;
+constexpr int64_t kMostFloats = int64_t{1} << 40;
+
+Napi::Float64Array to_array(Napi::Env env, const std::vector<double>& values) {
+  Napi::Float64Array array = Napi::Float64Array::New(env, values.size());
+  if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size() * sizeof(double));
+  return array;
+}
+
+std::vector<double> make_steps(const std::vector<StepRequest>& members) {
+  size_t count = 0;
+  for (const StepRequest& member : members) count += static_cast<size_t>(member.sums);
+  std::vector<double> sums(count);
+  double* at = sums.data();
+  for (const StepRequest& member : members) {
+    cpu().step(member, at);
+    at += member.sums;
+  }
+  return sums;
+}
+
+class StepJob : public PromiseJob {
+ public:
+  StepJob(Napi::Env env, Courier& courier, std::shared_ptr<TensorSet> tensors, std::vector<StepRequest> members)
+      : PromiseJob(env, courier), tensors_(std::move(tensors)), members_(std::move(members)) {}
+
+ protected:
+  void work() override { sums_ = make_steps(members_); }
+  Napi::Value result(Napi::Env env) override { return to_array(env, sums_); }
+
+ private:
+  std::shared_ptr<TensorSet> tensors_;  // keeps the memory of a workspace disposed meanwhile
+  std::vector<StepRequest> members_;
+  std::vector<double> sums_;
+};
+
+}  // namespace
+
+Napi::Function Workspace::define(Napi::Env env) {
+  return DefineClass(env, "Workspace",
+                     {InstanceMethod<&Workspace::allocate>("allocate"), InstanceMethod<&Workspace::write>("write"), InstanceMethod<&Workspace::read>("read"),
+                      InstanceMethod<&Workspace::step>("step"), InstanceMethod<&Workspace::dispose>("dispose")});
+}
+
+Workspace::Workspace(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Workspace>(info), tensors_(std::make_shared<TensorSet>()) {}
+
+Workspace::~Workspace() = default;
+
+void Workspace::Finalize(Napi::Env env) { release(env); }
+
+std::shared_ptr<TensorSet> Workspace::tensors() const {
+  if (tensors_ == nullptr) throw Error("DISPOSED", "This workspace has been disposed.");
+  return tensors_;
+}
+
+Napi::Value Workspace::allocate(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const int64_t length = read_integer(info[0], "length", 0, kMostFloats);
+    const int64_t id = tensors()->allocate(length);
+    bytes_ += length * 4;
+    Napi::MemoryManagement::AdjustExternalMemory(info.Env(), length * 4);
+    return Napi::Number::New(info.Env(), static_cast<double>(id));
+  });
+}
+
+void Workspace::write(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    const Floats source = read_floats(info[2], "source");
+    float* target = tensors()->slice(read_integer(info[0], "tensor", 0, kMostFloats), read_integer(info[1], "offset", 0, kMostFloats), source.length);
+    if (source.length > 0) std::memcpy(target, source.data, static_cast<size_t>(source.length) * sizeof(float));
+  });
+}
+
+void Workspace::read(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    const Floats target = read_floats(info[2], "target");
+    const float* source = tensors()->slice(read_integer(info[0], "tensor", 0, kMostFloats), read_integer(info[1], "offset", 0, kMostFloats), target.length);
+    if (target.length > 0) std::memcpy(target.data, source, static_cast<size_t>(target.length) * sizeof(float));
+  });
+}
+
+Napi::Value Workspace::step(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const std::shared_ptr<TensorSet> held = tensors();
+    const int64_t length = read_integer(info[0], "length", 0, kMostFloats);
+    if (!info[1].IsArray()) throw invalid("Expected \"members\" to be an array.");
+    const Napi::Array array = info[1].As<Napi::Array>();
+    std::vector<StepRequest> members;
+    bool callers = false;
+    for (uint32_t k = 0; k < array.Length(); ++k) members.push_back(read_member(array.Get(k), *held, length, &callers));
+    if (length * static_cast<int64_t>(members.size()) <= kMostInline) return to_array(info.Env(), make_steps(members));
+    if (callers) throw invalid("Expected the inputs and stores of a step of more than 2^19 elements to be tensors of the workspace.");
+    Worker& worker = addon_data(info.Env()).step_worker(info.Env());
+    return worker.submit(std::make_shared<StepJob>(info.Env(), worker.courier(), held, std::move(members)));
+  });
+}
+
+void Workspace::dispose(const Napi::CallbackInfo& info) { release(info.Env()); }
+
+void Workspace::release(Napi::Env env) {
+  tensors_.reset();
+  if (bytes_ != 0) Napi::MemoryManagement::AdjustExternalMemory(env, -bytes_);
+  bytes_ = 0;
+}
+
+}  // namespace sada::bind

@@ -1,0 +1,73 @@
+// Between the workspace's float32 and a model's own element types.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "../error.h"
+#include "../math/half.h"
+#include "onnxruntime_api.h"
+
+namespace sada {
+
+inline const char* element_type_name(int type) {
+  switch (type) {
+    case ort::kFloat: return "float32";
+    case ort::kFloat16: return "float16";
+    case ort::kBfloat16: return "bfloat16";
+    case ort::kDouble: return "float64";
+    case ort::kInt64: return "int64";
+    case ort::kInt32: return "int32";
+    case ort::kBool: return "bool";
+    case ort::kUint8: return "uint8";
+    case ort::kInt8: return "int8";
+    case ort::kString: return "string";
+    default: return "other";
+  }
+}
+
+inline size_t element_size(int type, const std::string& name) {
+  switch (type) {
+    case ort::kFloat: case ort::kInt32: return 4;
+    case ort::kFloat16: case ort::kBfloat16: return 2;
+    case ort::kDouble: case ort::kInt64: return 8;
+    case ort::kBool: case ort::kUint8: case ort::kInt8: return 1;
+    default: throw Error("IO_MISMATCH", "\"" + name + "\" has an element type that cannot be converted: " + element_type_name(type) + ".");
+  }
+}
+
+// Calls `visit(T{}, from_float, to_float)` with the C++ type and conversions of an element type.
+template <typename Visit>
+void visit_element(int type, Visit visit) {
+  const auto cast = [&](auto zero) {
+    using T = decltype(zero);
+    visit(zero, [](float v) { return static_cast<T>(v); }, [](T v) { return static_cast<float>(v); });
+  };
+  switch (type) {
+    case ort::kFloat16: return visit(uint16_t{}, [](float v) { return to_float16(v); }, [](uint16_t v) { return from_float16(v); });
+    case ort::kBfloat16: return visit(uint16_t{}, [](float v) { return to_bfloat16(v); }, [](uint16_t v) { return from_bfloat16(v); });
+    case ort::kFloat: return cast(float{});
+    case ort::kDouble: return cast(double{});
+    case ort::kInt64: return cast(int64_t{});
+    case ort::kInt32: return cast(int32_t{});
+    case ort::kInt8: return cast(int8_t{});
+    case ort::kBool: return visit(uint8_t{}, [](float v) { return static_cast<uint8_t>(v != 0.0f); }, [](uint8_t v) { return v ? 1.0f : 0.0f; });
+    default: return cast(uint8_t{});
+  }
+}
+
+inline void floats_to_elements(int type, const float* floats, void* elements, int64_t count) {
+  visit_element(type, [&](auto zero, auto from_float, auto) {
+    auto* out = static_cast<decltype(zero)*>(elements);
+    for (int64_t k = 0; k < count; ++k) out[k] = from_float(floats[k]);
+  });
+}
+
+inline void elements_to_floats(int type, const void* elements, float* floats, int64_t count) {
+  visit_element(type, [&](auto zero, auto, auto to_float) {
+    const auto* in = static_cast<const decltype(zero)*>(elements);
+    for (int64_t k = 0; k < count; ++k) floats[k] = to_float(in[k]);
+  });
+}
+
+}  // namespace sada

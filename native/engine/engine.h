@@ -1,0 +1,63 @@
+// A library that runs networks. Loaded and run on the engine's own thread; float32 in and out.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace sada {
+
+struct TensorInfo {
+  std::string name, type;
+  std::vector<int64_t> dims;  // -1: dynamic
+  std::vector<std::string> symbols;
+};
+
+struct SessionInfo {
+  std::vector<TensorInfo> inputs, outputs;
+};
+
+struct SessionOptions {
+  std::string path;
+  std::vector<uint8_t> bytes;  // used where `path` is empty
+  int threads = 0;
+  bool memory_arena = true;
+};
+
+// Floats of the workspace with the shape that the network shall see.
+struct Binding {
+  std::string name;
+  float* data = nullptr;
+  std::vector<int64_t> dims;
+};
+
+// Ends a run from another thread.
+class Cancellation {
+ public:
+  virtual ~Cancellation() = default;
+  virtual void cancel() noexcept = 0;
+  virtual bool cancelled() const noexcept = 0;
+};
+
+class Session {
+ public:
+  virtual ~Session() = default;
+  virtual const SessionInfo& info() const = 0;
+  // Throws Error: IO_MISMATCH, NETWORK_FAILED, OUT_OF_MEMORY, ABORTED.
+  virtual void run(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation& cancellation) = 0;
+};
+
+class EngineLibrary {
+ public:
+  virtual ~EngineLibrary() = default;
+  virtual std::string version() const = 0;
+  // Throws Error: MODEL_NOT_FOUND, MODEL_CORRUPT, OUT_OF_MEMORY.
+  virtual std::unique_ptr<Session> load(const SessionOptions& options) = 0;
+  virtual std::unique_ptr<Cancellation> make_cancellation() = 0;
+};
+
+// ONNX Runtime at `path`: opened once per process and never closed. Throws BACKEND_UNAVAILABLE.
+std::shared_ptr<EngineLibrary> open_onnxruntime(const std::string& path);
+
+}  // namespace sada

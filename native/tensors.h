@@ -1,0 +1,72 @@
+// The float32 tensors of one run, by id. Shared ownership: a job in flight keeps them alive after their workspace is disposed.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "counters.h"
+#include "error.h"
+
+namespace sada {
+
+class Tensor {
+ public:
+  explicit Tensor(int64_t length) : length_(length) {
+    const size_t bytes = (static_cast<size_t>(length) * sizeof(float) + 63) / 64 * 64;
+    data_ = static_cast<float*>(std::aligned_alloc(64, bytes == 0 ? 64 : bytes));
+    if (data_ == nullptr) throw Error("OUT_OF_MEMORY", "No memory for a tensor of " + std::to_string(length) + " floats.");
+    std::memset(data_, 0, bytes);
+    counters().tensors += 1;
+    counters().bytes += static_cast<int64_t>(length) * 4;
+  }
+  ~Tensor() {
+    std::free(data_);
+    counters().tensors -= 1;
+    counters().bytes -= length_ * 4;
+  }
+  Tensor(const Tensor&) = delete;
+  Tensor& operator=(const Tensor&) = delete;
+
+  float* data() const { return data_; }
+  int64_t length() const { return length_; }
+
+ private:
+  int64_t length_;
+  float* data_;
+};
+
+class TensorSet {
+ public:
+  TensorSet() { counters().workspaces += 1; }
+  ~TensorSet() { counters().workspaces -= 1; }
+  TensorSet(const TensorSet&) = delete;
+  TensorSet& operator=(const TensorSet&) = delete;
+
+  int64_t allocate(int64_t length) {
+    if (length < 0 || length > kMostFloats) throw invalid("Expected a tensor length from 0 to 2^40, received " + std::to_string(length) + ".");
+    tensors_.push_back(std::make_unique<Tensor>(length));
+    return static_cast<int64_t>(tensors_.size()) - 1;
+  }
+
+  // `length` floats of a tensor from `offset`, checked.
+  float* slice(int64_t id, int64_t offset, int64_t length) const {
+    if (id < 0 || id >= static_cast<int64_t>(tensors_.size())) throw invalid("There is no tensor " + std::to_string(id) + " in this workspace.");
+    const Tensor& tensor = *tensors_[static_cast<size_t>(id)];
+    if (offset < 0 || length < 0 || offset > tensor.length() || length > tensor.length() - offset) {
+      throw invalid("Floats " + std::to_string(offset) + " to " + std::to_string(offset + length) + " lie outside tensor " + std::to_string(id) + " of length " +
+                    std::to_string(tensor.length()) + ".");
+    }
+    return tensor.data() + offset;
+  }
+
+ private:
+  static constexpr int64_t kMostFloats = int64_t{1} << 40;
+  std::vector<std::unique_ptr<Tensor>> tensors_;
+};
+
+}  // namespace sada

@@ -1,0 +1,58 @@
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { SadaError, type SadaErrorCode, type SadaErrorDetails } from '../errors.ts'
+import type { NativeAddon } from './types.ts'
+
+/** The package's folder: two above this file, in `dist/` as in `ts/`. An Electron archive cannot be opened as a library: beside it lies the unpacked copy. */
+const ROOT = join(__dirname, '..', '..').replace(/app\.asar(?!\.unpacked)/, 'app.asar.unpacked')
+const PLATFORM = `${process.platform}-${process.arch}`
+const LIBRARY = { win32: 'onnxruntime.dll', darwin: 'libonnxruntime.dylib' }[process.platform as string] ?? 'libonnxruntime.so.1'
+
+let loaded: NativeAddon | undefined
+
+/** The native addon, loaded at the first call. Throws BACKEND_UNAVAILABLE with every path tried and the loader's own words. */
+export function loadAddon(): NativeAddon {
+  if (loaded) return loaded
+  const own = process.env.SADA_ADDON_PATH
+  const paths = own ? [own] : [join(ROOT, 'prebuilt', PLATFORM, 'sada.node'), join(ROOT, 'build', 'Release', 'sada.node')]
+  const failures: string[] = []
+  const load = createRequire(__filename)
+  for (const path of paths) {
+    try {
+      return (loaded = load(path) as NativeAddon)
+    } catch (error) {
+      failures.push(`  ${path}: ${existsSync(path) ? (error as Error).message : 'does not exist'}`)
+    }
+  }
+  throw new SadaError(
+    'BACKEND_UNAVAILABLE',
+    `The native addon for ${PLATFORM} (Node ${process.versions.node}) could not be loaded. Tried:\n${failures.join('\n')}\n` +
+      'In a checkout run "npm run build"; in an Electron app keep node_modules/sada/prebuilt out of the asar archive; SADA_ADDON_PATH names another one.',
+  )
+}
+
+/** Where ONNX Runtime's library is: SADA_ONNXRUNTIME_PATH, beside the addon, or in `onnxruntime-node`. Throws BACKEND_UNAVAILABLE. */
+export function findOnnxRuntime(): string {
+  const own = process.env.SADA_ONNXRUNTIME_PATH
+  const beside = [
+    join(ROOT, 'prebuilt', PLATFORM, LIBRARY),
+    join(ROOT, 'node_modules', 'onnxruntime-node', 'bin', 'napi-v6', process.platform, process.arch, LIBRARY),
+  ]
+  const paths = own ? [own] : beside
+  const found = paths.find((path) => existsSync(path))
+  if (found !== undefined) return found
+  throw new SadaError(
+    'BACKEND_UNAVAILABLE',
+    `ONNX Runtime was not found. Tried:\n${paths.map((path) => `  ${path}`).join('\n')}\nSet SADA_ONNXRUNTIME_PATH to a ${LIBRARY} of version 1.20 or later.`,
+  )
+}
+
+/** An error of the addon (an Error with a `code`) as a SadaError; anything else as it is. */
+export function asSadaError(error: unknown, details: SadaErrorDetails = {}): unknown {
+  if (error instanceof SadaError || !(error instanceof Error)) return error
+  const { code } = error as { code?: unknown }
+  if (typeof code !== 'string') return error
+  const at = details.stage === undefined ? '' : ` (stage "${details.stage}")`
+  return new SadaError(code as SadaErrorCode, error.message + at, { ...details, cause: error })
+}
