@@ -210,6 +210,9 @@ std::unique_ptr<Session> Library::load(const SessionOptions& given) {
   check(api.call(kSetSessionLogSeverityLevel, made, kErrorsOnly), "INTERNAL", "SetSessionLogSeverityLevel");
   check(api.call(kSetIntraOpNumThreads, made, given.threads), "INVALID_ARGUMENT", "threads");
   check(api.call(kSetInterOpNumThreads, made, 1), "INTERNAL", "SetInterOpNumThreads");
+  // Threads that spin between operators take the processor from the rest of the application: with both cores of a machine busy an
+  // evaluation of the bundled model took seven times as long with spinning as without.
+  check(api.call(kAddSessionConfigEntry, made, "session.intra_op.allow_spinning", "0"), "INTERNAL", "AddSessionConfigEntry");
   if (!given.memory_arena) check(api.call(kDisableCpuMemArena, made), "INTERNAL", "DisableCpuMemArena");
   SessionHandle* session = nullptr;
   const Env* environment = env;
