@@ -8,12 +8,18 @@ import { LENGTH, mixtureNetwork, runInJs, configs } from '../support/run.ts'
 const noise = (seed: number): Float32Array => new TorchGenerator(seed).randn(LENGTH)
 const schedulers = Object.keys(configs) as (keyof typeof configs)[]
 
+async function rejection(promise: Promise<unknown>): Promise<SadaError> {
+  const error = await promise.then(() => undefined, (e: unknown) => e)
+  assert.instance(error, SadaError)
+  return error as SadaError
+}
+
 /** A policy that skips the given steps with the given row. */
 function skipping(steps: readonly number[], x0: (step: number) => Record<string, number>): Policy {
   const member = (): MemberPolicy => ({
     capacity: 2,
     before: (step) => (steps.includes(step) ? { kind: 'skip', action: 'reuse', x0: x0(step) } : { kind: 'run' }),
-    observe: (step) => ({ store: { kept: { x0: 1 } }, means: [{ a: { x0: 1 } }] }),
+    observe: () => ({ store: { kept: { x0: 1 } }, means: [{ a: { x0: 1 } }] }),
     after: () => ({}),
     keeps: () => ['kept'],
   })
@@ -87,7 +93,7 @@ test('a non-finite answer of the network is an error that names the step', async
         return answer
       },
     })
-    const error = await failing.then(() => assert.unreachable(), (e: unknown) => e as SadaError)
+    const error = await rejection(failing)
     assert.instance(error, SadaError)
     assert.is(error.code, 'NON_FINITE')
     assert.is(error.step, 4)
@@ -114,7 +120,7 @@ test('an aborted signal rejects before anything runs', async () => {
 test('what the network throws is kept as the cause; wrong answers say what was expected', async () => {
   const cause = new Error('out of paper')
   const attempt = (answer: () => unknown) =>
-    runInJs({ scheduler: 'euler', policy: 'none', latents: [noise(1)], network: answer as () => Float32Array }).then(() => assert.unreachable(), (e: unknown) => e as SadaError)
+    rejection(runInJs({ scheduler: 'euler', policy: 'none', latents: [noise(1)], network: answer as () => Float32Array }))
   const thrown = await attempt(() => { throw cause })
   assert.is(thrown.code, 'NETWORK_FAILED')
   assert.is(thrown.cause, cause)

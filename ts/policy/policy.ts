@@ -32,7 +32,7 @@ export interface Mean {
 
 /**
  * What a policy wants from the pass that step i makes over the buffers anyway. Its rows may use
- * `x` (the state at i), `x0` (the clean sample used at i), `y` (the velocity that x0 implies), `next` (the state at i+1),
+ * `x` (the state at i, corrected), `x0` (the clean sample used at i), `y` (the velocity that x0 implies), `next` (the state at i+1),
  * `output` (the network's guided output, where it ran), and every name stored before.
  */
 export interface Observation {
@@ -41,6 +41,12 @@ export interface Observation {
   readonly means?: readonly Mean[]
   /** Which of `means` is also wanted per token, as the scores of a later `prune`. */
   readonly tokenScores?: number
+}
+
+/** Rows to be added, at a computed step, to the state and to the x0 of the step before. They may use `x0` and what is stored. */
+export interface Correction {
+  readonly x: Row
+  readonly x0Prev: Row
 }
 
 /** What a policy tells the trace about a step. */
@@ -59,8 +65,8 @@ export interface MemberPolicy {
   observe(step: number, done: Decision): Observation
   /** `means` in the order of the observation; `done` is what was really done (a refused skip or prune is a `run`). */
   after(step: number, done: Decision, means: readonly number[]): Verdict
-  /** A row added to the state at `step` before it is advanced: what has since been learnt about earlier skips. */
-  correction?(step: number, done: Decision): Row | undefined
+  /** What a computed step has taught about the skips before it: the state to advance from, and the x0 before it. */
+  correction?(step: number): Correction | undefined
   /** Names of stored rows that are still needed; every other one is recycled. */
   keeps(): readonly string[]
 }

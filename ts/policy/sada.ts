@@ -1,1 +1,142 @@
-export { poster as sada } from './poster.ts'
+import { minus, plus, substitute, times, type Row } from '../solver/row.ts'
+import { stabilityCriterion } from './criterion.ts'
+import type { PolicyDefinition } from './definition.ts'
+import { flowLevel, remember, velocityAt, x0At } from './history.ts'
+import { run, type Correction, type Decision, type MemberPolicy, type Observation, type RunContext, type Verdict } from './policy.ts'
+import { Pruning, pruningOptions, type PruningOptions } from './pruning.ts'
+
+export interface SadaOptions extends PruningOptions {
+  tolerance: number
+  unstable: number
+  early: number
+  warmup: number
+  tail: number
+  maxConsecutive: number
+  slope: number
+  memory: number
+}
+
+/**
+ * The default. Every computed step shows what a skip there would have got wrong, for free; a ledger of that error per step
+ * says how far the next skips may go, and the stability criterion how strictly it is read. A skip continues the clean sample along its
+ * slope; the next computed step replaces that guess by the line between the two computed ends and moves the state accordingly.
+ */
+export const sada: PolicyDefinition<SadaOptions> = {
+  name: 'sada',
+  about: 'The default: an error ledger licenses skips, the stability criterion tightens it, computed steps mend the skips before them.',
+  source: 'this package; criterion and token pruning after SADA',
+  options: {
+    tolerance: { about: 'error that the skips of one gap may add to the clean sample, in units of the sample (range −1 … 1)', default: 1.2e-3, min: 0, max: 10 },
+    unstable: { about: 'share of the tolerance that is left where the criterion says unstable', default: 1, min: 0, max: 1 },
+    early: { about: 'weight of errors in the first quarter, where branches are chosen', default: 2, min: 0, max: 100 },
+    warmup: { about: 'first steps that always run', default: 4, min: 3, max: 1000, integer: true },
+    tail: { about: 'last steps that always run', default: 3, min: 1, max: 1000, integer: true },
+    maxConsecutive: { about: 'skips in a row', default: 5, min: 0, max: 1000, integer: true },
+    slope: { about: 'share of the last slope by which a skip continues the clean sample', default: 0.6, min: 0, max: 1 },
+    memory: { about: 'weight of older measurements in the error rate', default: 0.3, min: 0, max: 0.99 },
+    ...pruningOptions,
+  },
+  begin: (options, context) => Array.from({ length: context.members }, () => new SadaMember(options, context)),
+}
+
+class SadaMember implements MemberPolicy {
+  readonly capacity = 6
+  private readonly options: SadaOptions
+  private readonly context: RunContext
+  private readonly pruning: Pruning
+  /** Computed steps, newest first, three at most. */
+  private computed: readonly number[] = []
+  /** Mean error of a prediction per step of its gap. */
+  private errorRate = Infinity
+  private spent = 0
+  private stable = false
+
+  constructor(options: SadaOptions, context: RunContext) {
+    this.options = options
+    this.context = context
+    this.pruning = new Pruning(options, context)
+  }
+
+  before(step: number): Decision {
+    const { warmup, tail, maxConsecutive, tolerance, unstable } = this.options
+    const { steps } = this.context.solver.schedule
+    if (this.computed.length < 2 || step < warmup || step >= steps - tail) return run
+    const gap = step - this.computed[0]
+    const spent = this.spent + this.cost(step, gap)
+    const limit = this.stable ? tolerance : tolerance * unstable
+    if (gap > maxConsecutive || !(spent <= limit)) return this.pruning.decide(step, gap > 1)
+    this.spent = spent
+    return { kind: 'skip', action: 'extrapolate', x0: this.prediction(step) }
+  }
+
+  observe(step: number, done: Decision): Observation {
+    if (done.kind === 'skip') return {}
+    const store = remember(step)
+    if (this.computed.length < 2) return { store }
+    const missed = minus({ x0: 1 }, this.prediction(step))
+    const [c1, c2] = this.computed
+    return { store, means: [{ a: missed, b: missed }, stabilityCriterion(this.context.solver, step, [c1, c2])], tokenScores: 1 }
+  }
+
+  after(step: number, done: Decision, means: readonly number[]): Verdict {
+    this.pruning.after(step, done, means.length > 0)
+    if (done.kind === 'skip') return { error: this.errorRate * (step - this.computed[0]) }
+    const verdict = means.length > 0 ? this.learn(step, means) : {}
+    this.computed = [step, ...this.computed].slice(0, 2)
+    this.spent = 0
+    return verdict
+  }
+
+  /**
+   * The skipped steps made again with the clean sample on the line between the computed steps around them. The solver is linear, so the
+   * difference this makes to the state is a row over three clean samples.
+   */
+  correction(step: number): Correction | undefined {
+    const [from] = this.computed
+    if (this.computed.length < 2 || step - from < 2) return undefined
+    const { solver } = this.context
+    let x: Row = {}
+    let x0Prev: Row = {}
+    for (let skipped = from + 1; skipped < step; skipped++) {
+      const share = (this.level(skipped) - this.level(from)) / (this.level(step) - this.level(from))
+      const between = plus({ x0: share }, { [x0At(from)]: 1 - share })
+      const x0 = minus(between, this.prediction(skipped))
+      x = substitute(solver.update(skipped), { x, x0, x0Prev })
+      x0Prev = x0
+    }
+    return { x, x0Prev }
+  }
+
+  keeps(): string[] {
+    return this.computed.flatMap((step) => [x0At(step), velocityAt(step)])
+  }
+
+  private level(step: number): number {
+    return flowLevel(this.context.solver.schedule.levels[step])
+  }
+
+  /** The clean sample at `step`, continued from the newest two computed ones. */
+  private prediction(step: number): Row {
+    const [newest, older] = this.computed
+    const span = this.level(newest) - this.level(older)
+    // Some grids repeat a level; there is no slope between two estimates at the same one.
+    const reach = span === 0 ? 0 : (this.options.slope * (this.level(step) - this.level(newest))) / span
+    return plus({ [x0At(newest)]: 1 }, times(reach, minus({ [x0At(newest)]: 1 }, { [x0At(older)]: 1 })))
+  }
+
+  /** The error that skipping `step` is expected to add: how much of x0 the step mixes into the state, times its expected error. */
+  private cost(step: number, gap: number): number {
+    const mixed = 1 - this.level(step + 1) / this.level(step)
+    const isEarly = step < this.context.solver.schedule.steps / 4
+    return mixed * this.errorRate * gap * (isEarly ? this.options.early : 1)
+  }
+
+  private learn(step: number, [square, criterion]: readonly number[]): Verdict {
+    const error = Math.sqrt(square)
+    const rate = error / (step - this.computed[0])
+    const { memory } = this.options
+    this.errorRate = Number.isFinite(this.errorRate) ? memory * this.errorRate + (1 - memory) * rate : rate
+    this.stable = criterion < 0
+    return { criterion, error }
+  }
+}

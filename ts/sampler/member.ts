@@ -86,11 +86,14 @@ export class Member {
   }
 
   private define(step: number, decision: Decision, output?: NetworkOutput): Record<string, Row> {
-    const x0 = decision.kind === 'skip' ? decision.x0 : substitute(this.solver.denoised(step), { output: output!.row })
-    const y = substitute(this.solver.velocity(step), { x0 })
-    const correction = this.policy.correction?.(step, decision) ?? {}
-    const next = substitute(this.solver.update(step), { x0, x: plus({ x: 1 }, correction) })
-    return output ? { x0, y, next, output: output.row } : { x0, y, next }
+    const { solver, policy } = this
+    const x0 = decision.kind === 'skip' ? decision.x0 : substitute(solver.denoised(step), { output: output!.row })
+    const corrected = (name: 'x' | 'x0Prev', by: Row = {}): Row => plus({ [name]: 1 }, substitute(by, { x0 }))
+    const correction = decision.kind === 'skip' ? undefined : policy.correction?.(step)
+    const x = corrected('x', correction?.x)
+    const next = substitute(solver.update(step), { x, x0, x0Prev: corrected('x0Prev', correction?.x0Prev) })
+    const y = substitute(solver.velocity(step), { x, x0 })
+    return { x, x0, y, next, ...(output && { output: output.row }) }
   }
 
   /** What the step writes: the loop's own two buffers and the policy's, sharing one where both want x0. */
