@@ -85,7 +85,6 @@ class Part(Graph):
         return self.add(kept, self.same_convolution(hidden, f"{name}.c2"))
 
 
-
 class TokenPart(Part):
     """A part whose tokens are [rows, kept, channels], both free: linear layers work on all tokens as one matrix, `flat`."""
 
