@@ -31,45 +31,98 @@ Napi::Array read_array(const Napi::Object& object, const char* name, uint32_t mo
   return array;
 }
 
-double read_number(const Napi::Value& value, const char* name) {
-  if (!value.IsNumber()) throw invalid(std::string("Expected \"") + name + "\" to be a number, received " + show(value) + ".");
-  return value.As<Napi::Number>().DoubleValue();
-}
+// Reads a step's numbers one after the other; never past their end.
+class ProgramReader {
+ public:
+  ProgramReader(const double* numbers, int64_t count, const TensorSet& tensors, const std::vector<Floats>& callers, int64_t length)
+      : numbers_(numbers), count_(count), tensors_(tensors), callers_(callers), length_(length) {}
 
-Row read_row(const Napi::Object& object, int inputs) {
-  const Napi::Array indices = read_array(object, "inputs", kMaxInputs), weights = read_array(object, "weights", kMaxInputs);
-  if (indices.Length() != weights.Length()) throw invalid("Expected a row to have as many weights as inputs.");
-  Row row;
-  row.terms = static_cast<int>(indices.Length());
-  for (int k = 0; k < row.terms; ++k) {
-    row.input[k] = static_cast<int>(read_integer(indices.Get(k), "row.inputs", 0, inputs - 1));
-    row.weight[k] = static_cast<float>(read_number(weights.Get(k), "row.weights"));
-  }
-  return row;
-}
+  bool at_end() const { return at_ == count_; }
+  bool uses_callers() const { return uses_callers_; }
 
-TokenLayout read_layout(const Napi::Object& object, int64_t length) {
-  TokenLayout layout;
-  const std::string order = read_string(object, "order");
-  if (order != "channels-first" && order != "tokens") throw invalid("Expected \"order\" to be \"channels-first\" or \"tokens\", received \"" + order + "\".");
-  layout.channels_first = order == "channels-first";
-  const Napi::Array grid = read_array(object, "grid", 2), patch = read_array(object, "patch", 2);
-  constexpr int64_t most = int64_t{1} << 20;
-  layout.channels = read_integer(object, "channels", 1, most);
-  layout.grid_height = read_integer(grid.Get(0u), "grid", 1, most);
-  layout.grid_width = read_integer(grid.Get(1u), "grid", 1, most);
-  layout.patch_height = read_integer(patch.Get(0u), "patch", 1, most);
-  layout.patch_width = read_integer(patch.Get(1u), "patch", 1, most);
-  if (!layout.channels_first && (layout.patch_height != 1 || layout.patch_width != 1)) throw invalid("Expected \"patch\" to be [1, 1] where \"order\" is \"tokens\".");
-  // Five factors of at most 2^20 each: compared as they grow, so that the product cannot overflow.
-  int64_t elements = 1;
-  for (int64_t n : {layout.channels, layout.grid_height, layout.grid_width, layout.patch_height, layout.patch_width}) {
-    elements *= n;
-    if (elements > length) break;
+  StepRequest member() {
+    StepRequest request;
+    request.length = length_;
+    request.inputs = integer("inputs.length", 0, kMaxInputs);
+    for (int k = 0; k < request.inputs; ++k) request.input[k] = slice("inputs", length_);
+    request.rows = integer("rows.length", 0, kMaxRows);
+    int stores = 0;
+    for (int r = 0; r < request.rows; ++r) {
+      row(request.row[r], request.inputs);
+      if (integer("store", 0, 1) == 0) continue;
+      if (++stores > kMaxStores) throw invalid("Expected at most 4 rows with a \"store\", received more.");
+      request.store[r] = slice("store", length_);
+    }
+    request.sums = integer("sums.length", 0, kMaxSums);
+    for (int s = 0; s < request.sums; ++s) {
+      request.sum[s].a = integer("sums.a", 0, request.rows - 1);
+      request.sum[s].b = integer("sums.b", -1, request.rows - 1);
+      request.sum[s].is_signed = integer("sums.signed", 0, 1) == 1;
+    }
+    if (integer("tokens", 0, 1) == 1) tokens(request);
+    return request;
   }
-  if (elements != length) throw invalid("Expected a token layout of " + std::to_string(length) + " elements in all, received another number.");
-  return layout;
-}
+
+ private:
+  double number(const char* name) {
+    if (at_ >= count_) throw invalid(std::string("Expected \"") + name + "\" in the step, but its numbers end.");
+    return numbers_[at_++];
+  }
+
+  int64_t wide(const char* name, int64_t low, int64_t high) {
+    const double value = number(name);
+    if (value >= static_cast<double>(low) && value <= static_cast<double>(high) && std::floor(value) == value) return static_cast<int64_t>(value);
+    throw invalid(std::string("Expected \"") + name + "\" to be an integer from " + std::to_string(low) + " to " + std::to_string(high) + ", received " + std::to_string(value) + ".");
+  }
+  int integer(const char* name, int low, int high) { return static_cast<int>(wide(name, low, high)); }
+
+  float* slice(const char* name, int64_t length) {
+    const int64_t tensor = wide(name, -static_cast<int64_t>(callers_.size()), kMostFloats), offset = wide("offset", 0, kMostFloats);
+    if (tensor >= 0) return tensors_.slice(tensor, offset, length);
+    const Floats& floats = callers_[static_cast<size_t>(-1 - tensor)];
+    if (offset > floats.length || length > floats.length - offset) {
+      throw invalid(std::string("Expected \"") + name + "\" to hold " + std::to_string(length) + " floats from " + std::to_string(offset) + ", received a Float32Array of length " +
+                    std::to_string(floats.length) + ".");
+    }
+    uses_callers_ = true;
+    return floats.data + offset;
+  }
+
+  void row(Row& row, int inputs) {
+    row.terms = integer("rows.inputs.length", 0, kMaxInputs);
+    for (int k = 0; k < row.terms; ++k) {
+      row.input[k] = integer("rows.inputs", 0, inputs - 1);
+      row.weight[k] = static_cast<float>(number("rows.weights"));
+    }
+  }
+
+  void tokens(StepRequest& request) {
+    constexpr int64_t most = int64_t{1} << 20;
+    TokenLayout& layout = request.layout;
+    request.token_sum = integer("tokens.sum", 0, request.sums - 1);
+    layout.channels_first = integer("tokens.order", 0, 1) == 1;
+    layout.channels = wide("channels", 1, most);
+    layout.grid_height = wide("grid", 1, most), layout.grid_width = wide("grid", 1, most);
+    layout.patch_height = wide("patch", 1, most), layout.patch_width = wide("patch", 1, most);
+    if (!layout.channels_first && (layout.patch_height != 1 || layout.patch_width != 1)) throw invalid("Expected \"patch\" to be [1, 1] where \"order\" is \"tokens\".");
+    // Factors of at most 2^20, compared as their product grows, so that it cannot overflow.
+    int64_t elements = 1;
+    for (int64_t n : {layout.channels, layout.grid_height, layout.grid_width, layout.patch_height, layout.patch_width}) {
+      elements *= n;
+      if (elements > length_) break;
+    }
+    if (elements != length_) throw invalid("Expected a token layout of " + std::to_string(length_) + " elements in all, received another number.");
+    request.token_means = slice("tokens.store", layout.grid_height * layout.grid_width);
+  }
+
+  const double* numbers_;
+  int64_t count_;
+  int64_t at_ = 0;
+  const TensorSet& tensors_;
+  const std::vector<Floats>& callers_;
+  int64_t length_;
+  bool uses_callers_ = false;
+};
 
 }  // namespace
 
@@ -98,52 +151,26 @@ Floats read_floats(const Napi::Value& value, const char* name) {
   return {length == 0 ? nullptr : array.Data(), length};
 }
 
-float* read_slice(const Napi::Value& value, const TensorSet& tensors, int64_t length, const char* name, bool* callers) {
+float* read_slice(const Napi::Value& value, const TensorSet& tensors, int64_t length, const char* name) {
   const Napi::Object object = read_object(value, name);
-  const int64_t offset = read_integer(object, "offset", 0, kMostFloats);
-  const Napi::Value tensor = object.Get("tensor");
-  if (callers == nullptr || tensor.IsNumber()) return tensors.slice(read_integer(tensor, "tensor", 0, kMostFloats), offset, length);
-  const Floats floats = read_floats(tensor, name);
-  if (offset > floats.length || length > floats.length - offset) {
-    throw invalid(std::string("Expected \"") + name + "\" to hold " + std::to_string(length) + " floats from " + std::to_string(offset) + ", received " +
-                  std::to_string(floats.length) + " in all.");
-  }
-  *callers = true;
-  return floats.data + offset;
+  return tensors.slice(read_integer(object, "tensor", 0, kMostFloats), read_integer(object, "offset", 0, kMostFloats), length);
 }
 
-StepRequest read_member(const Napi::Value& value, const TensorSet& tensors, int64_t length, bool* callers) {
-  const Napi::Object member = read_object(value, "member");
-  StepRequest request;
-  request.length = length;
-  const Napi::Array inputs = read_array(member, "inputs", kMaxInputs), rows = read_array(member, "rows", kMaxRows), sums = read_array(member, "sums", kMaxSums);
-  request.inputs = static_cast<int>(inputs.Length());
-  request.rows = static_cast<int>(rows.Length());
-  request.sums = static_cast<int>(sums.Length());
-  for (int k = 0; k < request.inputs; ++k) request.input[k] = read_slice(inputs.Get(k), tensors, length, "inputs", callers);
-  int stores = 0;
-  for (int r = 0; r < request.rows; ++r) {
-    const Napi::Object row = read_object(rows.Get(r), "rows");
-    request.row[r] = read_row(row, request.inputs);
-    const Napi::Value store = row.Get("store");
-    if (store.IsUndefined()) continue;
-    if (++stores > kMaxStores) throw invalid("Expected at most 4 rows with a \"store\".");
-    request.store[r] = read_slice(store, tensors, length, "store", callers);
+StepProgram read_step(const Napi::CallbackInfo& info, const TensorSet& tensors) {
+  StepProgram step;
+  step.length = read_integer(info[0], "length", 0, kMostFloats);
+  if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) throw invalid("Expected the step to be a Float64Array.");
+  const Napi::Float64Array numbers = info[1].As<Napi::Float64Array>();
+  const int64_t count = read_integer(info[2], "count", 0, static_cast<int64_t>(numbers.ElementLength()));
+  std::vector<Floats> callers;
+  if (info[3].IsArray()) {
+    const Napi::Array array = info[3].As<Napi::Array>();
+    for (uint32_t k = 0; k < array.Length(); ++k) callers.push_back(read_floats(array.Get(k), "tensor"));
   }
-  for (int s = 0; s < request.sums; ++s) {
-    const Napi::Object sum = read_object(sums.Get(s), "sums");
-    request.sum[s].a = static_cast<int>(read_integer(sum, "a", 0, request.rows - 1));
-    const Napi::Value b = sum.Get("b");
-    request.sum[s].b = b.IsUndefined() ? -1 : static_cast<int>(read_integer(b, "b", 0, request.rows - 1));
-    request.sum[s].is_signed = sum.Get("signed").ToBoolean().Value();
-  }
-  const Napi::Value tokens = member.Get("tokens");
-  if (tokens.IsUndefined()) return request;
-  const Napi::Object scored = read_object(tokens, "tokens");
-  request.token_sum = static_cast<int>(read_integer(scored, "sum", 0, request.sums - 1));
-  request.layout = read_layout(read_object(scored.Get("layout"), "layout"), length);
-  request.token_means = read_slice(scored.Get("store"), tensors, request.layout.grid_height * request.layout.grid_width, "tokens.store", callers);
-  return request;
+  ProgramReader reader(count == 0 ? nullptr : numbers.Data(), count, tensors, callers, step.length);
+  while (!reader.at_end()) step.members.push_back(reader.member());
+  step.uses_callers = reader.uses_callers();
+  return step;
 }
 
 std::vector<int> read_integers(const Napi::Value& value, const char* name, int64_t low, int64_t high) {

@@ -23,11 +23,16 @@ struct Floats {
 };
 Floats read_floats(const Napi::Value& value, const char* name);
 
-// A slice { tensor, offset } of `length` floats: of the workspace, or (with `callers`) of a Float32Array of the caller's.
-float* read_slice(const Napi::Value& value, const TensorSet& tensors, int64_t length, const char* name, bool* callers = nullptr);
+// A slice { tensor, offset } of `length` floats of the workspace.
+float* read_slice(const Napi::Value& value, const TensorSet& tensors, int64_t length, const char* name);
 
-// One member of Workspace.step. Sets *callers where any of its memory is the caller's.
-StepRequest read_member(const Napi::Value& value, const TensorSet& tensors, int64_t length, bool* callers);
+// The members of Workspace.step, as ts/native/step-program.ts writes them: a length, the numbers, how many, and the caller's arrays.
+struct StepProgram {
+  int64_t length = 0;
+  std::vector<StepRequest> members;
+  bool uses_callers = false;  // whether any memory is the caller's
+};
+StepProgram read_step(const Napi::CallbackInfo& info, const TensorSet& tensors);
 
 std::vector<int> read_integers(const Napi::Value& value, const char* name, int64_t low, int64_t high);
 std::vector<sada::Binding> read_bindings(const Napi::Value& value, const TensorSet& tensors, const char* name);

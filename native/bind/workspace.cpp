@@ -50,7 +50,7 @@ class StepJob : public PromiseJob {
 Napi::Function Workspace::define(Napi::Env env) {
   return DefineClass(env, "Workspace",
                      {InstanceMethod<&Workspace::allocate>("allocate"), InstanceMethod<&Workspace::write>("write"), InstanceMethod<&Workspace::read>("read"),
-                      InstanceMethod<&Workspace::step>("step"), InstanceMethod<&Workspace::dispose>("dispose")});
+                      InstanceMethod<&Workspace::step>("stepEncoded"), InstanceMethod<&Workspace::dispose>("dispose")});
 }
 
 Workspace::Workspace(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Workspace>(info), tensors_(std::make_shared<TensorSet>()) {}
@@ -93,16 +93,11 @@ void Workspace::read(const Napi::CallbackInfo& info) {
 Napi::Value Workspace::step(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const std::shared_ptr<TensorSet> held = tensors();
-    const int64_t length = read_integer(info[0], "length", 0, kMostFloats);
-    if (!info[1].IsArray()) throw invalid("Expected \"members\" to be an array.");
-    const Napi::Array array = info[1].As<Napi::Array>();
-    std::vector<StepRequest> members;
-    bool callers = false;
-    for (uint32_t k = 0; k < array.Length(); ++k) members.push_back(read_member(array.Get(k), *held, length, &callers));
-    if (length * static_cast<int64_t>(members.size()) <= kMostInline) return to_array(info.Env(), make_steps(members));
-    if (callers) throw invalid("Expected the inputs and stores of a step of more than 2^19 elements to be tensors of the workspace.");
+    StepProgram step = read_step(info, *held);
+    if (step.length * static_cast<int64_t>(step.members.size()) <= kMostInline) return to_array(info.Env(), make_steps(step.members));
+    if (step.uses_callers) throw invalid("Expected the inputs and stores of a step of more than 2^19 elements to be tensors of the workspace.");
     Worker& worker = addon_data(info.Env()).step_worker(info.Env());
-    return worker.submit(std::make_shared<StepJob>(info.Env(), worker.courier(), held, std::move(members)));
+    return worker.submit(std::make_shared<StepJob>(info.Env(), worker.courier(), held, std::move(step.members)));
   });
 }
 

@@ -37,17 +37,33 @@ void form_row(const Row& row, const float* const* inputs, int64_t at, int n, flo
   }
 }
 
-void form_terms(const Sum& sum, const float* const* rows, int n, float* __restrict terms) {
+// Calls `visit` with the sum's j-th term as a function of j.
+template <typename Visit>
+auto visit_terms(const Sum& sum, const float* const* rows, Visit visit) {
   const float* a = rows[sum.a];
   if (sum.b >= 0) {
     const float* b = rows[sum.b];
-    for (int j = 0; j < n; ++j) terms[j] = a[j] * b[j];
-  } else if (sum.is_signed) {
-    std::copy(a, a + n, terms);
-  } else {
-    for (int j = 0; j < n; ++j) terms[j] = fabsf(a[j]);
+    return visit([a, b](int j) { return a[j] * b[j]; });
   }
-  std::fill(terms + n, terms + kTile, 0.0f);
+  if (sum.is_signed) return visit([a](int j) { return a[j]; });
+  return visit([a](int j) { return fabsf(a[j]); });
+}
+
+// The sum of a tile's first n terms; the last, shorter tile is padded.
+float sum_of_tile(const Sum& sum, const float* const* rows, int n) {
+  return visit_terms(sum, rows, [n](auto term) {
+    if (n == kTile) return sada::tree_sum_of_tile(term);
+    float padded[kTile] = {};
+    for (int j = 0; j < n; ++j) padded[j] = term(j);
+    return sada::tree_sum(padded);
+  });
+}
+
+void form_terms(const Sum& sum, const float* const* rows, int n, float* terms) {
+  visit_terms(sum, rows, [n, terms](auto term) {
+    for (int j = 0; j < n; ++j) terms[j] = term(j);
+    return 0;
+  });
 }
 
 // Sums of terms per token, in an order of their own: channels-first, one running sum per pixel column of a token row, over
@@ -138,9 +154,10 @@ void step(const StepRequest& request, double* sums) {
       rows[r] = out;
     }
     for (int s = 0; s < request.sums; ++s) {
+      partials[s].push_back(static_cast<double>(sum_of_tile(request.sum[s], rows, n)));
+      if (s != request.token_sum) continue;
       form_terms(request.sum[s], rows, n, terms);
-      if (s == request.token_sum) tokens.add(at, n, terms);
-      partials[s].push_back(static_cast<double>(sada::tree_sum(terms)));
+      tokens.add(at, n, terms);
     }
     for (int r = 0; r < request.rows; ++r) {
       if (request.store[r] != nullptr && !direct[r]) std::copy(scratch[r], scratch[r] + n, request.store[r] + at);

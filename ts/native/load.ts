@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { SadaError, type SadaErrorCode, type SadaErrorDetails } from '../errors.ts'
-import type { NativeAddon } from './types.ts'
+import { encodeStep } from './step-program.ts'
+import type { NativeAddon, StepMember, Workspace } from './types.ts'
 
 /** The package's folder: two above this file, in `dist/` as in `ts/`. An Electron archive cannot be opened as a library: beside it lies the unpacked copy. */
 const ROOT = join(__dirname, '..', '..').replace(/app\.asar(?!\.unpacked)/, 'app.asar.unpacked')
@@ -20,7 +21,7 @@ export function loadAddon(): NativeAddon {
   const load = createRequire(__filename)
   for (const path of paths) {
     try {
-      return (loaded = load(path) as NativeAddon)
+      return (loaded = complete(load(path) as RawAddon))
     } catch (error) {
       failures.push(`  ${path}: ${existsSync(path) ? (error as Error).message : 'does not exist'}`)
     }
@@ -30,6 +31,23 @@ export function loadAddon(): NativeAddon {
     `The native addon for ${PLATFORM} (Node ${process.versions.node}) could not be loaded. Tried:\n${failures.join('\n')}\n` +
       'In a checkout run "npm run build"; in an Electron app keep node_modules/sada/prebuilt out of the asar archive; SADA_ADDON_PATH names another one.',
   )
+}
+
+/** The addon as it is exported: its steps are encoded. */
+type RawAddon = Omit<NativeAddon, 'Workspace'> & {
+  readonly Workspace: new () => Workspace & {
+    stepEncoded(length: number, numbers: Float64Array, count: number, callers: readonly Float32Array[]): Float64Array | Promise<Float64Array>
+  }
+}
+
+function complete(addon: RawAddon): NativeAddon {
+  class EncodingWorkspace extends addon.Workspace {
+    override step(length: number, members: readonly StepMember[]): Float64Array | Promise<Float64Array> {
+      const { numbers, count, callers } = encodeStep(members)
+      return this.stepEncoded(length, numbers, count, callers)
+    }
+  }
+  return { ...addon, Workspace: EncodingWorkspace }
 }
 
 /** Where ONNX Runtime's library is: SADA_ONNXRUNTIME_PATH, beside the addon, or in `onnxruntime-node`. Throws BACKEND_UNAVAILABLE. */

@@ -9,11 +9,8 @@ export type Row = Readonly<Record<string, number>>
 /** The sum of rows. Weights of the same buffer add up; exact zeros are kept out. */
 export function plus(...rows: readonly Row[]): Row {
   const sum: Record<string, number> = {}
-  for (const row of rows) {
-    for (const name in row) sum[name] = (sum[name] ?? 0) + row[name]
-  }
-  for (const name in sum) if (sum[name] === 0) delete sum[name]
-  return sum
+  for (const row of rows) add(sum, 1, row)
+  return withoutZeros(sum)
 }
 
 /** `factor · row` */
@@ -30,5 +27,20 @@ export function minus(a: Row, b: Row): Row {
 
 /** `row` with each buffer that `definitions` names replaced by its definition. */
 export function substitute(row: Row, definitions: Readonly<Record<string, Row>>): Row {
-  return plus(...Object.entries(row).map(([name, weight]) => (name in definitions ? times(weight, definitions[name]) : { [name]: weight })))
+  const sum: Record<string, number> = {}
+  for (const name in row) {
+    const definition = definitions[name]
+    if (definition === undefined) sum[name] = (sum[name] ?? 0) + row[name]
+    else add(sum, row[name], definition)
+  }
+  return withoutZeros(sum)
+}
+
+function add(sum: Record<string, number>, factor: number, row: Row): void {
+  for (const name in row) sum[name] = (sum[name] ?? 0) + factor * row[name]
+}
+
+function withoutZeros(row: Record<string, number>): Row {
+  for (const name in row) if (row[name] === 0) return Object.fromEntries(Object.entries(row).filter(([, weight]) => weight !== 0))
+  return row
 }
