@@ -1,0 +1,30 @@
+/** Numbers from an integer generator (SplitMix32): the same on every machine. */
+export class Numbers {
+  private state: number
+
+  constructor(seed: number) {
+    this.state = seed >>> 0
+  }
+
+  /** A whole number from 0 to 2³² − 1. */
+  next(): number {
+    this.state = (this.state + 0x9e3779b9) >>> 0
+    let h = this.state
+    h = Math.imul(h ^ (h >>> 16), 0x21f0aaad)
+    h = Math.imul(h ^ (h >>> 15), 0x735a2d97)
+    return (h ^ (h >>> 15)) >>> 0
+  }
+
+  below(limit: number): number {
+    return this.next() % limit
+  }
+
+  /** Float32 values of about normal size, some of them zero or far away. */
+  floats(length: number): Float32Array {
+    return new Float32Array(length).map(() => {
+      const kind = this.below(32)
+      const value = this.next() / 2 ** 31 - 1
+      return kind === 0 ? 0 : kind === 1 ? value * 2 ** (this.below(41) - 20) : value * 3
+    })
+  }
+}
