@@ -2,10 +2,16 @@ import { substitute, type Row } from '../solver/row.ts'
 import type { Solver } from '../solver/solver.ts'
 import type { NoiseLevel } from '../schedule/schedule.ts'
 
+/** Names of one kind for every step; made once, because building strings at every step would cost as much as the algebra. */
+function names(kind: string): (step: number) => string {
+  const made: string[] = []
+  return (step) => (made[step] ??= `${kind}[${step}]`)
+}
+
 /** Name of the stored clean-sample estimate of a step. */
-export const x0At = (step: number): string => `x0[${step}]`
+export const x0At = names('x0')
 /** Name of the stored velocity of a step. */
-export const velocityAt = (step: number): string => `y[${step}]`
+export const velocityAt = names('y')
 
 /** Rows that keep a computed step's estimate and velocity under the names above. */
 export function remember(step: number): Record<string, Row> {

@@ -34,8 +34,11 @@ export class Buffers {
     for (const name of names) this.byName.set(name, tensor)
   }
 
-  retainOnly(names: ReadonlySet<string>): void {
-    for (const name of [...this.byName.keys()]) if (!names.has(name)) this.drop(name)
+  /** Forgets every name but the loop's own and `names`. */
+  retainOnly(names: readonly string[]): void {
+    for (const name of this.byName.keys()) {
+      if (name !== 'x' && name !== 'x0Prev' && !names.includes(name)) this.drop(name)
+    }
   }
 
   private drop(name: string): void {

@@ -90,9 +90,12 @@ export class DenoisingLoop {
     let from = 0
     for (const [k, { member }] of candidates.entries()) {
       const to = from + prepared[k].native.sums.length
-      const [meanX0, ...means] = Array.from(sums.subarray(from, to), (sum) => sum / this.length)
+      const means: number[] = []
+      for (let s = from + 1; s < to; s++) means.push(sums[s] / this.length)
+      // The first sum is Σ|x0|.
+      const isFinite = Number.isFinite(sums[from])
       from = to
-      if (Number.isFinite(meanX0)) this.accept(step, member, prepared[k], means)
+      if (isFinite) this.accept(step, member, prepared[k], means)
       else refused.push(this.refuse(step, member, prepared[k]))
     }
     return refused

@@ -77,7 +77,7 @@ export class Member {
 
   /** Forgets what no later step can use; called after the policy has heard of the step. */
   recycle(): void {
-    this.buffers.retainOnly(new Set(['x', 'x0Prev', ...this.policy.keeps()]))
+    this.buffers.retainOnly(this.policy.keeps())
   }
 
   /** Gives a prepared step up: its results are not finite. */
