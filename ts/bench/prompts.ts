@@ -1,0 +1,60 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { SadaError } from '../errors.ts'
+import type { Manifest } from '../plan/manifest.ts'
+
+/** A prompt and the kind it is reported under: the model's `full` and `short` examples, or `given`. */
+export interface BenchPrompt {
+  readonly prompt: string
+  readonly kind: string
+}
+
+type PromptsByKind = Readonly<Record<string, readonly string[]>>
+
+/** `samples` of the model's own example prompts, the kinds taking turns. */
+export async function modelPrompts(folder: string, manifest: Manifest, samples: number): Promise<BenchPrompt[]> {
+  if (manifest.prompts === undefined) {
+    throw new SadaError('INVALID_ARGUMENT', `The model "${manifest.name}" has no example prompts: give some with --prompts FILE.`, { argument: 'prompts' })
+  }
+  return take(await readPrompts(join(folder, manifest.prompts)), samples)
+}
+
+/** `samples` prompts of a file: one on each line, or JSON, an array or an object of arrays by kind. */
+export async function filePrompts(path: string, samples: number): Promise<BenchPrompt[]> {
+  return take(await readPrompts(path), samples)
+}
+
+/** Kinds take turns, so that any number of samples is as even as it can be; prompts repeat (with other seeds) where they run out. */
+function take(byKind: PromptsByKind, samples: number): BenchPrompt[] {
+  const kinds = Object.keys(byKind)
+  return Array.from({ length: samples }, (_, k) => {
+    const kind = kinds[k % kinds.length]
+    return { kind, prompt: byKind[kind][Math.floor(k / kinds.length) % byKind[kind].length] }
+  })
+}
+
+async function readPrompts(path: string): Promise<PromptsByKind> {
+  const fail = (why: string, cause?: unknown): never => {
+    throw new SadaError('INVALID_ARGUMENT', `Cannot read prompts from ${path}: ${why}.`, { argument: 'prompts', cause })
+  }
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) =>
+    fail(error.code === 'ENOENT' ? 'the file does not exist' : error.message, error),
+  )
+  const byKind = /^\s*[[{]/.test(text) ? fromJson(text, fail) : { given: lines(text) }
+  const filled = Object.entries(byKind).filter(([, prompts]) => prompts.length > 0)
+  return filled.length > 0 ? Object.fromEntries(filled) : fail('it holds no prompt; write one on each line')
+}
+
+const lines = (text: string): string[] => text.split(/\r?\n/).map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'))
+
+function fromJson(text: string, fail: (why: string, cause?: unknown) => never): PromptsByKind {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(text)
+  } catch (error) {
+    return fail((error as Error).message, error)
+  }
+  const byKind = Array.isArray(parsed) ? { given: parsed } : (parsed as Record<string, unknown>)
+  const fits = Object.values(byKind).every((all) => Array.isArray(all) && all.every((prompt) => typeof prompt === 'string'))
+  return fits ? (byKind as PromptsByKind) : fail('expected a JSON array of strings, or an object of such arrays')
+}

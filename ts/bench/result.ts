@@ -1,0 +1,112 @@
+import * as v from 'valibot'
+
+/** The one description of what `sada-bench` reports: its types, and `bench/sada-bench.schema.json` (scripts/bench-schema.ts), follow from it. */
+
+const about = <T extends v.GenericSchema>(schema: T, description: string) => v.pipe(schema, v.description(description))
+const amount = v.pipe(v.number(), v.minValue(0))
+const whole = v.pipe(amount, v.integer())
+const count = v.pipe(v.number(), v.integer(), v.minValue(1))
+const ratio = amount
+
+const spread = v.object({ p50: amount, p05: amount, p95: amount })
+const decibels = about(
+  v.object({ mean: v.nullable(v.number()), min: v.nullable(v.number()) }),
+  'dB against the unaccelerated picture of the same seed, on [−1, 1] samples before rounding, per picture and then averaged. Identical pairs have no finite value and are left out; null where all are identical.',
+)
+const similarity = v.object({ mean: v.number(), min: v.number() })
+const identical = about(whole, 'Pictures equal to the baseline, bit for bit.')
+const fidelity = { psnr_db: decibels, ssim: similarity, identical }
+const policyOptions = about(v.record(v.string(), v.unknown()), 'The options in force, defaults included.')
+
+const kindOfPrompt = v.object({
+  samples: count,
+  nfe: amount,
+  ...fidelity,
+  fewer_steps: about(v.object({ psnr_db: v.nullable(v.number()), psnr_db_min: v.nullable(v.number()) }), 'The same-time unaccelerated run on these prompts.'),
+})
+
+const fewerSteps = v.object({
+  steps: count,
+  wall_ms: about(amount, 'Median, measured.'),
+  psnr_db: v.nullable(v.number()),
+  psnr_db_min: v.nullable(v.number()),
+  ssim: v.number(),
+  identical,
+})
+
+const comparison = v.object({
+  name: v.picklist(['fixed-schedule', 'pruning-off']),
+  policy: v.string(),
+  options: policyOptions,
+  samples: count,
+  nfe: amount,
+  wall_ms: about(amount, 'Median.'),
+  speedup_wall: about(ratio, 'Median baseline time over median time: these runs are not paired.'),
+  ...fidelity,
+  fidelity_by_kind: v.record(v.string(), v.object({ samples: count, ...fidelity })),
+})
+
+const picture = v.object({
+  prompt: v.string(),
+  kind: v.string(),
+  seed: whole,
+  nfe: count,
+  psnr_db: about(v.nullable(v.number()), 'null: identical.'),
+  ssim: v.number(),
+  fewer_steps_psnr_db: v.nullable(v.number()),
+})
+
+const benchCase = v.object({
+  scheduler: v.string(),
+  policy: v.string(),
+  options: policyOptions,
+  steps: count,
+  samples: count,
+  batch: count,
+  guidance: amount,
+  seed: about(whole, 'Seed of the first picture; each further one adds 1.'),
+  nfe: about(v.object({ mean: amount, min: count, max: count }), 'Network runs of a picture; a guided pair and a pruned pass count one each.'),
+  flops: about(
+    v.object({ baseline: amount, accelerated: amount, ratio }),
+    'Floating-point operations of one picture, mean, from the plan; the text encoder, run once in both, is left out.',
+  ),
+  kept_tokens: about(
+    v.object({ mean: v.nullable(amount), of: count, pruned_passes: amount }),
+    'Tokens computed in pruned passes (null: none occurred), of how many, and pruned passes of a picture, mean.',
+  ),
+  wall_ms: about(spread, 'Wall time of one call that makes `batch` pictures, text to pixels.'),
+  baseline_wall_ms: about(spread, 'The same with acceleration off.'),
+  speedup: about(
+    v.object({ wall: ratio, wall_p05: ratio, wall_p95: ratio, nfe: ratio }),
+    'Wall: quantiles (median, 5 %, 95 %) of the ratio in each pair of neighbouring calls. nfe: steps over mean network runs.',
+  ),
+  fidelity: v.object(fidelity),
+  fidelity_by_kind: about(v.record(v.string(), kindOfPrompt), 'The same for each kind of prompt.'),
+  overhead_us_per_step: about(amount, 'Time outside the network, median, in microseconds.'),
+  decisions: about(v.array(v.array(v.picklist(['run', 'partial', 'prune', 'extrapolate', 'interpolate', 'reuse']))), 'For each picture, what each step did.'),
+  fewer_steps: about(fewerSteps, 'The unaccelerated run with as many steps as fit into the same time (rounded down), same seeds, against the same baseline.'),
+  comparisons: v.array(comparison),
+  pictures: v.array(picture),
+})
+
+export const benchResult = v.object({
+  schema: v.literal('sada-bench/1'),
+  created: about(v.string(), 'ISO 8601, UTC.'),
+  quick: v.boolean(),
+  machine: v.object({
+    cpu: v.string(),
+    cores: count,
+    memory_gib: amount,
+    platform: v.string(),
+    instruction_set: v.string(),
+    load_average: about(amount, 'Over the minute before the run: other work on the machine makes wall times unreliable.'),
+  }),
+  versions: v.object({ sada: v.string(), commit: v.nullable(v.string()), node: v.string(), onnxruntime: v.string(), addon: v.string() }),
+  model: v.object({ name: v.string(), bytes: count, size: v.tuple([count, count]), tokens: count, threads: about(whole, '0: one per physical core.') }),
+  cases: v.array(benchCase),
+})
+
+export type BenchResult = v.InferOutput<typeof benchResult>
+export type BenchCase = BenchResult['cases'][number]
+export type Comparison = BenchCase['comparisons'][number]
+export type Fidelity = BenchCase['fidelity']

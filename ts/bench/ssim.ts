@@ -1,0 +1,55 @@
+import { clip } from './psnr.ts'
+
+// The standard settings (Wang et al. 2004): a Gaussian window of σ = 1.5 cut at 3.5 σ, K1 = 0.01, K2 = 0.03, here with the range 2 of [−1, 1].
+// scikit-image: structural_similarity(data_range=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, channel_axis=0).
+const RADIUS = 5
+const WINDOW = gaussian(RADIUS, 1.5)
+const C1 = (0.01 * 2) ** 2
+const C2 = (0.03 * 2) ** 2
+
+/** Structural similarity of two samples [channels, height, width] in [−1, 1], a mean over channels and over every place the window fits whole. */
+export function ssim(a: ArrayLike<number>, b: ArrayLike<number>, [channels, height, width]: readonly [number, number, number]): number {
+  if (Math.min(height, width) <= 2 * RADIUS) throw new RangeError(`Expected pictures of at least ${2 * RADIUS + 1} pixels each way, received ${width}×${height}.`)
+  let sum = 0
+  for (let c = 0; c < channels; c++) sum += channelSsim(plane(a, c, height * width), plane(b, c, height * width), height, width)
+  return sum / channels
+}
+
+function channelSsim(a: Float64Array, b: Float64Array, height: number, width: number): number {
+  const blur = (values: (k: number) => number): Float64Array => windowed(Float64Array.from(a, (_, k) => values(k)), height, width)
+  const [meanA, meanB] = [blur((k) => a[k]), blur((k) => b[k])]
+  const [squareA, squareB, product] = [blur((k) => a[k] * a[k]), blur((k) => b[k] * b[k]), blur((k) => a[k] * b[k])]
+  let sum = 0
+  for (let k = 0; k < meanA.length; k++) {
+    const means = meanA[k] * meanB[k]
+    const energy = meanA[k] ** 2 + meanB[k] ** 2
+    const variances = squareA[k] + squareB[k] - energy
+    sum += ((2 * means + C1) * (2 * (product[k] - means) + C2)) / ((energy + C1) * (variances + C2))
+  }
+  return sum / meanA.length
+}
+
+/** Weighted means under the window, rows then columns, where it fits whole: [height − 10, width − 10]. */
+function windowed(values: Float64Array, height: number, width: number): Float64Array {
+  const columns = width - 2 * RADIUS
+  const across = new Float64Array(height * columns)
+  for (let k = 0; k < across.length; k++) across[k] = weighted(values, Math.floor(k / columns) * width + (k % columns), 1)
+  return Float64Array.from({ length: (height - 2 * RADIUS) * columns }, (_, k) => weighted(across, k, columns))
+}
+
+/** Σ window·values from `start` on, `stride` apart. */
+function weighted(values: Float64Array, start: number, stride: number): number {
+  let sum = 0
+  for (let k = 0; k < WINDOW.length; k++) sum += WINDOW[k] * values[start + k * stride]
+  return sum
+}
+
+function plane(sample: ArrayLike<number>, channel: number, pixels: number): Float64Array {
+  return Float64Array.from({ length: pixels }, (_, k) => clip(sample[channel * pixels + k]))
+}
+
+function gaussian(radius: number, sigma: number): readonly number[] {
+  const weights = Array.from({ length: 2 * radius + 1 }, (_, k) => Math.exp(-((k - radius) ** 2) / (2 * sigma ** 2)))
+  const total = weights.reduce((sum, w) => sum + w, 0)
+  return weights.map((w) => w / total)
+}

@@ -1,0 +1,65 @@
+import { invalidArgument } from '../errors.ts'
+import { createPolicy, type PolicySpec } from '../policy/index.ts'
+
+/** Parser of an option that takes an integer. */
+export function integer(option: string, min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  const range = max === Number.MAX_SAFE_INTEGER ? `at least ${min}` : `from ${min} to ${max}`
+  return (text) => {
+    const value = /^[+-]?\d+$/.test(text) ? Number(text) : NaN
+    if (value >= min && value <= max) return value
+    throw invalidArgument(option, `an integer ${range}`, text)
+  }
+}
+
+/** Parser of an option that takes a number. */
+export function decimal(option: string, min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === '' ? NaN : Number(text)
+    if (value >= min && value <= max) return value
+    throw invalidArgument(option, `a number from ${min} to ${max}`, text)
+  }
+}
+
+/** A comma-separated list without its empty entries and repetitions. */
+export function list(text: string): string[] {
+  return [...new Set(text.split(',').map((each) => each.trim()).filter(Boolean))]
+}
+
+/**
+ * Policies as they are written on a command line: `sada`, `sada/poster:warmup=8`, `every-n:n=3,order=1`; several separated by
+ * commas. A comma before `option=` continues the options of the policy before it. Throws UNKNOWN_NAME or INVALID_ARGUMENT.
+ */
+export function parsePolicies(text: string): PolicySpec[] {
+  const written: string[] = []
+  for (const part of text.split(',').map((each) => each.trim())) {
+    if (/^[A-Za-z]+=/.test(part) && written.at(-1)?.includes(':')) written[written.length - 1] += `,${part}`
+    else if (part !== '') written.push(part)
+  }
+  if (written.length === 0) throw invalidArgument('--policy', 'a policy, or several separated by commas', text)
+  return written.map(parsePolicy)
+}
+
+/** One policy as it is written on a command line. Throws UNKNOWN_NAME or INVALID_ARGUMENT. */
+export function parsePolicy(text: string): PolicySpec {
+  const colon = text.indexOf(':')
+  const spec = colon < 0 ? text : { name: text.slice(0, colon), ...parseOptions(text, text.slice(colon + 1)) }
+  createPolicy(spec)
+  return spec
+}
+
+function parseOptions(policy: string, text: string): Record<string, unknown> {
+  const options = text.split(',').map((part): [string, unknown] => {
+    const [, name, value] = /^\s*([A-Za-z]+)=(.+?)\s*$/.exec(part) ?? []
+    if (name === undefined) throw invalidArgument('--policy', 'options as name=value, like every-n:n=3,order=1', policy)
+    return [name, parseValue(value)]
+  })
+  return Object.fromEntries(options)
+}
+
+/** `true`, `12`, `0.5`, or `3x3` for a pair; anything else stays text, which the policy's own check refuses by name. */
+function parseValue(text: string): unknown {
+  if (text === 'true' || text === 'false') return text === 'true'
+  const [, height, width] = /^(\d+)x(\d+)$/.exec(text) ?? []
+  if (height !== undefined) return [Number(height), Number(width)]
+  return Number.isNaN(Number(text)) ? text : Number(text)
+}

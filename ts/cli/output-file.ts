@@ -1,0 +1,75 @@
+import { constants } from 'node:fs'
+import { mkdir, open, stat, unlink, writeFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { SadaError } from '../errors.ts'
+
+/**
+ * A file that a result will be written to, opened before the work begins so that an unwritable place costs nothing. What was
+ * there is kept until the result is written.
+ */
+export class OutputFile {
+  readonly path: string
+  private readonly made: boolean
+
+  private constructor(path: string, made: boolean) {
+    this.path = path
+    this.made = made
+  }
+
+  /** Reserves a path, overwriting what may be there later. Throws OUTPUT_FAILED. `folders`: also makes missing folders. */
+  static async reserve(path: string, { folders = false } = {}): Promise<OutputFile> {
+    try {
+      if (folders) await mkdir(dirname(resolve(path)), { recursive: true })
+      const before = await stat(path).catch(() => undefined)
+      if (before?.isDirectory()) throw new Error('it is a folder; name a file')
+      const handle = await open(path, constants.O_WRONLY | constants.O_CREAT)
+      await handle.close()
+      return new OutputFile(path, before === undefined)
+    } catch (error) {
+      throw outputFailed(path, error)
+    }
+  }
+
+  /** Reserves the first path of `candidates` that does not exist yet. Throws OUTPUT_FAILED. */
+  static async reserveNew(candidates: Iterable<string>): Promise<OutputFile> {
+    let last = ''
+    for (const path of candidates) {
+      last = path
+      try {
+        await (await open(path, 'wx')).close()
+        return new OutputFile(path, true)
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw outputFailed(path, error)
+      }
+    }
+    throw new SadaError('OUTPUT_FAILED', `Every name up to ${last} is taken: name a file with --output.`, { argument: 'output' })
+  }
+
+  /** Throws OUTPUT_FAILED. */
+  async write(data: string | Uint8Array): Promise<void> {
+    try {
+      await writeFile(this.path, data)
+    } catch (error) {
+      throw outputFailed(this.path, error)
+    }
+  }
+
+  /** Takes back what reserving has made. */
+  async release(): Promise<void> {
+    if (this.made) await unlink(this.path).catch(() => {})
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'its folder does not exist; make it first',
+  ENOTDIR: 'part of the path is a file, not a folder',
+  EACCES: 'you may not write there',
+  EPERM: 'you may not write there',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'the disk is full',
+}
+
+function outputFailed(path: string, error: unknown): SadaError {
+  const { code, message } = error as NodeJS.ErrnoException
+  return new SadaError('OUTPUT_FAILED', `Cannot write ${path}: ${REASONS[code ?? ''] ?? message}.`, { argument: 'output', cause: error })
+}

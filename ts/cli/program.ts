@@ -1,0 +1,79 @@
+import { CommanderError, type Command } from 'commander'
+import { SadaError, type SadaErrorCode } from '../errors.ts'
+
+/** Exit codes of both binaries; 128 + n for signal n. */
+export const EXIT = { ok: 0, failure: 1, usage: 2, unavailable: 3, interrupted: 130, terminated: 143 } as const
+
+const EXIT_OF: Partial<Record<SadaErrorCode, number>> = {
+  INVALID_ARGUMENT: EXIT.usage,
+  UNKNOWN_NAME: EXIT.usage,
+  PROMPT_TOO_LONG: EXIT.usage,
+  BACKEND_UNAVAILABLE: EXIT.unavailable,
+}
+
+/** Why a command's signal fired: the user's Ctrl-C, or the system's wish. */
+class Interruption extends Error {
+  readonly exitCode: number
+
+  constructor(exitCode: number) {
+    super('interrupted; nothing was written')
+    this.exitCode = exitCode
+  }
+}
+
+/** What a command is given by the process: a signal that fires on Ctrl-C. */
+export type Action = (signal: AbortSignal) => Promise<void>
+
+/** Sets a command up to fail through exceptions, in this project's own words. Before subcommands are added, which inherit it. */
+export function withOwnErrors(command: Command): Command {
+  return command
+    .exitOverride()
+    .showSuggestionAfterError()
+    .configureOutput({ outputError: (text, write) => write(`${command.name()}: ${oneLine(text.replace(/^error: /, ''))} [INVALID_ARGUMENT]\n`) })
+}
+
+/**
+ * Runs a program to its end and sets the exit code; the process ends by itself when nothing is left to do. The first Ctrl-C
+ * aborts what runs, a second one ends the process at once.
+ */
+export async function runProgram(program: Command, start: (signal: AbortSignal) => void): Promise<void> {
+  endQuietlyOnClosedPipe()
+  const interruption = new AbortController()
+  const interrupt = (exitCode: number) => () => {
+    if (interruption.signal.aborted) process.exit(exitCode)
+    interruption.abort(new Interruption(exitCode))
+  }
+  process.on('SIGINT', interrupt(EXIT.interrupted)).on('SIGTERM', interrupt(EXIT.terminated))
+  start(interruption.signal)
+  try {
+    await program.parseAsync()
+  } catch (error) {
+    process.exitCode = report(program.name(), error)
+  } finally {
+    process.removeAllListeners('SIGINT').removeAllListeners('SIGTERM')
+  }
+}
+
+/** Says on stderr what went wrong, and gives the exit code for it. */
+function report(name: string, error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+  if (process.env.SADA_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`)
+  if (error instanceof Interruption) {
+    process.stderr.write(`${name}: ${error.message}\n`)
+    return error.exitCode
+  }
+  const { code, message } = error instanceof SadaError ? error : { code: 'INTERNAL' as const, message: String((error as Error)?.message ?? error) }
+  process.stderr.write(`${name}: ${oneLine(message)} [${code}]\n`)
+  return EXIT_OF[code] ?? EXIT.failure
+}
+
+const oneLine = (text: string): string => text.trim().replace(/\s*\n\s*/g, ' ')
+
+/** A reader that has seen enough (`| head`) is no failure. */
+function endQuietlyOnClosedPipe(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.ok)
+    throw error
+  })
+  process.stderr.on('error', () => {})
+}

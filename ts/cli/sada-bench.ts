@@ -1,0 +1,45 @@
+#!/usr/bin/env node
+import { Command } from 'commander'
+import { packageVersion } from '../version.ts'
+import { decimal, integer, list, parsePolicies } from './arguments.ts'
+import type { BenchArguments } from './bench.ts'
+import { runProgram, withOwnErrors } from './program.ts'
+
+const EXAMPLES = `
+Examples:
+  sada-bench                                         all schedulers, the default policy: about two minutes
+  sada-bench --quick                                 fewer pictures, no comparisons: half a minute
+  sada-bench --policy sada,sada/poster --scheduler dpm++
+  sada-bench --policy every-n:n=3,order=1 --samples 16 --batch 4
+  sada-bench --json - | jq '.cases[].speedup'
+
+The table goes to stdout, the report to bench-report/index.html and bench-report/result.json.
+Exit codes: 0 done, 1 failure, 2 wrong usage, 3 no backend, 130 interrupted.`
+
+const program = withOwnErrors(new Command('sada-bench'))
+let signal: AbortSignal
+
+program
+  .description('Measures speed and fidelity of accelerated sampling against the same run without acceleration.')
+  .version(packageVersion())
+  .option('-m, --model <name>', 'a bundled model, or a model folder', 'avatar')
+  .option('--scheduler <list>', "schedulers, separated by commas (default: all of the model's)", list)
+  .option('--policy <list>', 'policies, options behind a colon: every-n:n=3,order=1', parsePolicies, ['sada'])
+  .option('--steps <n>', 'sampling steps', integer('--steps', 1, 1000), 50)
+  .option('--samples <n>', 'pictures of each case (default: 8; 4 with --quick)', integer('--samples', 1, 10000))
+  .option('--batch <n>', 'pictures of one call', integer('--batch', 1, 64), 1)
+  .option('--guidance <scale>', 'guidance scale; 1 is none', decimal('--guidance', 0, 100), 3)
+  .option('--seed <n>', 'seed of the first picture; each further one adds 1', integer('--seed', 0), 0)
+  .option('--threads <n>', 'threads of the network; 0: one per physical core', integer('--threads', 0, 1024))
+  .option('--prompts <file>', "prompts, one on each line or JSON (default: the model's, half full, half short)")
+  .option('--json <file>', 'where the figures go; - for stdout, instead of the table')
+  .option('--html <file>', 'where the report goes')
+  .option('--quick', 'fewer pictures, and no comparison with a fixed schedule or unpruned passes', false)
+  .addHelpText('after', EXAMPLES)
+  .allowExcessArguments(false)
+  .action(async (options: BenchArguments) => {
+    const { bench } = await import('./bench.ts')
+    await bench(options, signal)
+  })
+
+void runProgram(program, (interruption) => (signal = interruption))
