@@ -55,7 +55,7 @@ function guided(policy: Policy, trace: Recorded): Policy {
         before: (step) => member.before(step),
         observe: (step, done) => member.observe(step, done),
         keeps: () => member.keeps(),
-        after: (step, done, means) => member.after(step, done, flips.has(step) ? [trace.next[step] === 'C' ? 1 : -1] : means),
+        after: (step, done, means, magnitude) => member.after(step, done, flips.has(step) ? [trace.next[step] === 'C' ? 1 : -1] : means, magnitude),
       })
       return { options, members: members.map(wrap) }
     },

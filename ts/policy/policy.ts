@@ -63,8 +63,11 @@ export interface MemberPolicy {
   readonly capacity: number
   before(step: number): Decision
   observe(step: number, done: Decision): Observation
-  /** `means` in the order of the observation; `done` is what was really done (a refused skip or prune is a `run`). */
-  after(step: number, done: Decision, means: readonly number[]): Verdict
+  /**
+   * `done` is what was really done (a refused skip or prune is a `run`), `means` are in the order of the observation, and
+   * `magnitude` is the mean of |x0|, which the loop forms at every step.
+   */
+  after(step: number, done: Decision, means: readonly number[], magnitude: number): Verdict
   /** What a computed step has taught about the skips before it: the state to advance from, and the x0 before it. */
   correction?(step: number): Correction | undefined
   /** Names of stored rows that are still needed; every other one is recycled. */

@@ -7,7 +7,7 @@ import { Pruning, pruningOptions, type PruningOptions } from './pruning.ts'
 
 export interface SadaOptions extends PruningOptions {
   tolerance: number
-  unstable: number
+  veto: boolean
   early: number
   warmup: number
   tail: number
@@ -26,8 +26,8 @@ export const sada: PolicyDefinition<SadaOptions> = {
   about: 'The default: an error ledger licenses skips, the stability criterion tightens it, computed steps mend the skips before them.',
   source: 'this package; criterion and token pruning after SADA',
   options: {
-    tolerance: { about: 'error that the skips of one gap may add to the clean sample, in units of the sample (range −1 … 1)', default: 1.2e-3, min: 0, max: 10 },
-    unstable: { about: 'share of the tolerance that is left where the criterion says unstable', default: 1, min: 0, max: 1 },
+    tolerance: { about: "error that the skips between two computed steps may add, as a share of the clean sample's mean magnitude", default: 2e-3, min: 0, max: 10 },
+    veto: { about: 'no skip directly after a step that the stability criterion calls unstable', default: true, min: 0, max: 1 },
     early: { about: 'weight of errors in the first quarter, where branches are chosen', default: 2, min: 0, max: 100 },
     warmup: { about: 'first steps that always run', default: 4, min: 3, max: 1000, integer: true },
     tail: { about: 'last steps that always run', default: 3, min: 1, max: 1000, integer: true },
@@ -50,6 +50,8 @@ class SadaMember implements MemberPolicy {
   private errorRate = Infinity
   private spent = 0
   private stable = false
+  /** Mean |x0| of the newest computed step: what the tolerance is relative to. */
+  private magnitude = 0
 
   constructor(options: SadaOptions, context: RunContext) {
     this.options = options
@@ -58,13 +60,13 @@ class SadaMember implements MemberPolicy {
   }
 
   before(step: number): Decision {
-    const { warmup, tail, maxConsecutive, tolerance, unstable } = this.options
+    const { warmup, tail, maxConsecutive, tolerance, veto } = this.options
     const { steps } = this.context.solver.schedule
     if (this.computed.length < 2 || step < warmup || step >= steps - tail) return run
     const gap = step - this.computed[0]
     const spent = this.spent + this.cost(step, gap)
-    const limit = this.stable ? tolerance : tolerance * unstable
-    if (gap > maxConsecutive || !(spent <= limit)) return this.pruning.decide(step, gap > 1)
+    if (gap > maxConsecutive || !(spent <= tolerance * this.magnitude)) return run
+    if (veto && !this.stable && gap === 1) return this.pruning.decide(step, false)
     this.spent = spent
     return { kind: 'skip', action: 'extrapolate', x0: this.prediction(step) }
   }
@@ -78,12 +80,13 @@ class SadaMember implements MemberPolicy {
     return { store, means: [{ a: missed, b: missed }, stabilityCriterion(this.context.solver, step, [c1, c2])], tokenScores: 1 }
   }
 
-  after(step: number, done: Decision, means: readonly number[]): Verdict {
+  after(step: number, done: Decision, means: readonly number[], magnitude: number): Verdict {
     this.pruning.after(step, done, means.length > 0)
     if (done.kind === 'skip') return { error: this.errorRate * (step - this.computed[0]) }
     const verdict = means.length > 0 ? this.learn(step, means) : {}
     this.computed = [step, ...this.computed].slice(0, 2)
     this.spent = 0
+    this.magnitude = magnitude
     return verdict
   }
 

@@ -90,12 +90,11 @@ export class DenoisingLoop {
     let from = 0
     for (const [k, { member }] of candidates.entries()) {
       const to = from + prepared[k].native.sums.length
+      const magnitude = sums[from] / this.length // of x0: the first sum is Σ|x0|
       const means: number[] = []
       for (let s = from + 1; s < to; s++) means.push(sums[s] / this.length)
-      // The first sum is Σ|x0|.
-      const isFinite = Number.isFinite(sums[from])
       from = to
-      if (isFinite) this.accept(step, member, prepared[k], means)
+      if (Number.isFinite(magnitude)) this.accept(step, member, prepared[k], means, magnitude)
       else refused.push(this.refuse(step, member, prepared[k]))
     }
     return refused
@@ -126,9 +125,9 @@ export class DenoisingLoop {
     return decision.kind === 'prune' && !this.options.network.canPrune ? run : decision
   }
 
-  private accept(step: number, member: Member, prepared: PreparedStep, means: readonly number[]): void {
+  private accept(step: number, member: Member, prepared: PreparedStep, means: readonly number[], magnitude: number): void {
     member.accept(prepared)
-    const verdict = member.policy.after(step, prepared.decision, means)
+    const verdict = member.policy.after(step, prepared.decision, means, magnitude)
     member.recycle()
     member.trace.push(this.describe(step, member, prepared, verdict))
   }
