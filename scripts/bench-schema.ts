@@ -5,7 +5,7 @@ import { toJsonSchema } from '@valibot/to-json-schema'
 import { benchResult } from '../ts/bench/result.ts'
 
 export function benchSchema(): string {
-  const schema = { title: 'Result of sada-bench', ...toJsonSchema(benchResult) }
+  const schema = { $schema: 'http://json-schema.org/draft-07/schema#', title: 'Result of sada-bench', ...toJsonSchema(benchResult) }
   return JSON.stringify(schema, undefined, 2) + '\n'
 }
 

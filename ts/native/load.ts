@@ -12,14 +12,28 @@ const LIBRARY = { win32: 'onnxruntime.dll', darwin: 'libonnxruntime.dylib' }[pro
 
 let loaded: NativeAddon | undefined
 
+function addonPaths(): string[] {
+  const own = process.env.SADA_ADDON_PATH
+  return own ? [own] : [join(ROOT, 'prebuilt', PLATFORM, 'sada.node'), join(ROOT, 'build', 'Release', 'sada.node')]
+}
+
+function runtimePaths(): string[] {
+  const own = process.env.SADA_ONNXRUNTIME_PATH
+  const installed = join(ROOT, 'node_modules', 'onnxruntime-node', 'bin', 'napi-v6', process.platform, process.arch, LIBRARY)
+  return own ? [own] : [join(ROOT, 'prebuilt', PLATFORM, LIBRARY), installed]
+}
+
+/** Every place where the addon and ONNX Runtime are looked for, in order; of each the first that exists is used. */
+export function libraryPaths(): { readonly path: string; readonly exists: boolean }[] {
+  return [...addonPaths(), ...runtimePaths()].map((path) => ({ path, exists: existsSync(path) }))
+}
+
 /** The native addon, loaded at the first call. Throws BACKEND_UNAVAILABLE with every path tried and the loader's own words. */
 export function loadAddon(): NativeAddon {
   if (loaded) return loaded
-  const own = process.env.SADA_ADDON_PATH
-  const paths = own ? [own] : [join(ROOT, 'prebuilt', PLATFORM, 'sada.node'), join(ROOT, 'build', 'Release', 'sada.node')]
   const failures: string[] = []
   const load = createRequire(__filename)
-  for (const path of paths) {
+  for (const path of addonPaths()) {
     try {
       return (loaded = complete(load(path) as RawAddon))
     } catch (error) {
@@ -52,12 +66,7 @@ function complete(addon: RawAddon): NativeAddon {
 
 /** Where ONNX Runtime's library is: SADA_ONNXRUNTIME_PATH, beside the addon, or in `onnxruntime-node`. Throws BACKEND_UNAVAILABLE. */
 export function findOnnxRuntime(): string {
-  const own = process.env.SADA_ONNXRUNTIME_PATH
-  const beside = [
-    join(ROOT, 'prebuilt', PLATFORM, LIBRARY),
-    join(ROOT, 'node_modules', 'onnxruntime-node', 'bin', 'napi-v6', process.platform, process.arch, LIBRARY),
-  ]
-  const paths = own ? [own] : beside
+  const paths = runtimePaths()
   const found = paths.find((path) => existsSync(path))
   if (found !== undefined) return found
   throw new SadaError(

@@ -1,0 +1,142 @@
+import { availableParallelism, cpus, release } from 'node:os'
+import { asSadaError, findOnnxRuntime, libraryPaths, loadAddon } from '../native/load.ts'
+import { bundledModels, load } from '../pipeline/load.ts'
+import type { NativeAddon } from '../native/types.ts'
+import { packageVersion } from '../version.ts'
+import { EXIT } from './program.ts'
+import { coloursFor } from './terminal.ts'
+
+interface Check {
+  readonly name: string
+  readonly ok: boolean
+  readonly detail: string
+}
+
+interface Backend {
+  readonly name: string
+  readonly usable: boolean
+  readonly reason: string
+}
+
+const NOT_BUILT = 'not built into this version'
+
+/** What `sada doctor` prints: versions, backends with reasons, the libraries looked for, and a self-test. */
+export async function doctor(json: boolean, signal: AbortSignal): Promise<{ text: string; exitCode: number }> {
+  const cpu = findCpuBackend()
+  const backends: Backend[] = [
+    { name: 'cpu', usable: cpu.reason === undefined, reason: cpu.reason ?? `ONNX Runtime ${cpu.onnxruntime}, kernels for ${cpu.addon?.instructionSet}` },
+    { name: 'cuda', usable: false, reason: NOT_BUILT },
+    { name: 'tensorrt', usable: false, reason: NOT_BUILT },
+  ]
+  const checks = cpu.addon ? [checkStep(cpu.addon), ...(cpu.reason === undefined ? [await checkGeneration(signal)] : [])] : []
+  const ok = backends[0].usable && checks.every((check) => check.ok)
+  const found = {
+    ok,
+    versions: { sada: packageVersion(), node: process.versions.node, addon: cpu.addon?.version ?? null, onnxruntime: cpu.onnxruntime ?? null },
+    machine: {
+      platform: `${process.platform}-${process.arch}`,
+      kernel: release(),
+      cpu: cpus()[0]?.model.trim() ?? 'unknown',
+      cores: availableParallelism(),
+      instruction_set: cpu.addon?.instructionSet ?? null,
+    },
+    backends,
+    libraries: libraryPaths(),
+    checks,
+  }
+  return { text: json ? JSON.stringify(found, undefined, 2) + '\n' : asText(found), exitCode: ok ? EXIT.ok : EXIT.unavailable }
+}
+
+function findCpuBackend(): { addon?: NativeAddon; onnxruntime?: string; reason?: string } {
+  let addon: NativeAddon | undefined
+  try {
+    addon = loadAddon()
+    const engine = new addon.Engine({ library: findOnnxRuntime() })
+    const { version } = engine
+    void engine.dispose()
+    return { addon, onnxruntime: version }
+  } catch (error) {
+    return { addon, reason: (asSadaError(error) as Error).message }
+  }
+}
+
+/** One pass of the step kernel whose sums are exact in float32. */
+function checkStep(addon: NativeAddon): Check {
+  const name = 'step kernel'
+  const workspace = new addon.Workspace()
+  try {
+    const length = 257 // whole vectors, and a rest
+    const [a, b, sum] = [workspace.allocate(length), workspace.allocate(length), workspace.allocate(length)]
+    workspace.write(a, 0, Float32Array.from({ length }, (_, k) => k))
+    workspace.write(b, 0, Float32Array.from({ length }, (_, k) => 2 * k + 1))
+    const slice = (tensor: number) => ({ tensor, offset: 0 })
+    const rows = [{ inputs: [0, 1], weights: [3, -0.5], store: slice(sum) }]
+    void workspace.step(length, [{ inputs: [slice(a), slice(b)], rows, sums: [{ a: 0, signed: true }] }])
+    const result = new Float32Array(length)
+    workspace.read(sum, 0, result)
+    const wrong = result.findIndex((value, k) => value !== 2 * k - 0.5)
+    return { name, ok: wrong < 0, detail: wrong < 0 ? `${length} elements exact` : `element ${wrong} is ${result[wrong]}, expected ${2 * wrong - 0.5}` }
+  } catch (error) {
+    return { name, ok: false, detail: (error as Error).message }
+  } finally {
+    workspace.dispose()
+  }
+}
+
+/** Two steps of a bundled model, twice: it runs, and gives the same bytes again. */
+async function checkGeneration(signal: AbortSignal): Promise<Check> {
+  const [model] = bundledModels()
+  const name = 'generation'
+  const startedAt = performance.now()
+  try {
+    const pipeline = await load(model)
+    try {
+      const loadedAt = performance.now()
+      const options = { prompt: 'a robot', steps: 2, policy: 'none', signal }
+      const [first, second] = [await pipeline.generate(options), await pipeline.generate(options)]
+      const same = Buffer.compare(first.images[0].data, second.images[0].data) === 0
+      const timing = `loaded in ${ms(loadedAt - startedAt)}, ${ms(second.trace.ms / 2)} a step`
+      return { name, ok: same, detail: same ? `${model}: ${timing}` : `${model}: two runs of the same seed differ` }
+    } finally {
+      await pipeline.dispose()
+    }
+  } catch (error) {
+    signal.throwIfAborted()
+    return { name, ok: false, detail: (error as Error).message }
+  }
+}
+
+interface Found {
+  readonly ok: boolean
+  readonly versions: Readonly<Record<string, string | null>>
+  readonly machine: { readonly platform: string; readonly kernel: string; readonly cpu: string; readonly cores: number }
+  readonly backends: readonly Backend[]
+  readonly libraries: readonly { readonly path: string; readonly exists: boolean }[]
+  readonly checks: readonly Check[]
+}
+
+function asText({ ok, versions, machine, backends, libraries, checks }: Found): string {
+  const { bold, green, red, dim } = coloursFor(process.stdout)
+  const mark = (good: boolean): string => (good ? green('✓') : red('✗'))
+  const indented = (text: string): string => text.replace(/\n/g, '\n' + ' '.repeat(16))
+  const lines = [
+    bold('Versions'),
+    ...Object.entries(versions).map(([name, version]) => `  ${name.padEnd(13)} ${version ?? red('not loaded')}`),
+    `  ${'machine'.padEnd(13)} ${machine.platform}, ${machine.cpu}, ${machine.cores} cores, kernel ${machine.kernel}`,
+    '',
+    bold('Backends'),
+    ...backends.map(({ name, usable, reason }) => `  ${mark(usable)} ${name.padEnd(11)} ${indented(reason)}`),
+    '',
+    bold('Libraries, in the order they are tried'),
+    ...libraries.map(({ path, exists }) => `  ${exists ? green('✓') : dim('–')} ${exists ? path : dim(path)}`),
+    '',
+    bold('Self-test'),
+    ...checks.map(({ name, ok: good, detail }) => `  ${mark(good)} ${name.padEnd(11)} ${indented(detail)}`),
+    ...(checks.length === 0 ? [`  ${red('✗')} nothing to test without the addon`] : []),
+    '',
+    ok ? green('Everything works.') : red('Something does not work; the lines marked ✗ say what.'),
+  ]
+  return lines.join('\n') + '\n'
+}
+
+const ms = (value: number): string => `${Math.round(value)} ms`

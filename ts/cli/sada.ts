@@ -1,0 +1,76 @@
+#!/usr/bin/env node
+import { Command } from 'commander'
+import { packageVersion } from '../version.ts'
+import { decimal, integer, parsePolicy } from './arguments.ts'
+import type { GenerateArguments } from './generate.ts'
+import { runProgram, withOwnErrors } from './program.ts'
+
+const EXAMPLES = `
+Examples:
+  sada "a smiling kid with ginger bun hair"              one picture, named after its prompt
+  sada "a teal robot with round eyes" -n 4 -o robots.png    four on one sheet
+  sada "a toon person" --seed 7 --policy none            without acceleration
+  sada "a robot" --policy every-n:n=3,order=1 --json     what happened, as one JSON object
+  sada "a robot" -o - | display                          the PNG on stdout
+
+Exit codes: 0 done, 1 failure, 2 wrong usage, 3 no backend, 130 interrupted.`
+
+const JSON_FLAG = ['--json', 'as JSON', false] as const
+
+const program = withOwnErrors(new Command('sada'))
+let signal: AbortSignal
+
+program
+  .description('Makes pictures from text, about twice as fast as the plain sampler.')
+  .version(packageVersion())
+  .argument('[prompt...]', 'what to draw; "sada models" says what a model knows')
+  .option('-n, --count <n>', 'pictures, with the seeds that follow each other', integer('--count', 1, 64), 1)
+  .option('--seed <n>', 'seed of the first picture', integer('--seed', 0), 0)
+  .option('--steps <n>', "sampling steps (default: the model's)", integer('--steps', 1, 1000))
+  .option('--guidance <scale>', "guidance scale; 1 is none (default: the model's)", decimal('--guidance', 0, 100))
+  .option('--scheduler <name>', "flow-euler, dpm++ or euler (default: the model's)")
+  .option('--policy <policy>', 'when to skip the network; options behind a colon; none: never', parsePolicy, 'sada')
+  .option('-m, --model <name>', 'a bundled model, or a model folder', 'avatar')
+  .option('-o, --output <file>', 'the PNG file, overwritten; - for stdout (default: a new file named after the prompt)')
+  .option('--preview', 'draw the picture in the terminal while it forms', false)
+  .option('--threads <n>', 'threads of the network; 0: one per physical core', integer('--threads', 0, 1024))
+  .option('--json', 'print what was done as one JSON object', false)
+  .addHelpText('after', EXAMPLES)
+  .action(async (prompt: string[], options: GenerateArguments) => {
+    const { generate } = await import('./generate.ts')
+    await generate(prompt.join(' ').trim(), options, signal)
+  })
+
+program
+  .command('models')
+  .description('the bundled models and what their prompts can say')
+  .option(...JSON_FLAG)
+  .addHelpText('after', '\nExamples:\n  sada models\n  sada models --json | jq -r ".[0].examples[]"')
+  .action(async (_, command: Command) => {
+    const { models } = await import('./models.ts')
+    process.stdout.write(await models(command.optsWithGlobals<{ json: boolean }>().json))
+  })
+
+program
+  .command('policies')
+  .description('the policies, their options, defaults and ranges')
+  .option(...JSON_FLAG)
+  .addHelpText('after', '\nExamples:\n  sada policies\n  sada policies --json')
+  .action(async (_, command: Command) => {
+    const { policies } = await import('./policies.ts')
+    process.stdout.write(policies(command.optsWithGlobals<{ json: boolean }>().json))
+  })
+
+program
+  .command('doctor')
+  .description('what runs on this machine, and why something does not; exits with 3 where nothing does')
+  .option(...JSON_FLAG)
+  .addHelpText('after', '\nExamples:\n  sada doctor\n  sada doctor --json')
+  .action(async (_, command: Command) => {
+    const { doctor } = await import('./doctor.ts')
+    const { text, exitCode } = await doctor(command.optsWithGlobals<{ json: boolean }>().json, signal)
+    process.stdout.write(text)
+    process.exitCode = exitCode
+  })
+
+void runProgram(program, (interruption) => (signal = interruption))
