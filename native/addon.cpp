@@ -20,11 +20,13 @@ Napi::Value select(const Napi::CallbackInfo& info) {
     constexpr int64_t most = 1 << 15;
     const std::vector<int> grid = read_integers(object.Get("grid"), "grid", 1, most), window = read_integers(object.Get("window"), "window", 0, most);
     if (grid.size() != 2 || window.size() != 2) throw invalid("Expected \"grid\" and \"window\" to be pairs [height, width].");
-    const Floats scores = read_floats(object.Get("scores"), "scores");
-    if (scores.length != static_cast<int64_t>(grid[0]) * grid[1]) throw invalid("Expected \"scores\" to hold one float for each token of \"grid\".");
+    // A copy: what else is read may run code of the caller's, and shared memory may change under a sort.
+    const Floats given = read_floats(object.Get("scores"), "scores");
+    const std::vector<float> scores(given.data, given.data + given.length);
+    if (given.length != static_cast<int64_t>(grid[0]) * grid[1]) throw invalid("Expected \"scores\" to hold one float for each token of \"grid\".");
     const Napi::Value threshold = object.Get("threshold");
     if (!threshold.IsNumber()) throw invalid("Expected \"threshold\" to be a number.");
-    Selection selection{scores.data, grid[0], grid[1], threshold.As<Napi::Number>().FloatValue(), 0, window[0], window[1], 0, {}};
+    Selection selection{scores.data(), grid[0], grid[1], threshold.As<Napi::Number>().FloatValue(), 0, window[0], window[1], 0, {}};
     selection.max_kept = static_cast<int>(read_integer(object, "maxKept", 0, (int64_t{1} << 31) - 1));
     selection.seed = static_cast<uint32_t>(read_integer(object, "seed", 0, (int64_t{1} << 32) - 1));
     selection.buckets = read_integers(object.Get("buckets"), "buckets", 0, (int64_t{1} << 31) - 1);

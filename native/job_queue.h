@@ -4,7 +4,9 @@
 // destructors (ONNX Runtime's among them) pull the ground from under a running thread.
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
+#include <cstdlib>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -26,13 +28,14 @@ class Job {
   virtual void run() noexcept = 0;
   // From any thread, while the job waits or runs: end at the next opportunity.
   virtual void cancel() noexcept = 0;
-  // On the queue's thread, after `run`, unless the queue is being stopped: hand the result over.
+  // On the queue's thread, after `run`, unless the queue is being stopped: hand the result over. The queue keeps nothing of the job.
   virtual void finished(std::shared_ptr<Job> self) noexcept = 0;
 };
 
 class JobQueue {
  public:
   JobQueue() {
+    stop_all_at_exit();
     std::lock_guard<std::mutex> lock(registry().mutex);
     registry().queues.insert(this);
   }
@@ -44,13 +47,25 @@ class JobQueue {
   JobQueue(const JobQueue&) = delete;
   JobQueue& operator=(const JobQueue&) = delete;
 
-  void submit(std::shared_ptr<Job> job) {
+  enum class Limit { kBounded, kUnbounded };
+
+  // Throws DISPOSED, or QUEUE_FULL where bounded. Where it throws, the job was not taken.
+  void submit(std::shared_ptr<Job> job, Limit limit = Limit::kBounded) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (stopping_) throw Error("DISPOSED", "The engine has been disposed.");
-    if (waiting_.size() >= kMostWaiting) throw Error("QUEUE_FULL", "1024 jobs are waiting for this engine; wait for some to end.");
-    waiting_.push_back(std::move(job));
+    if (limit == Limit::kBounded && waiting_.size() >= kMostWaiting) throw Error("QUEUE_FULL", "1024 jobs are waiting already; wait for some to end.");
     if (!thread_.joinable()) thread_ = std::thread([this] { loop(); });
+    waiting_.push_back(std::move(job));
     wake_.notify_one();
+  }
+
+  // Takes a job back that waits; false where it does not (any more).
+  bool withdraw(const Job* job) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const auto at = std::find_if(waiting_.begin(), waiting_.end(), [job](const auto& each) { return each.get() == job; });
+    if (at == waiting_.end()) return false;
+    waiting_.erase(at);
+    return true;
   }
 
   // Asks what waits and runs to end; each job still finishes, in order.
@@ -75,7 +90,7 @@ class JobQueue {
     dropped.swap(waiting_);
   }
 
-  // Stops every queue of the process: for process exit.
+  // Stops every queue of the process.
   static void stop_all() {
     std::lock_guard<std::mutex> lock(registry().mutex);
     for (JobQueue* queue : registry().queues) queue->stop();
@@ -87,6 +102,10 @@ class JobQueue {
     std::mutex mutex;
     std::set<JobQueue*> queues;
   };
+  static void stop_all_at_exit() {
+    static const bool registered = std::atexit(stop_all) == 0;
+    (void)registered;
+  }
   // Leaked: it must outlive every static destructor.
   static Registry& registry() {
     static Registry* all = new Registry;
@@ -100,14 +119,14 @@ class JobQueue {
       if (stopping_) return;
       running_ = std::move(waiting_.front());
       waiting_.pop_front();
-      std::shared_ptr<Job> job = running_;
       lock.unlock();
-      job->run();
+      running_->run();
       lock.lock();
-      running_.reset();
+      std::shared_ptr<Job> job = std::move(running_);
       const bool deliver = !stopping_;
       lock.unlock();
-      if (deliver) job->finished(job);
+      Job& done = *job;
+      if (deliver) done.finished(std::move(job));
       job.reset();
       lock.lock();
     }

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -17,15 +16,15 @@ namespace sada {
 class Tensor {
  public:
   explicit Tensor(int64_t length) : length_(length) {
-    const size_t bytes = (static_cast<size_t>(length) * sizeof(float) + 63) / 64 * 64;
-    data_ = static_cast<float*>(std::aligned_alloc(64, bytes == 0 ? 64 : bytes));
-    if (data_ == nullptr) throw Error("OUT_OF_MEMORY", "No memory for a tensor of " + std::to_string(length) + " floats.");
-    std::memset(data_, 0, bytes);
+    // calloc: pages that are never touched are never filled. Aligned by hand: Windows has no aligned_alloc.
+    block_ = std::calloc(1, static_cast<size_t>(length) * sizeof(float) + kAlignment);
+    if (block_ == nullptr) throw Error("OUT_OF_MEMORY", "No memory for a tensor of " + std::to_string(length) + " floats.");
+    data_ = reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(block_) + kAlignment - 1) / kAlignment * kAlignment);
     counters().tensors += 1;
     counters().bytes += static_cast<int64_t>(length) * 4;
   }
   ~Tensor() {
-    std::free(data_);
+    std::free(block_);
     counters().tensors -= 1;
     counters().bytes -= length_ * 4;
   }
@@ -36,9 +35,13 @@ class Tensor {
   int64_t length() const { return length_; }
 
  private:
+  static constexpr size_t kAlignment = 64;
   int64_t length_;
+  void* block_;
   float* data_;
 };
+
+inline bool overlap(const float* a, int64_t a_length, const float* b, int64_t b_length) { return a < b + b_length && b < a + a_length; }
 
 class TensorSet {
  public:

@@ -3,7 +3,7 @@
 //
 //   node scripts/build-native.mjs [--debug]
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { cpus } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -30,15 +30,22 @@ const gyp = require.resolve('node-gyp/bin/node-gyp.js')
 run(gyp, 'configure', ...headers(), '--loglevel=warn')
 run(gyp, 'build', '-j', String(cpus().length), '--loglevel=warn')
 
+/** Never written in place: another process may have the old file mapped. */
+function replace(source, destination) {
+  const unfinished = `${destination}.${process.pid}`
+  copyFileSync(source, unfinished)
+  renameSync(unfinished, destination)
+}
+
 mkdirSync(target, { recursive: true })
-copyFileSync(join(root, 'build', 'Release', 'sada.node'), join(target, 'sada.node'))
+replace(join(root, 'build', 'Release', 'sada.node'), join(target, 'sada.node'))
 
 const runtime = dirname(require.resolve('onnxruntime-node/package.json'))
 const libraries = { linux: 'libonnxruntime.so.1', darwin: 'libonnxruntime.dylib', win32: 'onnxruntime.dll' }
 const library = libraries[process.platform]
 const source = join(runtime, 'bin', 'napi-v6', process.platform, process.arch, library)
 if (existsSync(source)) {
-  copyFileSync(source, join(target, library))
+  replace(source, join(target, library))
   for (const notice of ['LICENSE', 'ThirdPartyNotices.txt']) {
     if (existsSync(join(runtime, notice))) copyFileSync(join(runtime, notice), join(target, `onnxruntime-${notice}`))
   }

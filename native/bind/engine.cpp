@@ -13,15 +13,27 @@
 
 namespace sada::bind {
 
-// The engine's thread and what lives on it: sessions are made, run and released there.
+// The engine's thread and what lives on it: sessions are made, run and released there. Its `Engine` owns it alone, and is kept from
+// the garbage collector while jobs are out; so jobs may refer to it.
 class EngineThread {
  public:
-  EngineThread(Napi::Env env, std::shared_ptr<EngineLibrary> opened) : library(std::move(opened)), worker(env) { counters().engines += 1; }
-  ~EngineThread() { counters().engines -= 1; }
+  EngineThread(Napi::Env env, std::shared_ptr<EngineLibrary> opened, OnBusy on_busy) : library(std::move(opened)), worker(env, std::move(on_busy)) {
+    counters().engines += 1;
+  }
+  ~EngineThread() { close(); }
+  // On the environment's thread.
+  void close() {
+    worker.stop();
+    if (open_) counters().engines -= 1;
+    open_ = false;
+  }
 
   std::shared_ptr<EngineLibrary> library;
   std::vector<std::unique_ptr<Session>> sessions;  // the thread's own
   Worker worker;                                   // last: its thread ends before the sessions go
+
+ private:
+  bool open_ = true;
 };
 
 namespace {
@@ -47,7 +59,7 @@ Napi::Value describe(Napi::Env env, const std::vector<TensorInfo>& infos) {
 
 class LoadJob : public PromiseJob {
  public:
-  LoadJob(Napi::Env env, EngineThread& thread, SessionOptions options) : PromiseJob(env, thread.worker.courier()), thread_(thread), options_(std::move(options)) {}
+  LoadJob(EngineThread& thread, SessionOptions options) : PromiseJob(thread.worker.courier()), thread_(thread), options_(std::move(options)) {}
   void cancel() noexcept override { cancelled_ = true; }
 
  protected:
@@ -77,18 +89,19 @@ class LoadJob : public PromiseJob {
 
 class RunJob : public PromiseJob {
  public:
-  RunJob(Napi::Env env, EngineThread& thread, std::shared_ptr<TensorSet> tensors, std::vector<Work> ops)
-      : PromiseJob(env, thread.worker.courier()), tensors_(std::move(tensors)), ops_(std::move(ops)), cancellation_(thread.library->make_cancellation()) {}
+  RunJob(EngineThread& thread, std::shared_ptr<TensorSet> tensors, std::vector<Work> ops)
+      : PromiseJob(thread.worker.courier()), tensors_(std::move(tensors)), ops_(std::move(ops)), cancellation_(thread.library->make_cancellation()) {}
   void cancel() noexcept override { cancellation_->cancel(); }
 
  protected:
   void work() override {
     using Clock = std::chrono::steady_clock;
+    stop_where_cancelled();
     for (const Work& op : ops_) {
-      if (cancellation_->cancelled()) throw Error("ABORTED", "The run was aborted.");
       const auto from = Clock::now();
       op(*cancellation_);
       ms_.push_back(std::chrono::duration<double, std::milli>(Clock::now() - from).count());
+      stop_where_cancelled();
     }
   }
   Napi::Value result(Napi::Env env) override {
@@ -98,27 +111,29 @@ class RunJob : public PromiseJob {
   }
 
  private:
+  void stop_where_cancelled() const {
+    if (cancellation_->cancelled()) throw Error("ABORTED", "The run was aborted.");
+  }
   std::shared_ptr<TensorSet> tensors_;
   std::vector<Work> ops_;
   std::unique_ptr<Cancellation> cancellation_;
   std::vector<double> ms_;
 };
 
-// Releases the sessions on their own thread.
+// Releases the sessions on their own thread, then ends it.
 class CloseJob : public PromiseJob {
  public:
-  CloseJob(Napi::Env env, std::shared_ptr<EngineThread> thread) : PromiseJob(env, thread->worker.courier()), thread_(std::move(thread)) {}
+  explicit CloseJob(EngineThread& thread) : PromiseJob(thread.worker.courier()), thread_(thread) {}
 
  protected:
-  void work() override { thread_->sessions.clear(); }
+  void work() override { thread_.sessions.clear(); }
   Napi::Value result(Napi::Env env) override {
-    const std::shared_ptr<EngineThread> thread = std::move(thread_);
-    thread->worker.stop();
+    thread_.close();
     return env.Undefined();
   }
 
  private:
-  std::shared_ptr<EngineThread> thread_;
+  EngineThread& thread_;
 };
 
 constexpr int64_t kMostFloats = int64_t{1} << 40;
@@ -135,22 +150,23 @@ Work read_stage(const Napi::Object& op, const TensorSet& tensors, EngineThread& 
 Work read_move(const Napi::Object& op, const TensorSet& tensors, bool is_gather) {
   constexpr int64_t most = int64_t{1} << 30;
   TokenMove move;
-  move.rows = read_integer(op, "rows", 0, most);
+  move.rows = read_integer(op, "rows", 1, most);
   move.tokens = read_integer(op, "tokens", 1, most);
   move.channels = read_integer(op, "channels", 1, most);
   const std::string order = read_string(op, "order");
   if (order != "channels-first" && order != "tokens") throw invalid("Expected \"order\" to be \"channels-first\" or \"tokens\", received \"" + order + "\".");
   move.channels_first = order == "channels-first";
   move.indices = read_integers(op.Get("indices"), "indices", 0, move.tokens - 1);
+  const int64_t kept = static_cast<int64_t>(move.indices.size());
+  if (move.tokens > kMostFloats / move.channels / move.rows) throw invalid("Expected rows x tokens x channels to be at most 2^40.");
+  const int64_t whole = move.rows * move.tokens * move.channels, part = move.rows * kept * move.channels;
+  move.from = read_slice(op.Get("from"), tensors, is_gather ? whole : part, "from");
+  move.to = read_slice(op.Get("to"), tensors, is_gather ? part : whole, "to");
+  if (overlap(move.from, is_gather ? whole : part, move.to, is_gather ? part : whole)) throw invalid("Expected \"from\" and \"to\" not to overlap.");
   std::vector<char> seen(static_cast<size_t>(move.tokens), 0);
   for (int index : move.indices) {
     if (seen[static_cast<size_t>(index)]++ != 0) throw invalid("Expected \"indices\" to name each token once, received " + std::to_string(index) + " twice.");
   }
-  const int64_t kept = static_cast<int64_t>(move.indices.size());
-  if (move.rows > 0 && move.tokens > kMostFloats / move.channels / move.rows) throw invalid("Expected rows x tokens x channels to be at most 2^40.");
-  const int64_t whole = move.rows * move.tokens * move.channels, part = move.rows * kept * move.channels;
-  move.from = read_slice(op.Get("from"), tensors, is_gather ? whole : part, "from");
-  move.to = read_slice(op.Get("to"), tensors, is_gather ? part : whole, "to");
   return [move = std::move(move), is_gather](Cancellation&) { is_gather ? gather(move) : scatter(move); };
 }
 
@@ -182,7 +198,8 @@ Napi::Function Engine::define(Napi::Env env) {
 Engine::Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) {
   guarded(info.Env(), [&] {
     if (!info[0].IsObject()) throw invalid("Expected the engine's options to be an object.");
-    thread_ = std::make_shared<EngineThread>(info.Env(), open_onnxruntime(read_string(info[0].As<Napi::Object>(), "library")));
+    std::shared_ptr<EngineLibrary> library = open_onnxruntime(read_string(info[0].As<Napi::Object>(), "library"));
+    thread_ = std::make_unique<EngineThread>(info.Env(), std::move(library), [this](bool busy) { busy ? Ref() : Unref(); });
   });
 }
 
@@ -198,7 +215,7 @@ Napi::Value Engine::version(const Napi::CallbackInfo& info) { return Napi::Strin
 Napi::Value Engine::load(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     EngineThread& thread = open();
-    return thread.worker.submit(std::make_shared<LoadJob>(info.Env(), thread, read_session_options(info[0])));
+    return thread.worker.submit(std::make_shared<LoadJob>(thread, read_session_options(info[0])));
   });
 }
 
@@ -206,18 +223,21 @@ Napi::Value Engine::run(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     EngineThread& thread = open();
     const Napi::Function workspaces = addon_data(info.Env()).workspace.Value();
-    if (!info[0].IsObject() || !info[0].As<Napi::Object>().InstanceOf(workspaces)) throw invalid("Expected the first argument to be a Workspace.");
+    // The tag too: what an object inherits from can be changed.
+    if (!info[0].IsObject() || !info[0].As<Napi::Object>().InstanceOf(workspaces) || !info[0].As<Napi::Object>().CheckTypeTag(&Workspace::kTag)) {
+      throw invalid("Expected the first argument to be a Workspace.");
+    }
     if (!info[1].IsArray()) throw invalid("Expected \"ops\" to be an array.");
     std::shared_ptr<TensorSet> tensors = Workspace::Unwrap(info[0].As<Napi::Object>())->tensors();
     const Napi::Array array = info[1].As<Napi::Array>();
     std::vector<Work> ops;
     for (uint32_t k = 0; k < array.Length(); ++k) ops.push_back(read_op(array.Get(k), *tensors, thread));
-    const auto job = std::make_shared<RunJob>(info.Env(), thread, std::move(tensors), std::move(ops));
+    const auto job = std::make_shared<RunJob>(thread, std::move(tensors), std::move(ops));
     Napi::Object handle = Napi::Object::New(info.Env());
     handle.Set("done", thread.worker.submit(job));
     const std::weak_ptr<RunJob> weak = job;
-    handle.Set("abort", Napi::Function::New(info.Env(), [weak](const Napi::CallbackInfo&) {
-      if (const auto running = weak.lock()) running->cancel();
+    handle.Set("abort", Napi::Function::New(info.Env(), [weak, &thread](const Napi::CallbackInfo&) {
+      if (const auto running = weak.lock()) thread.worker.cancel(running);  // while the job lives, so does its engine
     }));
     return handle;
   });
@@ -227,7 +247,7 @@ Napi::Value Engine::dispose(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     if (disposal_.IsEmpty()) {
       thread_->worker.cancel_all();
-      const Napi::Promise closed = thread_->worker.submit(std::make_shared<CloseJob>(info.Env(), thread_));
+      const Napi::Promise closed = thread_->worker.submit(std::make_shared<CloseJob>(*thread_), JobQueue::Limit::kUnbounded);
       disposal_ = Napi::Reference<Napi::Promise>::New(closed, 1);
     }
     return disposal_.Value();

@@ -22,7 +22,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value dispose(const Napi::CallbackInfo& info);
   EngineThread& open() const;
 
-  std::shared_ptr<EngineThread> thread_;
+  std::unique_ptr<EngineThread> thread_;
   Napi::Reference<Napi::Promise> disposal_;
 };
 

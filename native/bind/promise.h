@@ -3,8 +3,11 @@
 
 #include <napi.h>
 
+#include <atomic>
 #include <exception>
+#include <functional>
 #include <memory>
+#include <optional>
 
 #include "../job_queue.h"
 
@@ -27,31 +30,35 @@ auto guarded(Napi::Env env, Body body) {
 
 class PromiseJob;
 
+// Told, on the environment's thread, when the first job of a thread goes out and when the last has come back.
+using OnBusy = std::function<void(bool busy)>;
+
 // Carries the finished jobs of one thread to the environment. Keeps the process alive only while jobs are out.
 class Courier {
  public:
-  explicit Courier(Napi::Env env);
+  Courier(Napi::Env env, OnBusy on_busy);
   ~Courier() { close(); }
   Courier(const Courier&) = delete;
   Courier& operator=(const Courier&) = delete;
 
   void expect();                                            // on the environment's thread, for each job submitted
-  void deliver(std::shared_ptr<PromiseJob> job) noexcept;  // on the queue's thread
+  void deliver(std::shared_ptr<PromiseJob> job) noexcept;  // on any thread
   void close() noexcept;                                    // when that thread has ended
 
  private:
   static void settle(napi_env env, napi_value function, void* courier, void* job);
   napi_env env_;
-  napi_threadsafe_function channel_ = nullptr;
+  OnBusy on_busy_;
+  std::atomic<napi_threadsafe_function> channel_{nullptr};
   int expected_ = 0;
 };
 
 // A job with a promise: `work` on the queue's thread, `result` back in JavaScript.
 class PromiseJob : public Job {
  public:
-  PromiseJob(Napi::Env env, Courier& courier) : deferred_(Napi::Promise::Deferred::New(env)), courier_(courier) {}
+  explicit PromiseJob(Courier& courier) : courier_(courier) {}
 
-  Napi::Promise promise() const { return deferred_.Promise(); }
+  Napi::Promise open(Napi::Env env) { return deferred_.emplace(env).Promise(); }  // once it has been taken
   void run() noexcept final {
     try {
       work();
@@ -61,14 +68,14 @@ class PromiseJob : public Job {
   }
   void cancel() noexcept override {}
   void finished(std::shared_ptr<Job> self) noexcept final { courier_.deliver(std::static_pointer_cast<PromiseJob>(std::move(self))); }
-  void settle(Napi::Env env);
+  void settle(Napi::Env env) noexcept;
 
  protected:
   virtual void work() = 0;
   virtual Napi::Value result(Napi::Env env) = 0;
 
  private:
-  Napi::Promise::Deferred deferred_;
+  std::optional<Napi::Promise::Deferred> deferred_;
   Courier& courier_;
   std::exception_ptr failure_;
 };
@@ -76,13 +83,15 @@ class PromiseJob : public Job {
 // A queue with its courier, stopped in time when the environment ends.
 class Worker {
  public:
-  explicit Worker(Napi::Env env);
+  explicit Worker(Napi::Env env, OnBusy on_busy = [](bool) {});
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
   Courier& courier() { return courier_; }
-  Napi::Promise submit(const std::shared_ptr<PromiseJob>& job);
+  Napi::Promise submit(const std::shared_ptr<PromiseJob>& job, JobQueue::Limit limit = JobQueue::Limit::kBounded);
+  // Cancels a job. One that still waits is settled at once, whatever runs before it.
+  void cancel(const std::shared_ptr<PromiseJob>& job);
   void cancel_all() { queue_.cancel_all(); }
   void stop();
 

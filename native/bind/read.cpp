@@ -7,6 +7,7 @@ namespace sada::bind {
 namespace {
 
 constexpr int64_t kMostFloats = int64_t{1} << 40;
+constexpr int64_t kMostStepped = int64_t{1} << 31;  // about a second's work: what cannot be cancelled must end soon
 
 std::string show(const Napi::Value& value) {
   if (value.IsNumber()) return value.ToString().Utf8Value();
@@ -60,6 +61,7 @@ class ProgramReader {
       request.sum[s].is_signed = integer("sums.signed", 0, 1) == 1;
     }
     if (integer("tokens", 0, 1) == 1) tokens(request);
+    check_stores(request);
     return request;
   }
 
@@ -86,6 +88,21 @@ class ProgramReader {
     }
     uses_callers_ = true;
     return floats.data + offset;
+  }
+
+  // A store is an input's own slice, or apart from all inputs; and apart from the other stores. Else results would depend on the order
+  // in which elements are formed.
+  void check_stores(const StepRequest& request) const {
+    for (int r = 0; r < request.rows; ++r) {
+      const float* store = request.store[r];
+      if (store == nullptr) continue;
+      for (int k = 0; k < request.inputs; ++k) {
+        if (store != request.input[k] && overlap(store, length_, request.input[k], length_)) throw invalid("Expected a \"store\" not to overlap an input in part.");
+      }
+      for (int other = 0; other < r; ++other) {
+        if (request.store[other] != nullptr && overlap(store, length_, request.store[other], length_)) throw invalid("Expected the stores of a member not to overlap.");
+      }
+    }
   }
 
   void row(Row& row, int inputs) {
@@ -139,7 +156,9 @@ int64_t read_integer(const Napi::Object& object, const char* name, int64_t low, 
 std::string read_string(const Napi::Object& object, const char* name) {
   const Napi::Value value = object.Get(name);
   if (!value.IsString()) throw invalid(std::string("Expected \"") + name + "\" to be a string, received " + show(value) + ".");
-  return value.As<Napi::String>().Utf8Value();
+  std::string string = value.As<Napi::String>().Utf8Value();
+  if (string.find('\0') != std::string::npos) throw invalid(std::string("Expected \"") + name + "\" to hold no NUL character.");
+  return string;
 }
 
 Floats read_floats(const Napi::Value& value, const char* name) {
@@ -158,17 +177,23 @@ float* read_slice(const Napi::Value& value, const TensorSet& tensors, int64_t le
 
 StepProgram read_step(const Napi::CallbackInfo& info, const TensorSet& tensors) {
   StepProgram step;
-  step.length = read_integer(info[0], "length", 0, kMostFloats);
+  step.length = read_integer(info[0], "length", 0, kMostStepped);
+  // Reading an array may run code of the caller's; so nothing's address is taken before.
+  std::vector<Napi::Value> values;
+  if (info[3].IsArray()) {
+    const Napi::Array array = info[3].As<Napi::Array>();
+    for (uint32_t k = 0; k < array.Length(); ++k) values.push_back(array.Get(k));
+  }
+  std::vector<Floats> callers;
+  for (const Napi::Value& value : values) callers.push_back(read_floats(value, "tensor"));
   if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) throw invalid("Expected the step to be a Float64Array.");
   const Napi::Float64Array numbers = info[1].As<Napi::Float64Array>();
   const int64_t count = read_integer(info[2], "count", 0, static_cast<int64_t>(numbers.ElementLength()));
-  std::vector<Floats> callers;
-  if (info[3].IsArray()) {
-    const Napi::Array array = info[3].As<Napi::Array>();
-    for (uint32_t k = 0; k < array.Length(); ++k) callers.push_back(read_floats(array.Get(k), "tensor"));
-  }
   ProgramReader reader(count == 0 ? nullptr : numbers.Data(), count, tensors, callers, step.length);
-  while (!reader.at_end()) step.members.push_back(reader.member());
+  while (!reader.at_end()) {
+    step.members.push_back(reader.member());
+    if (step.length * static_cast<int64_t>(step.members.size()) > kMostStepped) throw invalid("Expected a step of at most 2^31 elements in all.");
+  }
   step.uses_callers = reader.uses_callers();
   return step;
 }

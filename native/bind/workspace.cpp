@@ -32,8 +32,8 @@ std::vector<double> make_steps(const std::vector<StepRequest>& members) {
 
 class StepJob : public PromiseJob {
  public:
-  StepJob(Napi::Env env, Courier& courier, std::shared_ptr<TensorSet> tensors, std::vector<StepRequest> members)
-      : PromiseJob(env, courier), tensors_(std::move(tensors)), members_(std::move(members)) {}
+  StepJob(Courier& courier, std::shared_ptr<TensorSet> tensors, std::vector<StepRequest> members)
+      : PromiseJob(courier), tensors_(std::move(tensors)), members_(std::move(members)) {}
 
  protected:
   void work() override { sums_ = make_steps(members_); }
@@ -53,7 +53,9 @@ Napi::Function Workspace::define(Napi::Env env) {
                       InstanceMethod<&Workspace::step>("stepEncoded"), InstanceMethod<&Workspace::dispose>("dispose")});
 }
 
-Workspace::Workspace(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Workspace>(info), tensors_(std::make_shared<TensorSet>()) {}
+Workspace::Workspace(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Workspace>(info), tensors_(std::make_shared<TensorSet>()) {
+  info.This().As<Napi::Object>().TypeTag(&kTag);
+}
 
 Workspace::~Workspace() = default;
 
@@ -97,7 +99,7 @@ Napi::Value Workspace::step(const Napi::CallbackInfo& info) {
     if (step.length * static_cast<int64_t>(step.members.size()) <= kMostInline) return to_array(info.Env(), make_steps(step.members));
     if (step.uses_callers) throw invalid("Expected the inputs and stores of a step of more than 2^19 elements to be tensors of the workspace.");
     Worker& worker = addon_data(info.Env()).step_worker(info.Env());
-    return worker.submit(std::make_shared<StepJob>(info.Env(), worker.courier(), held, std::move(step.members)));
+    return worker.submit(std::make_shared<StepJob>(worker.courier(), held, std::move(step.members)));
   });
 }
 

@@ -11,6 +11,7 @@ namespace sada::bind {
 
 class Workspace : public Napi::ObjectWrap<Workspace> {
  public:
+  static constexpr napi_type_tag kTag = {0x8e0f5f5c1d8a4d2b, 0xa94c36de0b7f6611};
   static Napi::Function define(Napi::Env env);
   explicit Workspace(const Napi::CallbackInfo& info);
   ~Workspace() override;

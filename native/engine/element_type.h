@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
+#include <type_traits>
 
 #include "../error.h"
 #include "../math/half.h"
@@ -36,12 +38,21 @@ inline size_t element_size(int type, const std::string& name) {
   }
 }
 
+// To the nearest value towards zero; beyond the type's range its end, NaN: 0.
+template <typename T>
+T to_integer(float value) {
+  // The upper end as a float may lie one above the type's own; so it is excluded.
+  if (!(value > static_cast<float>(std::numeric_limits<T>::lowest()))) return value != value ? T{0} : std::numeric_limits<T>::lowest();
+  if (value >= static_cast<float>(std::numeric_limits<T>::max())) return std::numeric_limits<T>::max();
+  return static_cast<T>(value);
+}
+
 // Calls `visit(T{}, from_float, to_float)` with the C++ type and conversions of an element type.
 template <typename Visit>
 void visit_element(int type, Visit visit) {
   const auto cast = [&](auto zero) {
     using T = decltype(zero);
-    visit(zero, [](float v) { return static_cast<T>(v); }, [](T v) { return static_cast<float>(v); });
+    visit(zero, [](float v) { if constexpr (std::is_integral_v<T>) return to_integer<T>(v); else return static_cast<T>(v); }, [](T v) { return static_cast<float>(v); });
   };
   switch (type) {
     case ort::kFloat16: return visit(uint16_t{}, [](float v) { return to_float16(v); }, [](uint16_t v) { return from_float16(v); });

@@ -158,7 +158,9 @@ class OrtSession : public Session {
     std::vector<Bound> bound;
     for (const Binding& binding : bindings) {
       const auto type = types.find(binding.name);
-      if (type == types.end()) throw Error("IO_MISMATCH", "The model has no input or output named \"" + binding.name + "\".");
+      if (type == types.end()) throw Error("IO_MISMATCH", std::string("The model has no ") + (fill ? "input" : "output") + " named \"" + binding.name + "\".");
+      const auto is_same = [&](const Bound& other) { return other.binding->name == binding.name; };
+      if (std::any_of(bound.begin(), bound.end(), is_same)) throw Error("IO_MISMATCH", "\"" + binding.name + "\" is bound twice.");
       bound.push_back(bind_one(binding, type->second, scratch[binding.name], fill));
     }
     return bound;

@@ -1,3 +1,4 @@
+import { invalidArgument } from '../errors.ts'
 import type { Slice, StepMember } from './types.ts'
 
 /**
@@ -32,7 +33,9 @@ function encodeMember({ inputs, rows, sums, tokens }: StepMember, callers: Float
   for (const slice of inputs) putSlice(slice, callers)
   put(rows.length)
   for (const row of rows) {
-    put(row.inputs.length)
+    const { length } = row.weights
+    if (length !== row.inputs.length) throw invalidArgument('rows.weights', `as many as the row's ${row.inputs.length} inputs`, length)
+    put(length)
     for (let k = 0; k < row.inputs.length; k++) {
       put(row.inputs[k])
       put(row.weights[k])
@@ -54,6 +57,7 @@ function encodeMember({ inputs, rows, sums, tokens }: StepMember, callers: Float
 }
 
 function putSlice({ tensor, offset }: Slice, callers: Float32Array[]): void {
+  if (typeof tensor === 'number' && !(tensor >= 0)) throw invalidArgument('tensor', 'an id that "allocate" returned', tensor)
   put(typeof tensor === 'number' ? tensor : -callers.push(tensor))
   put(offset)
 }

@@ -1,0 +1,26 @@
+import { spawnSync, type SpawnSyncReturns } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+
+const root = join(__dirname, '..', '..')
+const TSX = createRequire(__filename).resolve('tsx')
+
+export interface ChildOptions {
+  readonly env?: NodeJS.ProcessEnv
+  readonly nodeOptions?: readonly string[]
+  readonly args?: readonly string[]
+  readonly timeout?: number
+}
+
+/** Runs a TypeScript file in a process of its own. `signal` is SIGKILL where it did not end in time. */
+export function runScript(file: string, options: ChildOptions = {}): SpawnSyncReturns<string> {
+  const { env, nodeOptions = [], args = [], timeout = 60_000 } = options
+  return spawnSync(process.execPath, [...nodeOptions, '--require', TSX, file, ...args], {
+    cwd: root,
+    encoding: 'utf8',
+    env: { ...process.env, ...env },
+    timeout,
+    killSignal: 'SIGKILL',
+    maxBuffer: 2 ** 26,
+  })
+}
