@@ -125,7 +125,7 @@ function asText({ ok, versions, machine, backends, libraries, checks }: Found): 
     `  ${'machine'.padEnd(13)} ${machine.platform}, ${machine.cpu}, ${machine.cores} cores, kernel ${machine.kernel}`,
     '',
     bold('Backends'),
-    ...backends.map(({ name, usable, reason }) => `  ${mark(usable)} ${name.padEnd(11)} ${indented(reason)}`),
+    ...backends.map(({ name, usable, reason }) => `  ${usable ? mark(true) : name === 'cpu' ? mark(false) : dim('–')} ${name.padEnd(11)} ${indented(reason)}`),
     '',
     bold('Libraries, in the order they are tried'),
     ...libraries.map(({ path, exists }) => `  ${exists ? green('✓') : dim('–')} ${exists ? path : dim(path)}`),

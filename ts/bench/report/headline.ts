@@ -1,0 +1,22 @@
+import type { BenchCase } from '../result.ts'
+import { dB, runs, schedulerName, times } from './figures.ts'
+import { html, type Markup } from './markup.ts'
+
+/** The figures that matter most, one tile for each case. */
+export function headline(cases: readonly BenchCase[]): Markup {
+  return html`<div class="tiles">${cases.map(tile)}</div>`
+}
+
+function tile({ scheduler, policy, speedup, nfe, steps, flops, fidelity_by_kind: kinds, fewer_steps: fewer }: BenchCase): Markup {
+  const closeness = Object.entries(kinds).map(([kind, { psnr_db, fewer_steps }]) => html`<dt>${kind} prompts, PSNR</dt><dd>${dB(psnr_db.mean)} ${gain(psnr_db.mean, fewer_steps.psnr_db)}</dd>`)
+  return html`<section class="tile"><h3>${schedulerName(scheduler)} <span>${policy}</span></h3>
+<p class="big">${times(speedup.wall)}<small>as fast</small></p>
+<dl><dt>network runs</dt><dd>${runs(nfe.mean)} of ${steps}</dd><dt>FLOPs</dt><dd>÷ ${flops.ratio.toFixed(2)}</dd>${closeness}
+<dt>in brackets</dt><dd>over ${fewer.steps} plain steps, same time</dd></dl></section>`
+}
+
+function gain(ours: number | null, plain: number | null): Markup | undefined {
+  if (ours === null || plain === null) return undefined
+  const difference = ours - plain
+  return html`<span class="${difference >= 0 ? 'up' : 'down'}">(${difference >= 0 ? '+' : '−'}${Math.abs(difference).toFixed(1)})</span>`
+}
