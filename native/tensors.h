@@ -61,7 +61,7 @@ class TensorSet {
     if (id < 0 || id >= static_cast<int64_t>(tensors_.size())) throw invalid("There is no tensor " + std::to_string(id) + " in this workspace.");
     const Tensor& tensor = *tensors_[static_cast<size_t>(id)];
     if (offset < 0 || length < 0 || offset > tensor.length() || length > tensor.length() - offset) {
-      throw invalid("Floats " + std::to_string(offset) + " to " + std::to_string(offset + length) + " lie outside tensor " + std::to_string(id) + " of length " +
+      throw invalid(std::to_string(length) + " floats from " + std::to_string(offset) + " on lie outside tensor " + std::to_string(id) + " of length " +
                     std::to_string(tensor.length()) + ".");
     }
     return tensor.data() + offset;

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <vector>
 
 #include "../backend.h"
 #include "../math/tree_sum.h"
@@ -13,6 +12,6 @@ namespace {
 #include "step_loop.inl"
 }  // namespace
 
-void run_step(const StepRequest& request, double* sums) { step(request, sums); }
+void run_step(const StepRequest& request, const StepResults& results) { step(request, results); }
 
 }  // namespace sada::x86_64_v3

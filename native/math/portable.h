@@ -10,6 +10,13 @@
 #define SADA_HD inline
 #endif
 
+// A loop whose pointers and weights shall have the registers to themselves.
+#if defined(__GNUC__)
+#define SADA_NOINLINE __attribute__((noinline))
+#else
+#define SADA_NOINLINE
+#endif
+
 namespace sada {
 
 constexpr int kMaxInputs = 8;  // buffers one step may read

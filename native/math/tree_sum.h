@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstddef>
-#include <vector>
 
 #include "portable.h"
 
@@ -38,14 +37,29 @@ SADA_HD T tree_sum(T* tile) {
   return tile[0];
 }
 
-// Reduces tile results in place; `partials` holds one for each tile, in order. None: 0.
-inline double tree_sum_of_tiles(std::vector<double>& partials) {
-  if (partials.empty()) return 0.0;
-  while (partials.size() > 1) {
-    const size_t groups = (partials.size() + kTile - 1) / kTile;
-    partials.resize(groups * kTile, 0.0);
-    for (size_t g = 0; g < groups; ++g) partials[g] = tree_sum(&partials[g * kTile]);
-    partials.resize(groups);
+// The tree over a tile of which only the first n values are not padding: strides that would add nothing but padding are left out.
+template <typename T>
+SADA_HD T tree_sum_of_first(T* tile, int n) {
+  if (n == kTile) return tree_sum(tile);
+  int stride = 1;
+  while (2 * stride < n) stride *= 2;
+  for (int j = n; j < 2 * stride; ++j) tile[j] = T{0};
+  for (; stride > 0; stride /= 2) {
+    for (int j = 0; j < stride; ++j) tile[j] += tile[j + stride];
+  }
+  return tile[0] + T{0};  // what padding does to -0
+}
+
+// Reduces the results of n tiles in place; `partials` has room for whole tiles of them. None: 0.
+inline double tree_sum_of_tiles(double* partials, size_t n) {
+  if (n == 0) return 0.0;
+  while (n > 1) {
+    const size_t groups = (n + kTile - 1) / kTile;
+    for (size_t g = 0; g < groups; ++g) {
+      double* tile = partials + g * kTile;
+      partials[g] = tree_sum_of_first(tile, static_cast<int>(n - g * kTile < kTile ? n - g * kTile : kTile));
+    }
+    n = groups;
   }
   return partials[0];
 }

@@ -1,0 +1,178 @@
+// The fused step in every instruction set against the formula written plainly.
+#include <algorithm>
+#include <cmath>
+
+#include "../../native/backend.h"
+#include "../../native/cpu/step.h"
+#include "../../native/math/tree_sum.h"
+#include "cases.h"
+
+namespace cases {
+namespace {
+
+using sada::kTile;
+using sada::Row;
+using sada::StepRequest;
+using sada::Sum;
+using sada::TokenLayout;
+using Step = void (*)(const StepRequest&, double*);
+
+struct InstructionSet {
+  const char* name;
+  Step step;
+};
+
+std::vector<InstructionSet> instruction_sets() {
+  std::vector<InstructionSet> sets = {{"scalar", sada::scalar::run_step}};
+#if defined(SADA_X86_64_V3)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) sets.push_back({"x86-64-v3", sada::x86_64_v3::run_step});
+#endif
+  return sets;
+}
+
+std::vector<float> plain_row(const Row& row, const std::vector<const float*>& inputs, int64_t length) {
+  std::vector<float> values(static_cast<size_t>(length));
+  for (int64_t i = 0; i < length; ++i) {
+    float sum = row.terms == 0 ? 0.0f : row.weight[0] * inputs[static_cast<size_t>(row.input[0])][i];
+    for (int k = 1; k < row.terms; ++k) sum = std::fma(row.weight[k], inputs[static_cast<size_t>(row.input[k])][i], sum);
+    values[static_cast<size_t>(i)] = sum;
+  }
+  return values;
+}
+
+std::vector<float> plain_terms(const Sum& sum, const std::vector<std::vector<float>>& rows) {
+  std::vector<float> terms = rows[static_cast<size_t>(sum.a)];
+  for (size_t i = 0; i < terms.size(); ++i) {
+    terms[i] = sum.b >= 0 ? terms[i] * rows[static_cast<size_t>(sum.b)][i] : sum.is_signed ? terms[i] : std::fabs(terms[i]);
+  }
+  return terms;
+}
+
+template <typename T>
+T plain_tree(std::vector<T> tile) {
+  tile.resize(kTile);
+  for (size_t stride = kTile / 2; stride > 0; stride /= 2) {
+    for (size_t j = 0; j < stride; ++j) tile[j] += tile[j + stride];
+  }
+  return tile[0];
+}
+
+template <typename T>
+std::vector<double> plain_level(const std::vector<T>& values) {
+  std::vector<double> level;
+  for (size_t at = 0; at < values.size(); at += kTile) {
+    const auto first = values.begin() + static_cast<std::ptrdiff_t>(at);
+    level.push_back(static_cast<double>(plain_tree(std::vector<T>(first, first + static_cast<std::ptrdiff_t>(std::min<size_t>(kTile, values.size() - at))))));
+  }
+  return level;
+}
+
+double plain_sum(const std::vector<float>& terms) {
+  std::vector<double> level = plain_level(terms);
+  while (level.size() > 1) level = plain_level(level);
+  return level.empty() ? 0.0 : level[0];
+}
+
+// A member with every kind of row and sum. Where `in_place`, its first stores are its first inputs.
+void check_step(const InstructionSet& set, int64_t length, uint32_t seed, bool in_place) {
+  Numbers numbers(seed);
+  StepRequest request;
+  request.length = length, request.inputs = sada::kMaxInputs, request.rows = sada::kMaxRows, request.sums = sada::kMaxSums;
+  std::vector<std::vector<float>> buffers, stores;
+  std::vector<const float*> before;
+  // Misaligned by up to seven floats, and nothing behind the last.
+  std::vector<int> shift;
+  for (int k = 0; k < request.inputs; ++k) {
+    shift.push_back(numbers.below(8));
+    buffers.push_back(numbers.floats(length + shift.back()));
+  }
+  const std::vector<std::vector<float>> originals = buffers;
+  for (size_t k = 0; k < buffers.size(); ++k) {
+    request.input[k] = buffers[k].data() + shift[k];
+    before.push_back(originals[k].data() + shift[k]);
+  }
+  for (int r = 0; r < request.rows; ++r) {
+    Row& row = request.row[r];
+    row.terms = (r + static_cast<int>(seed)) % (sada::kMaxInputs + 1);
+    for (int k = 0; k < row.terms; ++k) row.input[k] = numbers.below(request.inputs), row.weight[k] = static_cast<float>(numbers.below(4001) - 2000) / 999.0f;
+  }
+  for (int s = 0; s < sada::kMaxStores; ++s) stores.emplace_back(static_cast<size_t>(length), 9.0f);
+  for (int s = 0; s < sada::kMaxStores; ++s) {
+    const size_t k = static_cast<size_t>(s);
+    request.store[2 * s] = in_place && s < 3 ? buffers[k].data() + shift[k] : stores[k].data();
+  }
+  const Sum sums[] = {{0, 1, false}, {2, -1, false}, {3, -1, true}, {4, 4, false}, {7, 0, false}, {5, 6, false}};
+  std::copy(std::begin(sums), std::end(sums), request.sum);
+
+  double got[sada::kMaxSums];
+  set.step(request, got);
+
+  std::vector<std::vector<float>> rows;
+  for (int r = 0; r < request.rows; ++r) rows.push_back(plain_row(request.row[r], before, length));
+  for (int r = 0; r < request.rows; ++r) {
+    if (request.store[r] != nullptr) expect_same(request.store[r], rows[static_cast<size_t>(r)].data(), length, "row " + std::to_string(r));
+  }
+  for (int s = 0; s < request.sums; ++s) expect(got[s] == plain_sum(plain_terms(request.sum[s], rows)), "sum " + std::to_string(s));
+}
+
+int64_t elements(const TokenLayout& l) { return l.channels * l.grid_height * l.grid_width * l.patch_height * l.patch_width; }
+
+// The mean of each token's elements in float64: near what the step makes in its own order.
+std::vector<double> plain_means(const TokenLayout& l, const std::vector<float>& terms) {
+  const int64_t tokens = l.grid_height * l.grid_width, width = l.grid_width * l.patch_width, height = l.grid_height * l.patch_height;
+  std::vector<double> means(static_cast<size_t>(tokens));
+  for (int64_t i = 0; i < static_cast<int64_t>(terms.size()); ++i) {
+    const int64_t x = i % width, y = i / width % height;
+    const int64_t token = l.channels_first ? y / l.patch_height * l.grid_width + x / l.patch_width : i / l.channels;
+    means[static_cast<size_t>(token)] += static_cast<double>(terms[static_cast<size_t>(i)]);
+  }
+  for (double& mean : means) mean /= static_cast<double>(l.channels * l.patch_height * l.patch_width);
+  return means;
+}
+
+std::vector<float> check_means(const InstructionSet& set, const TokenLayout& layout) {
+  Numbers numbers(17);
+  const int64_t length = elements(layout), tokens = layout.grid_height * layout.grid_width;
+  const std::vector<float> a = numbers.floats(length), b = numbers.floats(length);
+  StepRequest request;
+  request.length = length, request.inputs = request.rows = 2, request.sums = 1;
+  request.input[0] = a.data(), request.input[1] = b.data();
+  for (int r = 0; r < 2; ++r) request.row[r].terms = 1, request.row[r].input[0] = r, request.row[r].weight[0] = 1.0f;
+  request.sum[0] = {0, 1, false};
+  request.token_sum = 0, request.layout = layout;
+  std::vector<float> means(static_cast<size_t>(tokens));
+  request.token_means = means.data();
+  double sum;
+  set.step(request, &sum);
+  const std::vector<double> wanted = plain_means(layout, plain_terms(request.sum[0], {a, b}));
+  for (size_t t = 0; t < means.size(); ++t) {
+    expect(std::fabs(static_cast<double>(means[t]) - wanted[t]) <= 1e-4, "token " + std::to_string(t));  // of terms up to 9, in float32
+  }
+  return means;
+}
+
+}  // namespace
+
+void step_cases() {
+  const std::vector<InstructionSet> sets = instruction_sets();
+  for (const InstructionSet& set : sets) {
+    for (int64_t length : {0, 1, 7, 8, 9, 31, 32, 33, 1023, 1024, 1025, 2047, 2048, 4097}) {
+      for (uint32_t seed = 0; seed < 9; ++seed) {
+        const std::string name = std::string(set.name) + " step of " + std::to_string(length) + ", seed " + std::to_string(seed);
+        test(name, [&] { check_step(set, length, seed, false); });
+        test(name + ", in place", [&] { check_step(set, length, seed, true); });
+      }
+    }
+    test(std::string(set.name) + " step of more than 1024 tiles", [&] { check_step(set, int64_t{kTile} * kTile + 3, 5, false); });
+  }
+  const TokenLayout layouts[] = {{true, 4, 8, 8, 1, 1},  {true, 3, 5, 7, 2, 4},   {true, 2, 1, 2, 3, 600}, {true, 16, 1, 1, 16, 16}, {true, 1, 1, 1, 1, 1},
+                                 {false, 64, 8, 8, 1, 1}, {false, 13, 1, 101, 1, 1}, {false, 1, 33, 1, 1, 1}, {false, 1500, 2, 2, 1, 1}};
+  for (const TokenLayout& layout : layouts) {
+    test("token means of " + std::to_string(elements(layout)), [&] {
+      const std::vector<float> first = check_means(sets[0], layout);
+      for (const InstructionSet& set : sets) expect_same(check_means(set, layout).data(), first.data(), static_cast<int64_t>(first.size()), set.name);
+    });
+  }
+}
+
+}  // namespace cases
