@@ -89,6 +89,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   data->workspace = Napi::Persistent(workspace);
   exports.Set("version", SADA_VERSION);
   exports.Set("instructionSet", cpu().instruction_set);
+  exports.Set("inlineElements", static_cast<double>(kMostInline));
   exports.Set("Workspace", workspace);
   exports.Set("Engine", Engine::define(env));
   exports.Set("select", Napi::Function::New<select>(env, "select"));

@@ -8,8 +8,6 @@
 namespace sada::bind {
 namespace {
 
-// Elements up to which a step is made where it is called: below, a thread hop costs more than the arithmetic.
-constexpr int64_t kMostInline = int64_t{1} << 19;
 constexpr int64_t kMostFloats = int64_t{1} << 40;
 
 Napi::Float64Array to_array(Napi::Env env, const std::vector<double>& values) {

@@ -9,6 +9,9 @@
 
 namespace sada::bind {
 
+// Elements up to which a step is made where it is called: below, a thread hop costs more than the arithmetic.
+constexpr int64_t kMostInline = int64_t{1} << 19;
+
 class Workspace : public Napi::ObjectWrap<Workspace> {
  public:
   static constexpr napi_type_tag kTag = {0x8e0f5f5c1d8a4d2b, 0xa94c36de0b7f6611};

@@ -5,6 +5,7 @@ import type { Slice, StepMember, Workspace } from '../../ts/native/types.ts'
  * without a compiler, and stands beside the native one as an independent opinion (equal to float32 rounding, not bit for bit).
  */
 export class JsWorkspace implements Workspace {
+  readonly inlineElements = Infinity
   private readonly tensors: Float32Array[] = []
 
   allocate(length: number): number {

@@ -49,6 +49,7 @@ export function loadAddon(): NativeAddon {
 
 /** The addon as it is exported: its steps are encoded. */
 type RawAddon = Omit<NativeAddon, 'Workspace'> & {
+  readonly inlineElements: number
   readonly Workspace: new () => Workspace & {
     stepEncoded(length: number, numbers: Float64Array, count: number, callers: readonly Float32Array[]): Float64Array | Promise<Float64Array>
   }
@@ -56,6 +57,7 @@ type RawAddon = Omit<NativeAddon, 'Workspace'> & {
 
 function complete(addon: RawAddon): NativeAddon {
   class EncodingWorkspace extends addon.Workspace {
+    override readonly inlineElements = addon.inlineElements
     override step(length: number, members: readonly StepMember[]): Float64Array | Promise<Float64Array> {
       const { numbers, count, callers } = encodeStep(members)
       return this.stepEncoded(length, numbers, count, callers)

@@ -47,6 +47,8 @@ export interface StepMember {
 
 /** The buffers of one sampling run. Ids count from 0. Nothing is shared between workspaces. */
 export interface Workspace {
+  /** Steps of up to so many elements (length × members) are made before the call returns; only they may use callers' memory. */
+  readonly inlineElements: number
   /** A new zero-filled float32 tensor. Throws OUT_OF_MEMORY. */
   allocate(length: number): number
   write(tensor: number, offset: number, source: Float32Array): void

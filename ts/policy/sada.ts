@@ -26,7 +26,7 @@ export const sada: PolicyDefinition<SadaOptions> = {
   about: 'The default: an error ledger licenses skips, the stability criterion tightens it, computed steps mend the skips before them.',
   source: 'this package; criterion and token pruning after SADA',
   options: {
-    tolerance: { about: "error that the skips between two computed steps may add, as a share of the clean sample's mean magnitude", default: 2e-3, min: 0, max: 10 },
+    tolerance: { about: "error that the skips between two computed steps may add, as a share of the clean sample's mean magnitude", default: 2.5e-3, min: 0, max: 10 },
     veto: { about: 'no skip directly after a step that the stability criterion calls unstable', default: true, min: 0, max: 1 },
     early: { about: 'weight of errors in the first quarter, where branches are chosen', default: 2, min: 0, max: 100 },
     warmup: { about: 'first steps that always run', default: 4, min: 3, max: 1000, integer: true },
@@ -83,7 +83,7 @@ class SadaMember implements MemberPolicy {
   after(step: number, done: Decision, means: readonly number[], magnitude: number): Verdict {
     this.pruning.after(step, done, means.length > 0)
     if (done.kind === 'skip') return { error: this.errorRate * (step - this.computed[0]) }
-    const verdict = means.length > 0 ? this.learn(step, means) : {}
+    const verdict = means.length > 0 ? this.learn(step, done, means) : {}
     this.computed = [step, ...this.computed].slice(0, 2)
     this.spent = 0
     this.magnitude = magnitude
@@ -134,12 +134,14 @@ class SadaMember implements MemberPolicy {
     return mixed * this.errorRate * gap * (isEarly ? this.options.early : 1)
   }
 
-  private learn(step: number, [square, criterion]: readonly number[]): Verdict {
+  private learn(step: number, done: Decision, [square, criterion]: readonly number[]): Verdict {
     const error = Math.sqrt(square)
+    // A pruned pass has errors of its own: it says nothing of the prediction's, and its verdict has been acted on by pruning.
+    this.stable = criterion < 0 || done.kind === 'prune'
+    if (done.kind === 'prune') return { criterion }
     const rate = error / (step - this.computed[0])
     const { memory } = this.options
     this.errorRate = Number.isFinite(this.errorRate) ? memory * this.errorRate + (1 - memory) * rate : rate
-    this.stable = criterion < 0
     return { criterion, error }
   }
 }

@@ -30,7 +30,7 @@ export class Buffers {
   }
 
   bind(names: readonly string[], tensor: number): void {
-    for (const name of names) this.drop(name)
+    for (const name of names) if (this.byName.get(name) !== tensor) this.drop(name)
     for (const name of names) this.byName.set(name, tensor)
   }
 

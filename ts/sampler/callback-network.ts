@@ -1,5 +1,5 @@
 import { SadaError } from '../errors.ts'
-import type { Slice, TokenLayout, Workspace } from '../native/types.ts'
+import type { Slice, TensorRef, TokenLayout, Workspace } from '../native/types.ts'
 import { orAborted } from './abort.ts'
 import type { Network, NetworkCall, NetworkOutput } from './network.ts'
 
@@ -35,6 +35,7 @@ export class CallbackNetwork implements Network {
   private readonly length: number
   private readonly capacity: number
   private sample: Float32Array
+  private stagingTensor: number | undefined
 
   constructor(call: NetworkFunction, workspace: Workspace, members: number, length: number, layout?: TokenLayout) {
     this.call = call
@@ -50,20 +51,38 @@ export class CallbackNetwork implements Network {
     const sample = await this.compose(call)
     const input: NetworkInput = { sample, timestep, alpha: level.alpha, sigma: level.sigma, step, members, signal }
     // Not sample.length: a transferred buffer has none any more.
-    const answer = this.check(await this.ask(input), members.length * this.length, step)
+    const answer = this.readable(this.check(await this.ask(input), members.length * this.length, step))
     return members.map((_, k) => ({ row: { answer: 1 }, buffers: { answer: { tensor: answer, offset: k * this.length } } }))
   }
 
   private async compose({ states, inputScale }: NetworkCall): Promise<Float32Array> {
     // A caller may have transferred the buffer to a worker; then it is gone and a new one is due.
     if (this.sample.length === 0) this.sample = new Float32Array(this.capacity)
-    const scaled = states.map((state, k) => ({
-      inputs: [state],
-      rows: [{ inputs: [0], weights: [inputScale], store: { tensor: this.sample, offset: k * this.length } }],
-      sums: [],
-    }))
-    await this.workspace.step(this.length, scaled)
+    for (const [k, state] of states.entries()) {
+      const part = this.sample.subarray(k * this.length, (k + 1) * this.length)
+      if (inputScale === 1) this.workspace.read(state.tensor as number, state.offset, part)
+      else await this.scale(state, inputScale, part)
+    }
     return this.sample.subarray(0, states.length * this.length)
+  }
+
+  private async scale(state: Slice, factor: number, to: Float32Array): Promise<void> {
+    const isInline = this.length <= this.workspace.inlineElements
+    const store = { tensor: isInline ? to : this.staging(), offset: 0 }
+    await this.workspace.step(this.length, [{ inputs: [state], rows: [{ inputs: [0], weights: [factor], store }], sums: [] }])
+    if (!isInline) this.workspace.read(store.tensor as number, 0, to)
+  }
+
+  /** Where a step can read the answer: in place if it is made before anyone else runs, else from a copy. */
+  private readable(answer: Float32Array): TensorRef {
+    if (this.capacity <= this.workspace.inlineElements) return answer
+    this.workspace.write(this.staging(), 0, answer)
+    return this.staging()
+  }
+
+  /** Memory of the workspace for steps that are made on the addon's thread, which does not touch the caller's. */
+  private staging(): number {
+    return (this.stagingTensor ??= this.workspace.allocate(this.capacity))
   }
 
   private async ask(input: NetworkInput): Promise<unknown> {

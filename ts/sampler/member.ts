@@ -55,7 +55,9 @@ export class Member {
     const observation = this.policy.observe(step, decision)
     const request = new StepRequest((name) => output?.buffers[name] ?? this.buffers.get(name))
     const outputs = this.outputs(observation).map(({ names, row }) => {
-      const tensor = this.buffers.take()
+      // A computed step advances its state in place: one buffer less in the cache. A skip may have to be made again from the old one.
+      const inPlace = names[0] === 'x' && decision.kind !== 'skip'
+      const tensor = inPlace ? (this.slice('x').tensor as number) : this.buffers.take()
       return { names, tensor, index: request.row(substitute(row, definitions), { tensor, offset: 0 }) }
     })
     const x0 = outputs.find(({ names }) => names.includes('x0Prev'))!.index
@@ -80,7 +82,7 @@ export class Member {
     this.buffers.retainOnly(this.policy.keeps())
   }
 
-  /** Gives a prepared step up: its results are not finite. */
+  /** Gives a prepared skip up: its results are not finite. */
   reject({ outputs }: PreparedStep): void {
     for (const { tensor } of outputs) this.buffers.giveBack(tensor)
   }
