@@ -1,5 +1,5 @@
 import type { PolicySpec } from '../policy/index.ts'
-import { Series, timedCall, type CallSite, type TimedCall } from './call.ts'
+import { Series, timedCall, type CallSite, type Plan, type TimedCall } from './call.ts'
 import { describeCase, describeComparison, type CaseRuns } from './case.ts'
 import type { BenchCase, Comparison } from './result.ts'
 import { equalRunsSchedule, sameTimeSteps, withoutPruning } from './rivals.ts'
@@ -13,11 +13,14 @@ export interface MeasuredCase extends CaseRuns {
 /** An accelerated run's share of the baseline's work, for the estimate of the time left. */
 const EXPECTED_SHARE = 0.55
 const WARM_UP_STEPS = 20
+/** Fixed schedule, and pruning off. */
+const MOST_RIVALS = 2
 
 /** Measures every scheduler × policy, one after another. Rejects with the signal's reason when it fires. */
 export async function measure(generate: Generate, settings: BenchSettings, signal: AbortSignal, progress: BenchProgress): Promise<MeasuredCase[]> {
   const { schedulers, policies, quick, steps, prompts } = settings
-  const ofPolicy = EXPECTED_SHARE * (quick ? 2 : 4)
+  // The policy and the plain run of the same time; then its other rivals, and the policy again.
+  const ofPolicy = EXPECTED_SHARE * (quick ? 2 : 3 + MOST_RIVALS)
   progress.start(schedulers.length * prompts.length * steps * (1 + ofPolicy * policies.length))
   const cases: MeasuredCase[] = []
   for (const scheduler of schedulers) cases.push(...(await measureScheduler({ generate, settings, scheduler, signal }, progress)))
@@ -27,61 +30,57 @@ export async function measure(generate: Generate, settings: BenchSettings, signa
 async function measureScheduler(site: CallSite, progress: BenchProgress): Promise<MeasuredCase[]> {
   const { settings, scheduler } = site
   const { policies, steps } = settings
-  for (const policy of ['none', ...policies]) await timedCall(site, 0, policy, Math.min(steps, WARM_UP_STEPS))
-  const [baseline, ...accelerated] = await interleaved(site, ['none', ...policies], progress)
+  for (const policy of ['none', ...policies]) await timedCall(site, 0, { policy, steps: Math.min(steps, WARM_UP_STEPS) })
+  const plans = ['none', ...policies].map((policy): Plan => ({ policy, steps }))
+  const [baseline, ...accelerated] = await inTurns(site, plans, progress)
   const cases: MeasuredCase[] = []
   for (const [k, policy] of policies.entries()) {
-    const fewerSteps = sameTimeSteps(baseline, accelerated[k], steps)
-    const fewer = await series(site, 'none', fewerSteps, progress, `${scheduler}: ${fewerSteps} plain steps`)
-    const runs = { baseline, accelerated: accelerated[k], fewer, fewerSteps }
-    const comparisons = settings.quick ? [] : await compare(site, policy, runs, progress)
-    cases.push({ ...runs, figures: describeCase(settings, scheduler, runs, comparisons) })
+    cases.push(await measureCase(site, policy, baseline, accelerated[k], progress))
     progress.note(`${scheduler}, ${nameOf(policy)}: ${cases.at(-1)!.figures.speedup.wall.toFixed(2)} times as fast`)
   }
   return cases
 }
 
+/** The rivals of one accelerated series, and the figures of all. */
+async function measureCase(site: CallSite, policy: PolicySpec, baseline: Series, accelerated: Series, progress: BenchProgress): Promise<MeasuredCase> {
+  const { settings, scheduler } = site
+  const { steps, quick } = settings
+  const fewerSteps = sameTimeSteps(baseline, accelerated, steps)
+  const compared = quick ? [] : comparisonsFor(policy, accelerated, steps)
+  const plans: Plan[] = [{ policy: 'none', steps: fewerSteps }, ...compared.map(({ spec }) => ({ policy: spec, steps }))]
+  // The policy takes its turn among its rivals, so that their times are compared with its time then.
+  const [fewer, ...others] = await inTurns(site, quick ? plans : [...plans, { policy, steps }], progress)
+  progress.advance((MOST_RIVALS - compared.length) * (quick ? 0 : settings.prompts.length * steps * EXPECTED_SHARE), scheduler)
+  const again = others.at(compared.length)
+  const runs = { baseline, accelerated, fewer, fewerSteps, again }
+  const comparisons = compared.map(({ name }, k) => describeComparison(settings, name, runs, others[k]))
+  return { ...runs, figures: describeCase(settings, scheduler, runs, comparisons) }
+}
+
+function comparisonsFor(policy: PolicySpec, accelerated: Series, steps: number): { name: Comparison['name']; spec: PolicySpec }[] {
+  if (nameOf(policy) === 'none') return []
+  const unpruned = withoutPruning(policy, accelerated)
+  const found = [{ name: 'fixed-schedule' as const, spec: equalRunsSchedule(accelerated, steps) }]
+  return unpruned === undefined ? found : [...found, { name: 'pruning-off', spec: unpruned }]
+}
+
 /**
- * Every policy on every group of pictures, neighbours in time: what slows the machine for a while slows them all. Every other
+ * Every plan on every group of pictures, neighbours in time: what slows the machine for a while slows them all. Every other
  * group goes in reverse order, so that none is always the first.
  */
-async function interleaved(site: CallSite, policies: readonly PolicySpec[], progress: BenchProgress): Promise<Series[]> {
+async function inTurns(site: CallSite, plans: readonly Plan[], progress: BenchProgress): Promise<Series[]> {
   const { settings, scheduler } = site
-  const calls: TimedCall[][] = policies.map(() => [])
-  for (let group = 0; group < groups(settings); group++) {
-    const order = policies.map((policy, k) => ({ policy, k }))
+  const calls: TimedCall[][] = plans.map(() => [])
+  for (let group = 0; group < settings.prompts.length / settings.batch; group++) {
+    const order = plans.map((plan, k) => ({ plan, k }))
     if (group % 2 === 1) order.reverse()
-    for (const { policy, k } of order) {
-      calls[k].push(await timedCall(site, group, policy, settings.steps))
-      progress.advance(work(settings, k === 0 ? 1 : EXPECTED_SHARE), `${scheduler}: ${nameOf(policy)}`)
+    for (const { plan, k } of order) {
+      calls[k].push(await timedCall(site, group, plan))
+      const isFull = plan.policy === 'none' && plan.steps === settings.steps
+      progress.advance(settings.steps * settings.batch * (isFull ? 1 : EXPECTED_SHARE), `${scheduler}: ${nameOf(plan.policy)}, ${plan.steps} steps`)
     }
   }
   return calls.map((each) => new Series(each))
 }
 
-async function series(site: CallSite, policy: PolicySpec, steps: number, progress: BenchProgress, task: string): Promise<Series> {
-  const calls: TimedCall[] = []
-  for (let group = 0; group < groups(site.settings); group++) {
-    calls.push(await timedCall(site, group, policy, steps))
-    progress.advance(work(site.settings, EXPECTED_SHARE), task)
-  }
-  return new Series(calls)
-}
-
-async function compare(site: CallSite, policy: PolicySpec, { baseline, accelerated }: CaseRuns, progress: BenchProgress): Promise<Comparison[]> {
-  const { settings, scheduler } = site
-  const rivals: [Comparison['name'], PolicySpec | undefined][] = [
-    ['fixed-schedule', nameOf(policy) === 'none' ? undefined : equalRunsSchedule(accelerated, settings.steps)],
-    ['pruning-off', withoutPruning(policy, accelerated)],
-  ]
-  const found: Comparison[] = []
-  for (const [name, spec] of rivals) {
-    if (spec === undefined) progress.advance(work(settings, EXPECTED_SHARE) * groups(settings), scheduler)
-    else found.push(describeComparison(settings, name, baseline, await series(site, spec, settings.steps, progress, `${scheduler}: ${name}`)))
-  }
-  return found
-}
-
-const groups = ({ prompts, batch }: BenchSettings): number => prompts.length / batch
-const work = ({ steps, batch }: BenchSettings, share: number): number => steps * batch * share
 const nameOf = (policy: PolicySpec): string => (typeof policy === 'string' ? policy : policy.preset ? `${policy.name}/${policy.preset}` : policy.name)

@@ -19,8 +19,14 @@ export interface CallSite {
   readonly signal: AbortSignal
 }
 
+/** One way to make the pictures. */
+export interface Plan {
+  readonly policy: PolicySpec
+  readonly steps: number
+}
+
 /** The pictures of the g-th call, each with its own seed: the seed goes with the picture, whatever the batch. */
-export async function timedCall(site: CallSite, group: number, policy: PolicySpec, steps: number): Promise<TimedCall> {
+export async function timedCall(site: CallSite, group: number, { policy, steps }: Plan): Promise<TimedCall> {
   const { generate, settings, scheduler, signal } = site
   const { batch, guidance, seed: firstSeed, prompts } = settings
   const members = Array.from({ length: batch }, (_, k) => group * batch + k)

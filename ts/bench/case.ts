@@ -11,6 +11,8 @@ export interface CaseRuns {
   readonly accelerated: Series
   readonly fewer: Series
   readonly fewerSteps: number
+  /** The accelerated run once more, in turns with its rivals; absent from a quick run. */
+  readonly again?: Series
 }
 
 const pick = <T>(all: readonly T[], indices: readonly number[]): T[] => indices.map((k) => all[k])
@@ -46,6 +48,7 @@ export function describeCase(settings: BenchSettings, scheduler: string, runs: C
     fewer_steps: {
       steps: runs.fewerSteps,
       wall_ms: median(fewer.wallMs),
+      speedup_wall: rivalSpeedup(runs, fewer),
       psnr_db: fewerFidelity.psnr_db.mean,
       psnr_db_min: fewerFidelity.psnr_db.min,
       ssim: fewerFidelity.ssim.mean,
@@ -65,9 +68,9 @@ export function describeCase(settings: BenchSettings, scheduler: string, runs: C
 }
 
 /** The figures of a run that stands beside a case. */
-export function describeComparison(settings: BenchSettings, name: Comparison['name'], baseline: Series, series: Series): Comparison {
+export function describeComparison(settings: BenchSettings, name: Comparison['name'], runs: CaseRuns, series: Series): Comparison {
   const { policy, options } = series.calls[0].trace
-  const close = closeness(series.samples, baseline.samples, settings.manifest.latents)
+  const close = closeness(series.samples, runs.baseline.samples, settings.manifest.latents)
   const kinds = [...byKind(settings.prompts)]
   return {
     name,
@@ -76,7 +79,7 @@ export function describeComparison(settings: BenchSettings, name: Comparison['na
     samples: close.length,
     nfe: mean(series.members.map((member) => member.nfe)),
     wall_ms: median(series.wallMs),
-    speedup_wall: median(baseline.wallMs) / median(series.wallMs),
+    speedup_wall: rivalSpeedup(runs, series),
     ...summarise(close),
     fidelity_by_kind: Object.fromEntries(kinds.map(([kind, at]) => [kind, { samples: at.length, ...summarise(pick(close, at)) }])),
   }
@@ -93,6 +96,13 @@ function describeKinds({ prompts }: BenchSettings, close: readonly Closeness[], 
 function speedup({ baseline, accelerated }: CaseRuns, nfe: number): BenchCase['speedup'] {
   const ratios = accelerated.wallMs.map((ms, k) => baseline.wallMs[k] / ms)
   return { wall: median(ratios), wall_p05: quantile(ratios, 0.05), wall_p95: quantile(ratios, 0.95), nfe }
+}
+
+/** How much faster than the baseline a rival is: by way of the accelerated run it took turns with, or of the medians where there is none. */
+function rivalSpeedup({ baseline, accelerated, again }: CaseRuns, rival: Series): number {
+  if (again === undefined) return median(baseline.wallMs) / median(rival.wallMs)
+  const toPolicy = median(again.wallMs.map((ms, k) => ms / rival.wallMs[k]))
+  return median(accelerated.wallMs.map((ms, k) => baseline.wallMs[k] / ms)) * toPolicy
 }
 
 function flops({ manifest, guidance }: BenchSettings, { baseline, accelerated }: CaseRuns): BenchCase['flops'] {

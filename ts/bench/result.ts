@@ -25,9 +25,15 @@ const kindOfPrompt = v.object({
   fewer_steps: about(v.object({ psnr_db: v.nullable(v.number()), psnr_db_min: v.nullable(v.number()) }), 'The same-time unaccelerated run on these prompts.'),
 })
 
+const rivalSpeedup = about(
+  ratio,
+  "Against the baseline: the policy's speed-up times the median ratio to the policy's calls made in turns with these; in a quick run the ratio of the medians.",
+)
+
 const fewerSteps = v.object({
   steps: count,
-  wall_ms: about(amount, 'Median, measured.'),
+  wall_ms: about(amount, 'Median, measured after the pairs.'),
+  speedup_wall: rivalSpeedup,
   psnr_db: v.nullable(v.number()),
   psnr_db_min: v.nullable(v.number()),
   ssim: v.number(),
@@ -41,7 +47,7 @@ const comparison = v.object({
   samples: count,
   nfe: amount,
   wall_ms: about(amount, 'Median.'),
-  speedup_wall: about(ratio, 'Median baseline time over median time: these runs are not paired.'),
+  speedup_wall: rivalSpeedup,
   ...fidelity,
   fidelity_by_kind: v.record(v.string(), v.object({ samples: count, ...fidelity })),
 })

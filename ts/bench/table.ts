@@ -45,7 +45,7 @@ function rows(each: BenchCase, kinds: readonly string[], colours: Colours): stri
       `plain ${fewer.steps} steps: same time`,
       String(fewer.steps),
       ms(fewer.wall_ms),
-      times(baseline.p50 / fewer.wall_ms),
+      times(fewer.speedup_wall),
       `÷ ${(each.steps / fewer.steps).toFixed(2)}`,
       ...known.flatMap((kind) => decibels(kind.fewer_steps.psnr_db, kind.fewer_steps.psnr_db_min)),
     ],

@@ -24,7 +24,7 @@ export async function caseSection(each: MeasuredCase, manifest: Manifest, id: st
 <p class="soft">${times(figures.speedup.wall)} as fast (5 % to 95 % of the pairs: ${figures.speedup.wall_p05.toFixed(2)} to ${figures.speedup.wall_p95.toFixed(2)}),
 ${ms(figures.baseline_wall_ms.p50)} down to ${ms(figures.wall_ms.p50)}. The sampler itself takes ${Math.round(figures.overhead_us_per_step)} µs a step.</p>
 <div class="plots">
-${plot('How close each picture is', html`<span class="dot"></span>filled: ${figures.policy}; rings: plain ${figures.fewer_steps.steps} steps in the same time`, closenessPlot(figures))}
+${plot('How close each picture is', html`filled: ${figures.policy}; rings: plain ${figures.fewer_steps.steps} steps in the same time`, closenessPlot(figures))}
 ${plot('Time of each step', html`<i class="key" style="background:var(--base)"></i>every step runs <i class="key" style="background:var(--accent);margin-left:14px"></i>${figures.policy}`, timePlot(members, baseline.members))}
 ${criterion && plot('Stability criterion', html`<i class="key" style="background:var(--accent)"></i>the worst picture; faint: the others. Below zero is stable`, criterion)}
 </div>

@@ -1,8 +1,8 @@
 import { html, type Markup } from './markup.ts'
 
-export const WIDTH = 420
-export const HEIGHT = 200
-const MARGIN = { left: 46, right: 12, top: 12, bottom: 34 }
+export const WIDTH = 330
+export const HEIGHT = 190
+const MARGIN = { left: 48, right: 12, top: 12, bottom: 34 }
 
 /** Where data values lie on the drawing. */
 export interface Frame {
@@ -47,7 +47,7 @@ export function line({ x, y }: Frame, points: readonly (readonly [number, number
 export function ticks([from, to]: Domain, count: number): number[] {
   const rough = (to - from) / count
   const power = 10 ** Math.floor(Math.log10(rough))
-  const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough) ?? rough
+  const step = [1, 2, 2.5, 5, 10].map((n) => n * power).find((n) => n >= rough) ?? rough
   const first = Math.ceil(from / step)
   return Array.from({ length: Math.floor(to / step) - first + 1 }, (_, k) => Number(((first + k) * step).toPrecision(12)))
 }

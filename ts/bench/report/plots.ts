@@ -1,7 +1,7 @@
 import type { MemberTrace } from '../../sampler/trace.ts'
 import type { BenchCase } from '../result.ts'
 import { mean } from '../statistics.ts'
-import { chart, frame, HEIGHT, line, ticks, WIDTH, xAxis, yAxis } from './chart.ts'
+import { chart, frame, line, ticks, WIDTH, xAxis, yAxis } from './chart.ts'
 import { dB } from './figures.ts'
 import { html, type Markup } from './markup.ts'
 
@@ -38,7 +38,7 @@ export function timePlot(accelerated: readonly MemberTrace[], baseline: readonly
   const f = frame([1, fast.length], [0, most])
   const area = `M${f.x(1)} ${f.bottom}${fast.map(([step, ms]) => `L${f.x(step)} ${f.y(ms)}`).join('')}L${f.right} ${f.bottom}Z`
   return chart('Wall time of every step in milliseconds, with and without acceleration.', [
-    yAxis(f, ticks([0, most], 4).map((at) => ({ at, text: `${at} ms` }))),
+    yAxis(f, ticks([0, most], 5).map((at) => ({ at, text: `${at} ms` }))),
     xAxis(f, ticks([1, fast.length], 5), 'step'),
     html`<path class="area" d="${area}"/>`,
     line(f, full, 'baseline'),
@@ -47,6 +47,8 @@ export function timePlot(accelerated: readonly MemberTrace[], baseline: readonly
 }
 
 const ROW = 22
+/** Of a plot's height, what the axis takes. */
+const MARGINS = 46
 
 /** Every picture's PSNR, beside the plain run of the same time: right is closer to the full run. */
 export function closenessPlot({ pictures, policy, fewer_steps: fewer }: BenchCase): Markup {
@@ -54,15 +56,15 @@ export function closenessPlot({ pictures, policy, fewer_steps: fewer }: BenchCas
   const finite = pictures.flatMap(({ psnr_db, fewer_steps_psnr_db }) => [psnr_db, fewer_steps_psnr_db]).filter((value) => value !== null)
   const [low, high] = finite.length > 0 ? [Math.min(...finite), Math.max(...finite)] : [40, 80]
   const domain = [Math.floor((low - 2) / 5) * 5, Math.ceil((high + 2) / 5) * 5] as const
-  const height = HEIGHT - 154 + 2 * ROW * kinds.length
-  const f = frame(domain, [0, 1], height, 118)
+  const height = MARGINS + 2 * ROW * kinds.length
+  const f = frame(domain, [0, 1], height, 104)
   // Equal pictures have no finite value: they stand at the right edge.
-  const row = (name: string, label: string, k: number, values: readonly (number | null)[]): Markup => html`<text class="row" x="110" y="${f.top + ROW * (k + 0.5) + 4}" text-anchor="end">${label}</text>
+  const row = (name: string, label: string, k: number, values: readonly (number | null)[]): Markup => html`<text class="row" x="96" y="${f.top + ROW * (k + 0.5) + 4}" text-anchor="end">${label}</text>
 ${values.map((value) => html`<circle class="${name}" cx="${value === null ? f.right : f.x(value)}" cy="${f.top + ROW * (k + 0.5)}" r="4"><title>${dB(value)}</title></circle>`)}`
   return chart(
     `PSNR of every picture for ${policy} and for ${fewer.steps} plain steps.`,
     [
-      xAxis(f, ticks(domain, 6), 'PSNR in dB against the full run: right is closer', true),
+      xAxis(f, ticks(domain, 4), 'PSNR in dB; right is closer', true),
       html`${kinds.map((kind, k) => {
         const ofKind = pictures.filter((picture) => picture.kind === kind)
         return html`${k > 0 && html`<path class="grid" d="M0 ${f.top + 2 * ROW * k}H${WIDTH}"/>`}

@@ -34,11 +34,12 @@ a { color: var(--accent); text-decoration: none } a:hover { text-decoration: und
 .big small { font-size: 15px; font-weight: 400; letter-spacing: 0; color: var(--soft); margin-left: 6px }
 dl { display: grid; grid-template-columns: auto 1fr; gap: 3px 16px; margin: 0; font-size: 14px }
 dt { color: var(--soft) } dd { margin: 0; font-variant-numeric: tabular-nums; overflow-wrap: anywhere }
-.tile dd { text-align: right }
+.tile dd { text-align: right } .tile .note { font-size: 13px; color: var(--soft); margin: 8px 0 0 }
 .up { color: var(--good) } .down { color: var(--bad) }
 .scroll { overflow-x: auto; margin: 12px 0 0; border: 1px solid var(--rule); border-radius: 10px; background: var(--card) }
-table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums }
-th, td { padding: 7px 12px; text-align: right; white-space: nowrap }
+table { border-collapse: collapse; width: 100%; font-size: 13.5px; font-variant-numeric: tabular-nums }
+th, td { padding: 7px 8px; text-align: right; white-space: nowrap }
+th:first-child { padding-left: 14px } td:last-child, thead th:last-child { padding-right: 14px }
 thead th { color: var(--soft); font-weight: 500; border-bottom: 1px solid var(--rule) }
 th:first-child, tbody th { text-align: left; font-weight: 400 }
 tbody tr:first-child th, tbody tr:first-child td { border-top: 1px solid var(--rule) }
@@ -49,7 +50,7 @@ figure { margin: 0 }
 figure.plot { padding: 14px 16px 10px }
 figcaption { font-size: 14px; color: var(--soft); margin-bottom: 6px } figcaption b { color: var(--ink); font-weight: 600; display: block }
 .chart { display: block; width: 100%; height: auto; overflow: visible }
-.chart text { font-size: 11.5px; fill: var(--soft) } .chart .row { fill: var(--ink) }
+.chart text { font-size: 11px; fill: var(--soft) } .chart .row { fill: var(--ink) }
 .grid { stroke: var(--rule); stroke-width: 1; fill: none }
 .line { fill: none; stroke-width: 1.8; stroke-linejoin: round }
 .line.accelerated { stroke: var(--accent) } .line.baseline { stroke: var(--base) } .line.faint { stroke: var(--base); opacity: .4; stroke-width: 1 }
@@ -60,13 +61,13 @@ circle.accelerated { fill: var(--accent) } circle.plain { fill: none; stroke: va
 .samples { display: grid; gap: 14px }
 .sample { display: grid; grid-template-columns: auto 1fr; gap: 4px 24px; padding: 16px }
 .pictures { display: grid; grid-template-columns: repeat(4, 128px); gap: 10px }
-.pictures figure { min-width: 0 } .pictures img { display: block; width: 100%; aspect-ratio: 1; image-rendering: pixelated; border-radius: 6px; background: #000 }
+.pictures figure { min-width: 0 } .pictures img { display: block; width: 100%; height: auto; image-rendering: pixelated; border-radius: 6px; background: #000 }
 .pictures figcaption { font-size: 12px; line-height: 1.3; margin: 5px 0 0 }
 .sample h4 { margin: 0 0 6px; font-size: 15px; font-weight: 500; line-height: 1.4 }
 .about { min-width: 0 }
 .across { grid-column: 1 / -1; margin-top: 8px }
 .strip { display: block; width: 100%; height: 28px }
-.cell { opacity: .22 } .scale { display: flex; justify-content: space-between; font-size: 12px; color: var(--soft) }
+.cell { opacity: .2 } .a-extrapolate .cell, .a-interpolate .cell, .a-reuse .cell, .s-extrapolate, .s-interpolate, .s-reuse { opacity: .5 } .scale { display: flex; justify-content: space-between; font-size: 12px; color: var(--soft) }
 .legend { list-style: none; margin: 12px 0 14px; padding: 0; display: flex; flex-wrap: wrap; gap: 4px 22px; font-size: 13.5px; color: var(--soft) } .legend b { color: var(--ink); font-weight: 600 }
 .swatch { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin-right: 6px }
 .badge { font-size: 12px; border: 1px solid var(--rule); border-radius: 99px; padding: 1px 8px; color: var(--soft); white-space: nowrap }

@@ -29,7 +29,7 @@ function group(each: BenchCase, kinds: readonly string[]): Markup {
 <tr><th scope="row">plain ${fewer.steps} steps: same time</th>${cells([
     String(fewer.steps),
     ms(fewer.wall_ms),
-    times(baseline.p50 / fewer.wall_ms),
+    times(fewer.speedup_wall),
     '',
     `÷ ${(each.steps / fewer.steps).toFixed(2)}`,
     ...known.flatMap((kind) => decibels(kind.fewer_steps.psnr_db, kind.fewer_steps.psnr_db_min)),
