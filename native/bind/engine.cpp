@@ -191,14 +191,15 @@ Work read_op(const Napi::Value& value, const TensorSet& tensors, EngineThread& t
 
 Napi::Function Engine::define(Napi::Env env) {
   return DefineClass(env, "Engine",
-                     {InstanceAccessor<&Engine::version>("version"), InstanceMethod<&Engine::load>("load"), InstanceMethod<&Engine::run>("run"),
-                      InstanceMethod<&Engine::dispose>("dispose")});
+                     {InstanceMethod<&Engine::load>("load"), InstanceMethod<&Engine::run>("run"), InstanceMethod<&Engine::dispose>("dispose")});
 }
 
 Engine::Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) {
   guarded(info.Env(), [&] {
     if (!info[0].IsObject()) throw invalid("Expected the engine's options to be an object.");
     std::shared_ptr<EngineLibrary> library = open_onnxruntime(read_string(info[0].As<Napi::Object>(), "library"));
+    // A value, not an accessor: Node checks the receiver of methods, but not of accessors.
+    info.This().As<Napi::Object>().DefineProperty(Napi::PropertyDescriptor::Value("version", Napi::String::New(info.Env(), library->version()), napi_enumerable));
     thread_ = std::make_unique<EngineThread>(info.Env(), std::move(library), [this](bool busy) { busy ? Ref() : Unref(); });
   });
 }
@@ -209,8 +210,6 @@ EngineThread& Engine::open() const {
   if (!disposal_.IsEmpty()) throw Error("DISPOSED", "This engine has been disposed.");
   return *thread_;
 }
-
-Napi::Value Engine::version(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), thread_->library->version()); }
 
 Napi::Value Engine::load(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {

@@ -16,7 +16,6 @@ class Engine : public Napi::ObjectWrap<Engine> {
   ~Engine() override;
 
  private:
-  Napi::Value version(const Napi::CallbackInfo& info);
   Napi::Value load(const Napi::CallbackInfo& info);
   Napi::Value run(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);

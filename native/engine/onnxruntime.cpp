@@ -21,6 +21,9 @@ namespace {
 
 using namespace ort;
 
+// What ONNX Runtime writes to stderr: its errors are thrown, and need not be printed as well.
+constexpr int kFatalOnly = 4;
+
 // Owns an object of the C API.
 template <typename T>
 using Owned = std::unique_ptr<T, std::function<void(T*)>>;
@@ -28,8 +31,7 @@ using Owned = std::unique_ptr<T, std::function<void(T*)>>;
 class Library : public EngineLibrary, public std::enable_shared_from_this<Library> {
  public:
   Library(const void* const* table, std::string version) : api(table), version_(std::move(version)) {
-    constexpr int kErrorsOnly = 3;
-    check(api.call(kCreateEnv, kErrorsOnly, "sada", &env), "BACKEND_UNAVAILABLE", "ONNX Runtime did not start");
+    check(api.call(kCreateEnv, kFatalOnly, "sada", &env), "BACKEND_UNAVAILABLE", "ONNX Runtime did not start");
     check(api.call(kGetAllocatorWithDefaultOptions, &allocator), "BACKEND_UNAVAILABLE", "ONNX Runtime has no allocator");
     constexpr int kArena = 1, kDefault = 0;
     check(api.call(kCreateCpuMemoryInfo, kArena, kDefault, &cpu_memory), "BACKEND_UNAVAILABLE", "ONNX Runtime has no CPU memory");
@@ -93,6 +95,10 @@ class OrtSession : public Session {
   const SessionInfo& info() const override { return info_; }
 
   void run(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation& cancellation) override {
+    for (const TensorInfo& info : info_.inputs) {
+      const auto is_named = [&](const Binding& binding) { return binding.name == info.name; };
+      if (std::none_of(inputs.begin(), inputs.end(), is_named)) throw Error("IO_MISMATCH", "The model's input \"" + info.name + "\" is not bound.");
+    }
     std::vector<Bound> in = bind(inputs, input_types_, in_scratch_, true), out = bind(outputs, output_types_, out_scratch_, false);
     std::vector<const char*> in_names, out_names;
     std::vector<const Value*> in_values;
@@ -207,9 +213,9 @@ std::unique_ptr<Session> Library::load(const SessionOptions& given) {
   SessionSettings* made = nullptr;
   check(api.call(kCreateSessionOptions, &made), "INTERNAL", "CreateSessionOptions");
   const Owned<SessionSettings> options = own(made, kReleaseSessionOptions);
-  constexpr int kAllOptimisations = 99, kErrorsOnly = 3;
+  constexpr int kAllOptimisations = 99;
   check(api.call(kSetSessionGraphOptimizationLevel, made, kAllOptimisations), "INTERNAL", "SetSessionGraphOptimizationLevel");
-  check(api.call(kSetSessionLogSeverityLevel, made, kErrorsOnly), "INTERNAL", "SetSessionLogSeverityLevel");
+  check(api.call(kSetSessionLogSeverityLevel, made, kFatalOnly), "INTERNAL", "SetSessionLogSeverityLevel");
   check(api.call(kSetIntraOpNumThreads, made, given.threads), "INVALID_ARGUMENT", "threads");
   check(api.call(kSetInterOpNumThreads, made, 1), "INTERNAL", "SetInterOpNumThreads");
   // Threads that spin between operators take the processor from the rest of the application: with both cores of a machine busy an
