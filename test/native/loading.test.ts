@@ -1,0 +1,42 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { runScript } from '../support/child.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'sada-'))
+const file = join(folder, 'not-a-library.so')
+writeFileSync(file, 'not a library')
+test.after(() => rmSync(folder, { recursive: true }))
+
+/** The code and message with which loading ends in a process with this environment. */
+function failure(env: NodeJS.ProcessEnv): { code: string; message: string } {
+  const { status, signal, stdout, stderr } = runScript(join(__dirname, '..', 'support', 'load-failure.ts'), { env })
+  assert.equal({ status, signal }, { status: 0, signal: null }, stderr)
+  return JSON.parse(stdout)
+}
+
+test('an addon that is not there, or is none: every path and the loader\'s words', () => {
+  const absent = failure({ SADA_ADDON_PATH: join(folder, 'absent.node') })
+  assert.is(absent.code, 'BACKEND_UNAVAILABLE')
+  assert.ok(absent.message.includes(`${join(folder, 'absent.node')}: does not exist`), absent.message)
+  const wrong = failure({ SADA_ADDON_PATH: file })
+  assert.is(wrong.code, 'BACKEND_UNAVAILABLE')
+  assert.ok(wrong.message.includes(`${file}: `) && !wrong.message.includes('does not exist'), wrong.message)
+})
+
+test('an ONNX Runtime that is not there, is no library, or is another library', () => {
+  const absent = failure({ SADA_ONNXRUNTIME_PATH: join(folder, 'absent.so') })
+  assert.is(absent.code, 'BACKEND_UNAVAILABLE')
+  assert.ok(absent.message.includes(join(folder, 'absent.so')), absent.message)
+  const wrong = failure({ SADA_ONNXRUNTIME_PATH: file })
+  assert.is(wrong.code, 'BACKEND_UNAVAILABLE')
+  assert.ok(wrong.message.includes(file), wrong.message)
+  if (process.platform !== 'linux') return
+  const other = failure({ SADA_ONNXRUNTIME_PATH: process.env.SADA_ADDON_PATH ?? join(__dirname, '../../prebuilt/linux-' + process.arch, 'sada.node') })
+  assert.is(other.code, 'BACKEND_UNAVAILABLE')
+  assert.match(other.message, /is not ONNX Runtime: it has no OrtGetApiBase/)
+})
+
+test.run()
