@@ -12,10 +12,13 @@ export interface ChildOptions {
   readonly timeout?: number
 }
 
+/** What Node is started with to run a TypeScript file; workers inherit it. */
+export const tsxArguments = (file: string): string[] => ['--require', TSX, file]
+
 /** Runs a TypeScript file in a process of its own. `signal` is SIGKILL where it did not end in time. */
 export function runScript(file: string, options: ChildOptions = {}): SpawnSyncReturns<string> {
   const { env, nodeOptions = [], args = [], timeout = 60_000 } = options
-  return spawnSync(process.execPath, [...nodeOptions, '--require', TSX, file, ...args], {
+  return spawnSync(process.execPath, [...nodeOptions, ...tsxArguments(file), ...args], {
     cwd: root,
     encoding: 'utf8',
     env: { ...process.env, ...env },
