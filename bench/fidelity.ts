@@ -22,6 +22,7 @@ const { values } = parseArgs({
     scheduler: { type: 'string', default: 'flow-euler,dpm++,euler' },
     policy: { type: 'string', multiple: true, default: ['"sada"'] },
     fixed: { type: 'boolean', default: false },
+    kind: { type: 'string' },
     json: { type: 'string' },
   },
 })
@@ -58,7 +59,7 @@ async function main(): Promise<void> {
   const report = []
   for (const guidance of values.guidance.split(',').map(Number)) {
     for (const scheduler of values.scheduler.split(',')) {
-      for (const [kind, prompts] of Object.entries({ full, short })) {
+      for (const [kind, prompts] of Object.entries({ full, short }).filter(([kind]) => !values.kind || kind === values.kind)) {
         const setting = { scheduler, guidance, prompts: prompts.slice(offset, offset + count) }
         const reference = await samples(pipeline, setting, 'none', STEPS)
         const judge = async (label: string, policy: PolicySpec, steps = STEPS): Promise<Outcome> => {
