@@ -17,7 +17,12 @@ const WARM_UP_STEPS = 20
 const MOST_RIVALS = 2
 
 /** Measures every scheduler × policy, one after another. Rejects with the signal's reason when it fires. */
-export async function measure(generate: Generate, settings: BenchSettings, signal: AbortSignal, progress: BenchProgress): Promise<MeasuredCase[]> {
+export async function measure(
+  generate: Generate,
+  settings: BenchSettings,
+  signal: AbortSignal,
+  progress: BenchProgress,
+): Promise<MeasuredCase[]> {
   const { schedulers, policies, quick, steps, prompts } = settings
   // The policy and the plain run of the same time; then its other rivals, and the policy again.
   const ofPolicy = EXPECTED_SHARE * (quick ? 2 : 3 + MOST_RIVALS)
@@ -42,7 +47,13 @@ async function measureScheduler(site: CallSite, progress: BenchProgress): Promis
 }
 
 /** The rivals of one accelerated series, and the figures of all. */
-async function measureCase(site: CallSite, policy: PolicySpec, baseline: Series, accelerated: Series, progress: BenchProgress): Promise<MeasuredCase> {
+async function measureCase(
+  site: CallSite,
+  policy: PolicySpec,
+  baseline: Series,
+  accelerated: Series,
+  progress: BenchProgress,
+): Promise<MeasuredCase> {
   const { settings, scheduler } = site
   const { steps, quick } = settings
   const fewerSteps = sameTimeSteps(baseline, accelerated, steps)
@@ -57,7 +68,11 @@ async function measureCase(site: CallSite, policy: PolicySpec, baseline: Series,
   return { ...runs, figures: describeCase(settings, scheduler, runs, comparisons) }
 }
 
-function comparisonsFor(policy: PolicySpec, accelerated: Series, steps: number): { name: Comparison['name']; spec: PolicySpec }[] {
+function comparisonsFor(
+  policy: PolicySpec,
+  accelerated: Series,
+  steps: number,
+): { name: Comparison['name']; spec: PolicySpec }[] {
   if (nameOf(policy) === 'none') return []
   const unpruned = withoutPruning(policy, accelerated)
   const found = [{ name: 'fixed-schedule' as const, spec: equalRunsSchedule(accelerated, steps) }]
@@ -77,10 +92,14 @@ async function inTurns(site: CallSite, plans: readonly Plan[], progress: BenchPr
     for (const { plan, k } of order) {
       calls[k].push(await timedCall(site, group, plan))
       const isFull = plan.policy === 'none' && plan.steps === settings.steps
-      progress.advance(settings.steps * settings.batch * (isFull ? 1 : EXPECTED_SHARE), `${scheduler}: ${nameOf(plan.policy)}, ${plan.steps} steps`)
+      progress.advance(
+        settings.steps * settings.batch * (isFull ? 1 : EXPECTED_SHARE),
+        `${scheduler}: ${nameOf(plan.policy)}, ${plan.steps} steps`,
+      )
     }
   }
   return calls.map((each) => new Series(each))
 }
 
-const nameOf = (policy: PolicySpec): string => (typeof policy === 'string' ? policy : policy.preset ? `${policy.name}/${policy.preset}` : policy.name)
+const nameOf = (policy: PolicySpec): string =>
+  typeof policy === 'string' ? policy : policy.preset ? `${policy.name}/${policy.preset}` : policy.name

@@ -30,7 +30,15 @@ export async function timedCall(site: CallSite, group: number, { policy, steps }
   const { generate, settings, scheduler, signal } = site
   const { batch, guidance, seed: firstSeed, prompts } = settings
   const members = Array.from({ length: batch }, (_, k) => group * batch + k)
-  const options = { scheduler, steps, guidanceScale: guidance, policy, signal, prompt: members.map((k) => prompts[k].prompt), seed: members.map((k) => firstSeed + k) }
+  const options = {
+    scheduler,
+    steps,
+    guidanceScale: guidance,
+    policy,
+    signal,
+    prompt: members.map((k) => prompts[k].prompt),
+    seed: members.map((k) => firstSeed + k),
+  }
   const startedAt = performance.now()
   const { latents, trace } = await generate(options)
   const wallMs = performance.now() - startedAt

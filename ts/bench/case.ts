@@ -18,7 +18,12 @@ export interface CaseRuns {
 const pick = <T>(all: readonly T[], indices: readonly number[]): T[] => indices.map((k) => all[k])
 
 /** The figures of one scheduler and policy. */
-export function describeCase(settings: BenchSettings, scheduler: string, runs: CaseRuns, comparisons: readonly Comparison[]): BenchCase {
+export function describeCase(
+  settings: BenchSettings,
+  scheduler: string,
+  runs: CaseRuns,
+  comparisons: readonly Comparison[],
+): BenchCase {
   const { prompts, steps, batch, guidance, seed, manifest } = settings
   const { baseline, accelerated, fewer } = runs
   const { policy, options } = accelerated.calls[0].trace
@@ -68,7 +73,12 @@ export function describeCase(settings: BenchSettings, scheduler: string, runs: C
 }
 
 /** The figures of a run that stands beside a case. */
-export function describeComparison(settings: BenchSettings, name: Comparison['name'], runs: CaseRuns, series: Series): Comparison {
+export function describeComparison(
+  settings: BenchSettings,
+  name: Comparison['name'],
+  runs: CaseRuns,
+  series: Series,
+): Comparison {
   const { policy, options } = series.calls[0].trace
   const close = closeness(series.samples, runs.baseline.samples, settings.manifest.latents)
   const kinds = [...byKind(settings.prompts)]
@@ -81,14 +91,29 @@ export function describeComparison(settings: BenchSettings, name: Comparison['na
     wall_ms: median(series.wallMs),
     speedup_wall: rivalSpeedup(runs, series),
     ...summarise(close),
-    fidelity_by_kind: Object.fromEntries(kinds.map(([kind, at]) => [kind, { samples: at.length, ...summarise(pick(close, at)) }])),
+    fidelity_by_kind: Object.fromEntries(
+      kinds.map(([kind, at]) => [kind, { samples: at.length, ...summarise(pick(close, at)) }]),
+    ),
   }
 }
 
-function describeKinds({ prompts }: BenchSettings, close: readonly Closeness[], fewer: readonly Closeness[], nfe: readonly number[]): BenchCase['fidelity_by_kind'] {
+function describeKinds(
+  { prompts }: BenchSettings,
+  close: readonly Closeness[],
+  fewer: readonly Closeness[],
+  nfe: readonly number[],
+): BenchCase['fidelity_by_kind'] {
   const kinds = [...byKind(prompts)].map(([kind, at]) => {
     const { psnr_db } = summarise(pick(fewer, at))
-    return [kind, { samples: at.length, nfe: mean(pick(nfe, at)), ...summarise(pick(close, at)), fewer_steps: { psnr_db: psnr_db.mean, psnr_db_min: psnr_db.min } }]
+    return [
+      kind,
+      {
+        samples: at.length,
+        nfe: mean(pick(nfe, at)),
+        ...summarise(pick(close, at)),
+        fewer_steps: { psnr_db: psnr_db.mean, psnr_db_min: psnr_db.min },
+      },
+    ]
   })
   return Object.fromEntries(kinds) as BenchCase['fidelity_by_kind']
 }
@@ -98,7 +123,7 @@ function speedup({ baseline, accelerated }: CaseRuns, nfe: number): BenchCase['s
   return { wall: median(ratios), wall_p05: quantile(ratios, 0.05), wall_p95: quantile(ratios, 0.95), nfe }
 }
 
-/** How much faster than the baseline a rival is: by way of the accelerated run it took turns with, or of the medians where there is none. */
+/** How much faster than the baseline a rival is: by way of the accelerated run it took turns with; else of the medians. */
 function rivalSpeedup({ baseline, accelerated, again }: CaseRuns, rival: Series): number {
   if (again === undefined) return median(baseline.wallMs) / median(rival.wallMs)
   const toPolicy = median(again.wallMs.map((ms, k) => ms / rival.wallMs[k]))
@@ -113,6 +138,12 @@ function flops({ manifest, guidance }: BenchSettings, { baseline, accelerated }:
 }
 
 function keptTokens({ manifest }: BenchSettings, { members }: Series): BenchCase['kept_tokens'] {
-  const kept = members.flatMap(({ steps }) => steps.flatMap(({ action, keptTokens }) => (action === 'prune' && keptTokens !== undefined ? [keptTokens] : [])))
-  return { mean: kept.length > 0 ? mean(kept) : null, of: tokenCount(manifest.tokens), pruned_passes: kept.length / members.length }
+  const kept = members.flatMap(({ steps }) =>
+    steps.flatMap(({ action, keptTokens }) => (action === 'prune' && keptTokens !== undefined ? [keptTokens] : [])),
+  )
+  return {
+    mean: kept.length > 0 ? mean(kept) : null,
+    of: tokenCount(manifest.tokens),
+    pruned_passes: kept.length / members.length,
+  }
 }

@@ -9,7 +9,7 @@ export function rowFlops({ stages, tokens }: Pick<Manifest, 'stages' | 'tokens'>
   }, 0)
 }
 
-/** Floating-point operations of one picture: its rows (two with guidance) times its passes, pruned ones with the tokens they kept. */
+/** Floating-point operations of one picture: rows (two with guidance) times passes, pruned ones with the tokens they kept. */
 export function pictureFlops(manifest: Pick<Manifest, 'stages' | 'tokens'>, rows: number, steps: readonly MemberStep[]): number {
   const passes = steps.filter(({ action }) => action === 'run' || action === 'prune' || action === 'partial')
   return rows * passes.reduce((sum, { keptTokens }) => sum + rowFlops(manifest, keptTokens), 0)

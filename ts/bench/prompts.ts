@@ -14,7 +14,11 @@ type PromptsByKind = Readonly<Record<string, readonly string[]>>
 /** `samples` of the model's own example prompts, the kinds taking turns. */
 export async function modelPrompts(folder: string, manifest: Manifest, samples: number): Promise<BenchPrompt[]> {
   if (manifest.prompts === undefined) {
-    throw new SadaError('INVALID_ARGUMENT', `The model "${manifest.name}" has no example prompts: give some with --prompts FILE.`, { argument: 'prompts' })
+    throw new SadaError(
+      'INVALID_ARGUMENT',
+      `The model "${manifest.name}" has no example prompts: give some with --prompts FILE.`,
+      { argument: 'prompts' },
+    )
   }
   return take(await readPrompts(join(folder, manifest.prompts)), samples)
 }
@@ -24,7 +28,7 @@ export async function filePrompts(path: string, samples: number): Promise<BenchP
   return take(await readPrompts(path), samples)
 }
 
-/** Kinds take turns, so that any number of samples is as even as it can be; prompts repeat (with other seeds) where they run out. */
+/** Kinds take turns, so that any number of samples is as even as can be; prompts repeat, with other seeds, where they run out. */
 function take(byKind: PromptsByKind, samples: number): BenchPrompt[] {
   const kinds = Object.keys(byKind)
   return Array.from({ length: samples }, (_, k) => {
@@ -45,7 +49,11 @@ async function readPrompts(path: string): Promise<PromptsByKind> {
   return filled.length > 0 ? Object.fromEntries(filled) : fail('it holds no prompt; write one on each line')
 }
 
-const lines = (text: string): string[] => text.split(/\r?\n/).map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'))
+const lines = (text: string): string[] =>
+  text
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'))
 
 function fromJson(text: string, fail: (why: string, cause?: unknown) => never): PromptsByKind {
   let parsed: unknown

@@ -3,7 +3,8 @@
  * Values outside are clipped first, as they are when a sample becomes a picture. Infinity where the samples are equal.
  */
 export function psnr(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  if (a.length !== b.length || a.length === 0) throw new RangeError(`Expected two samples of one length, received ${a.length} and ${b.length}.`)
+  if (a.length !== b.length || a.length === 0)
+    throw new RangeError(`Expected two samples of one length, received ${a.length} and ${b.length}.`)
   let sum = 0
   for (let k = 0; k < a.length; k++) sum += (clip(a[k]) - clip(b[k])) ** 2
   return 10 * Math.log10((4 * a.length) / sum)

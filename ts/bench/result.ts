@@ -1,6 +1,9 @@
 import * as v from 'valibot'
 
-/** The one description of what `sada-bench` reports: its types, and `bench/sada-bench.schema.json` (scripts/bench-schema.ts), follow from it. */
+/**
+ * The one description of what `sada-bench` reports: its types follow from it, and so does `bench/sada-bench.schema.json`
+ * (scripts/bench-schema.ts).
+ */
 
 const about = <T extends v.GenericSchema>(schema: T, description: string) => v.pipe(schema, v.description(description))
 const amount = v.pipe(v.number(), v.minValue(0))
@@ -11,7 +14,8 @@ const ratio = amount
 const spread = v.object({ p50: amount, p05: amount, p95: amount })
 const decibels = about(
   v.object({ mean: v.nullable(v.number()), min: v.nullable(v.number()) }),
-  'dB against the unaccelerated picture of the same seed, on [−1, 1] samples before rounding, per picture and then averaged. Identical pairs have no finite value and are left out; null where all are identical.',
+  'dB against the unaccelerated picture of the same seed, on [−1, 1] samples before rounding, per picture and then averaged. ' +
+    'Identical pairs have no finite value and are left out; null where all are identical.',
 )
 const similarity = v.object({ mean: v.number(), min: v.number() })
 const identical = about(whole, 'Pictures equal to the baseline, bit for bit.')
@@ -22,12 +26,16 @@ const kindOfPrompt = v.object({
   samples: count,
   nfe: amount,
   ...fidelity,
-  fewer_steps: about(v.object({ psnr_db: v.nullable(v.number()), psnr_db_min: v.nullable(v.number()) }), 'The same-time unaccelerated run on these prompts.'),
+  fewer_steps: about(
+    v.object({ psnr_db: v.nullable(v.number()), psnr_db_min: v.nullable(v.number()) }),
+    'The same-time unaccelerated run on these prompts.',
+  ),
 })
 
 const rivalSpeedup = about(
   ratio,
-  "Against the baseline: the policy's speed-up times the median ratio to the policy's calls made in turns with these; in a quick run the ratio of the medians.",
+  "Against the baseline: the policy's speed-up times the median ratio to the policy's calls made in turns with these; " +
+    'in a quick run the ratio of the medians.',
 )
 
 const fewerSteps = v.object({
@@ -71,7 +79,10 @@ const benchCase = v.object({
   batch: count,
   guidance: amount,
   seed: about(whole, 'Seed of the first picture; each further one adds 1.'),
-  nfe: about(v.object({ mean: amount, min: count, max: count }), 'Network runs of a picture; a guided pair and a pruned pass count one each.'),
+  nfe: about(
+    v.object({ mean: amount, min: count, max: count }),
+    'Network runs of a picture; a guided pair and a pruned pass count one each.',
+  ),
   flops: about(
     v.object({ baseline: amount, accelerated: amount, ratio }),
     'Floating-point operations of one picture, mean, from the plan; the text encoder, run once in both, is left out.',
@@ -89,8 +100,14 @@ const benchCase = v.object({
   fidelity: v.object(fidelity),
   fidelity_by_kind: about(v.record(v.string(), kindOfPrompt), 'The same for each kind of prompt.'),
   overhead_us_per_step: about(amount, 'Time outside the network, median, in microseconds.'),
-  decisions: about(v.array(v.array(v.picklist(['run', 'partial', 'prune', 'extrapolate', 'interpolate', 'reuse']))), 'For each picture, what each step did.'),
-  fewer_steps: about(fewerSteps, 'The unaccelerated run with as many steps as fit into the same time (rounded down), same seeds, against the same baseline.'),
+  decisions: about(
+    v.array(v.array(v.picklist(['run', 'partial', 'prune', 'extrapolate', 'interpolate', 'reuse']))),
+    'For each picture, what each step did.',
+  ),
+  fewer_steps: about(
+    fewerSteps,
+    'The unaccelerated run with as many steps as fit into the same time (rounded down), same seeds, against the same baseline.',
+  ),
   comparisons: v.array(comparison),
   pictures: v.array(picture),
 })
@@ -107,8 +124,20 @@ export const benchResult = v.object({
     instruction_set: v.string(),
     load_average: about(amount, 'Over the minute before the run: other work on the machine makes wall times unreliable.'),
   }),
-  versions: v.object({ sada: v.string(), commit: v.nullable(v.string()), node: v.string(), onnxruntime: v.string(), addon: v.string() }),
-  model: v.object({ name: v.string(), bytes: count, size: v.tuple([count, count]), tokens: count, threads: about(whole, '0: one per physical core.') }),
+  versions: v.object({
+    sada: v.string(),
+    commit: v.nullable(v.string()),
+    node: v.string(),
+    onnxruntime: v.string(),
+    addon: v.string(),
+  }),
+  model: v.object({
+    name: v.string(),
+    bytes: count,
+    size: v.tuple([count, count]),
+    tokens: count,
+    threads: about(whole, '0: one per physical core.'),
+  }),
   cases: v.array(benchCase),
 })
 

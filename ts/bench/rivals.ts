@@ -12,8 +12,8 @@ export function sameTimeSteps(baseline: Series, accelerated: Series, steps: numb
 }
 
 /**
- * Every third step with linear continuation, warmed up until it takes as many network runs as the policy did on average, rounded up;
- * every n-th where that is too many.
+ * Every third step with linear continuation, warmed up until it takes as many network runs as the policy did on average,
+ * rounded up; every n-th where that is too many.
  */
 export function equalRunsSchedule(accelerated: Series, steps: number): PolicySpec {
   const runs = Math.ceil(mean(accelerated.members.map(({ nfe }) => nfe)))

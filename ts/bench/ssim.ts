@@ -1,22 +1,35 @@
 import { clip } from './psnr.ts'
 
-// The standard settings (Wang et al. 2004): a Gaussian window of σ = 1.5 cut at 3.5 σ, K1 = 0.01, K2 = 0.03, here with the range 2 of [−1, 1].
-// scikit-image: structural_similarity(data_range=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, channel_axis=0).
+// The standard settings (Wang et al. 2004): a Gaussian window of σ = 1.5 cut at 3.5 σ, K1 = 0.01, K2 = 0.03, range 2.
+// scikit-image: gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=2, channel_axis=0.
 const RADIUS = 5
 const WINDOW = gaussian(RADIUS, 1.5)
 const C1 = (0.01 * 2) ** 2
 const C2 = (0.03 * 2) ** 2
 
-/** Structural similarity of two samples [channels, height, width] in [−1, 1], a mean over channels and over every place the window fits whole. */
-export function ssim(a: ArrayLike<number>, b: ArrayLike<number>, [channels, height, width]: readonly [number, number, number]): number {
-  if (Math.min(height, width) <= 2 * RADIUS) throw new RangeError(`Expected pictures of at least ${2 * RADIUS + 1} pixels each way, received ${width}×${height}.`)
+/**
+ * Structural similarity of two samples [channels, height, width] in [−1, 1]: a mean over channels and every place where the
+ * window fits whole.
+ */
+export function ssim(
+  a: ArrayLike<number>,
+  b: ArrayLike<number>,
+  [channels, height, width]: readonly [number, number, number],
+): number {
+  if (Math.min(height, width) <= 2 * RADIUS)
+    throw new RangeError(`Expected pictures of at least ${2 * RADIUS + 1} pixels each way, received ${width}×${height}.`)
   let sum = 0
   for (let c = 0; c < channels; c++) sum += channelSsim(plane(a, c, height * width), plane(b, c, height * width), height, width)
   return sum / channels
 }
 
 function channelSsim(a: Float64Array, b: Float64Array, height: number, width: number): number {
-  const blur = (values: (k: number) => number): Float64Array => windowed(Float64Array.from(a, (_, k) => values(k)), height, width)
+  const blur = (values: (k: number) => number): Float64Array =>
+    windowed(
+      Float64Array.from(a, (_, k) => values(k)),
+      height,
+      width,
+    )
   const [meanA, meanB] = [blur((k) => a[k]), blur((k) => b[k])]
   const [squareA, squareB, product] = [blur((k) => a[k] * a[k]), blur((k) => b[k] * b[k]), blur((k) => a[k] * b[k])]
   let sum = 0

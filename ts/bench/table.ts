@@ -5,8 +5,21 @@ import type { BenchCase, BenchResult } from './result.ts'
 type Colours = ReturnType<typeof createColors>
 
 const NO_LINES = {
-  top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '',
-  left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: ' ',
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: ' ',
 } as const
 
 /** The result as a table for people; the same on a terminal and in a file but for its colours. */
@@ -14,9 +27,15 @@ export function benchTable({ cases, machine, model, versions }: BenchResult, col
   const kinds = [...new Set(cases.flatMap(({ fidelity_by_kind }) => Object.keys(fidelity_by_kind)))]
   const columns = ['', 'runs', 'time', 'speed-up', 'FLOPs', ...kinds.flatMap((kind) => [`${kind} mean`, 'worst'])]
   const { steps, guidance, samples, batch } = cases[0]
-  const about = `${model.name}: ${steps} steps, guidance ${guidance}, ${samples} pictures of each, ${batch === 1 ? 'one' : batch} per call; ${machine.cpu}, ${machine.cores} cores, sada ${versions.sada}`
+  const what = `${model.name}: ${steps} steps, guidance ${guidance}, ${samples} pictures of each, ${batch === 1 ? 'one' : batch} per call`
+  const about = `${what}; ${machine.cpu}, ${machine.cores} cores, sada ${versions.sada}`
   const tables = cases.map((each) => {
-    const table = new Table({ head: columns.map((name) => colours.dim(name)), chars: NO_LINES, style: { head: [], border: [], 'padding-left': 0, 'padding-right': 1 }, colAligns: columns.map((_, k) => (k === 0 ? 'left' : 'right')) })
+    const table = new Table({
+      head: columns.map((name) => colours.dim(name)),
+      chars: NO_LINES,
+      style: { head: [], border: [], 'padding-left': 0, 'padding-right': 1 },
+      colAligns: columns.map((_, k) => (k === 0 ? 'left' : 'right')),
+    })
     table.push(...rows(each, kinds, colours))
     return `${colours.bold(each.scheduler)}\n${table.toString()}`
   })
@@ -24,8 +43,8 @@ export function benchTable({ cases, machine, model, versions }: BenchResult, col
 }
 
 const LEGEND =
-  'mean, worst: PSNR in dB against the unaccelerated picture of the same seed, by kind of prompt; from about 60 dB on, 8-bit pictures are equal.\n' +
-  'time: median of one call. speed-up: wall time, median of the pairs. runs: network runs of a picture.'
+  'mean, worst: PSNR in dB against the unaccelerated picture of the same seed, by kind of prompt; from 60 dB on the\n' +
+  'difference is less than one of 255 levels. time: median of one call. speed-up: wall time, median of the pairs.'
 
 function rows(each: BenchCase, kinds: readonly string[], colours: Colours): string[][] {
   const { fewer_steps: fewer, speedup, flops, baseline_wall_ms: baseline, wall_ms: wall } = each
@@ -54,7 +73,7 @@ function rows(each: BenchCase, kinds: readonly string[], colours: Colours): stri
       runs(rival.nfe),
       ms(rival.wall_ms),
       times(rival.speedup_wall),
-      '',
+      `÷ ${(each.steps / rival.nfe).toFixed(2)}`, // none of its passes is pruned
       ...kinds.map((kind) => rival.fidelity_by_kind[kind]).flatMap((kind) => decibels(kind.psnr_db.mean, kind.psnr_db.min)),
     ]),
   ]
@@ -62,11 +81,14 @@ function rows(each: BenchCase, kinds: readonly string[], colours: Colours): stri
 
 /** What a comparison is, in a table's first column. */
 export function comparisonLabel({ name, policy, options }: BenchCase['comparisons'][number]): string {
-  return name === 'pruning-off' ? `${policy} without pruning` : `fixed, every ${options.n}${ordinal(Number(options.n))}: equal runs`
+  return name === 'pruning-off'
+    ? `${policy} without pruning`
+    : `fixed, every ${options.n}${ordinal(Number(options.n))}: equal runs`
 }
 
 const ordinal = (n: number): string => ({ 1: 'st', 2: 'nd', 3: 'rd' })[n] ?? 'th'
 const runs = (mean: number): string => mean.toFixed(Number.isInteger(mean) ? 0 : 1)
 const ms = (value: number): string => `${Math.round(value)} ms`
 const times = (value: number): string => `${value.toFixed(2)}×`
-const decibels = (mean: number | null, worst: number | null): string[] => (mean === null ? ['equal', ''] : [mean.toFixed(1), worst!.toFixed(1)])
+const decibels = (mean: number | null, worst: number | null): string[] =>
+  mean === null ? ['equal', ''] : [mean.toFixed(1), worst!.toFixed(1)]

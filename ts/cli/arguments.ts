@@ -22,7 +22,14 @@ export function decimal(option: string, min: number, max: number): (text: string
 
 /** A comma-separated list without its empty entries and repetitions. */
 export function list(text: string): string[] {
-  return [...new Set(text.split(',').map((each) => each.trim()).filter(Boolean))]
+  return [
+    ...new Set(
+      text
+        .split(',')
+        .map((each) => each.trim())
+        .filter(Boolean),
+    ),
+  ]
 }
 
 /**

@@ -45,7 +45,9 @@ export async function bench(options: BenchArguments, signal: AbortSignal): Promi
   const progress = createProgress()
   try {
     if (machine.load_average > BUSY * machine.cores) {
-      process.stderr.write(`The machine is busy (load ${machine.load_average} on ${machine.cores} cores): wall times will vary.\n`)
+      process.stderr.write(
+        `The machine is busy (load ${machine.load_average} on ${machine.cores} cores): wall times will vary.\n`,
+      )
     }
     const pipeline = await load(options.model, { threads: options.threads })
     let cases: MeasuredCase[]
@@ -89,12 +91,20 @@ async function reserveFiles({ json, html }: BenchArguments): Promise<Files> {
   }
 }
 
-async function publish(result: BenchResult, cases: readonly MeasuredCase[], settings: BenchSettings, files: Files): Promise<void> {
+async function publish(
+  result: BenchResult,
+  cases: readonly MeasuredCase[],
+  settings: BenchSettings,
+  files: Files,
+): Promise<void> {
   const json = JSON.stringify(result, undefined, 2) + '\n'
   await files.json?.write(json)
   await files.html?.write(await reportPage(result, cases, settings.manifest))
   process.stdout.write(files.jsonToStdout ? json : benchTable(result, coloursFor(process.stdout)) + '\n')
-  for (const [name, file] of [['Report', files.html], ['Figures', files.json]] as const) {
+  for (const [name, file] of [
+    ['Report', files.html],
+    ['Figures', files.json],
+  ] as const) {
     if (file) process.stderr.write(`${name}: ${file.path}\n`)
   }
 }
@@ -110,7 +120,8 @@ async function prepare(options: BenchArguments): Promise<BenchSettings> {
   const schedulers = options.scheduler?.length ? options.scheduler : known
   const unknown = schedulers.find((name) => !known.includes(name))
   if (unknown !== undefined) throw unknownName('scheduler', unknown, known)
-  const prompts = options.prompts === undefined ? await modelPrompts(folder, manifest, samples) : await filePrompts(options.prompts, samples)
+  const prompts =
+    options.prompts === undefined ? await modelPrompts(folder, manifest, samples) : await filePrompts(options.prompts, samples)
   return { manifest, schedulers, policies, steps, prompts, batch, guidance, seed, quick }
 }
 

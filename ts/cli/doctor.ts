@@ -24,7 +24,11 @@ const NOT_BUILT = 'not built into this version'
 export async function doctor(json: boolean, signal: AbortSignal): Promise<{ text: string; exitCode: number }> {
   const cpu = findCpuBackend()
   const backends: Backend[] = [
-    { name: 'cpu', usable: cpu.reason === undefined, reason: cpu.reason ?? `ONNX Runtime ${cpu.onnxruntime}, kernels for ${cpu.addon?.instructionSet}` },
+    {
+      name: 'cpu',
+      usable: cpu.reason === undefined,
+      reason: cpu.reason ?? `ONNX Runtime ${cpu.onnxruntime}, kernels for ${cpu.addon?.instructionSet}`,
+    },
     { name: 'cuda', usable: false, reason: NOT_BUILT },
     { name: 'tensorrt', usable: false, reason: NOT_BUILT },
   ]
@@ -32,7 +36,12 @@ export async function doctor(json: boolean, signal: AbortSignal): Promise<{ text
   const ok = backends[0].usable && checks.every((check) => check.ok)
   const found = {
     ok,
-    versions: { sada: packageVersion(), node: process.versions.node, addon: cpu.addon?.version ?? null, onnxruntime: cpu.onnxruntime ?? null },
+    versions: {
+      sada: packageVersion(),
+      node: process.versions.node,
+      addon: cpu.addon?.version ?? null,
+      onnxruntime: cpu.onnxruntime ?? null,
+    },
     machine: {
       platform: `${process.platform}-${process.arch}`,
       kernel: release(),
@@ -67,15 +76,27 @@ function checkStep(addon: NativeAddon): Check {
   try {
     const length = 257 // whole vectors, and a rest
     const [a, b, sum] = [workspace.allocate(length), workspace.allocate(length), workspace.allocate(length)]
-    workspace.write(a, 0, Float32Array.from({ length }, (_, k) => k))
-    workspace.write(b, 0, Float32Array.from({ length }, (_, k) => 2 * k + 1))
+    workspace.write(
+      a,
+      0,
+      Float32Array.from({ length }, (_, k) => k),
+    )
+    workspace.write(
+      b,
+      0,
+      Float32Array.from({ length }, (_, k) => 2 * k + 1),
+    )
     const slice = (tensor: number) => ({ tensor, offset: 0 })
     const rows = [{ inputs: [0, 1], weights: [3, -0.5], store: slice(sum) }]
     void workspace.step(length, [{ inputs: [slice(a), slice(b)], rows, sums: [{ a: 0, signed: true }] }])
     const result = new Float32Array(length)
     workspace.read(sum, 0, result)
     const wrong = result.findIndex((value, k) => value !== 2 * k - 0.5)
-    return { name, ok: wrong < 0, detail: wrong < 0 ? `${length} elements exact` : `element ${wrong} is ${result[wrong]}, expected ${2 * wrong - 0.5}` }
+    return {
+      name,
+      ok: wrong < 0,
+      detail: wrong < 0 ? `${length} elements exact` : `element ${wrong} is ${result[wrong]}, expected ${2 * wrong - 0.5}`,
+    }
   } catch (error) {
     return { name, ok: false, detail: (error as Error).message }
   } finally {
@@ -125,7 +146,10 @@ function asText({ ok, versions, machine, backends, libraries, checks }: Found): 
     `  ${'machine'.padEnd(13)} ${machine.platform}, ${machine.cpu}, ${machine.cores} cores, kernel ${machine.kernel}`,
     '',
     bold('Backends'),
-    ...backends.map(({ name, usable, reason }) => `  ${usable ? mark(true) : name === 'cpu' ? mark(false) : dim('–')} ${name.padEnd(11)} ${indented(reason)}`),
+    ...backends.map(
+      ({ name, usable, reason }) =>
+        `  ${usable ? mark(true) : name === 'cpu' ? mark(false) : dim('–')} ${name.padEnd(11)} ${indented(reason)}`,
+    ),
     '',
     bold('Libraries, in the order they are tried'),
     ...libraries.map(({ path, exists }) => `  ${exists ? green('✓') : dim('–')} ${exists ? path : dim(path)}`),

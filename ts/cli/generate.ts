@@ -36,7 +36,8 @@ const MOST_NAMES = 10_000
 
 /** Makes pictures, writes them as one PNG, and says what was saved. */
 export async function generate(prompt: string, options: GenerateArguments, signal: AbortSignal): Promise<void> {
-  if (prompt === '') throw invalidArgument('prompt', 'what to draw, like "a teal robot with round eyes"', prompt, 'See "sada --help".')
+  if (prompt === '')
+    throw invalidArgument('prompt', 'what to draw, like "a teal robot with round eyes"', prompt, 'See "sada --help".')
   const folder = await findModel(options.model)
   const manifest = await loadManifest(folder)
   const request = requestFor(prompt, options)
@@ -60,7 +61,14 @@ export async function generate(prompt: string, options: GenerateArguments, signa
 
 function requestFor(prompt: string, { count, seed, steps, guidance, scheduler, policy }: GenerateArguments) {
   const members = Array.from({ length: count }, (_, k) => k)
-  return { prompt: members.map(() => prompt), seed: members.map((k) => seed + k), steps, guidanceScale: guidance, scheduler, policy }
+  return {
+    prompt: members.map(() => prompt),
+    seed: members.map((k) => seed + k),
+    steps,
+    guidanceScale: guidance,
+    scheduler,
+    policy,
+  }
 }
 
 /** Unknown words warn; a single one that is almost a command was meant as one. */
@@ -68,7 +76,8 @@ async function checkWords(prompt: string, tokenizer: Tokenizer, { name }: Manife
   const { unknown } = tokenizer.encode(prompt)
   if (unknown.length === 0) return
   const command = /^\S+$/.test(prompt) ? nearestName(prompt, COMMANDS) : undefined
-  if (command !== undefined) throw new SadaError('UNKNOWN_NAME', `Unknown command "${prompt}". Did you mean "sada ${command}"?`, { argument: 'prompt' })
+  if (command !== undefined)
+    throw new SadaError('UNKNOWN_NAME', `Unknown command "${prompt}". Did you mean "sada ${command}"?`, { argument: 'prompt' })
   const words = unknown.map((word) => `"${word}"`).join(', ')
   process.stderr.write(`The model "${name}" does not know ${words}; "sada models" lists its words.\n`)
 }
@@ -78,13 +87,20 @@ async function reserve(prompt: string, output: string | undefined): Promise<Outp
   if (output === STDOUT) return undefined
   if (output === undefined) return OutputFile.reserveNew(names(prompt))
   const isDevice = !((await stat(output).catch(() => undefined))?.isFile() ?? true)
-  if (!isDevice && !['', '.png'].includes(extname(output).toLowerCase())) throw invalidArgument('--output', 'a name that ends with .png', output)
+  if (!isDevice && !['', '.png'].includes(extname(output).toLowerCase()))
+    throw invalidArgument('--output', 'a name that ends with .png', output)
   return OutputFile.reserve(output)
 }
 
 /** `a-teal-robot.png`, `a-teal-robot-2.png`, … */
 function* names(prompt: string): Generator<string> {
-  const stem = prompt.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '').slice(0, 60).replace(/-$/, '') || 'sada'
+  const stem =
+    prompt
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, '-')
+      .replace(/^-|-$/g, '')
+      .slice(0, 60)
+      .replace(/-$/, '') || 'sada'
   yield `${stem}.png`
   for (let k = 2; k <= MOST_NAMES; k++) yield `${stem}-${k}.png`
 }
@@ -113,7 +129,14 @@ async function save(
 ): Promise<void> {
   const whole = images.length === 1 ? images[0] : sheet(images)
   const { scheduler = manifest.defaults.scheduler } = options
-  const settings = { model: manifest.name, scheduler, steps: trace.steps, guidance: trace.guidance, policy: trace.policy, ...trace.options }
+  const settings = {
+    model: manifest.name,
+    scheduler,
+    steps: trace.steps,
+    guidance: trace.guidance,
+    policy: trace.policy,
+    ...trace.options,
+  }
   const png = await whole.png({
     Title: latin1(prompt),
     Software: `sada ${packageVersion()}`,
@@ -162,7 +185,8 @@ function summary({ file, bytes, width, height, pictures, steps, network_runs: al
   const [least, most] = [Math.min(...all), Math.max(...all)]
   const runs = least === most ? `${least}` : `${least}–${most}`
   const what = pictures === 1 ? '1 picture' : `${pictures} pictures`
-  return `${file ?? 'stdout'}: ${what}, ${width}×${height}, ${(bytes / 1000).toFixed(1)} kB, ${(wall / 1000).toFixed(2)} s, ${runs} network runs of ${steps}`
+  const size = `${width}×${height}, ${(bytes / 1000).toFixed(1)} kB`
+  return `${file ?? 'stdout'}: ${what}, ${size}, ${(wall / 1000).toFixed(2)} s, ${runs} network runs of ${steps}`
 }
 
 /** PNG text chunks hold Latin-1. */

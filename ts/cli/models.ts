@@ -15,7 +15,8 @@ export async function models(json: boolean): Promise<string> {
 async function describe(model: string) {
   const folder = await findModel(model)
   const { name, description, license, latents, text, stages, defaults, schedulers, prompts, grammar } = await loadManifest(folder)
-  const byKind = prompts === undefined ? {} : (JSON.parse(await readFile(join(folder, prompts), 'utf8')) as Record<string, string[]>)
+  const byKind =
+    prompts === undefined ? {} : (JSON.parse(await readFile(join(folder, prompts), 'utf8')) as Record<string, string[]>)
   return {
     name,
     description,
@@ -27,7 +28,9 @@ async function describe(model: string) {
     schedulers: Object.keys(schedulers),
     defaults,
     grammar: grammar ?? null,
-    examples: Object.values(byKind).reverse().flatMap((kind) => kind.slice(0, EXAMPLES)),
+    examples: Object.values(byKind)
+      .reverse()
+      .flatMap((kind) => kind.slice(0, EXAMPLES)),
     folder,
   }
 }
@@ -35,9 +38,13 @@ async function describe(model: string) {
 function asText(model: Awaited<ReturnType<typeof describe>>): string {
   const { bold, dim, cyan } = coloursFor(process.stdout)
   const { defaults } = model
+  const others = model.schedulers.filter((name) => name !== defaults.scheduler)
   const facts: [string, string][] = [
     ['pictures', `${model.width}×${model.height}, ${(model.bytes / 1e6).toFixed(1)} MB of weights`],
-    ['defaults', `${defaults.scheduler}, ${defaults.steps} steps, guidance ${defaults.guidance_scale}; also ${model.schedulers.filter((s) => s !== defaults.scheduler).join(', ')}`],
+    [
+      'defaults',
+      `${defaults.scheduler}, ${defaults.steps} steps, guidance ${defaults.guidance_scale}; also ${others.join(', ')}`,
+    ],
     ['licence', wrapped(model.license, 12)],
     ['prompts', `up to ${model.longest_prompt} words and commas`],
   ]

@@ -71,5 +71,8 @@ const REASONS: Readonly<Record<string, string>> = {
 
 function outputFailed(path: string, error: unknown): SadaError {
   const { code, message } = error as NodeJS.ErrnoException
-  return new SadaError('OUTPUT_FAILED', `Cannot write ${path}: ${REASONS[code ?? ''] ?? message}.`, { argument: 'output', cause: error })
+  return new SadaError('OUTPUT_FAILED', `Cannot write ${path}: ${REASONS[code ?? ''] ?? message}.`, {
+    argument: 'output',
+    cause: error,
+  })
 }

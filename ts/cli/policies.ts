@@ -20,19 +20,30 @@ export function policies(json: boolean): string {
   return json ? JSON.stringify(described, undefined, 2) + '\n' : described.map(asText).join('\n')
 }
 
-type Described = { name: string; about: string; source: string; options: { name: string; about: string; default: unknown; min: number; max: number | null }[] }
+type Described = {
+  name: string
+  about: string
+  source: string
+  options: { name: string; about: string; default: unknown; min: number; max: number | null }[]
+}
 
 function asText({ name, about, source, options }: Described): string {
   const { bold, dim } = coloursFor(process.stdout)
   const lines = options.map((option) => {
     const head = `  ${option.name.padEnd(17)}${show(option.default).padEnd(22)}`
-    const range = typeof option.default === 'boolean' ? 'true or false' : option.max === null ? `≥ ${option.min}` : `${option.min} … ${option.max}`
+    const range =
+      typeof option.default === 'boolean'
+        ? 'true or false'
+        : option.max === null
+          ? `≥ ${option.min}`
+          : `${option.min} … ${option.max}`
     return `${head} ${wrapped(`${option.about} (${range})`, head.length + 1)}`
   })
   return [bold(name), `  ${wrapped(about, 2)}`, `  ${dim(wrapped(`after: ${source}`, 2))}`, ...lines, ''].join('\n')
 }
 
 /** A default that follows from the run is given in words. */
-const defaultOf = ({ default: value, defaultText }: OptionSpec): unknown => (typeof value === 'function' ? (defaultText ?? 'computed') : value)
+const defaultOf = ({ default: value, defaultText }: OptionSpec): unknown =>
+  typeof value === 'function' ? (defaultText ?? 'computed') : value
 
 const show = (value: unknown): string => (Array.isArray(value) ? value.join('x') : String(value))

@@ -44,12 +44,18 @@ export class Preview {
     const shrink = Math.max(1, Math.ceil(width / columns), Math.ceil(height / 2 / rows))
     const across = Math.floor(width / shrink)
     const shown = pictures.slice(0, Math.max(1, Math.floor((columns + 1) / (across + 1))))
-    return Array.from({ length: Math.floor(height / shrink / 2) }, (_, row) => shown.map((each) => halfBlocks(each, row, across, shrink)).join(' '))
+    return Array.from({ length: Math.floor(height / shrink / 2) }, (_, row) =>
+      shown.map((each) => halfBlocks(each, row, across, shrink)).join(' '),
+    )
   }
 }
 
 function halfBlocks({ width, data }: Picture, row: number, across: number, shrink: number): string {
-  const colour = (x: number, y: number): string => data.subarray((y * shrink * width + x * shrink) * 3).subarray(0, 3).join(';')
+  const colour = (x: number, y: number): string =>
+    data
+      .subarray((y * shrink * width + x * shrink) * 3)
+      .subarray(0, 3)
+      .join(';')
   const blocks = Array.from({ length: across }, (_, x) => `\x1b[38;2;${colour(x, 2 * row)};48;2;${colour(x, 2 * row + 1)}m▀`)
   return blocks.join('') + '\x1b[0m'
 }

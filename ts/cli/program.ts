@@ -29,7 +29,9 @@ export function withOwnErrors(command: Command): Command {
   return command
     .exitOverride()
     .showSuggestionAfterError()
-    .configureOutput({ outputError: (text, write) => write(`${command.name()}: ${oneLine(text.replace(/^error: /, ''))} [INVALID_ARGUMENT]\n`) })
+    .configureOutput({
+      outputError: (text, write) => write(`${command.name()}: ${oneLine(text.replace(/^error: /, ''))} [INVALID_ARGUMENT]\n`),
+    })
 }
 
 /**
@@ -62,7 +64,8 @@ function report(name: string, error: unknown): number {
     process.stderr.write(`${name}: ${error.message}\n`)
     return error.exitCode
   }
-  const { code, message } = error instanceof SadaError ? error : { code: 'INTERNAL' as const, message: String((error as Error)?.message ?? error) }
+  const { code, message } =
+    error instanceof SadaError ? error : { code: 'INTERNAL' as const, message: String((error as Error)?.message ?? error) }
   process.stderr.write(`${name}: ${oneLine(message)} [${code}]\n`)
   return EXIT_OF[code] ?? EXIT.failure
 }

@@ -20,19 +20,41 @@ export async function caseSection(each: MeasuredCase, manifest: Manifest, id: st
   const present = new Set<StepAction>(members.flatMap(({ steps }) => steps.map(({ action }) => action)))
   const criterion = criterionPlot(members, order[0])
   const cards = await Promise.all(order.slice(0, MOST).map((k) => card(each, k, manifest)))
-  return html`<section id="${id}"><h2>${schedulerName(figures.scheduler)}, policy ${figures.policy}</h2>
-<p class="soft">${times(figures.speedup.wall)} as fast (5 % to 95 % of the pairs: ${figures.speedup.wall_p05.toFixed(2)} to ${figures.speedup.wall_p95.toFixed(2)}),
-${ms(figures.baseline_wall_ms.p50)} down to ${ms(figures.wall_ms.p50)}. The sampler itself takes ${Math.round(figures.overhead_us_per_step)} µs a step.</p>
-<div class="plots">
-${plot('How close each picture is', html`filled: ${figures.policy}; rings: plain ${figures.fewer_steps.steps} steps in the same time`, closenessPlot(figures))}
-${plot('Time of each step', html`<i class="key" style="background:var(--base)"></i>every step runs <i class="key" style="background:var(--accent);margin-left:14px"></i>${figures.policy}`, timePlot(members, baseline.members))}
-${criterion && plot('Stability criterion', html`<i class="key" style="background:var(--accent)"></i>the worst picture; faint: the others. Below zero is stable`, criterion)}
-</div>
-<h3>Pictures, the worst first</h3>
-${stripLegend(present)}
-<div class="samples">${cards.slice(0, SHOWN)}</div>
-${cards.length > SHOWN && html`<details><summary>${cards.length - SHOWN} more, in the same order${order.length > MOST && html` (of ${order.length})`}</summary><div class="samples">${cards.slice(SHOWN)}</div></details>`}
-</section>`
+  return html`<section id="${id}">
+    <h2>${schedulerName(figures.scheduler)}, policy ${figures.policy}</h2>
+    <p class="soft">
+      ${times(figures.speedup.wall)} as fast (5 % to 95 % of the pairs: ${figures.speedup.wall_p05.toFixed(2)} to
+      ${figures.speedup.wall_p95.toFixed(2)}), ${ms(figures.baseline_wall_ms.p50)} down to ${ms(figures.wall_ms.p50)}. The sampler
+      itself takes ${Math.round(figures.overhead_us_per_step)} µs a step.
+    </p>
+    <div class="plots">
+      ${plot(
+        'How close each picture is',
+        html`filled: ${figures.policy}; rings: plain ${figures.fewer_steps.steps} steps in the same time`,
+        closenessPlot(figures),
+      )}
+      ${plot(
+        'Time of each step',
+        html`<i class="key" style="background:var(--base)"></i>every step runs
+          <i class="key" style="background:var(--accent);margin-left:14px"></i>${figures.policy}`,
+        timePlot(members, baseline.members),
+      )}
+      ${criterion &&
+      plot(
+        'Stability criterion',
+        html`<i class="key" style="background:var(--accent)"></i>the worst picture; faint: the others. Below zero is stable`,
+        criterion,
+      )}
+    </div>
+    <h3>Pictures, the worst first</h3>
+    ${stripLegend(present)}
+    <div class="samples">${cards.slice(0, SHOWN)}</div>
+    ${cards.length > SHOWN &&
+    html`<details>
+      <summary>${cards.length - SHOWN} more, in the same order${order.length > MOST && html` (of ${order.length})`}</summary>
+      <div class="samples">${cards.slice(SHOWN)}</div>
+    </details>`}
+  </section>`
 }
 
 /** By PSNR, ascending; identical pictures last. Nobody chooses. */
@@ -40,7 +62,11 @@ function worstFirst({ figures: { pictures } }: MeasuredCase): number[] {
   return pictures.map((_, k) => k).sort((a, b) => (pictures[a].psnr_db ?? Infinity) - (pictures[b].psnr_db ?? Infinity))
 }
 
-async function card({ figures, baseline, accelerated, fewer }: MeasuredCase, k: number, { latents, output, tokens }: Manifest): Promise<Markup> {
+async function card(
+  { figures, baseline, accelerated, fewer }: MeasuredCase,
+  k: number,
+  { latents, output, tokens }: Manifest,
+): Promise<Markup> {
   const picture = figures.pictures[k]
   const { steps } = accelerated.members[k]
   const [full, fast, plain] = [baseline, accelerated, fewer].map(({ samples }) => samples[k])
@@ -48,17 +74,46 @@ async function card({ figures, baseline, accelerated, fewer }: MeasuredCase, k: 
   const images = [
     { caption: `every step, ${figures.steps} runs`, source: await samplePicture(full, latents, output.range) },
     { caption: `${figures.policy}, ${picture.nfe} runs`, source: await samplePicture(fast, latents, output.range) },
-    { caption: picture.psnr_db === null ? 'no difference' : `its difference × ${amplification}`, source: await differencePicture(full, fast, latents, amplification) },
-    { caption: `plain ${figures.fewer_steps.steps} steps: difference × ${amplification}`, source: await differencePicture(full, plain, latents, amplification) },
+    {
+      caption: picture.psnr_db === null ? 'no difference' : `its difference × ${amplification}`,
+      source: await differencePicture(full, fast, latents, amplification),
+    },
+    {
+      caption: `plain ${figures.fewer_steps.steps} steps: difference × ${amplification}`,
+      source: await differencePicture(full, plain, latents, amplification),
+    },
   ]
-  return html`<article class="sample"><div class="pictures">${images.map(
-    ({ caption, source }) => html`<figure><img src="${source}" width="${latents[2]}" height="${latents[1]}" alt="${caption}: ${picture.prompt}"><figcaption>${caption}</figcaption></figure>`,
-  )}</div>
-<div class="about"><h4>${picture.prompt} <span class="badge">${picture.kind}, seed ${picture.seed}</span></h4>
-<dl><dt>PSNR</dt><dd>${dB(picture.psnr_db)}</dd><dt>plain, same time</dt><dd>${dB(picture.fewer_steps_psnr_db)}</dd><dt>SSIM</dt><dd>${picture.ssim.toFixed(4)}</dd></dl></div>
-<div class="across">${strip(steps, tokenCount(tokens))}<div class="scale"><span>step 1, noise</span><span>step ${figures.steps}, picture</span></div></div></article>`
+  return html`<article class="sample">
+    <div class="pictures">
+      ${images.map(
+        ({ caption, source }) =>
+          html`<figure>
+            <img src="${source}" width="${latents[2]}" height="${latents[1]}" alt="${caption}: ${picture.prompt}" />
+            <figcaption>${caption}</figcaption>
+          </figure>`,
+      )}
+    </div>
+    <div class="about">
+      <h4>${picture.prompt} <span class="badge">${picture.kind}, seed ${picture.seed}</span></h4>
+      <dl>
+        <dt>PSNR</dt>
+        <dd>${dB(picture.psnr_db)}</dd>
+        <dt>plain, same time</dt>
+        <dd>${dB(picture.fewer_steps_psnr_db)}</dd>
+        <dt>SSIM</dt>
+        <dd>${picture.ssim.toFixed(4)}</dd>
+      </dl>
+    </div>
+    <div class="across">
+      ${strip(steps, tokenCount(tokens))}
+      <div class="scale"><span>step 1, noise</span><span>step ${figures.steps}, picture</span></div>
+    </div>
+  </article>`
 }
 
 function plot(title: string, caption: Markup, drawing: Markup): Markup {
-  return html`<figure class="plot"><figcaption><b>${title}</b>${caption}</figcaption>${drawing}</figure>`
+  return html`<figure class="plot">
+    <figcaption><b>${title}</b>${caption}</figcaption>
+    ${drawing}
+  </figure>`
 }

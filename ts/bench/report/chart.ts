@@ -28,19 +28,28 @@ export function chart(label: string, content: readonly Markup[], height = HEIGHT
 }
 
 export function xAxis({ x, left, right, top, bottom }: Frame, ticks: readonly number[], title: string, grid = false): Markup {
-  return html`<g class="axis">${ticks.map((tick) => html`${grid && html`<path class="grid" d="M${x(tick)} ${top}V${bottom}"/>`}
-<text x="${x(tick)}" y="${bottom + 15}" text-anchor="middle">${tick}</text>`)}
-<text class="title" x="${(left + right) / 2}" y="${bottom + 30}" text-anchor="middle">${title}</text></g>`
+  return html`<g class="axis"
+    >${ticks.map(
+      (tick) =>
+        html`${grid && html`<path class="grid" d="M${x(tick)} ${top}V${bottom}" />`}
+          <text x="${x(tick)}" y="${bottom + 15}" text-anchor="middle">${tick}</text>`,
+    )} <text class="title" x="${(left + right) / 2}" y="${bottom + 30}" text-anchor="middle">${title}</text></g
+  >`
 }
 
 export function yAxis({ y, left, right }: Frame, ticks: readonly { readonly at: number; readonly text: string }[]): Markup {
-  return html`<g class="axis">${ticks.map(({ at, text }) => html`<path class="grid" d="M${left} ${y(at)}H${right}"/>
-<text x="${left - 6}" y="${y(at) + 4}" text-anchor="end">${text}</text>`)}</g>`
+  return html`<g class="axis"
+    >${ticks.map(
+      ({ at, text }) =>
+        html`<path class="grid" d="M${left} ${y(at)}H${right}" />
+          <text x="${left - 6}" y="${y(at) + 4}" text-anchor="end">${text}</text>`,
+    )}</g
+  >`
 }
 
 export function line({ x, y }: Frame, points: readonly (readonly [number, number])[], name: string): Markup {
   const path = points.map(([px, py], k) => `${k === 0 ? 'M' : 'L'}${x(px)} ${y(py)}`).join('')
-  return html`<path class="line ${name}" d="${path}"/>`
+  return html`<path class="line ${name}" d="${path}" />`
 }
 
 /** Round values between two, about `count` of them. */

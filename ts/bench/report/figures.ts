@@ -6,5 +6,9 @@ export const dB = (value: number | null): string => (value === null ? 'equal' : 
 export const gigaflops = (value: number): string => `${(value / 1e9).toFixed(0)} GFLOP`
 
 /** `flow-euler` → `Flow Euler`: names as headings. */
-export const SCHEDULER_NAMES: Readonly<Record<string, string>> = { 'flow-euler': 'Flow-matching Euler', 'dpm++': 'DPM-Solver++ (2M)', euler: 'Euler' }
+export const SCHEDULER_NAMES: Readonly<Record<string, string>> = {
+  'flow-euler': 'Flow-matching Euler',
+  'dpm++': 'DPM-Solver++ (2M)',
+  euler: 'Euler',
+}
 export const schedulerName = (scheduler: string): string => SCHEDULER_NAMES[scheduler] ?? scheduler

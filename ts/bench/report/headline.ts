@@ -8,15 +8,29 @@ export function headline(cases: readonly BenchCase[]): Markup {
 }
 
 function tile({ scheduler, policy, speedup, nfe, steps, flops, fidelity_by_kind: kinds, fewer_steps: fewer }: BenchCase): Markup {
-  const closeness = Object.entries(kinds).map(([kind, { psnr_db, fewer_steps }]) => html`<dt>${kind} prompts, PSNR</dt><dd>${dB(psnr_db.mean)} ${gain(psnr_db.mean, fewer_steps.psnr_db)}</dd>`)
-  return html`<section class="tile"><h3>${schedulerName(scheduler)} <span>${policy}</span></h3>
-<p class="big">${times(speedup.wall)}<small>as fast</small></p>
-<dl><dt>network runs</dt><dd>${runs(nfe.mean)} of ${steps}</dd><dt>FLOPs</dt><dd>÷ ${flops.ratio.toFixed(2)}</dd>${closeness}</dl>
-<p class="note">In brackets: dB above ${fewer.steps} plain steps, which take the same time</p></section>`
+  const closeness = Object.entries(kinds).map(
+    ([kind, { psnr_db, fewer_steps }]) =>
+      html`<dt>${kind} prompts, PSNR</dt>
+        <dd>${dB(psnr_db.mean)} ${gain(psnr_db.mean, fewer_steps.psnr_db)}</dd>`,
+  )
+  return html`<section class="tile">
+    <h3>${schedulerName(scheduler)} <span>${policy}</span></h3>
+    <p class="big">${times(speedup.wall)}<small>as fast</small></p>
+    <dl>
+      <dt>network runs</dt>
+      <dd>${runs(nfe.mean)} of ${steps}</dd>
+      <dt>FLOPs</dt>
+      <dd>÷ ${flops.ratio.toFixed(2)}</dd>
+      ${closeness}
+    </dl>
+    <p class="note">In brackets: dB above ${fewer.steps} plain steps, which take the same time</p>
+  </section>`
 }
 
 function gain(ours: number | null, plain: number | null): Markup | undefined {
   if (ours === null || plain === null) return undefined
   const difference = ours - plain
-  return html`<span class="${difference >= 0 ? 'up' : 'down'}">(${difference >= 0 ? '+' : '−'}${Math.abs(difference).toFixed(1)})</span>`
+  return html`<span class="${difference >= 0 ? 'up' : 'down'}"
+    >(${difference >= 0 ? '+' : '−'}${Math.abs(difference).toFixed(1)})</span
+  >`
 }

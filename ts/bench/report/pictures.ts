@@ -8,7 +8,8 @@ export async function dataUri(picture: Picture): Promise<string> {
   return `data:image/png;base64,${Buffer.from(await picture.png()).toString('base64')}`
 }
 
-export const samplePicture = (sample: Float32Array, shape: PictureShape, range: Range): Promise<string> => dataUri(toPicture(sample, shape, range))
+export const samplePicture = (sample: Float32Array, shape: PictureShape, range: Range): Promise<string> =>
+  dataUri(toPicture(sample, shape, range))
 
 /** |a − b| of every colour, amplified, on black: black is equal, white is 1/amplification of the whole range. */
 export function differencePicture(a: Float32Array, b: Float32Array, shape: PictureShape, amplification: number): Promise<string> {

@@ -7,7 +7,9 @@ import { html, type Markup } from './markup.ts'
 
 /** The stability criterion of every picture, where it was evaluated; undefined where the policy has none. */
 export function criterionPlot(members: readonly MemberTrace[], worst: number): Markup | undefined {
-  const curves = members.map(({ steps }) => steps.flatMap(({ step, criterion }) => (criterion === undefined ? [] : [[step + 1, criterion] as const])))
+  const curves = members.map(({ steps }) =>
+    steps.flatMap(({ step, criterion }) => (criterion === undefined ? [] : [[step + 1, criterion] as const])),
+  )
   const all = curves.flat().map(([, value]) => Math.abs(value))
   if (all.length === 0) return undefined
   // Values span many powers of ten, on both sides of zero: near zero the scale is linear, beyond it logarithmic.
@@ -17,30 +19,46 @@ export function criterionPlot(members: readonly MemberTrace[], worst: number): M
   const f = frame([1, members[0].steps.length], [-most, most])
   const powers = [0.01, 1].flatMap((share) => [-share, share]).map((share) => share * Math.max(...all))
   const draw = (points: readonly (readonly [number, number])[], name: string): Markup =>
-    line(f, points.map(([step, value]) => [step, scaled(value)] as const), name)
+    line(
+      f,
+      points.map(([step, value]) => [step, scaled(value)] as const),
+      name,
+    )
   return chart('Mean of the stability criterion at every computed step; below zero is stable.', [
-    html`<rect class="stable" x="${f.left}" y="${f.y(0)}" width="${f.right - f.left}" height="${f.bottom - f.y(0)}"/>`,
-    yAxis(f, [0, ...powers].map((value) => ({ at: scaled(value), text: value === 0 ? '0' : value.toExponential(0).replace('e', ' e') }))),
+    html`<rect class="stable" x="${f.left}" y="${f.y(0)}" width="${f.right - f.left}" height="${f.bottom - f.y(0)}" />`,
+    yAxis(
+      f,
+      [0, ...powers].map((value) => ({ at: scaled(value), text: value === 0 ? '0' : value.toExponential(0).replace('e', ' e') })),
+    ),
     xAxis(f, ticks([1, members[0].steps.length], 5), 'step'),
     html`<text class="region" x="${f.right - 4}" y="${f.top + 12}" text-anchor="end">unstable</text>
-<text class="region" x="${f.right - 4}" y="${f.bottom - 5}" text-anchor="end">stable</text>`,
+      <text class="region" x="${f.right - 4}" y="${f.bottom - 5}" text-anchor="end">stable</text>`,
     html`${curves.map((points, k) => k !== worst && draw(points, 'faint'))}`,
     draw(curves[worst], 'accelerated'),
-    html`${curves[worst].map(([step, value]) => html`<circle class="accelerated" cx="${f.x(step)}" cy="${f.y(scaled(value))}" r="2.2"><title>step ${step}: ${value.toExponential(2)}</title></circle>`)}`,
+    html`${curves[worst].map(
+      ([step, value]) =>
+        html`<circle class="accelerated" cx="${f.x(step)}" cy="${f.y(scaled(value))}" r="2.2"
+          ><title>step ${step}: ${value.toExponential(2)}</title></circle
+        >`,
+    )}`,
   ])
 }
 
 /** Wall time of every step, a mean over the pictures, with and without acceleration. */
 export function timePlot(accelerated: readonly MemberTrace[], baseline: readonly MemberTrace[]): Markup {
-  const perStep = (members: readonly MemberTrace[]) => members[0].steps.map(({ step }) => [step + 1, mean(members.map(({ steps }) => steps[step].ms))] as const)
+  const perStep = (members: readonly MemberTrace[]) =>
+    members[0].steps.map(({ step }) => [step + 1, mean(members.map(({ steps }) => steps[step].ms))] as const)
   const [fast, full] = [perStep(accelerated), perStep(baseline)]
   const most = Math.max(...fast.map(([, ms]) => ms), ...full.map(([, ms]) => ms)) * 1.05
   const f = frame([1, fast.length], [0, most])
   const area = `M${f.x(1)} ${f.bottom}${fast.map(([step, ms]) => `L${f.x(step)} ${f.y(ms)}`).join('')}L${f.right} ${f.bottom}Z`
   return chart('Wall time of every step in milliseconds, with and without acceleration.', [
-    yAxis(f, ticks([0, most], 5).map((at) => ({ at, text: `${at} ms` }))),
+    yAxis(
+      f,
+      ticks([0, most], 5).map((at) => ({ at, text: `${at} ms` })),
+    ),
     xAxis(f, ticks([1, fast.length], 5), 'step'),
-    html`<path class="area" d="${area}"/>`,
+    html`<path class="area" d="${area}" />`,
     line(f, full, 'baseline'),
     line(f, fast, 'accelerated'),
   ])
@@ -53,23 +71,40 @@ const MARGINS = 46
 /** Every picture's PSNR, beside the plain run of the same time: right is closer to the full run. */
 export function closenessPlot({ pictures, policy, fewer_steps: fewer }: BenchCase): Markup {
   const kinds = [...new Set(pictures.map(({ kind }) => kind))]
-  const finite = pictures.flatMap(({ psnr_db, fewer_steps_psnr_db }) => [psnr_db, fewer_steps_psnr_db]).filter((value) => value !== null)
+  const finite = pictures
+    .flatMap(({ psnr_db, fewer_steps_psnr_db }) => [psnr_db, fewer_steps_psnr_db])
+    .filter((value) => value !== null)
   const [low, high] = finite.length > 0 ? [Math.min(...finite), Math.max(...finite)] : [40, 80]
   const domain = [Math.floor((low - 2) / 5) * 5, Math.ceil((high + 2) / 5) * 5] as const
   const height = MARGINS + 2 * ROW * kinds.length
   const f = frame(domain, [0, 1], height, 104)
   // Equal pictures have no finite value: they stand at the right edge.
-  const row = (name: string, label: string, k: number, values: readonly (number | null)[]): Markup => html`<text class="row" x="96" y="${f.top + ROW * (k + 0.5) + 4}" text-anchor="end">${label}</text>
-${values.map((value) => html`<circle class="${name}" cx="${value === null ? f.right : f.x(value)}" cy="${f.top + ROW * (k + 0.5)}" r="4"><title>${dB(value)}</title></circle>`)}`
+  const row = (name: string, label: string, k: number, values: readonly (number | null)[]): Markup =>
+    html`<text class="row" x="96" y="${f.top + ROW * (k + 0.5) + 4}" text-anchor="end">${label}</text> ${values.map(
+        (value) =>
+          html`<circle class="${name}" cx="${value === null ? f.right : f.x(value)}" cy="${f.top + ROW * (k + 0.5)}" r="4"
+            ><title>${dB(value)}</title></circle
+          >`,
+      )}`
   return chart(
     `PSNR of every picture for ${policy} and for ${fewer.steps} plain steps.`,
     [
       xAxis(f, ticks(domain, 4), 'PSNR in dB; right is closer', true),
       html`${kinds.map((kind, k) => {
         const ofKind = pictures.filter((picture) => picture.kind === kind)
-        return html`${k > 0 && html`<path class="grid" d="M0 ${f.top + 2 * ROW * k}H${WIDTH}"/>`}
-${row('accelerated', `${kind}: ${policy}`, 2 * k, ofKind.map(({ psnr_db }) => psnr_db))}
-${row('plain', `${kind}: plain ${fewer.steps}`, 2 * k + 1, ofKind.map(({ fewer_steps_psnr_db }) => fewer_steps_psnr_db))}`
+        return html`${k > 0 && html`<path class="grid" d="M0 ${f.top + 2 * ROW * k}H${WIDTH}" />`}
+        ${row(
+          'accelerated',
+          `${kind}: ${policy}`,
+          2 * k,
+          ofKind.map(({ psnr_db }) => psnr_db),
+        )}
+        ${row(
+          'plain',
+          `${kind}: plain ${fewer.steps}`,
+          2 * k + 1,
+          ofKind.map(({ fewer_steps_psnr_db }) => fewer_steps_psnr_db),
+        )}`
       })}`,
     ],
     height,

@@ -18,18 +18,39 @@ export const ACTIONS: Readonly<Record<StepAction, string>> = {
 export function strip(steps: readonly MemberStep[], tokens: number): Markup {
   const width = steps.length * CELL
   const cells = steps.map((step, k) => {
-    const share = step.action === 'run' ? 1 : step.action === 'prune' ? (step.keptTokens ?? tokens) / tokens : step.action === 'partial' ? 0.5 : 0
-    const bar = Math.round(share * HEIGHT)
+    const bar = Math.round(networkShare(step, tokens) * HEIGHT)
     const kept = step.keptTokens === undefined ? '' : `, ${step.keptTokens} of ${tokens} tokens`
-    return html`<g class="a-${step.action}"><title>step ${step.step + 1}: ${step.action}${kept}, ${step.ms.toFixed(1)} ms</title>
-<rect class="cell" x="${k * CELL}" width="${CELL - 1}" height="${HEIGHT}"/><rect class="bar" x="${k * CELL}" y="${HEIGHT - bar}" width="${CELL - 1}" height="${bar}"/></g>`
+    return html`<g class="a-${step.action}"
+      ><title>step ${step.step + 1}: ${step.action}${kept}, ${step.ms.toFixed(1)} ms</title>
+      <rect class="cell" x="${k * CELL}" width="${CELL - 1}" height="${HEIGHT}" /><rect
+        class="bar"
+        x="${k * CELL}"
+        y="${HEIGHT - bar}"
+        width="${CELL - 1}"
+        height="${bar}"
+    /></g>`
   })
-  return html`<svg class="strip" viewBox="0 0 ${width - 1} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="${inWords(steps)}">${cells}</svg>`
+  return html`<svg
+    class="strip"
+    viewBox="0 0 ${width - 1} ${HEIGHT}"
+    preserveAspectRatio="none"
+    role="img"
+    aria-label="${inWords(steps)}"
+  >
+    ${cells}
+  </svg>`
+}
+
+/** How much of the network a step ran, 0 … 1; of some stages only: half, for want of a measure. */
+function networkShare({ action, keptTokens }: MemberStep, tokens: number): number {
+  return { run: 1, prune: (keptTokens ?? tokens) / tokens, partial: 0.5, extrapolate: 0, interpolate: 0, reuse: 0 }[action]
 }
 
 export function stripLegend(present: ReadonlySet<StepAction>): Markup {
   const actions = Object.entries(ACTIONS).filter(([action]) => present.has(action as StepAction))
-  return html`<ul class="legend">${actions.map(([action, meaning]) => html`<li><i class="swatch s-${action}"></i><b>${action}</b> ${meaning}</li>`)}</ul>`
+  return html`<ul class="legend">
+    ${actions.map(([action, meaning]) => html`<li><i class="swatch s-${action}"></i><b>${action}</b> ${meaning}</li>`)}
+  </ul>`
 }
 
 /** `Steps 1–10 run, 11–12 extrapolate, …` */

@@ -1,0 +1,197 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Ajv } from 'ajv'
+import { createColors } from 'picocolors'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { SCHEMA_FILE, benchSchema } from '../../scripts/bench-schema.ts'
+import { measure, type MeasuredCase } from '../../ts/bench/bench.ts'
+import { filePrompts } from '../../ts/bench/prompts.ts'
+import { reportPage } from '../../ts/bench/report/page.ts'
+import type { BenchResult } from '../../ts/bench/result.ts'
+import type { BenchProgress, BenchSettings, Generate } from '../../ts/bench/settings.ts'
+import { benchTable } from '../../ts/bench/table.ts'
+import type { SadaError } from '../../ts/errors.ts'
+import type { Manifest } from '../../ts/plan/manifest.ts'
+import type { MemberStep, StepAction } from '../../ts/sampler/trace.ts'
+import { emptyFolder } from '../support/spawn.ts'
+
+const SIZE = 12
+const LENGTH = 3 * SIZE * SIZE
+
+const manifest = {
+  name: 'fake',
+  latents: [3, SIZE, SIZE],
+  output: { kind: 'image', range: [-1, 1] },
+  tokens: { grid: [2, 2], patch: [6, 6] },
+  stages: [{ kind: 'tokens', flops: { fixed: 10, per_token: 5, per_token_pair: 1 } }],
+} as unknown as Manifest
+
+interface Call {
+  readonly policy: string
+  readonly steps: number
+  readonly seeds: readonly number[]
+}
+
+/** A pipeline that takes its time from its network runs, and whose skips show in the sample. */
+function fakePipeline(calls: Call[] = []): Generate {
+  return async ({ prompt, seed, steps = 1, policy, scheduler = '', guidanceScale = 1, signal }) => {
+    signal?.throwIfAborted()
+    const name = typeof policy === 'string' ? policy : policy!.name
+    const seeds = seed as readonly number[]
+    calls.push({ policy: name, steps, seeds })
+    const action = (step: number): StepAction =>
+      name === 'none' || step % 2 === 0 ? 'run' : step % 4 === 1 ? 'prune' : 'extrapolate'
+    const members = seeds.map(() => {
+      const each = Array.from({ length: steps }, (_, step): MemberStep => {
+        const done = action(step)
+        return {
+          step,
+          timestep: 1000 - step,
+          action: done,
+          ms: done === 'extrapolate' ? 0.1 : 4,
+          ...(done === 'prune' && { keptTokens: 2 }),
+          criterion: (step % 3) - 1,
+        }
+      })
+      return { steps: each, nfe: each.filter((step) => step.action !== 'extrapolate').length }
+    })
+    const ms = members[0].nfe * 4
+    const error = (name === 'none' ? 1 / steps : 0.02) * (seeds[0] === 0 && name !== 'none' ? 0 : 1)
+    const latents = new Float32Array(LENGTH * seeds.length).map(
+      (_, k) => Math.sin(k) * 0.5 + (name === 'none' && steps === 20 ? 0 : error),
+    )
+    const trace = {
+      scheduler,
+      policy: name,
+      options: typeof policy === 'object' ? policy : {},
+      steps,
+      guidance: guidanceScale,
+      members,
+      ms,
+      overheadMs: 1,
+    }
+    assert.is((prompt as readonly string[]).length, seeds.length)
+    return { images: [], latents, trace, unknownWords: [] }
+  }
+}
+
+const settings: BenchSettings = {
+  manifest,
+  schedulers: ['flow-euler', 'euler'],
+  policies: ['sada', { name: 'every-n', n: 2 }],
+  steps: 20,
+  prompts: ['full', 'short', 'full', 'short'].map((kind, k) => ({ kind, prompt: `<b>"${k}" & more</b>` })),
+  batch: 2,
+  guidance: 3,
+  seed: 0,
+  quick: false,
+}
+const silent: BenchProgress = { start() {}, note() {}, advance() {} }
+
+function resultOf(cases: readonly MeasuredCase[]): BenchResult {
+  return {
+    schema: 'sada-bench/1',
+    created: '2026-01-02T03:04:05.000Z',
+    quick: false,
+    machine: { cpu: 'A processor', cores: 2, memory_gib: 4, platform: 'linux-x64', instruction_set: 'scalar', load_average: 3 },
+    versions: { sada: '0.0.0', commit: null, node: '20', onnxruntime: '1', addon: '0' },
+    model: { name: 'fake', bytes: 1, size: [SIZE, SIZE], tokens: 4, threads: 0 },
+    cases: cases.map(({ figures }) => figures),
+  }
+}
+
+test('a case says what ran, what it cost and how close it is, by kind of prompt too', async () => {
+  const [{ figures }] = await measure(fakePipeline(), settings, new AbortController().signal, silent)
+  assert.equal(figures.nfe, { mean: 15, min: 15, max: 15 })
+  assert.equal(figures.kept_tokens, { mean: 2, of: 4, pruned_passes: 5 })
+  assert.is(figures.flops.baseline, 2 * 20 * (10 + 20 + 16))
+  assert.is(figures.flops.accelerated, 2 * (10 * 46 + 5 * (10 + 10 + 4)))
+  assert.is(figures.speedup.nfe, 20 / 15)
+  assert.is(figures.fewer_steps.steps, 15, 'fifteen of twenty steps fit into three quarters of the time')
+  assert.is(figures.overhead_us_per_step, 50)
+  assert.is(figures.decisions.length, 4)
+  assert.is(figures.decisions[0].length, 20)
+  assert.equal(Object.keys(figures.fidelity_by_kind), ['full', 'short'])
+  assert.equal(
+    figures.comparisons.map(({ name }) => name),
+    ['fixed-schedule', 'pruning-off'],
+  )
+  assert.equal(
+    figures.pictures.map(({ seed }) => seed),
+    [0, 1, 2, 3],
+  )
+  assert.is(figures.fidelity.identical, 2, 'the pictures of the first call are equal')
+  assert.ok(Math.abs(figures.fidelity.psnr_db.mean! - 10 * Math.log10(4 / 0.02 ** 2)) < 0.01)
+})
+
+test('baseline and policies take turns on the same pictures, each first as often', async () => {
+  const calls: Call[] = []
+  await measure(
+    fakePipeline(calls),
+    { ...settings, schedulers: ['euler'], policies: ['sada'], quick: true },
+    new AbortController().signal,
+    silent,
+  )
+  const told = calls.map(({ policy, seeds }) => `${policy} ${seeds.join('+')}`)
+  assert.equal(told.slice(0, 2), ['none 0+1', 'sada 0+1'], 'warm-up')
+  assert.equal(told.slice(2, 6), ['none 0+1', 'sada 0+1', 'sada 2+3', 'none 2+3'])
+  assert.equal(told.slice(6), ['none 0+1', 'none 2+3'], 'as many plain steps as fit, same seeds')
+})
+
+test('an aborted run rejects with the reason', async () => {
+  const controller = new AbortController()
+  const calls: Call[] = []
+  const generate: Generate = async (options) => {
+    if (calls.length === 5) controller.abort(new Error('enough'))
+    return fakePipeline(calls)(options)
+  }
+  const error = await measure(generate, settings, controller.signal, silent).catch((reason: Error) => reason)
+  assert.is((error as Error).message, 'enough')
+})
+
+test('the published schema is that of the types, and a result fits it', async () => {
+  assert.is(readFileSync(SCHEMA_FILE, 'utf8'), benchSchema(), 'run: npx tsx scripts/bench-schema.ts')
+  const validate = new Ajv({ allErrors: true, strict: false }).compile(JSON.parse(benchSchema()))
+  const result = resultOf(await measure(fakePipeline(), settings, new AbortController().signal, silent))
+  assert.ok(validate(JSON.parse(JSON.stringify(result))), JSON.stringify(validate.errors))
+  assert.not.ok(validate({ ...result, cases: [{ ...result.cases[0], wall_ms: undefined }] }))
+})
+
+test('the report is one file that reaches for nothing else, escapes what it is told, and gives strips in words', async () => {
+  const cases = await measure(fakePipeline(), settings, new AbortController().signal, silent)
+  const page = await reportPage(resultOf(cases), cases, manifest)
+  assert.match(page, /^<!doctype html>/)
+  assert.not.match(page, /(src|href)="(?!data:image\/png;base64,|#)/)
+  assert.not.match(page, /https?:|url\(|@import|<script|<link/)
+  assert.not.match(page, '<b>"')
+  assert.match(page, '&#60;b&#62;&#34;0&#34; &#38; more&#60;/b&#62;')
+  assert.match(page, /aria-label="Steps 1 run, 2 prune, 3 run, 4 extrapolate/)
+  assert.match(page, 'Other work was running')
+  assert.not.match(page, /NaN|undefined|Infinity|null/)
+})
+
+test('the table has a row for each way to make the pictures', async () => {
+  const cases = await measure(fakePipeline(), settings, new AbortController().signal, silent)
+  const table = benchTable(resultOf(cases), createColors(false))
+  for (const row of ['unaccelerated', 'sada', 'plain 15 steps: same time', 'fixed, every', 'sada without pruning'])
+    assert.match(table, row)
+  assert.not.match(table, /NaN|undefined|\x1b/) // eslint-disable-line no-control-regex
+})
+
+test('prompts come from lines, from a JSON array, or from an object by kind whose kinds take turns', async () => {
+  const path = join(emptyFolder(), 'prompts')
+  const read = async (text: string, samples: number) => {
+    writeFileSync(path, text)
+    return (await filePrompts(path, samples)).map(({ kind, prompt }) => `${kind} ${prompt}`)
+  }
+  assert.equal(await read('# no\na kid\r\n\n a robot \n', 3), ['given a kid', 'given a robot', 'given a kid'])
+  assert.equal(await read('["x"]', 2), ['given x', 'given x'])
+  assert.equal(await read('{"full":["f1","f2"],"short":["s"]}', 4), ['full f1', 'short s', 'full f2', 'short s'])
+  for (const bad of ['', '# only\n', '[1]', '{"a":"b"}', '[', '{"a":[]}']) {
+    const error = await read(bad, 1).catch((reason: unknown) => reason)
+    assert.is((error as SadaError).code, 'INVALID_ARGUMENT', bad)
+  }
+})
+
+test.run()

@@ -1,0 +1,51 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { decimal, integer, list, parsePolicies, parsePolicy } from '../../ts/cli/arguments.ts'
+import { sheet } from '../../ts/cli/sheet.ts'
+import { Picture } from '../../ts/pipeline/image.ts'
+
+test('policies are names, with options behind a colon; commas part policies, or options where a name= follows', () => {
+  assert.equal(parsePolicies('sada'), ['sada'])
+  assert.equal(parsePolicies('every-n:n=3,order=1'), [{ name: 'every-n', n: 3, order: 1 }])
+  assert.equal(parsePolicies('every-n:n=2, order=0,sada/poster:prune=false,none'), [
+    { name: 'every-n', n: 2, order: 0 },
+    { name: 'sada/poster', prune: false },
+    'none',
+  ])
+  assert.equal(parsePolicy('sada/poster:pruneWindow=2x4'), { name: 'sada/poster', pruneWindow: [2, 4] })
+})
+
+test('wrong policies and options say what is wrong', () => {
+  assert.throws(() => parsePolicies('sadda'), /Did you mean "sada"/)
+  assert.throws(() => parsePolicies('every-n:warmupp=3'), /Did you mean "warmup"/)
+  assert.throws(() => parsePolicies('every-n:n=three'), /integer from 1 to 1000/)
+  assert.throws(() => parsePolicies('every-n:n'), /name=value/)
+  assert.throws(() => parsePolicies('n=3'), /Unknown policy/)
+  assert.throws(() => parsePolicies(' , '), /separated by commas/)
+})
+
+test('numbers are whole texts in range', () => {
+  assert.is(integer('--n', 0, 9)('7'), 7)
+  for (const bad of ['', '1.5', '10', '-1', '0x3', '3 ', 'NaN', '1e0'])
+    assert.throws(() => integer('--n', 0, 9)(bad), /"--n".*from 0 to 9/)
+  assert.is(decimal('--g', 0, 100)('2.5'), 2.5)
+  for (const bad of ['', ' ', 'x', '101', '-1', 'Infinity', 'NaN'])
+    assert.throws(() => decimal('--g', 0, 100)(bad), /from 0 to 100/)
+  assert.equal(list('a, b,,a'), ['a', 'b'])
+})
+
+test('a sheet holds every picture whole, in reading order, on white', () => {
+  for (const count of [1, 2, 3, 4, 5, 9]) {
+    const pictures = Array.from({ length: count }, (_, k) => new Picture(3, 2, new Uint8Array(18).fill(k + 1)))
+    const { width, height, data } = sheet(pictures)
+    assert.is(data.length, width * height * 3)
+    const seen = [...new Set(data)].filter((value) => value !== 255)
+    assert.equal(
+      seen,
+      pictures.map((_, k) => k + 1),
+    )
+    for (let k = 1; k <= count; k++) assert.is(data.filter((value) => value === k).length, 18)
+  }
+})
+
+test.run()

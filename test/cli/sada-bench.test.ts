@@ -1,0 +1,121 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Ajv } from 'ajv'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { SCHEMA_FILE } from '../../scripts/bench-schema.ts'
+import type { BenchResult } from '../../ts/bench/result.ts'
+import { commandOf, emptyFolder, ended, run, start } from '../support/spawn.ts'
+
+const SMALL = ['--steps', '6', '--samples', '2', '--scheduler', 'euler', '--policy', 'every-n:n=2,warmup=2,tail=1']
+const validate = new Ajv({ strict: false }).compile(JSON.parse(readFileSync(SCHEMA_FILE, 'utf8')))
+
+test('a run prints its table on stdout, says where its files are on stderr, and its figures fit the schema', async () => {
+  const cwd = emptyFolder()
+  const { code, stdout, stderr } = await run('sada-bench', SMALL, cwd)
+  assert.is(code, 0)
+  assert.match(stdout, /euler\n[^]*every-n +5 [^]*plain \d steps: same time[^]*fixed, every \d..: equal runs/)
+  assert.not.match(stdout, '\x1b')
+  assert.match(
+    stderr,
+    /euler, every-n: [\d.]+ times as fast\nReport: bench-report\/index\.html\nFigures: bench-report\/result\.json\n$/,
+  )
+  const result = JSON.parse(readFileSync(join(cwd, 'bench-report', 'result.json'), 'utf8')) as BenchResult
+  assert.ok(validate(result), JSON.stringify(validate.errors))
+  const [figures] = result.cases
+  assert.equal(
+    [figures.scheduler, figures.policy, figures.steps, figures.samples, figures.nfe.mean],
+    ['euler', 'every-n', 6, 2, 5],
+  )
+  assert.equal(figures.decisions[0], ['run', 'run', 'run', 'interpolate', 'run', 'run'])
+  assert.equal(Object.keys(figures.fidelity_by_kind), ['full', 'short'])
+  assert.match(readFileSync(join(cwd, 'bench-report', 'index.html'), 'utf8'), /^<!doctype html>/)
+})
+
+test('--json - prints JSON and nothing else, and leaves no files; the baseline against itself is identical', async () => {
+  const cwd = emptyFolder()
+  writeFileSync(join(cwd, 'prompts.txt'), 'a kid\n')
+  const args = [
+    '--steps',
+    '3',
+    '--samples',
+    '2',
+    '--batch',
+    '2',
+    '--scheduler',
+    'dpm++',
+    '--policy',
+    'none',
+    '--quick',
+    '--prompts',
+    'prompts.txt',
+    '--json',
+    '-',
+  ]
+  const { code, stdout } = await run('sada-bench', args, cwd)
+  assert.is(code, 0)
+  const result = JSON.parse(stdout) as BenchResult
+  assert.ok(validate(result), JSON.stringify(validate.errors))
+  assert.equal(result.cases[0].fidelity, { psnr_db: { mean: null, min: null }, ssim: { mean: 1, min: 1 }, identical: 2 })
+  assert.equal(Object.keys(result.cases[0].fidelity_by_kind), ['given'])
+  assert.equal(readdirSync(cwd), ['prompts.txt'])
+})
+
+const wrong: [args: string[], code: number, said: RegExp][] = [
+  [['--stpes', '5'], 2, /Did you mean --steps\?/],
+  [['extra'], 2, /too many arguments/],
+  [['--policy', 'nothing-like-it'], 2, /Known: .*\[UNKNOWN_NAME\]/],
+  [['--policy', 'every-n:ordr=1'], 2, /Did you mean "order"\?/],
+  [['--scheduler', 'dpm+'], 2, /Did you mean "dpm\+\+"\?/],
+  [['--samples', '3', '--batch', '2'], 2, /multiple of the batch/],
+  [['--seed', '-1'], 2, /"--seed"/],
+  [['--prompts', 'missing.txt'], 2, /missing\.txt.*does not exist.*\[INVALID_ARGUMENT\]/],
+  [['--html', 'missing/x.html'], 1, /\[OUTPUT_FAILED\]/],
+]
+
+test('wrong usage is one line on stderr and the exit code of its kind; nothing is left behind', async () => {
+  const cwd = emptyFolder()
+  for (let from = 0; from < wrong.length; from += 3) {
+    await Promise.all(
+      wrong.slice(from, from + 3).map(async ([args, code, said]) => {
+        const result = await run('sada-bench', [...args, '--json', '-'], cwd)
+        assert.equal([result.code, result.stdout], [code, ''], args.join(' '))
+        assert.match(result.stderr, said)
+        assert.match(result.stderr, /^sada-bench: [^\n]+\n$/)
+      }),
+    )
+  }
+  assert.equal(readdirSync(cwd), [])
+})
+
+test('Ctrl-C ends with 130, and no part of a result is reported as one', async () => {
+  const cwd = emptyFolder()
+  const child = start('sada-bench', ['--steps', '200', '--json', 'out.json', '--html', 'out.html'], cwd)
+  const end = ended(child)
+  while (!existsSync(join(cwd, 'out.html'))) await new Promise((resolve) => setTimeout(resolve, 20))
+  await new Promise((resolve) => setTimeout(resolve, 700))
+  child.kill('SIGINT')
+  const { code, signal, stdout, stderr } = await end
+  assert.equal([code, signal, stdout], [130, null, ''])
+  assert.match(stderr, /sada-bench: interrupted; nothing was written\n$/)
+  assert.equal(readdirSync(cwd), [])
+})
+
+const hasTerminal = process.platform === 'linux' && spawnSync('script', ['--version']).status === 0
+
+test('on a terminal stderr shows a bar with the time left, and stdout the result alone', () => {
+  if (!hasTerminal) return console.log('skipped: no script(1) to make a terminal with')
+  const cwd = emptyFolder()
+  const command = [...commandOf('sada-bench'), ...SMALL, '--quick'].map((part) => `'${part}'`).join(' ')
+  const drawn = execFileSync('script', ['-qec', `${command} > table.txt`, '/dev/null'], {
+    cwd,
+    encoding: 'utf8',
+    env: { ...process.env, TERM: 'xterm', NO_COLOR: '1' },
+  })
+  assert.match(drawn, /\d+%  \d+ s left  euler/)
+  assert.not.match(drawn, /\x1b\[3\dm/) // eslint-disable-line no-control-regex
+  assert.match(readFileSync(join(cwd, 'table.txt'), 'utf8'), /^avatar: 6 steps/)
+})
+
+test.run()

@@ -1,0 +1,166 @@
+import { once } from 'node:events'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { emptyFolder, ended, run, start } from '../support/spawn.ts'
+
+interface Text {
+  readonly width: number
+  readonly height: number
+  readonly text: Record<string, string>
+}
+
+async function png(path: string): Promise<Text> {
+  const { decode } = await import('fast-png')
+  return decode(readFileSync(path)) as unknown as Text
+}
+
+test('a picture is saved under a new name of its own, and one line says so', async () => {
+  const cwd = emptyFolder()
+  const words = ['A', 'teal robot,', 'with round eyes', '--steps', '3', '--seed', '5', '--policy', 'none', '--scheduler', 'euler']
+  const first = await run('sada', words, cwd)
+  assert.equal([first.code, first.stderr], [0, ''])
+  assert.match(first.stdout, /^a-teal-robot-with-round-eyes\.png: 1 picture, 64×64, [\d.]+ kB, [\d.]+ s, 3 network runs of 3\n$/)
+  const second = await run('sada', words, cwd)
+  assert.match(second.stdout, /^a-teal-robot-with-round-eyes-2\.png:/)
+  const { width, height, text } = await png(join(cwd, 'a-teal-robot-with-round-eyes.png'))
+  assert.equal([width, height, text.Title, text.Seed], [64, 64, 'A teal robot, with round eyes', '5'])
+  assert.match(text.Software, /^sada \d/)
+  assert.equal(JSON.parse(text.Settings).scheduler, 'euler')
+  assert.equal(
+    readFileSync(join(cwd, 'a-teal-robot-with-round-eyes.png')),
+    readFileSync(join(cwd, 'a-teal-robot-with-round-eyes-2.png')),
+  )
+})
+
+test('several pictures make one sheet; --json says everything as one object; unknown words warn by name on stderr', async () => {
+  const cwd = emptyFolder()
+  const { code, stdout, stderr } = await run('sada', ['a zebra robot', '-n', '3', '--steps', '2', '-o', 'x.png', '--json'], cwd)
+  assert.is(code, 0)
+  const told = JSON.parse(stdout)
+  assert.equal([told.file, told.pictures, told.width, told.height, told.network_runs], ['x.png', 3, 130, 130, [2, 2, 2]])
+  assert.equal(told.unknown_words, ['zebra'])
+  assert.match(stderr, /^The model "avatar" does not know "zebra";.*\n$/)
+  assert.is((await png(join(cwd, 'x.png'))).text.Seed, '0 1 2')
+})
+
+test('-o - puts the PNG alone on stdout', async () => {
+  const { code, stdout, stderr } = await run('sada', ['a kid', '--steps', '2', '-o', '-'])
+  assert.is(code, 0)
+  assert.ok(stdout.slice(1, 4) === 'PNG' && stdout.trimEnd().includes('IEND'))
+  assert.match(stderr, /^stdout: 1 picture/)
+})
+
+const wrong: [args: string[], code: number, said: RegExp][] = [
+  [[], 2, /"prompt".*\[INVALID_ARGUMENT\]/],
+  [['a kid', '--stpes', '5'], 2, /--stpes.*Did you mean --steps\?.*\[INVALID_ARGUMENT\]/],
+  [['a kid', '--steps', '0'], 2, /"--steps" to be an integer from 1 to 1000, received "0"\. \[INVALID_ARGUMENT\]/],
+  [['a kid', '--guidance', 'much'], 2, /"--guidance".*\[INVALID_ARGUMENT\]/],
+  [['a kid', '--policy', 'sadda'], 2, /Did you mean "sada"\?.*\[UNKNOWN_NAME\]/],
+  [['a kid', '--scheduler', 'eular'], 2, /Did you mean "euler"\?.*\[UNKNOWN_NAME\]/],
+  [['a kid', '-m', 'avatr'], 2, /Did you mean "avatar"\?.*\[UNKNOWN_NAME\]/],
+  [['docter'], 2, /Did you mean "sada doctor"\?.*\[UNKNOWN_NAME\]/],
+  [['kid '.repeat(60)], 2, /\[PROMPT_TOO_LONG\]/],
+  [['a kid', '-o', 'x.jpg'], 2, /ends with \.png.*\[INVALID_ARGUMENT\]/],
+  [['a kid', '-o', 'missing/x.png'], 1, /its folder does not exist.*\[OUTPUT_FAILED\]/],
+  [['a kid', '-o', 'folder'], 1, /it is a folder.*\[OUTPUT_FAILED\]/],
+  [['a kid', '-o', 'file/x.png'], 1, /\[OUTPUT_FAILED\]/],
+  [['a kid', '-m', './nowhere'], 1, /\[MODEL_NOT_FOUND\]/],
+  [['doctor', '--jsn'], 2, /Did you mean --json\?/],
+]
+
+test('wrong usage is one line on stderr, without a stack, and the exit code of its kind; nothing is left behind', async () => {
+  const cwd = emptyFolder()
+  mkdirSync(join(cwd, 'folder'))
+  writeFileSync(join(cwd, 'file'), 'kept')
+  for (let from = 0; from < wrong.length; from += 3) {
+    await Promise.all(
+      wrong.slice(from, from + 3).map(async ([args, code, said]) => {
+        const result = await run('sada', args, cwd)
+        assert.equal([result.code, result.stdout], [code, ''], args.join(' '))
+        assert.match(result.stderr, said)
+        assert.match(result.stderr, /^sada[^\n]*: [^\n]+\n$/)
+      }),
+    )
+  }
+  assert.equal(readdirSync(cwd), ['file', 'folder'])
+})
+
+test('help and version go to stdout and end with 0', async () => {
+  const [help, version] = await Promise.all([run('sada', ['--help']), run('sada', ['--version'])])
+  assert.equal([help.code, help.stderr, version.code], [0, '', 0])
+  assert.match(help.stdout, 'Examples:')
+  assert.match(version.stdout, /^\d+\.\d+\.\d+\S*\n$/)
+})
+
+test('models and policies say what there is, as text without colours and as JSON', async () => {
+  const [text, json, policies, policiesJson] = await Promise.all([
+    run('sada', ['models']),
+    run('sada', ['models', '--json']),
+    run('sada', ['policies']),
+    run('sada', ['policies', '--json']),
+  ])
+  for (const { code, stderr, stdout } of [text, json, policies, policiesJson]) {
+    assert.equal([code, stderr], [0, ''])
+    assert.not.match(stdout, '\x1b')
+  }
+  const [model] = JSON.parse(json.stdout)
+  assert.ok(model.name === 'avatar' && model.bytes > 1e6 && model.examples.length > 3)
+  assert.match(text.stdout, model.examples[0].split(' ').slice(0, 4).join(' '))
+  const everyN = JSON.parse(policiesJson.stdout).find(({ name }: { name: string }) => name === 'every-n')
+  assert.equal(everyN.options[0], { name: 'n', about: 'run one step of every n', default: 3, min: 1, max: 1000, integer: true })
+  assert.match(policies.stdout, /every-n\n/)
+})
+
+test('doctor tells what works and why the rest does not, and ends with 3 where nothing does', async () => {
+  const [fine, broken] = await Promise.all([
+    run('sada', ['doctor', '--json']),
+    run('sada', ['doctor'], undefined, { SADA_ADDON_PATH: join(emptyFolder(), 'none.node') }),
+  ])
+  const found = JSON.parse(fine.stdout)
+  assert.equal([fine.code, fine.stderr, found.ok], [0, '', true])
+  assert.equal(
+    found.checks.map(({ ok }: { ok: boolean }) => ok),
+    [true, true],
+  )
+  assert.equal(
+    found.backends.map(({ usable }: { usable: boolean }) => usable),
+    [true, false, false],
+  )
+  assert.is(broken.code, 3)
+  assert.match(broken.stdout, /✗ cpu[^]*none\.node: does not exist[^]*– cuda/)
+})
+
+test('no backend ends with 3; SADA_DEBUG adds the stack', async () => {
+  const [plain, debug] = await Promise.all([
+    run('sada', ['a kid'], undefined, { SADA_ONNXRUNTIME_PATH: '/nowhere/library' }),
+    run('sada', ['a kid'], undefined, { SADA_ONNXRUNTIME_PATH: '/nowhere/library', SADA_DEBUG: '1' }),
+  ])
+  assert.equal([plain.code, plain.stdout, plain.stderr.split('\n').length], [3, '', 2])
+  assert.match(plain.stderr, /\/nowhere\/library.*\[BACKEND_UNAVAILABLE\]/)
+  assert.match(debug.stderr, /\n {4}at /)
+})
+
+test('Ctrl-C ends with 130 within a moment and leaves no file', async () => {
+  const cwd = emptyFolder()
+  const child = start('sada', ['a kid', '--steps', '1000', '-o', 'x.png'], cwd)
+  const end = ended(child)
+  while (!existsSync(join(cwd, 'x.png'))) await new Promise((resolve) => setTimeout(resolve, 20))
+  await new Promise((resolve) => setTimeout(resolve, 700))
+  child.kill('SIGINT')
+  const { code, signal, stdout, stderr } = await end
+  assert.equal([code, signal, stdout, stderr], [130, null, '', 'sada: interrupted; nothing was written\n'])
+  assert.equal(readdirSync(cwd), [])
+})
+
+test('a reader that leaves early is no failure', async () => {
+  const child = start('sada', ['models', '--json'], emptyFolder())
+  child.stdout!.destroy()
+  let stderr = ''
+  child.stderr!.on('data', (chunk) => (stderr += String(chunk)))
+  const [code] = (await once(child, 'close')) as [number]
+  assert.equal([code, stderr], [0, ''])
+})
+
+test.run()
