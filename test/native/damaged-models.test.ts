@@ -11,8 +11,12 @@ test('cut, empty and bit-flipped models: MODEL_CORRUPT, or they load; never a cr
   assert.is(lines.length, 1, stdout)
   const { ends, counters } = JSON.parse(lines[0])
   assert.ok(ends['load: MODEL_CORRUPT'] > 100, lines[0])
-  assert.is(Object.values(ends as Record<string, number>).reduce((a, b) => a + b), 16 * 7 + 200)
-  for (const end of Object.keys(ends)) assert.match(end, /^(ran|load: MODEL_CORRUPT|run: (IO_MISMATCH|NETWORK_FAILED|OUT_OF_MEMORY|ABORTED))$/)
+  assert.is(
+    Object.values(ends as Record<string, number>).reduce((a, b) => a + b),
+    16 * 7 + 200,
+  )
+  for (const end of Object.keys(ends))
+    assert.match(end, /^(ran|load: MODEL_CORRUPT|run: (IO_MISMATCH|NETWORK_FAILED|OUT_OF_MEMORY|ABORTED))$/)
   assert.equal(counters, { workspaces: 0, tensors: 0, bytes: 0, engines: 0, sessions: 0, jobs: 0 })
 })
 

@@ -17,19 +17,36 @@ test('a session says what its model declares', async () => {
 })
 
 test('results, with as many rows as are bound, from the path and from bytes; outputs may be left out', async () => {
-  for (const options of [{ path: fixture('add_matmul') }, { bytes: fixtureBytes('add_matmul'), threads: 1, memoryArena: false }]) {
+  for (const options of [
+    { path: fixture('add_matmul') },
+    { bytes: fixtureBytes('add_matmul'), threads: 1, memoryArena: false },
+  ]) {
     const { session } = await engine.load(options)
     for (const rows of [1, 2, 33]) {
       const workspace = new addon.Workspace()
-      const a = bound(workspace, 'a', Array.from({ length: 3 * rows }, (_, k) => k), [rows, 3])
-      const b = bound(workspace, 'b', Array.from({ length: 3 * rows }, () => 100), [rows, 3])
+      const a = bound(
+        workspace,
+        'a',
+        Array.from({ length: 3 * rows }, (_, k) => k),
+        [rows, 3],
+      )
+      const b = bound(
+        workspace,
+        'b',
+        Array.from({ length: 3 * rows }, () => 100),
+        [rows, 3],
+      )
       const sum = bound(workspace, 'sum', new Float32Array(3 * rows), [rows, 3])
       const product = bound(workspace, 'product', new Float32Array(2 * rows), [rows, 2])
       const ms = await engine.run(workspace, [stage(session, [a, b], [sum, product]), stage(session, [b, a], [sum])]).done
       assert.is(ms.length, 2)
       assert.ok(ms.every((each) => each >= 0))
-      assert.equal(read(workspace, sum), read(workspace, a).map((value) => value + 100))
-      const row = (k: number): number[] => [0, 1].map((c) => [0, 1, 2].reduce((total, j) => total + (3 * k + j) * (2 * j + c + 1), 0))
+      assert.equal(
+        read(workspace, sum),
+        read(workspace, a).map((value) => value + 100),
+      )
+      const row = (k: number): number[] =>
+        [0, 1].map((c) => [0, 1, 2].reduce((total, j) => total + (3 * k + j) * (2 * j + c + 1), 0))
       assert.equal(read(workspace, product), Array.from({ length: rows }, (_, k) => row(k)).flat())
     }
   }
@@ -104,16 +121,34 @@ test('wrong arguments of load and run are named', async () => {
   const refused = (call: () => unknown, code = 'INVALID_ARGUMENT'): void => {
     assert.throws(call, (error: { code?: string }) => error.code === code)
   }
-  for (const options of [undefined, {}, { path: 5 }, { path: '' }, { path: 'a\0b' }, { bytes: [1] }, { bytes: new Uint16Array(2) }]) {
+  for (const options of [
+    undefined,
+    {},
+    { path: 5 },
+    { path: '' },
+    { path: 'a\0b' },
+    { bytes: [1] },
+    { bytes: new Uint16Array(2) },
+  ]) {
     refused(() => engine.load(options as never))
   }
-  for (const threads of [-1, 0.5, NaN, 5000, '2']) refused(() => engine.load({ path: fixture('half'), threads: threads as number }))
+  for (const threads of [-1, 0.5, NaN, 5000, '2'])
+    refused(() => engine.load({ path: fixture('half'), threads: threads as number }))
   const x = bound(workspace, 'x', [1, 2])
   const other = Object.setPrototypeOf({}, addon.Workspace.prototype)
   const impostor = Object.setPrototypeOf(newEngine(), addon.Workspace.prototype)
   for (const wrong of [undefined, {}, engine, other, impostor]) refused(() => engine.run(wrong as Workspace, []))
-  for (const ops of [undefined, {}, [undefined], [{}], [{ kind: 'sing' }], [{ kind: 'stage' }]]) refused(() => engine.run(workspace, ops as never))
-  for (const change of [{ dims: [3] }, { dims: [-1] }, { dims: [NaN] }, { dims: [2 ** 30, 2 ** 30] }, { tensor: 7 }, { offset: 1 }, { name: 3 }]) {
+  for (const ops of [undefined, {}, [undefined], [{}], [{ kind: 'sing' }], [{ kind: 'stage' }]])
+    refused(() => engine.run(workspace, ops as never))
+  for (const change of [
+    { dims: [3] },
+    { dims: [-1] },
+    { dims: [NaN] },
+    { dims: [2 ** 30, 2 ** 30] },
+    { tensor: 7 },
+    { offset: 1 },
+    { name: 3 },
+  ]) {
     refused(() => engine.run(workspace, [stage(0, [{ ...x, ...change } as Binding], [])]))
   }
   assert.is(await codeOf(engine.run(workspace, [stage(99, [x], [])]).done), 'INVALID_ARGUMENT')
@@ -122,16 +157,23 @@ test('wrong arguments of load and run are named', async () => {
   refused(() => engine.run(gone, []), 'DISPOSED')
   refused(() => new addon.Engine({} as never))
   refused(() => new addon.Engine(undefined as never))
-  for (const method of ['load', 'run', 'dispose'] as const) assert.throws(() => engine[method].call(workspace as never, {} as never, []))
+  const { load, run, dispose } = addon.Engine.prototype
+  for (const method of [load, run, dispose] as Function[]) assert.throws(() => method.call(workspace, {}, []))
   // An accessor would be called with any receiver.
-  assert.equal(Object.values(Object.getOwnPropertyDescriptors(addon.Engine.prototype)).filter(({ get }) => get), [])
+  assert.equal(
+    Object.values(Object.getOwnPropertyDescriptors(addon.Engine.prototype)).filter(({ get }) => get),
+    [],
+  )
   await addon.Engine.prototype.dispose.call(impostor)
 })
 
 test('no such file; bytes that are no model', async () => {
   assert.is(await codeOf(engine.load({ path: fixture('absent') })), 'MODEL_NOT_FOUND')
   assert.is(await codeOf(engine.load({ bytes: Uint8Array.of(1, 2, 3) })), 'MODEL_CORRUPT')
-  assert.throws(() => engine.load({ bytes: new Uint8Array(0) }), (error: { code?: string }) => error.code === 'MODEL_CORRUPT')
+  assert.throws(
+    () => engine.load({ bytes: new Uint8Array(0) }),
+    (error: { code?: string }) => error.code === 'MODEL_CORRUPT',
+  )
 })
 
 test('abort while running and while waiting: both end within half a second, in order of their ends', async () => {
@@ -164,7 +206,11 @@ test('beyond 1024 waiting jobs: QUEUE_FULL; the others end, and dispose works on
   const jobs = [slow()]
   await new Promise((resolve) => setTimeout(resolve, 50))
   for (let k = 0; k < 1024; k++) jobs.push(own.run(workspace, []))
-  for (let k = 0; k < 3; k++) assert.throws(() => slow(), (error: { code?: string }) => error.code === 'QUEUE_FULL')
+  for (let k = 0; k < 3; k++)
+    assert.throws(
+      () => slow(),
+      (error: { code?: string }) => error.code === 'QUEUE_FULL',
+    )
   jobs[1].abort()
   jobs.push(own.run(workspace, []))
   assert.is(await codeOf(jobs[1].done), 'ABORTED')
@@ -191,7 +237,10 @@ for (const state of ['idle', 'running', 'disposing', 'disposed'] as const) {
       const disposal = state === 'disposing' || state === 'disposed' ? own.dispose() : undefined
       if (state === 'disposed') await disposal
       if (disposal && (method === 'load' || method === 'run')) {
-        assert.throws(() => use[method](own, workspace), (error: { code?: string }) => error.code === 'DISPOSED')
+        assert.throws(
+          () => use[method](own, workspace),
+          (error: { code?: string }) => error.code === 'DISPOSED',
+        )
       } else {
         const outcome = Promise.resolve(use[method](own, workspace))
         if (state === 'running' && method !== 'dispose') setTimeout(() => job!.abort(), 20)
@@ -206,11 +255,13 @@ for (const state of ['idle', 'running', 'disposing', 'disposed'] as const) {
 test('100 runs at once give what one gives', async () => {
   const session = await loads('add_matmul')
   const workspaces = Array.from({ length: 100 }, () => new addon.Workspace())
-  const sums = await Promise.all(workspaces.map(async (workspace, k) => {
-    const [a, b, sum] = ['a', 'b', 'sum'].map((name) => bound(workspace, name, [k, 1, 2], [1, 3]))
-    await engine.run(workspace, [stage(session, [a, b], [sum])]).done
-    return read(workspace, sum)
-  }))
+  const sums = await Promise.all(
+    workspaces.map(async (workspace, k) => {
+      const [a, b, sum] = ['a', 'b', 'sum'].map((name) => bound(workspace, name, [k, 1, 2], [1, 3]))
+      await engine.run(workspace, [stage(session, [a, b], [sum])]).done
+      return read(workspace, sum)
+    }),
+  )
   sums.forEach((sum, k) => assert.equal(sum, [2 * k, 2, 4]))
 })
 

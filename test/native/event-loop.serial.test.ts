@@ -3,7 +3,13 @@ import * as assert from 'uvu/assert'
 import { load } from '../../ts/pipeline/load.ts'
 import { sample } from '../../ts/sampler/sample.ts'
 
-const scheduler = { _class_name: 'EulerDiscreteScheduler', num_train_timesteps: 1000, beta_start: 0.00085, beta_end: 0.012, beta_schedule: 'scaled_linear' }
+const scheduler = {
+  _class_name: 'EulerDiscreteScheduler',
+  num_train_timesteps: 1000,
+  beta_start: 0.00085,
+  beta_end: 0.012,
+  beta_schedule: 'scaled_linear',
+}
 const longest = 20
 
 /** The longest time for which a 1 ms timer was not called while `work` went on. */

@@ -49,7 +49,12 @@ for (const type of ['float16', 'bfloat16'] as const) {
     const word = new Uint32Array(float.buffer)
     const beside = (value: number, step: number): number => ((float[0] = value), (word[0] += step), float[0])
     const even = narrow(middle, type)
-    const [below, above] = [-1, 1].map((step) => narrow(middle.map((value) => beside(value, step)), type))
+    const [below, above] = [-1, 1].map((step) =>
+      narrow(
+        middle.map((value) => beside(value, step)),
+        type,
+      ),
+    )
     for (let k = 0; k < top; k++) {
       assert.is(even[k], k % 2 === 0 ? k : k + 1)
       assert.is(above[k], k + 1)
@@ -61,7 +66,15 @@ for (const type of ['float16', 'bfloat16'] as const) {
 test('known float16 values', () => {
   const infinity = 0x7c00
   assert.equal(narrow([0, -0, 1, -2, 65504, 65519.99, 65520, 1e38, -Infinity], 'float16'), [
-    0, 0x8000, 0x3c00, 0xc000, 0x7bff, 0x7bff, infinity, infinity, 0xfc00,
+    0,
+    0x8000,
+    0x3c00,
+    0xc000,
+    0x7bff,
+    0x7bff,
+    infinity,
+    infinity,
+    0xfc00,
   ])
   assert.equal(narrow([2 ** -24, 2 ** -25, 1.0001 * 2 ** -25, 2 ** -14, 1e-40, -1e-40], 'float16'), [1, 0, 1, 0x400, 0, 0x8000])
   assert.equal(narrow([3.3895e38, 3.4e38, 1e-40], 'bfloat16'), [0x7f7f, infinityOf('bfloat16'), 1])
@@ -75,7 +88,10 @@ test('wrong arguments are named', () => {
   const floats = new Float32Array(2)
   const halves = new Uint16Array(2)
   const refused = (...values: unknown[]): void => {
-    assert.throws(() => (convert as Function)(...values), (error: { code?: string }) => error.code === 'INVALID_ARGUMENT')
+    assert.throws(
+      () => (convert as Function)(...values),
+      (error: { code?: string }) => error.code === 'INVALID_ARGUMENT',
+    )
   }
   refused(floats, halves, 'float8')
   refused(floats, halves)

@@ -30,13 +30,18 @@ function tool(command: string, ...args: string[]): string | undefined {
 }
 
 test('no AVX instruction and no shared symbol leaks from the x86-64-v3 object into the portable ones', () => {
-  const portable = ['native/cpu/step_scalar.o', 'native/cpu/cpu.o', 'native/bind/workspace.o'].map((file) => join(objects, 'sada', file))
+  const portable = ['native/cpu/step_scalar.o', 'native/cpu/cpu.o', 'native/bind/workspace.o'].map((file) =>
+    join(objects, 'sada', file),
+  )
   const wide = join(objects, 'sada_step_x86_64_v3', 'native', 'cpu', 'step_x86_64_v3.o')
-  if (!existsSync(wide) || tool('objdump', '--version') === undefined) return console.log('skipped: no objects of a build here, or no objdump')
+  if (!existsSync(wide) || tool('objdump', '--version') === undefined)
+    return console.log('skipped: no objects of a build here, or no objdump')
   for (const file of portable) assert.not.match(tool('objdump', '-d', '--no-show-raw-insn', file)!, /%ymm|\bvfmadd/, file)
   assert.match(tool('objdump', '-d', '--no-show-raw-insn', wide)!, /%ymm/)
   // A weak symbol of this object might be the one that the linker keeps for every caller.
-  const weak = tool('nm', '--defined-only', wide)!.split('\n').filter((line) => / [WVu] /.test(line))
+  const weak = tool('nm', '--defined-only', wide)!
+    .split('\n')
+    .filter((line) => / [WVu] /.test(line))
   assert.equal(weak, [])
 })
 

@@ -17,7 +17,7 @@ function failure(env: NodeJS.ProcessEnv): { code: string; message: string } {
   return JSON.parse(stdout)
 }
 
-test('an addon that is not there, or is none: every path and the loader\'s words', () => {
+test("an addon that is not there, or is none: every path and the loader's words", () => {
   const absent = failure({ SADA_ADDON_PATH: join(folder, 'absent.node') })
   assert.is(absent.code, 'BACKEND_UNAVAILABLE')
   assert.ok(absent.message.includes(`${join(folder, 'absent.node')}: does not exist`), absent.message)
@@ -34,7 +34,9 @@ test('an ONNX Runtime that is not there, is no library, or is another library', 
   assert.is(wrong.code, 'BACKEND_UNAVAILABLE')
   assert.ok(wrong.message.includes(file), wrong.message)
   if (process.platform !== 'linux') return
-  const other = failure({ SADA_ONNXRUNTIME_PATH: process.env.SADA_ADDON_PATH ?? join(__dirname, '../../prebuilt/linux-' + process.arch, 'sada.node') })
+  const other = failure({
+    SADA_ONNXRUNTIME_PATH: process.env.SADA_ADDON_PATH ?? join(__dirname, '../../prebuilt/linux-' + process.arch, 'sada.node'),
+  })
   assert.is(other.code, 'BACKEND_UNAVAILABLE')
   assert.match(other.message, /is not ONNX Runtime: it has no OrtGetApiBase/)
 })

@@ -4,7 +4,9 @@ import * as assert from 'uvu/assert'
 import { runScript } from '../support/child.ts'
 
 test('dropped engines and workspaces are freed, their runs complete first; memory does not grow with steps and runs', () => {
-  const { signal, status, stdout, stderr } = runScript(join(__dirname, '..', 'support', 'memory.ts'), { nodeOptions: ['--expose-gc'] })
+  const { signal, status, stdout, stderr } = runScript(join(__dirname, '..', 'support', 'memory.ts'), {
+    nodeOptions: ['--expose-gc'],
+  })
   assert.is(signal, null)
   assert.is(status, 0, stderr)
   const { before, ran, after, growth, end } = JSON.parse(stdout)

@@ -5,7 +5,13 @@ import type { SelectRequest } from '../../ts/native/types.ts'
 import { Numbers } from '../support/numbers.ts'
 
 const addon = loadAddon()
-const none: Omit<SelectRequest, 'scores' | 'grid'> = { threshold: 0.5, maxKept: 2 ** 31 - 1, window: [0, 0], seed: 0, buckets: [] }
+const none: Omit<SelectRequest, 'scores' | 'grid'> = {
+  threshold: 0.5,
+  maxKept: 2 ** 31 - 1,
+  window: [0, 0],
+  seed: 0,
+  buckets: [],
+}
 const kept = (request: SelectRequest): number[] => [...addon.select(request)]
 const scored = (scores: number[], request: Partial<SelectRequest> = {}): number[] => {
   return kept({ ...none, scores: Float32Array.from(scores), grid: [1, scores.length], ...request })
@@ -46,7 +52,15 @@ test('random requests: the tokens that a step-by-step selection keeps', () => {
     const scores = new Float32Array(tokens).map(() => (numbers.below(12) === 0 ? NaN : numbers.below(10) / 10))
     const window = numbers.below(2) === 0 ? ([0, 0] as const) : ([numbers.below(5), numbers.below(5)] as const)
     const buckets = [...new Set(Array.from({ length: numbers.below(4) }, () => numbers.below(90)))].sort((a, b) => a - b)
-    const request = { scores, grid, threshold: numbers.below(12) / 10, maxKept: numbers.below(90), window, seed: numbers.next(), buckets }
+    const request = {
+      scores,
+      grid,
+      threshold: numbers.below(12) / 10,
+      maxKept: numbers.below(90),
+      window,
+      seed: numbers.next(),
+      buckets,
+    }
     assert.equal(kept(request), oracle(request), JSON.stringify(request))
   }
 })
@@ -92,11 +106,16 @@ test('a bucket is filled by the next-highest scores; above all of them, every to
 test('wrong requests are named', () => {
   const valid: SelectRequest = { ...none, scores: new Float32Array(6), grid: [2, 3] }
   const refused = (change: object, message: RegExp): void => {
-    assert.throws(() => addon.select({ ...valid, ...change } as never), (error: Error & { code?: string }) => {
-      return error.code === 'INVALID_ARGUMENT' && message.test(error.message)
-    }, JSON.stringify(change))
+    assert.throws(
+      () => addon.select({ ...valid, ...change } as never),
+      (error: Error & { code?: string }) => {
+        return error.code === 'INVALID_ARGUMENT' && message.test(error.message)
+      },
+      JSON.stringify(change),
+    )
   }
-  for (const grid of [[2, 2], [6], [1, 2, 3], [0, 6], [-2, -3], [2 ** 16, 1], 'grid', undefined, [NaN, 6]]) refused({ grid }, /grid/)
+  for (const grid of [[2, 2], [6], [1, 2, 3], [0, 6], [-2, -3], [2 ** 16, 1], 'grid', undefined, [NaN, 6]])
+    refused({ grid }, /grid/)
   for (const window of [[1], [1, 2, 3], [-1, 2], [0.5, 1], undefined]) refused({ window }, /window/)
   for (const scores of [[0, 0, 0, 0, 0, 0], new Float64Array(6), new Float32Array(5), undefined]) refused({ scores }, /scores/)
   for (const threshold of ['1', undefined, null]) refused({ threshold }, /threshold/)
@@ -105,15 +124,29 @@ test('wrong requests are named', () => {
   for (const buckets of [[2, 1], [1, 1], [-1], [0.5], undefined, 3]) refused({ buckets }, /buckets/)
   assert.throws(() => addon.select(undefined as never), /object/)
   const failure = new Error('mine')
-  assert.throws(() => addon.select({ ...valid, get seed(): number { throw failure } }), (error: Error) => error === failure)
+  assert.throws(
+    () =>
+      addon.select({
+        ...valid,
+        get seed(): number {
+          throw failure
+        },
+      }),
+    (error: Error) => error === failure,
+  )
 })
 
 test('scores that a getter detaches meanwhile were copied', () => {
   const scores = new Float32Array(1 << 16).fill(1)
-  const request = { ...none, scores, grid: [256, 256] as const, get threshold() {
-    structuredClone(scores.buffer, { transfer: [scores.buffer] })
-    return 0.5
-  } }
+  const request = {
+    ...none,
+    scores,
+    grid: [256, 256] as const,
+    get threshold() {
+      structuredClone(scores.buffer, { transfer: [scores.buffer] })
+      return 0.5
+    },
+  }
   try {
     assert.is(addon.select(request).length, 1 << 16)
   } catch (error) {

@@ -13,7 +13,10 @@ function valid() {
   const at = (offset = 0) => ({ tensor: workspace.allocate(length), offset })
   const member = {
     inputs: [at(), at()],
-    rows: [{ inputs: [0, 1], weights: [1, 2], store: at() }, { inputs: [1], weights: [1] }],
+    rows: [
+      { inputs: [0, 1], weights: [1, 2], store: at() },
+      { inputs: [1], weights: [1] },
+    ],
     sums: [{ a: 0 }, { a: 0, b: 1 }],
     tokens: { sum: 0, layout: { order: 'tokens', channels: 4, grid: [2, 2], patch: [1, 1] }, store: at() },
   }
@@ -52,7 +55,11 @@ const spoiled: [string, (member: any) => unknown, RegExp][] = [
   ['a row of a negative input', (m) => (m.rows[1].inputs = [-1]), /"rows.inputs".*-1/],
   ['nine terms', (m) => (m.rows[1] = { inputs: many(0, 9), weights: many(0, 9) }), /"rows.inputs.length".*0 to 8/],
   ['fewer weights than inputs', (m) => (m.rows[0].weights = [1]), /"rows.weights".*2 inputs, received 1/],
-  ['five stores', (m) => (m.rows = many(0, 5).map((_, k) => ({ inputs: [], weights: [], store: { tensor: fresh(k), offset: 0 } }))), /at most 4/],
+  [
+    'five stores',
+    (m) => (m.rows = many(0, 5).map((_, k) => ({ inputs: [], weights: [], store: { tensor: fresh(k), offset: 0 } }))),
+    /at most 4/,
+  ],
   ['a store outside', (m) => (m.rows[0].store.offset = 5), /outside tensor 2/],
   ['seven sums', (m) => (m.sums = many({ a: 0 }, 7)), /"sums.length".*0 to 6/],
   ['a sum of an unknown row', (m) => (m.sums[0].a = 2), /"sums.a".*0 to 1, received 2/],
@@ -97,7 +104,8 @@ test('step: its own two arguments', () => {
   for (const wrong of [NaN, -1, 1.5, Infinity, '16', undefined, null, 16n, 2 ** 53]) {
     assert.throws(() => workspace.step(wrong as number, [member as never]), invalid(/"length"/))
   }
-  for (const wrong of [undefined, null, {}, 'members', [undefined], [null], [7]]) assert.throws(() => workspace.step(length, wrong as never))
+  for (const wrong of [undefined, null, {}, 'members', [undefined], [null], [7]])
+    assert.throws(() => workspace.step(length, wrong as never))
   assert.throws(() => workspace.step(2 ** 31 + 1, []), invalid(/"length".*2147483648/))
 })
 
@@ -122,7 +130,29 @@ test('a program of numbers, cut or altered: an error with a code or sums, never 
   const run = (values: number[]): Float64Array => workspace.stepEncoded(length, Float64Array.from(values), values.length, [])
   assert.is(run(whole).length, 2)
   for (let end = 1; end < whole.length; end++) assert.throws(() => run(whole.slice(0, end)), invalid(/numbers end/))
-  const odd = [-1, 0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 0.5, NaN, Infinity, -Infinity, -0, 1e300, 2 ** 31, 2 ** 40, 2 ** 53, -(2 ** 53)]
+  const odd = [
+    -1,
+    0,
+    1,
+    2,
+    3,
+    7,
+    8,
+    9,
+    15,
+    16,
+    17,
+    0.5,
+    NaN,
+    Infinity,
+    -Infinity,
+    -0,
+    1e300,
+    2 ** 31,
+    2 ** 40,
+    2 ** 53,
+    -(2 ** 53),
+  ]
   let refused = 0
   for (let seed = 0; seed < 20000; seed++) {
     const altered = [...whole]
@@ -147,13 +177,19 @@ test('the raw call checks its own arguments', () => {
   // An array whose reading detaches what was passed before it.
   const caller = new Float32Array(length)
   const detaching = [caller, 0]
-  Object.defineProperty(detaching, 1, { get: () => (structuredClone(caller.buffer, { transfer: [caller.buffer] }), new Float32Array(1)) })
-  assert.throws(() => workspace.stepEncoded(length, Float64Array.of(1, -1, 0, 0, 0, 0), 6, detaching), invalid(/received a Float32Array of length 0/))
+  Object.defineProperty(detaching, 1, {
+    get: () => (structuredClone(caller.buffer, { transfer: [caller.buffer] }), new Float32Array(1)),
+  })
+  assert.throws(
+    () => workspace.stepEncoded(length, Float64Array.of(1, -1, 0, 0, 0, 0), 6, detaching),
+    invalid(/received a Float32Array of length 0/),
+  )
 })
 
 test('allocate', () => {
   const workspace = new addon.Workspace()
-  for (const wrong of [-1, NaN, 1.5, Infinity, '1', undefined, {}, 1n]) assert.throws(() => workspace.allocate(wrong as number), invalid(/"length"/))
+  for (const wrong of [-1, NaN, 1.5, Infinity, '1', undefined, {}, 1n])
+    assert.throws(() => workspace.allocate(wrong as number), invalid(/"length"/))
   assert.throws(() => workspace.allocate(2 ** 40 + 1), invalid(/1099511627776/))
   assert.throws(() => workspace.allocate(2 ** 40), coded('OUT_OF_MEMORY', /1099511627776 floats/))
   assert.is(workspace.allocate(0), 0)
@@ -164,11 +200,16 @@ test('write and read', () => {
   const workspace = new addon.Workspace()
   const id = workspace.allocate(4)
   for (const method of ['write', 'read'] as const) {
-    const call = (...values: unknown[]) => () => (workspace[method] as Function).call(workspace, ...values)
+    const call =
+      (...values: unknown[]) =>
+      () =>
+        (workspace[method] as Function).call(workspace, ...values)
     const floats = new Float32Array(2)
     for (const wrong of [1, -1, NaN, 0.5, '0', undefined, {}]) assert.throws(call(wrong, 0, floats), invalid(/tensor/))
-    for (const wrong of [3, -1, NaN, 0.5, 2 ** 53, '0', undefined]) assert.throws(call(id, wrong, floats), invalid(/tensor|"offset"/))
-    for (const wrong of [[1], new Float64Array(1), floats.buffer, null, undefined]) assert.throws(call(id, 0, wrong), invalid(/Float32Array/))
+    for (const wrong of [3, -1, NaN, 0.5, 2 ** 53, '0', undefined])
+      assert.throws(call(id, wrong, floats), invalid(/tensor|"offset"/))
+    for (const wrong of [[1], new Float64Array(1), floats.buffer, null, undefined])
+      assert.throws(call(id, 0, wrong), invalid(/Float32Array/))
     assert.throws(call(id, 0, new Float32Array(5)), invalid(/outside tensor 0 of length 4/))
     call(id, 0, detached(4))()
     call(id, 4, new Float32Array(0))()

@@ -15,7 +15,14 @@ function memberOf(numbers: Numbers, inputs: readonly Slice[], stores: readonly (
     weights: Array.from({ length: terms }, () => (numbers.next() / 2 ** 31 - 1) * 4),
     store: stores[r],
   }))
-  const sums: StepSum[] = [{ a: 3 }, { a: 4, signed: true }, { a: 5, b: 6 }, { a: 7, b: 7 }, { a: 0 }, { a: 1, b: 2, signed: true }]
+  const sums: StepSum[] = [
+    { a: 3 },
+    { a: 4, signed: true },
+    { a: 5, b: 6 },
+    { a: 7, b: 7 },
+    { a: 0 },
+    { a: 1, b: 2, signed: true },
+  ]
   return { inputs, rows, sums }
 }
 
@@ -53,14 +60,15 @@ for (const length of sizes) {
     const workspace = new addon.Workspace()
     const inputs = Array.from({ length: 6 }, () => numbers.floats(length))
     const slices = inputs.map((values, k) => (k % 2 === 0 ? tensor(workspace, values, k, 3) : { tensor: values, offset: 0 }))
-    const stores = [undefined, 0, undefined, 1, undefined, 2, undefined, 3].map(
-      (at) => at === undefined ? undefined : tensor(workspace, new Float32Array(length), at, 1),
+    const stores = [undefined, 0, undefined, 1, undefined, 2, undefined, 3].map((at) =>
+      at === undefined ? undefined : tensor(workspace, new Float32Array(length), at, 1),
     )
     const member = memberOf(numbers, slices, stores)
     const expected = oracleStep(inputs, length, member)
     same(workspace.step(length, [member]) as Float64Array, expected.sums, 'sums')
     stores.forEach((store, r) => store && same(valuesOf(workspace, store, length), expected.rows[r], `row ${r}`))
-    for (const store of stores) if (store) same(valuesOf(workspace, { ...store, offset: store.offset + length }, 1), [0], 'after the store')
+    for (const store of stores)
+      if (store) same(valuesOf(workspace, { ...store, offset: store.offset + length }, 1), [0], 'after the store')
     workspace.dispose()
   })
 
@@ -69,7 +77,16 @@ for (const length of sizes) {
     const workspace = new addon.Workspace()
     const inputs = Array.from({ length: 4 }, () => numbers.floats(length))
     const slices = inputs.map((values) => tensor(workspace, values))
-    const member = memberOf(numbers, slices, [slices[1], undefined, slices[0], undefined, slices[3], undefined, undefined, slices[2]])
+    const member = memberOf(numbers, slices, [
+      slices[1],
+      undefined,
+      slices[0],
+      undefined,
+      slices[3],
+      undefined,
+      undefined,
+      slices[2],
+    ])
     const first = oracleStep(inputs, length, member)
     const after = [2, 0, 7, 4].map((row) => first.rows[row])
     const second = oracleStep(after, length, member)
@@ -108,7 +125,10 @@ for (const [name, layout] of layouts) {
     for (const sum of [0, 1, 2]) {
       const member: StepMember = {
         inputs: inputs.map((values) => tensor(workspace, values)),
-        rows: [{ inputs: [0, 1], weights: [0.5, -1.5] }, { inputs: [1], weights: [1] }],
+        rows: [
+          { inputs: [0, 1], weights: [0.5, -1.5] },
+          { inputs: [1], weights: [1] },
+        ],
         sums: [{ a: 0 }, { a: 0, b: 1 }, { a: 1, signed: true }],
         tokens: { sum, layout, store },
       }
@@ -161,13 +181,20 @@ test('no members, no sums, no rows', () => {
   const workspace = new addon.Workspace()
   assert.is((workspace.step(5, []) as Float64Array).length, 0)
   assert.is((workspace.step(5, [{ inputs: [], rows: [], sums: [] }]) as Float64Array).length, 0)
-  assert.equal([...(workspace.step(5, [{ inputs: [], rows: [{ inputs: [], weights: [] }], sums: [{ a: 0 }] }]) as Float64Array)], [0])
+  assert.equal(
+    [...(workspace.step(5, [{ inputs: [], rows: [{ inputs: [], weights: [] }], sums: [{ a: 0 }] }]) as Float64Array)],
+    [0],
+  )
 })
 
 test('infinities and NaN come through', () => {
   const workspace = new addon.Workspace()
   const step = (...values: number[]): number[] => {
-    const member = { inputs: [tensor(workspace, Float32Array.from(values))], rows: [{ inputs: [0], weights: [1] }], sums: [{ a: 0 }] }
+    const member = {
+      inputs: [tensor(workspace, Float32Array.from(values))],
+      rows: [{ inputs: [0], weights: [1] }],
+      sums: [{ a: 0 }],
+    }
     return [...(workspace.step(values.length, [member]) as Float64Array)]
   }
   assert.equal(step(1, -Infinity, 2), [Infinity])

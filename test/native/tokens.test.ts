@@ -9,7 +9,13 @@ const sizes = [1, 2, 31, 32, 33, 257]
 type Move = Extract<EngineOp, { kind: 'gather' | 'scatter' }>
 
 /** Every element of a move as (row, token, channel). */
-function at({ order, channels }: Pick<Move, 'order' | 'channels'>, tokens: number, row: number, token: number, channel: number): number {
+function at(
+  { order, channels }: Pick<Move, 'order' | 'channels'>,
+  tokens: number,
+  row: number,
+  token: number,
+  channel: number,
+): number {
   return order === 'tokens' ? (row * tokens + token) * channels + channel : (row * channels + channel) * tokens + token
 }
 
@@ -40,7 +46,9 @@ for (const order of ['tokens', 'channels-first'] as const) {
         const kept = [...indices]
         for (let row = 0; row < rows; row++) {
           for (let channel = 0; channel < channels; channel++) {
-            kept.forEach((token, k) => assert.is(some[at(move, kept.length, row, k, channel)], all[at(move, tokens, row, token, channel)]))
+            kept.forEach((token, k) =>
+              assert.is(some[at(move, kept.length, row, k, channel)], all[at(move, tokens, row, token, channel)]),
+            )
             for (let token = 0; token < tokens; token++) {
               const place = at(move, tokens, row, token, channel)
               assert.is(restored[place], kept.includes(token) ? all[place] : 7)
@@ -89,9 +97,12 @@ for (const [name, change, message] of wrong) {
     const workspace = new addon.Workspace()
     const move = moveOf(workspace)
     assert.is(await codeOf(engine.run(workspace, [move]).done), 'resolved')
-    assert.throws(() => engine.run(workspace, [{ ...move, ...change } as Move]), (error: Error & { code?: string }) => {
-      return error.code === 'INVALID_ARGUMENT' && message.test(error.message)
-    })
+    assert.throws(
+      () => engine.run(workspace, [{ ...move, ...change } as Move]),
+      (error: Error & { code?: string }) => {
+        return error.code === 'INVALID_ARGUMENT' && message.test(error.message)
+      },
+    )
   })
 }
 

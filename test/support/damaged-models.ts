@@ -1,7 +1,7 @@
 import { addon, bound, fixtureBytes, newEngine } from './engines.ts'
 import { Numbers } from './numbers.ts'
 
-// Loads damaged models and runs those that load; prints how many of each end, or the first wrong one. A process of its own: it must not crash.
+// Loads damaged models and runs those that load; prints how many end in which way. A process of its own: it must not crash.
 const models = ['add_matmul', 'half', 'int64', 'bool', 'slow', 'bytes', 'string']
 const engine = newEngine()
 const ends: Record<string, number> = {}
@@ -9,7 +9,8 @@ const ends: Record<string, number> = {}
 function* damaged(): Generator<[string, Uint8Array]> {
   for (const model of models) {
     const whole = fixtureBytes(model)
-    for (let part = 0; part < 16; part++) yield [`${model} cut at ${part}/16`, whole.slice(0, Math.floor((whole.length * part) / 16))]
+    for (let part = 0; part < 16; part++)
+      yield [`${model} cut at ${part}/16`, whole.slice(0, Math.floor((whole.length * part) / 16))]
   }
   for (let seed = 0; seed < 200; seed++) {
     const numbers = new Numbers(seed)
@@ -29,15 +30,22 @@ async function tryModel(bytes: Uint8Array): Promise<string> {
   }
   const job = engine.run(workspace, [{ kind: 'stage', session, inputs: inputs.map(bind), outputs: outputs.map(bind) }])
   const timer = setTimeout(() => job.abort(), 2000)
-  return job.done.then(() => 'ran', ({ code }) => `run: ${code}`).finally(() => clearTimeout(timer))
+  return job.done
+    .then(
+      () => 'ran',
+      ({ code }) => `run: ${code}`,
+    )
+    .finally(() => clearTimeout(timer))
 }
 
 async function main(): Promise<void> {
   for (const [name, bytes] of damaged()) {
-    const end = await Promise.resolve().then(() => tryModel(bytes)).catch(({ code, message }) => {
-      if (code !== 'MODEL_CORRUPT') console.log(`${name}: ${code} ${message}`)
-      return `load: ${code}`
-    })
+    const end = await Promise.resolve()
+      .then(() => tryModel(bytes))
+      .catch(({ code, message }) => {
+        if (code !== 'MODEL_CORRUPT') console.log(`${name}: ${code} ${message}`)
+        return `load: ${code}`
+      })
     ends[end] = (ends[end] ?? 0) + 1
   }
   await engine.dispose()

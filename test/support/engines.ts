@@ -9,7 +9,12 @@ export const fixtureBytes = (name: string): Uint8Array => new Uint8Array(readFil
 export const newEngine = (): Engine => new addon.Engine({ library: findOnnxRuntime() })
 
 /** A new tensor with these values, bound under a name. */
-export function bound(workspace: Workspace, name: string, values: ArrayLike<number>, dims: readonly number[] = [values.length]): Binding {
+export function bound(
+  workspace: Workspace,
+  name: string,
+  values: ArrayLike<number>,
+  dims: readonly number[] = [values.length],
+): Binding {
   const tensor = workspace.allocate(values.length)
   workspace.write(tensor, 0, Float32Array.from(values))
   return { name, tensor, offset: 0, dims }
@@ -22,7 +27,10 @@ export function read(workspace: Workspace, { tensor, offset, dims }: Binding): n
 }
 
 export async function codeOf(promise: Promise<unknown>): Promise<string | undefined> {
-  return promise.then(() => 'resolved', (error: { code?: string }) => error.code)
+  return promise.then(
+    () => 'resolved',
+    (error: { code?: string }) => error.code,
+  )
 }
 
 /** The slow fixture: `rounds` of 1024 sines each; about 5 µs a round. */

@@ -3,7 +3,7 @@ import { loadAddon } from '../../ts/native/load.ts'
 import type { StepMember } from '../../ts/native/types.ts'
 import { Numbers } from './numbers.ts'
 
-// Prints the instruction set and a hash over the results of many steps: run by test/native/instruction-sets.test.ts, once for each set.
+// Prints the instruction set and a hash over the results of many steps: run by test/native/instruction-sets.test.ts.
 const addon = loadAddon()
 const hash = createHash('sha256')
 const numbers = new Numbers(2026)

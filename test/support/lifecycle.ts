@@ -1,7 +1,7 @@
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { addon, bound, fixture, newEngine, slowRun } from './engines.ts'
 
-// One way for a process to end, named by its first argument (or, in a worker, by workerData): run by test/native/lifecycle.serial.test.ts.
+// One way for a process to end, named by its first argument or a worker's data: run by test/native/lifecycle.serial.test.ts.
 const ENDLESS = 100_000_000
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
@@ -52,7 +52,9 @@ const scenarios: Record<string, () => Promise<unknown> | void> = {
   exit: async () => (await startWork(), process.exit(7)),
   throw: async () => {
     await startWork()
-    setImmediate(() => { throw new Error('on purpose') })
+    setImmediate(() => {
+      throw new Error('on purpose')
+    })
   },
   rejection: async () => (await startWork(), void Promise.reject(new Error('on purpose'))),
   sigterm: async () => {

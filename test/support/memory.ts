@@ -1,6 +1,6 @@
 import { addon, bound, fixture, newEngine } from './engines.ts'
 
-// Run with --expose-gc by test/native/memory.test.ts: prints what is alive after objects were dropped, and how memory grows over many runs.
+// Run with --expose-gc by memory.test.ts. Prints what is alive after objects were dropped, and the growth over many runs.
 const collect = globalThis.gc!
 
 async function settled(): Promise<void> {

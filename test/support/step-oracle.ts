@@ -1,6 +1,6 @@
 import type { StepMember, StepRow, TokenLayout } from '../../ts/native/types.ts'
 
-/** The fused step in plain JavaScript, bit for bit: one rounding per fused multiply-add, sums in the tree of native/math/tree_sum.h. */
+/** The fused step in JavaScript, bit for bit: one rounding per fused multiply-add, sums in the tree of native/math/tree_sum.h. */
 export function oracleStep(inputs: readonly Float32Array[], length: number, member: StepMember): OracleResult {
   const rows = member.rows.map((row) => formRow(row, inputs, length))
   const terms = member.sums.map(({ a, b, signed }) =>
