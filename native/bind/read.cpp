@@ -51,7 +51,7 @@ class ProgramReader {
     for (int r = 0; r < request.rows; ++r) {
       row(request.row[r], request.inputs);
       if (integer("store", 0, 1) == 0) continue;
-      if (++stores > kMaxStores) throw invalid("Expected at most 4 rows with a \"store\", received more.");
+      if (++stores > kMaxStores) throw invalid("Expected at most 5 rows with a \"store\", received more.");
       request.store[r] = slice("store", length_);
     }
     request.sums = integer("sums.length", 0, kMaxSums);

@@ -36,7 +36,7 @@ export interface TokenLayout {
   readonly patch: readonly [height: number, width: number] // [1, 1] for `tokens`
 }
 
-/** One member of the batch: up to 8 inputs, up to 8 rows of which up to 4 are stored, up to 6 sums. */
+/** One member of the batch: up to 8 inputs, up to 8 rows of which up to 5 are stored, up to 6 sums. */
 export interface StepMember {
   readonly inputs: readonly Slice[]
   readonly rows: readonly StepRow[]

@@ -1,0 +1,116 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { sample, SadaError, type NetworkFunction, type SampleOptions } from '../../ts/index.ts'
+import { loadAddon } from '../../ts/native/load.ts'
+import { TorchGenerator } from '../../ts/noise.ts'
+import { configs, LENGTH, mixtureNetwork, runInJs } from '../support/run.ts'
+
+// The public sampler on the native addon; what the loop does in general is tested in loop.test.ts.
+
+const scheduler = configs['dpm++']
+const shape = [2, 4, 8, 8]
+const network = mixtureNetwork('dpm++')
+const base: SampleOptions = { scheduler, steps: 20, shape, seed: 3, network }
+
+async function rejection(options: unknown): Promise<SadaError> {
+  const error = await sample(options as SampleOptions).then(() => undefined, (e: unknown) => e)
+  assert.instance(error, SadaError)
+  return error as SadaError
+}
+
+for (const policy of ['none', 'sada', 'sada/poster', 'every-n', 'sada-reference']) {
+  test(`${policy}: the native run agrees with the one in JavaScript, decision by decision`, async () => {
+    const latents = [5, 6].map((seed) => new TorchGenerator(seed).randn(LENGTH))
+    const inJs = await runInJs({ scheduler: 'dpm++', policy, latents, steps: 50 })
+    const native = await sample({ ...base, steps: 50, seed: [5, 6], policy })
+    const actions = ({ trace }: typeof native) => trace.members.map(({ steps }) => steps.map(({ action }) => action))
+    assert.equal(actions(native), actions(inJs))
+    // Fused multiply-adds in float32 against float64 sums rounded once, over fifty steps.
+    native.latents.forEach((value, k) => assert.ok(Math.abs(value - inJs.latents[k]) < 2e-5, `${k}: ${value}, ${inJs.latents[k]}`))
+  })
+}
+
+test('one seed is one randn(shape); an array is one generator per member', async () => {
+  const steps = 2
+  const states: Float32Array[] = []
+  const spy: NetworkFunction = (input) => {
+    if (input.step === 0) states.push(input.sample.slice())
+    return network(input)
+  }
+  await sample({ ...base, steps, network: spy })
+  await sample({ ...base, steps, network: spy, seed: [3, 4] })
+  assert.equal(states[0], new TorchGenerator(3).randn(512))
+  assert.equal(states[1], Float32Array.from([3, 4].flatMap((seed) => [...new TorchGenerator(seed).randn(256)])))
+})
+
+test('latents are the scheduler\'s own state; the network sees α·x0 + σ·n', async () => {
+  const latents = new TorchGenerator(1).randn(512).map((v) => v * 100)
+  let seen: Float32Array | undefined
+  let alpha = 0
+  const spy: NetworkFunction = (input) => {
+    if (input.step === 0) [seen, alpha] = [input.sample.slice(), input.alpha]
+    return mixtureNetwork('euler')(input)
+  }
+  await sample({ ...base, scheduler: configs.euler, latents, seed: undefined, network: spy })
+  seen!.forEach((value, k) => assert.is(value, Math.fround(Math.fround(alpha) * latents[k])))
+})
+
+test('layout: computed steps say which share of the tokens was unstable', async () => {
+  for (const [layout, of, tokens] of [['channels-first', shape, 64], ['tokens', [2, 16, 16], 16]] as const) {
+    const { trace } = await sample({ ...base, shape: of, layout })
+    const shares = trace.members.flatMap(({ steps }) => steps.filter(({ criterion }) => criterion !== undefined).map(({ unstableTokens }) => unstableTokens!))
+    assert.ok(shares.length > 0)
+    for (const share of shares) assert.ok(share >= 0 && share <= 1 && Number.isInteger(share * tokens), String(share))
+  }
+})
+
+test('bad input is an error that names it', async () => {
+  const attempts: [Record<string, unknown>, string, RegExp][] = [
+    [{ shape: undefined }, 'INVALID_ARGUMENT', /"shape"/],
+    [{ shape: [2] }, 'INVALID_ARGUMENT', /"shape"/],
+    [{ shape: [2, 0] }, 'INVALID_ARGUMENT', /"shape"/],
+    [{ shape: [2, -1, 8, 8] }, 'INVALID_ARGUMENT', /"shape"/],
+    [{ shape: [2 ** 20, 2 ** 20] }, 'INVALID_ARGUMENT', /2147483647/],
+    [{ seed: undefined }, 'INVALID_ARGUMENT', /"latents"/],
+    [{ latents: new Float32Array(512) }, 'INVALID_ARGUMENT', /exactly one/],
+    [{ seed: undefined, latents: new Float32Array(0) }, 'INVALID_ARGUMENT', /length 512/],
+    [{ seed: undefined, latents: new Float32Array(511) }, 'INVALID_ARGUMENT', /length 512/],
+    [{ seed: undefined, latents: new Float32Array(512).fill(NaN, 7, 8) }, 'INVALID_ARGUMENT', /NaN at index 7/],
+    [{ steps: 0 }, 'INVALID_ARGUMENT', /"steps"/],
+    [{ steps: 1001 }, 'INVALID_ARGUMENT', /"steps"/],
+    [{ steps: '20' }, 'INVALID_ARGUMENT', /"steps"/],
+    [{ network: undefined }, 'INVALID_ARGUMENT', /"network"/],
+    [{ layout: 'nchw' }, 'INVALID_ARGUMENT', /"layout"/],
+    [{ layout: 'tokens' }, 'INVALID_ARGUMENT', /"shape"/],
+    [{ policy: 'sadda' }, 'UNKNOWN_NAME', /Did you mean "sada"/],
+    [{ scheduler: '{"_class_name": "Euler' }, 'INVALID_SCHEDULE', /line 1/],
+    [{ scheduler: { _class_name: 'DPMSolverMultistepScheduler', algorithm_type: 'sde-dpmsolver++' } }, 'INVALID_SCHEDULE', /sde-dpmsolver\+\+/],
+  ]
+  for (const [change, code, message] of attempts) {
+    const error = await rejection({ ...base, ...change })
+    assert.match(error.message, message)
+    assert.is(error.code, code, JSON.stringify(change))
+  }
+})
+
+test('nothing is left behind, whether a run ends or fails', async () => {
+  await sample(base)
+  await rejection({ ...base, network: () => { throw new Error('no') } })
+  await sample({ ...base, signal: AbortSignal.timeout(5), network: () => new Promise<never>(() => {}) }).catch(() => {})
+  const { workspaces, tensors, bytes, jobs } = loadAddon().counters()
+  assert.equal([workspaces, tensors, bytes, jobs], [0, 0, 0, 0])
+})
+
+test('a diffusers file is taken as it is, and what it says beyond is warned of', async () => {
+  const warnings: string[] = []
+  const listen = (warning: Error): void => void warnings.push(warning.message)
+  process.on('warning', listen)
+  const text = '{"_class_name": "DPMSolverMultistepScheduler", "_diffusers_version": "0.42.1", "lambda_min_clipped": -Infinity, "flavour": "vanilla"}'
+  await sample({ ...base, scheduler: text, steps: 2 })
+  await new Promise(setImmediate)
+  process.off('warning', listen)
+  assert.is(warnings.length, 1)
+  assert.match(warnings[0], 'flavour')
+})
+
+test.run()
