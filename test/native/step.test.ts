@@ -187,6 +187,19 @@ test('no members, no sums, no rows', () => {
   )
 })
 
+test('a sum of negative zeros has the sign that the padding leaves it', () => {
+  for (const length of [1, 3, 1023, 1024, 1025, 2048, 3000, 2 ** 19]) {
+    const workspace = new addon.Workspace()
+    const zeros = new Float32Array(length).fill(-0)
+    const member: StepMember = {
+      inputs: [tensor(workspace, zeros)],
+      rows: [{ inputs: [0], weights: [1] }],
+      sums: [{ a: 0, signed: true }],
+    }
+    same(workspace.step(length, [member]) as Float64Array, oracleStep([zeros], length, member).sums, `length ${length}`)
+  }
+})
+
 test('infinities and NaN come through', () => {
   const workspace = new addon.Workspace()
   const step = (...values: number[]): number[] => {
