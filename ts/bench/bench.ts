@@ -12,7 +12,7 @@ export interface MeasuredCase extends CaseRuns {
 
 /** An accelerated run's share of the baseline's work, for the estimate of the time left. */
 const EXPECTED_SHARE = 0.55
-const WARM_UP_STEPS = 20
+const WARM_UP_STEPS = 10
 /** Fixed schedule, and pruning off. */
 const MOST_RIVALS = 2
 

@@ -19,7 +19,7 @@ import { coloursFor } from './terminal.ts'
 export interface BenchArguments {
   readonly model: string
   readonly scheduler?: readonly string[]
-  readonly policy: readonly PolicySpec[]
+  readonly policy?: readonly PolicySpec[]
   readonly steps: number
   readonly samples?: number
   readonly batch: number
@@ -111,7 +111,7 @@ async function publish(
 
 /** Checks what can be checked before anything is loaded. */
 async function prepare(options: BenchArguments): Promise<BenchSettings> {
-  const { steps, batch, guidance, seed, quick, policy: policies } = options
+  const { steps, batch, guidance, seed, quick, policy: policies = ['sada'] } = options
   const samples = options.samples ?? Math.ceil((quick ? 4 : 8) / batch) * batch
   checkBatch(samples, batch)
   const folder = await findModel(options.model)

@@ -39,7 +39,7 @@ function asText({ name, about, source, options }: Described): string {
           : `${option.min} … ${option.max}`
     return `${head} ${wrapped(`${option.about} (${range})`, head.length + 1)}`
   })
-  return [bold(name), `  ${wrapped(about, 2)}`, `  ${dim(wrapped(`after: ${source}`, 2))}`, ...lines, ''].join('\n')
+  return [bold(name), `  ${wrapped(about, 2)}`, `  ${dim(wrapped(`source: ${source}`, 2))}`, ...lines, ''].join('\n')
 }
 
 /** A default that follows from the run is given in words. */

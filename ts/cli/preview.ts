@@ -38,8 +38,8 @@ export class Preview {
 
   /** As many pictures side by side as fit, every `shrink`-th pixel where not even one does. */
   private lines(pictures: readonly Picture[]): string[] {
-    const columns = this.stream.columns ?? 80
-    const rows = (this.stream.rows ?? 24) - 2
+    const columns = this.stream.columns || 80
+    const rows = (this.stream.rows || 24) - 2
     const [{ width, height }] = pictures
     const shrink = Math.max(1, Math.ceil(width / columns), Math.ceil(height / 2 / rows))
     const across = Math.floor(width / shrink)

@@ -24,7 +24,7 @@ program
   .version(packageVersion())
   .option('-m, --model <name>', 'a bundled model, or a model folder', 'avatar')
   .option('--scheduler <list>', "schedulers, separated by commas (default: all of the model's)", list)
-  .option('--policy <list>', 'policies, options behind a colon: every-n:n=3,order=1', parsePolicies, ['sada'])
+  .option('--policy <list>', 'policies, options behind a colon: every-n:n=3,order=1 (default: sada)', parsePolicies)
   .option('--steps <n>', 'sampling steps', integer('--steps', 1, 1000), 50)
   .option('--samples <n>', 'pictures of each case (default: 8; 4 with --quick)', integer('--samples', 1, 10000))
   .option('--batch <n>', 'pictures of one call', integer('--batch', 1, 64), 1)

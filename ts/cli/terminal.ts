@@ -20,7 +20,7 @@ export function isLive(stream: NodeJS.WriteStream): boolean {
 
 /** Wraps text to the terminal's width (at most 100 columns), each line after the first `indent` columns in. */
 export function wrapped(text: string, indent: number): string {
-  const width = Math.min(process.stdout.columns ?? 100, 100) - indent
+  const width = Math.min(process.stdout.columns || 100, 100) - indent
   const lines: string[] = []
   for (const word of text.split(' ')) {
     const line = lines.at(-1)

@@ -41,7 +41,7 @@ export function guide({ cases: [{ steps, batch, samples }] }: BenchResult): Mark
     [
       'Strips',
       'One cell for each step, noise on the left. A full bar is a whole network run, a shorter one a run on some ' +
-        'tokens (places in the picture), an empty cell a skipped step. Point at a cell for its figures.',
+        'tokens (places in the picture), a pale cell without one a skipped step. Point at a cell for its figures.',
     ],
     [
       'Differences',
