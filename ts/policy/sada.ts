@@ -26,9 +26,9 @@ export const sada: PolicyDefinition<SadaOptions> = {
   about: 'The default: an error ledger licenses skips, the stability criterion tightens it, computed steps mend the skips before them.',
   source: 'this package; criterion and token pruning after SADA',
   options: {
-    tolerance: { about: "error that the skips between two computed steps may add, as a share of the clean sample's mean magnitude", default: 2.5e-3, min: 0, max: 10 },
+    tolerance: { about: "error that the skips between two computed steps may add, as a share of the clean sample's mean magnitude", default: 3e-3, min: 0, max: 10 },
     veto: { about: 'no skip directly after a step that the stability criterion calls unstable', default: true, min: 0, max: 1 },
-    early: { about: 'weight of errors in the first quarter, where branches are chosen', default: 2, min: 0, max: 100 },
+    early: { about: 'weight of errors at noise levels σ/(α+σ) above ¾, where a prompt leaves choices that are still open', default: 3, min: 0, max: 100 },
     warmup: { about: 'first steps that always run', default: 4, min: 3, max: 1000, integer: true },
     tail: { about: 'last steps that always run', default: 3, min: 1, max: 1000, integer: true },
     maxConsecutive: { about: 'skips in a row', default: 5, min: 0, max: 1000, integer: true },
@@ -130,7 +130,7 @@ class SadaMember implements MemberPolicy {
   /** The error that skipping `step` is expected to add: how much of x0 the step mixes into the state, times its expected error. */
   private cost(step: number, gap: number): number {
     const mixed = 1 - this.level(step + 1) / this.level(step)
-    const isEarly = step < this.context.solver.schedule.steps / 4
+    const isEarly = this.level(step) > 0.75
     return mixed * this.errorRate * gap * (isEarly ? this.options.early : 1)
   }
 
