@@ -20,6 +20,8 @@ export interface LoopOptions {
 /** Longest time that steps may follow each other without letting the event loop turn, in milliseconds. */
 const LONGEST_STRETCH_MS = 8
 
+type Writable<T> = { -readonly [K in keyof T]: T[K] }
+
 /** A member and what it is to do at this step. */
 interface Candidate {
   readonly member: Member
@@ -78,7 +80,7 @@ export class DenoisingLoop {
     // At most twice: a skip that turns out not to be finite is made again with the network.
     while (waiting.length > 0) waiting = await this.attempt(step, waiting)
     const ms = performance.now() - startedAt
-    for (const member of this.members) member.trace[step] = { ...member.trace[step], ms }
+    for (const member of this.members) member.trace[step].ms = ms
   }
 
   /** Makes the step for `candidates`; returns those whose skip has to be replaced by a run. */
@@ -148,7 +150,7 @@ export class DenoisingLoop {
     return tokens && { layout: tokens.layout, store: tokens.scores(member.index) }
   }
 
-  private describe(step: number, member: Member, { decision, keptTokens }: PreparedStep, verdict: Verdict): MemberStep {
+  private describe(step: number, member: Member, { decision, keptTokens }: PreparedStep, verdict: Verdict): Writable<MemberStep> {
     return {
       step,
       timestep: this.options.solver.schedule.timesteps[step],

@@ -19,7 +19,7 @@ export interface PreparedStep {
 
 /** One member of the batch during one run: its policy, its buffers, its trace. */
 export class Member {
-  readonly trace: MemberStep[] = []
+  readonly trace: { -readonly [K in keyof MemberStep]: MemberStep[K] }[] = []
   nfe = 0
   readonly index: number
   readonly policy: MemberPolicy
