@@ -46,8 +46,9 @@ const library = libraries[process.platform]
 const source = join(runtime, 'bin', 'napi-v6', process.platform, process.arch, library)
 if (existsSync(source)) {
   replace(source, join(target, library))
-  for (const notice of ['LICENSE', 'ThirdPartyNotices.txt']) {
-    if (existsSync(join(runtime, notice))) copyFileSync(join(runtime, notice), join(target, `onnxruntime-${notice}`))
+  // The npm package leaves them out; these are those of its Python wheel of the same version.
+  for (const notice of ['onnxruntime-LICENSE', 'onnxruntime-ThirdPartyNotices.txt']) {
+    copyFileSync(join(root, 'licenses', notice), join(target, notice))
   }
 } else {
   console.warn(`onnxruntime-node has no ${library} for ${platform}: set SADA_ONNXRUNTIME_PATH to one.`)
