@@ -96,7 +96,9 @@ test('bad input is an error that names it', async () => {
 test('nothing is left behind, whether a run ends or fails', async () => {
   await sample(base)
   await rejection({ ...base, network: () => { throw new Error('no') } })
-  await sample({ ...base, signal: AbortSignal.timeout(5), network: () => new Promise<never>(() => {}) }).catch(() => {})
+  const controller = new AbortController()
+  setTimeout(() => controller.abort(), 5)
+  await sample({ ...base, signal: controller.signal, network: () => new Promise<never>(() => {}) }).catch(() => {})
   const { workspaces, tensors, bytes, jobs } = loadAddon().counters()
   assert.equal([workspaces, tensors, bytes, jobs], [0, 0, 0, 0])
 })
