@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises'
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { invalidArgument, SadaError, unknownName } from '../errors.ts'
 import { loadModel, type EngineSettings } from '../plan/model.ts'
@@ -10,9 +10,7 @@ const MODELS = join(__dirname, '..', '..', 'models')
 
 /** Names that `load` knows without a path. */
 export function bundledModels(): string[] {
-  return readdirSync(MODELS, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && entry.name !== 'training' && !entry.name.startsWith('.'))
-    .map(({ name }) => name)
+  return readdirSync(MODELS).filter((name) => existsSync(join(MODELS, name, 'plan.json')))
 }
 
 /**

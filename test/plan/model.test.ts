@@ -1,0 +1,121 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { load, SadaError } from '../../ts/index.ts'
+import { loadAddon } from '../../ts/native/load.ts'
+import { readManifest } from '../../ts/plan/manifest.ts'
+
+const original = join(__dirname, '../../models/avatar')
+let folder: string
+
+test.before.each(() => {
+  folder = join(mkdtempSync(join(tmpdir(), 'sada ü ')), 'model')
+  cpSync(original, folder, { recursive: true })
+})
+test.after.each(() => rmSync(join(folder, '..'), { recursive: true, force: true }))
+
+async function refusal(): Promise<SadaError> {
+  const error = await load(folder).then(() => undefined, (e: unknown) => e)
+  assert.instance(error, SadaError)
+  return error as SadaError
+}
+
+type Plan = { [key: string]: unknown; stages: Record<string, unknown>[]; tensors: Record<string, unknown>; text: Record<string, unknown> }
+
+/** Rewrites the manifest. */
+function change(edit: (plan: Plan) => void): void {
+  const path = join(folder, 'plan.json')
+  const plan = JSON.parse(readFileSync(path, 'utf8')) as Plan
+  edit(plan)
+  writeFileSync(path, JSON.stringify(plan))
+}
+
+test('a copy of the model, in a folder with a space and an umlaut, works', async () => {
+  const pipeline = await load(folder)
+  const { images } = await pipeline.generate({ prompt: 'a robot', steps: 1 })
+  assert.is(images.length, 1)
+  await pipeline.dispose()
+})
+
+test('a folder or file that does not exist is named', async () => {
+  rmSync(join(folder, 'head.onnx'))
+  const missing = await refusal()
+  assert.is(missing.code, 'MODEL_NOT_FOUND')
+  assert.match(missing.message, 'head.onnx')
+  rmSync(folder, { recursive: true })
+  assert.is((await refusal()).code, 'MODEL_NOT_FOUND')
+  const typo = await load('avatr').catch((e: unknown) => e as SadaError)
+  assert.match((typo as SadaError).message, 'Did you mean "avatar"?')
+})
+
+test('a stage that is truncated or edited is MODEL_CORRUPT, before anything runs', async () => {
+  for (const bytes of [0, 1, 1000, 1_000_000]) {
+    truncateSync(join(folder, 'embed.onnx'), bytes)
+    const error = await refusal()
+    assert.is(error.code, 'MODEL_CORRUPT')
+    assert.is(error.stage, 'embed')
+  }
+  cpSync(join(original, 'embed.onnx'), join(folder, 'embed.onnx'))
+  const edited = readFileSync(join(folder, 'last.onnx'))
+  edited[edited.length >> 1] ^= 1
+  writeFileSync(join(folder, 'last.onnx'), edited)
+  assert.is((await refusal()).stage, 'last')
+})
+
+for (const [name, text] of [['empty', ''], ['cut', '{"schema": "sada-plan/1", "na'], ['not UTF-8', Buffer.from([0x7b, 0xff, 0x7d])], ['an array', '[]'], ['huge', ' '.repeat(2 << 20)]] as const) {
+  test(`a manifest that is ${name} is MANIFEST_INVALID`, async () => {
+    writeFileSync(join(folder, 'plan.json'), text)
+    assert.is((await refusal()).code, 'MANIFEST_INVALID')
+  })
+}
+
+const wrong: [string, (plan: Plan) => void, RegExp][] = [
+  ['of a newer schema', (plan) => (plan.schema = 'sada-plan/2'), /at \/schema/],
+  ['with a path that leaves the folder', (plan) => (plan.stages[0].file = '../embed.onnx'), /at \/stages\/0\/file/],
+  ['with an absolute path', (plan) => (plan.stages[0].file = '/etc/passwd'), /at \/stages\/0\/file/],
+  ['with a negative size', (plan) => (plan.latents = [3, -64, 64]), /at \/latents\/1/],
+  ['with a stage that reads what nothing makes', (plan) => (plan.stages[0].inputs = ['hidden_3']), /before anything makes it/],
+  ['with a tensor without a shape', (plan) => delete plan.tensors.hidden_2, /"hidden_2".*no shape/],
+  ['with token stages apart from each other', (plan) => (plan.stages[2].kind = 'dense'), /must follow each other/],
+  ['with a pattern of its own', (plan) => (plan.text.pattern = '(a+)+$'), /at \/text\/pattern/],
+]
+for (const [name, edit, message] of wrong) {
+  test(`a manifest ${name} is MANIFEST_INVALID, with the place`, async () => {
+    change(edit)
+    const error = await refusal()
+    assert.is(error.code, 'MANIFEST_INVALID')
+    assert.match(error.message, message)
+  })
+}
+
+test('a manifest that is right but for another shape or name is IO_MISMATCH: file, expected, found', async () => {
+  change((plan) => (plan.tensors.skip = ['rows', 96, 8, 8]))
+  const shape = await refusal()
+  assert.is(shape.code, 'IO_MISMATCH')
+  assert.match(shape.message, /embed\.onnx.*"skip".*\[rows, 96, 8, 8\].*\[-1, 96, 16, 16\]/)
+})
+
+test('a vocabulary that is not a list of words is TOKENIZER_INVALID', async () => {
+  for (const text of ['{}', '[1, 2]', '[']) {
+    writeFileSync(join(folder, 'vocab.json'), text)
+    assert.is((await refusal()).code, 'TOKENIZER_INVALID')
+  }
+})
+
+test('names of an object\'s own prototype are no tensors', () => {
+  const plan = JSON.parse(readFileSync(join(original, 'plan.json'), 'utf8')) as Plan
+  plan.stages[0].inputs = ['sample', 'level', 'constructor']
+  assert.throws(() => readManifest(plan, 'plan.json'), /"constructor".*no shape/)
+})
+
+test('nothing is left of what did not load', async () => {
+  truncateSync(join(folder, 'head.onnx'), 10)
+  const { engines, sessions } = loadAddon().counters()
+  await refusal()
+  const after = loadAddon().counters()
+  assert.equal([after.engines, after.sessions], [engines, sessions])
+})
+
+test.run()
