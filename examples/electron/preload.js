@@ -1,0 +1,4 @@
+// A port cannot cross the context bridge; window.postMessage hands it to the page.
+const { ipcRenderer } = require('electron')
+
+ipcRenderer.on('connect', ({ ports }) => window.postMessage('connect', '*', ports))
