@@ -36,7 +36,9 @@ function runFile(file) {
       totals.skipped += skipped
       totals.failed += failed > 0 ? failed : broken ? 1 : 0
       const seconds = ((performance.now() - from) / 1000).toFixed(1)
-      const says = ran ? `${passed} passed${failed ? `, ${failed} failed` : ''}${skipped ? `, ${skipped} skipped` : ''}` : 'ran no test'
+      const says = ran
+        ? `${passed} passed${failed ? `, ${failed} failed` : ''}${skipped ? `, ${skipped} skipped` : ''}`
+        : 'ran no test'
       console.log(`${broken ? '✘' : '✔'} ${relative(root, file)}  ${says}  ${seconds} s${signal ? `  ended by ${signal}` : ''}`)
       // A skipped test says why on a line of its own.
       for (const line of output.split('\n')) if (line.startsWith('SKIPPED')) console.log(`  ${line}`)
@@ -54,7 +56,10 @@ async function runAll(queue, atOnce) {
 }
 
 const isSerial = (file) => file.endsWith('.serial.test.ts')
-await runAll(files.filter((file) => !isSerial(file)), Math.min(2, cpus().length))
+await runAll(
+  files.filter((file) => !isSerial(file)),
+  Math.min(2, cpus().length),
+)
 await runAll(files.filter(isSerial), 1)
 const { passed, failed, skipped } = totals
 console.log(`${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}`)

@@ -10,13 +10,19 @@ const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'u
 
 const rows = Object.entries(packages)
   .filter(([path, entry]) => path !== '' && !entry.dev && !entry.devOptional && !entry.peer)
-  .map(([path, entry]) => `| ${path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length)} | ${entry.version} | ${entry.license} |`)
+  .map(
+    ([path, entry]) =>
+      `| ${path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length)} | ${entry.version} | ${entry.license} |`,
+  )
   .sort()
 
 const file = join(root, 'THIRD_PARTY_NOTICES.md')
 const before = readFileSync(file, 'utf8')
 const table = ['| package | version | licence |', '|---|---|---|', ...rows].join('\n')
-const after = before.replace(/(<!-- packages:start[^>]*-->\n)[\s\S]*?(<!-- packages:end -->)/, (_, start, end) => `${start}${table}\n${end}`)
+const after = before.replace(
+  /(<!-- packages:start[^>]*-->\n)[\s\S]*?(<!-- packages:end -->)/,
+  (_, start, end) => `${start}${table}\n${end}`,
+)
 
 if (!process.argv.includes('--check')) writeFileSync(file, after)
 else if (before !== after) {

@@ -7,6 +7,9 @@ import { fileURLToPath } from 'node:url'
 
 const dist = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist')
 const names = Object.keys(createRequire(import.meta.url)(join(dist, 'index.js'))).filter((name) => name !== '__esModule')
-writeFileSync(join(dist, 'index.mjs'), `import sada from './index.js'\n${names.map((name) => `export const ${name} = sada.${name}\n`).join('')}`)
+writeFileSync(
+  join(dist, 'index.mjs'),
+  `import sada from './index.js'\n${names.map((name) => `export const ${name} = sada.${name}\n`).join('')}`,
+)
 // The declarations of the one implementation, seen as an ES module.
 writeFileSync(join(dist, 'index.d.mts'), readFileSync(join(dist, 'index.d.ts'), 'utf8'))

@@ -1,0 +1,20 @@
+import { load, SadaError, type GenerateResult, type Pipeline, type PipelineEvent } from 'sada'
+
+const pipeline: Pipeline = await load('avatar', { threads: 1 })
+const result: GenerateResult = await pipeline.generate({
+  prompt: ['a teal robot', 'a kid'],
+  seed: [1, 2n],
+  steps: 3,
+  guidanceScale: 1,
+})
+const png: Uint8Array = await result.images[0].png()
+const events: PipelineEvent['type'][] = []
+for await (const event of pipeline.stream({ prompt: 'a kid', steps: 2, policy: 'none' })) {
+  events.push(event.type)
+  if (event.type === 'result') console.log(event.images[0].width, event.trace.members[0].nfe)
+  else console.log(event.step, event.members[0].action)
+}
+// @ts-expect-error: a prompt is a must
+await pipeline.generate({ steps: 3 }).catch((error: unknown) => console.log(error instanceof SadaError && error.code))
+await pipeline[Symbol.asyncDispose]()
+console.log(png.length > 0, events.join())
