@@ -53,7 +53,7 @@ function rivals({ samples, cases }) {
   })
   const head = ['guidance', 'scheduler', 'prompts', 'cost', 'sada: mean / worst decile / worst', 'plain fewer steps', 'best fixed schedule (by mean)']
   return [
-    `At other guidance scales, and beside the best of eight fixed schedules of as many runs (${samples} prompts of each kind; cost in full network runs of 50;`,
+    `At other guidance scales, and beside the best of three fixed schedules (every 2nd, 3rd, 4th step, linear) of as many runs (${samples} prompts of each kind; cost in full network runs of 50;`,
     '[bench/results/fidelity.json](bench/results/fidelity.json)):',
     '',
     table(head, rows),

@@ -7,7 +7,7 @@ import { Pruning, pruningOptions, type PruningOptions } from './pruning.ts'
 
 export interface SadaOptions extends PruningOptions {
   tolerance: number
-  veto: boolean
+  unstable: number
   early: number
   warmup: number
   tail: number
@@ -26,13 +26,13 @@ export const sada: PolicyDefinition<SadaOptions> = {
   about: 'The default: an error ledger licenses skips, the stability criterion tightens it, computed steps mend the skips before them.',
   source: 'this package; criterion and token pruning after SADA',
   options: {
-    tolerance: { about: "error that the skips between two computed steps may add, as a share of the clean sample's mean magnitude", default: 3e-3, min: 0, max: 10 },
-    veto: { about: 'no skip directly after a step that the stability criterion calls unstable', default: true, min: 0, max: 1 },
+    tolerance: { about: "error that the skips between two computed steps may add, as a share of the clean sample's mean magnitude", default: 3.5e-3, min: 0, max: 10 },
+    unstable: { about: 'weight of errors directly after a step that the stability criterion calls unstable; 1: no matter', default: 2, min: 1, max: 1000 },
     early: { about: 'weight of errors at noise levels σ/(α+σ) above ¾, where a prompt leaves choices that are still open', default: 3, min: 0, max: 100 },
     warmup: { about: 'first steps that always run', default: 4, min: 3, max: 1000, integer: true },
     tail: { about: 'last steps that always run', default: 3, min: 1, max: 1000, integer: true },
     maxConsecutive: { about: 'skips in a row', default: 5, min: 0, max: 1000, integer: true },
-    slope: { about: 'share of the last slope by which a skip continues the clean sample', default: 0.6, min: 0, max: 1 },
+    slope: { about: 'share of the last slope by which a skip continues the clean sample', default: 0.4, min: 0, max: 1 },
     memory: { about: 'weight of older measurements in the error rate', default: 0.3, min: 0, max: 0.99 },
     ...pruningOptions,
   },
@@ -60,13 +60,12 @@ class SadaMember implements MemberPolicy {
   }
 
   before(step: number): Decision {
-    const { warmup, tail, maxConsecutive, tolerance, veto } = this.options
+    const { warmup, tail, maxConsecutive, tolerance } = this.options
     const { steps } = this.context.solver.schedule
     if (this.computed.length < 2 || step < warmup || step >= steps - tail) return run
     const gap = step - this.computed[0]
     const spent = this.spent + this.cost(step, gap)
-    if (gap > maxConsecutive || !(spent <= tolerance * this.magnitude)) return run
-    if (veto && !this.stable && gap === 1) return this.pruning.decide(step, false)
+    if (gap > maxConsecutive || !(spent <= tolerance * this.magnitude)) return this.compute(step, gap)
     this.spent = spent
     return { kind: 'skip', action: 'extrapolate', x0: this.prediction(step) }
   }
@@ -114,6 +113,11 @@ class SadaMember implements MemberPolicy {
     return this.computed.flatMap((step) => [x0At(step), velocityAt(step)])
   }
 
+  /** Where instability is why a step is computed, its unstable tokens are enough. */
+  private compute(step: number, gap: number): Decision {
+    return this.stable || gap > 1 ? run : this.pruning.decide(step, false)
+  }
+
   private level(step: number): number {
     return flowLevel(this.context.solver.schedule.levels[step])
   }
@@ -131,7 +135,8 @@ class SadaMember implements MemberPolicy {
   private cost(step: number, gap: number): number {
     const mixed = 1 - this.level(step + 1) / this.level(step)
     const isEarly = this.level(step) > 0.75
-    return mixed * this.errorRate * gap * (isEarly ? this.options.early : 1)
+    const isUnstable = gap === 1 && !this.stable
+    return mixed * this.errorRate * gap * (isEarly ? this.options.early : 1) * (isUnstable ? this.options.unstable : 1)
   }
 
   private learn(step: number, done: Decision, [square, criterion]: readonly number[]): Verdict {
