@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util'
 import { load, type Pipeline, type PolicySpec, type Trace } from '../ts/index.ts'
 import { findModel } from '../ts/pipeline/load.ts'
 import { loadManifest } from '../ts/plan/model.ts'
-import { readManifest } from '../ts/plan/manifest.ts'
+import { type readManifest } from '../ts/plan/manifest.ts'
 
 const { values } = parseArgs({
   options: {

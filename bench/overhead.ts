@@ -43,7 +43,7 @@ const lines = createInterface({ input: python.stdout })[Symbol.asyncIterator]()
 const answer = async (): Promise<string> => {
   const { value, done } = await lines.next()
   if (done) throw new Error(`${values.python} ended; it needs torch and diffusers`)
-  return value as string
+  return value
 }
 const median = (all: readonly number[], q = 0.5): number => [...all].sort((a, b) => a - b)[Math.floor(q * (all.length - 1))]
 

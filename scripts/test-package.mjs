@@ -21,10 +21,10 @@ const MOST_MEGABYTES = 45
 const MOST_IMPORT_MS = 40
 
 function run(command, args, { cwd = app, env = {}, code = 0 } = {}) {
-  const { NODE_OPTIONS, NODE_PATH, ...clean } = process.env
+  const clean = { ...process.env, NODE_OPTIONS: undefined, NODE_PATH: undefined, ...env }
   const ended = spawnSync(command, args, {
     cwd,
-    env: { ...clean, ...env },
+    env: clean,
     encoding: 'utf8',
     timeout: 240_000,
     maxBuffer: 2 ** 26,

@@ -13,7 +13,7 @@ interface Text {
 
 async function png(path: string): Promise<Text> {
   const { decode } = await import('fast-png')
-  return decode(readFileSync(path)) as unknown as Text
+  return decode(readFileSync(path))
 }
 
 test('a picture is saved under a new name of its own, and one line says so', async () => {

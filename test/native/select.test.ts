@@ -107,7 +107,7 @@ test('wrong requests are named', () => {
   const valid: SelectRequest = { ...none, scores: new Float32Array(6), grid: [2, 3] }
   const refused = (change: object, message: RegExp): void => {
     assert.throws(
-      () => addon.select({ ...valid, ...change } as never),
+      () => addon.select({ ...valid, ...change }),
       (error: Error & { code?: string }) => {
         return error.code === 'INVALID_ARGUMENT' && message.test(error.message)
       },

@@ -57,7 +57,7 @@ const spoiled: [string, (member: any) => unknown, RegExp][] = [
   ['fewer weights than inputs', (m) => (m.rows[0].weights = [1]), /"rows.weights".*2 inputs, received 1/],
   [
     'six stores',
-    (m) => (m.rows = many(0, 6).map((_, k) => ({ inputs: [], weights: [], store: { tensor: fresh(k), offset: 0 } }))),
+    (m) => (m.rows = many(0, 6).map(() => ({ inputs: [], weights: [], store: { tensor: fresh(), offset: 0 } }))),
     /at most 5/,
   ],
   ['a store outside', (m) => (m.rows[0].store.offset = 5), /outside tensor 2/],
@@ -83,7 +83,7 @@ function detached(length: number): Float32Array {
   return array
 }
 let current: ReturnType<typeof valid>
-const fresh = (_: number): number => current.workspace.allocate(length)
+const fresh = (): number => current.workspace.allocate(length)
 function padded(member: Member): number {
   const tensor = current.workspace.allocate(length + 1)
   member.inputs[0] = { tensor, offset: 0 }
@@ -93,7 +93,7 @@ function padded(member: Member): number {
 for (const [name, spoil, message] of spoiled) {
   test(`step: ${name}`, () => {
     current = valid()
-    current.workspace.step(length, [current.member as never])
+    void current.workspace.step(length, [current.member as never])
     spoil(current.member)
     assert.throws(() => current.workspace.step(length, [current.member as never]), invalid(message))
   })
@@ -113,7 +113,7 @@ test("step: callers' memory is refused above 2^19 elements", () => {
   const workspace = new addon.Workspace()
   const inputs = [{ tensor: new Float32Array(2 ** 19 + 1), offset: 0 }]
   assert.throws(() => workspace.step(2 ** 19 + 1, [{ inputs, rows: [], sums: [] }]), invalid(/2\^19/))
-  workspace.step(2 ** 19, [{ inputs, rows: [], sums: [] }])
+  void workspace.step(2 ** 19, [{ inputs, rows: [], sums: [] }])
 })
 
 /** A valid program of numbers, as ts/native/step-program.ts writes it. */

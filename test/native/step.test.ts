@@ -99,7 +99,7 @@ for (const length of sizes) {
     const values = new Numbers(length).floats(length)
     const target = new Float32Array(length + 2).fill(9)
     const rows = [{ inputs: [0], weights: [2], store: { tensor: target, offset: 1 } }]
-    workspace.step(length, [{ inputs: [{ tensor: values, offset: 0 }], rows, sums: [] }])
+    void workspace.step(length, [{ inputs: [{ tensor: values, offset: 0 }], rows, sums: [] }])
     same(target, [9, ...values.map((value) => 2 * value), 9], 'target')
   })
 }

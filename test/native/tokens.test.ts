@@ -98,7 +98,7 @@ for (const [name, change, message] of wrong) {
     const move = moveOf(workspace)
     assert.is(await codeOf(engine.run(workspace, [move]).done), 'resolved')
     assert.throws(
-      () => engine.run(workspace, [{ ...move, ...change } as Move]),
+      () => engine.run(workspace, [{ ...move, ...change }]),
       (error: Error & { code?: string }) => {
         return error.code === 'INVALID_ARGUMENT' && message.test(error.message)
       },

@@ -22,7 +22,12 @@ async function refusal(): Promise<SadaError> {
   return error as SadaError
 }
 
-type Plan = { [key: string]: unknown; stages: Record<string, unknown>[]; tensors: Record<string, unknown>; text: Record<string, unknown> }
+interface Plan {
+  [key: string]: unknown
+  stages: Record<string, unknown>[]
+  tensors: Record<string, unknown>
+  text: Record<string, unknown>
+}
 
 /** Rewrites the manifest. */
 function change(edit: (plan: Plan) => void): void {

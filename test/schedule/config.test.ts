@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { SadaError, type SadaErrorCode } from '../../ts/errors.ts'
+import { type SadaError, type SadaErrorCode } from '../../ts/errors.ts'
 import {
   parseSchedulerConfig,
   type DpmppConfig,

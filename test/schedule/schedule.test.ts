@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { SadaError, type SadaErrorCode } from '../../ts/errors.ts'
+import { type SadaError, type SadaErrorCode } from '../../ts/errors.ts'
 import type { FlowEulerConfig, SolverName } from '../../ts/schedule/config.ts'
 import { dynamicShiftFor } from '../../ts/schedule/flow-grid.ts'
 import { createSchedule, type ScheduleOptions } from '../../ts/schedule/schedule.ts'

@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { SadaError } from '../../ts/errors.ts'
+import { type SadaError } from '../../ts/errors.ts'
 import { predictionTypes, type SolverName } from '../../ts/schedule/config.ts'
 import { createSchedule, type Frame, type Schedule } from '../../ts/schedule/schedule.ts'
 import { denoised, noiseOf, stateOf } from '../../ts/solver/parameterisation.ts'

@@ -39,7 +39,7 @@ async function cycle(count: number): Promise<number> {
   const rows = [{ inputs: [0, 1], weights: [0.5, 0.5], store: a }]
   let middle = 0
   for (let k = 0; k < count; k++) {
-    workspace.step(length, [{ inputs: [a, sum], rows, sums: [{ a: 0 }] }])
+    void workspace.step(length, [{ inputs: [a, sum], rows, sums: [{ a: 0 }] }])
     const job = engine.run(workspace, [{ kind: 'stage', session, inputs: [a, b], outputs: [sum] }])
     if (k % 10 === 0) job.abort()
     await job.done.catch(() => undefined)

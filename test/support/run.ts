@@ -48,7 +48,7 @@ export async function runInJs(spec: RunSpec): Promise<{ latents: Float32Array; t
   const schedule = createSchedule(config, { steps: spec.steps ?? 50 })
   const workspace = new JsWorkspace()
   const network = new CallbackNetwork(spec.network ?? mixtureNetwork(spec.scheduler), workspace, spec.latents.length, LENGTH)
-  const policy = typeof spec.policy === 'object' && 'begin' in spec.policy ? (spec.policy as Policy) : createPolicy(spec.policy as PolicySpec)
+  const policy = typeof spec.policy === 'object' && 'begin' in spec.policy ? (spec.policy as Policy) : createPolicy(spec.policy)
   const latents = spec.latents.map((noise) => noise.map((value) => value * schedule.initNoiseSigma))
   const { signal = never, onStep } = spec
   return new DenoisingLoop({ solver: createSolver(schedule), network, policy, workspace, latents, signal, onStep }).run()

@@ -83,7 +83,7 @@ function rows(each: BenchCase, kinds: readonly string[], colours: Colours): stri
 export function comparisonLabel({ name, policy, options }: BenchCase['comparisons'][number]): string {
   return name === 'pruning-off'
     ? `${policy} without pruning`
-    : `fixed, every ${options.n}${ordinal(Number(options.n))}: equal runs`
+    : `fixed, every ${Number(options.n)}${ordinal(Number(options.n))}: equal runs`
 }
 
 const ordinal = (n: number): string => ({ 1: 'st', 2: 'nd', 3: 'rd' })[n] ?? 'th'

@@ -42,7 +42,7 @@ export async function generate(prompt: string, options: GenerateArguments, signa
   const manifest = await loadManifest(folder)
   const request = requestFor(prompt, options)
   checkGenerateOptions(request, manifest)
-  await checkWords(prompt, await Tokenizer.load(folder, manifest.text), manifest)
+  checkWords(prompt, await Tokenizer.load(folder, manifest.text), manifest)
   const file = await reserve(prompt, options.output)
   try {
     const pipeline = await load(options.model, { threads: options.threads })
@@ -72,7 +72,7 @@ function requestFor(prompt: string, { count, seed, steps, guidance, scheduler, p
 }
 
 /** Unknown words warn; a single one that is almost a command was meant as one. */
-async function checkWords(prompt: string, tokenizer: Tokenizer, { name }: Manifest): Promise<void> {
+function checkWords(prompt: string, tokenizer: Tokenizer, { name }: Manifest): void {
   const { unknown } = tokenizer.encode(prompt)
   if (unknown.length === 0) return
   const command = /^\S+$/.test(prompt) ? nearestName(prompt, COMMANDS) : undefined

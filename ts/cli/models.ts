@@ -64,7 +64,7 @@ function asText(model: Awaited<ReturnType<typeof describe>>): string {
 function grammarLines(grammar: unknown, indent: number, mark: (text: string) => string): string[] {
   const margin = ' '.repeat(indent)
   if (typeof grammar !== 'object' || grammar === null) return [margin + wrapped(String(grammar), indent)]
-  return Object.entries(grammar).flatMap(([name, value]: [string, unknown]) => {
+  return Object.entries(grammar).flatMap(([name, value]: [string, string | number | object | null]) => {
     if (Array.isArray(value)) return [`${margin}${mark(name)}: ${wrapped(value.join(', '), indent + 2)}`]
     if (typeof value === 'object') return [`${margin}${mark(name)}`, ...grammarLines(value, indent + 2, mark)]
     return [`${margin}${mark(name)}: ${wrapped(String(value), indent + 2)}`]

@@ -20,7 +20,7 @@ export function policies(json: boolean): string {
   return json ? JSON.stringify(described, undefined, 2) + '\n' : described.map(asText).join('\n')
 }
 
-type Described = {
+interface Described {
   name: string
   about: string
   source: string

@@ -5,7 +5,7 @@ import { orAborted } from '../sampler/abort.ts'
 import type { Network, NetworkCall, NetworkOutput } from '../sampler/network.ts'
 import type { Stage } from './manifest.ts'
 import type { Model } from './model.ts'
-import { RowTensors } from './row-tensors.ts'
+import { type RowTensors } from './row-tensors.ts'
 
 /** Kept counts are rounded up to these shares of the tokens, so that engines and batches see few shapes. */
 const BUCKETS = [0.25, 0.5, 0.75]

@@ -1,7 +1,7 @@
 import { boundedLagrange } from '../solver/lagrange.ts'
 import type { PolicyDefinition } from './definition.ts'
 import { flowLevel, x0At } from './history.ts'
-import { run, type Decision, type MemberPolicy, type Observation, type RunContext } from './policy.ts'
+import { run, type Decision, type MemberPolicy, type Observation, type Verdict, type RunContext } from './policy.ts'
 
 export interface EveryNOptions {
   n: number
@@ -51,7 +51,7 @@ class EveryN implements MemberPolicy {
     return done.kind === 'skip' ? {} : { store: { [x0At(step)]: { x0: 1 } } }
   }
 
-  after(step: number, done: Decision): Record<never, never> {
+  after(step: number, done: Decision): Verdict {
     if (done.kind !== 'skip') this.computed = [step, ...this.computed].slice(0, this.options.order + 1)
     return {}
   }

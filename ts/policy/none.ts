@@ -2,7 +2,7 @@ import type { PolicyDefinition } from './definition.ts'
 import { run } from './policy.ts'
 
 /** The baseline: every step runs the network. */
-export const none: PolicyDefinition<Record<never, never>> = {
+export const none: PolicyDefinition<object> = {
   name: 'none',
   about: 'Runs the network at every step: the baseline.',
   source: 'the plain solver',

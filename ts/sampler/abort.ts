@@ -7,7 +7,7 @@ export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promi
   if (signal === never) return work
   let stop = (): void => {}
   const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason)
+    stop = () => reject(signal.reason as Error)
     signal.addEventListener('abort', stop, { once: true })
   })
   try {

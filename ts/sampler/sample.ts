@@ -74,7 +74,7 @@ function checkShape(shape: readonly number[]): [members: number, length: number]
   if (!Array.isArray(shape) || shape.length < 2 || !shape.every(isSize)) {
     throw invalidArgument('shape', 'an array [batch, …] of at least two positive integers', Array.isArray(shape) ? `[${shape.join(', ')}]` : shape)
   }
-  const total = shape.reduce((product, n) => product * n, 1)
+  const total = (shape as readonly number[]).reduce((product, n) => product * n, 1)
   if (total > 2 ** 31 - 1) throw invalidArgument('shape', 'at most 2147483647 elements in all', total)
   return [shape[0], total / shape[0]]
 }

@@ -50,7 +50,7 @@ export interface StepEvent {
   /** Expected time to the end, from the steps so far. */
   readonly etaMs: number
   /** The clean sample estimated at this step: a copy, [members, …]. Only inside the callback. */
-  denoised(): Float32Array
+  readonly denoised: () => Float32Array
   /** The state after this step, in the scheduler's own scale: a copy, [members, …]. Only inside the callback. */
-  state(): Float32Array
+  readonly state: () => Float32Array
 }

@@ -6,8 +6,8 @@ const MARGIN = { left: 48, right: 12, top: 12, bottom: 34 }
 
 /** Where data values lie on the drawing. */
 export interface Frame {
-  x(value: number): number
-  y(value: number): number
+  readonly x: (value: number) => number
+  readonly y: (value: number) => number
   readonly left: number
   readonly right: number
   readonly top: number

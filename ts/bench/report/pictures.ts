@@ -1,4 +1,4 @@
-import { Picture, toPicture } from '../../pipeline/image.ts'
+import { type Picture, toPicture } from '../../pipeline/image.ts'
 import { clip } from '../psnr.ts'
 import type { PictureShape } from '../fidelity.ts'
 
