@@ -48,7 +48,19 @@ export default tseslint.config(
   },
   {
     files: ['**/*.mjs', '**/*.cjs', '**/*.js'],
-    languageOptions: { globals: readonly('process', 'console', 'performance', 'Buffer', 'URL', 'AbortController', 'setTimeout', 'setImmediate') },
+    languageOptions: {
+      globals: readonly(
+        'process',
+        'console',
+        'performance',
+        'Buffer',
+        'URL',
+        'AbortController',
+        'setTimeout',
+        'clearTimeout',
+        'setImmediate',
+      ),
+    },
   },
   {
     files: ['**/*.cjs', '**/*.js'],

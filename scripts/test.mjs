@@ -1,5 +1,5 @@
 // Runs every test/**/*.test.ts in a process of its own, two at a time; *.serial.test.ts one at a time, after the others: they measure
-// time. A file that fails, crashes or runs no test fails the run.
+// time. A file that fails, crashes, hangs or runs no test fails the run.
 //
 //   node scripts/test.mjs [PART OF A PATH …]
 import { spawn } from 'node:child_process'
@@ -16,6 +16,8 @@ const files = readdirSync(join(root, 'test'), { recursive: true })
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
   .sort()
 
+const MOST_MINUTES = 5
+
 const totals = { passed: 0, failed: 0, skipped: 0 }
 
 /** Runs one file and adds up what uvu says about it. */
@@ -26,7 +28,15 @@ function runFile(file) {
     let output = ''
     child.stdout.on('data', (data) => (output += data))
     child.stderr.on('data', (data) => (output += data))
+    const hung = setTimeout(() => {
+      output += `\nKilled after ${MOST_MINUTES} minutes.\n`
+      child.kill('SIGKILL')
+      // A process that it started may keep these open.
+      child.stdout.destroy()
+      child.stderr.destroy()
+    }, MOST_MINUTES * 60_000)
     child.on('close', (code, signal) => {
+      clearTimeout(hung)
       const number = (name) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(output)?.[1] ?? 0)
       const [total, passed, skipped] = ['Total', 'Passed', 'Skipped'].map(number)
       const ran = total > 0
