@@ -54,7 +54,10 @@ async function main(): Promise<void> {
   const pipeline = await load('avatar')
   const folder = await findModel('avatar')
   const manifest = await loadManifest(folder)
-  const { full, short } = JSON.parse(readFileSync(join(folder, manifest.prompts ?? 'prompts.json'), 'utf8')) as Record<string, string[]>
+  const { full, short } = JSON.parse(readFileSync(join(folder, manifest.prompts ?? 'prompts.json'), 'utf8')) as Record<
+    string,
+    string[]
+  >
   const share = prunedShare(manifest)
   const report = []
   for (const guidance of values.guidance.split(',').map(Number)) {
@@ -66,7 +69,12 @@ async function main(): Promise<void> {
           const { results, traces } = await samples(pipeline, setting, policy, steps)
           const costs = traces.map((trace) => cost(trace, share))
           const runs = traces.flatMap(({ members }) => members.map(({ nfe }) => nfe))
-          const outcome = { label, runs: mean(runs), cost: mean(costs.flat()), psnr: results.map((x, k) => psnr(x, reference.results[k])) }
+          const outcome = {
+            label,
+            runs: mean(runs),
+            cost: mean(costs.flat()),
+            psnr: results.map((x, k) => psnr(x, reference.results[k])),
+          }
           print(setting, kind, outcome, runs)
           return outcome
         }
@@ -75,14 +83,23 @@ async function main(): Promise<void> {
           const own = await judge(policy, JSON.parse(policy) as PolicySpec)
           const n = Math.ceil(own.cost - 0.25)
           outcomes.push(own, await judge(`plain ${n}`, 'none', n))
-          if (values.fixed) for (const rival of fixedSchedules(n)) outcomes.push(await judge(`${rival.name} ${rival.n} w${rival.warmup} o${rival.order}`, rival))
+          if (values.fixed)
+            for (const rival of fixedSchedules(n))
+              outcomes.push(await judge(`${rival.name} ${rival.n} w${rival.warmup} o${rival.order}`, rival))
         }
         report.push({ guidance, scheduler, prompts: kind, outcomes })
       }
     }
   }
   await pipeline.dispose()
-  const about = { what: 'PSNR in dB against the 50-step run of the same seed', steps: STEPS, samples: count, offset, machine: cpus()[0].model, node: process.version }
+  const about = {
+    what: 'PSNR in dB against the 50-step run of the same seed',
+    steps: STEPS,
+    samples: count,
+    offset,
+    machine: cpus()[0].model,
+    node: process.version,
+  }
   if (values.json) writeFileSync(values.json, JSON.stringify({ ...about, cases: report }, undefined, 1) + '\n')
 }
 
@@ -129,13 +146,22 @@ function fixedSchedules(runs: number): { name: string; n: number; warmup: number
 
 const mean = (all: readonly number[]): number => all.reduce((sum, v) => sum + v, 0) / all.length
 
-function print({ scheduler, guidance }: Setting, kind: string, { label, cost, psnr: all }: Outcome, runs: readonly number[]): void {
+function print(
+  { scheduler, guidance }: Setting,
+  kind: string,
+  { label, cost, psnr: all }: Outcome,
+  runs: readonly number[],
+): void {
   const sorted = all.map((v) => Math.min(v, 150)).sort((a, b) => a - b)
   const decile = sorted[Math.floor(sorted.length / 10)]
   console.log(
     [
-      scheduler.padEnd(10), `g${guidance}`, kind.padEnd(5), label.padEnd(34),
-      `runs ${mean(runs).toFixed(1)} (${Math.min(...runs)}–${Math.max(...runs)})`, `cost ${cost.toFixed(1)}`,
+      scheduler.padEnd(10),
+      `g${guidance}`,
+      kind.padEnd(5),
+      label.padEnd(34),
+      `runs ${mean(runs).toFixed(1)} (${Math.min(...runs)}–${Math.max(...runs)})`,
+      `cost ${cost.toFixed(1)}`,
       `PSNR ${mean(sorted).toFixed(1)} / ${decile.toFixed(1)} / ${sorted[0].toFixed(1)}`,
     ].join('  '),
   )

@@ -34,7 +34,11 @@ function time(calls: number, call: () => void): { best: number; median: number }
 }
 
 console.log(`instruction set ${addon.instructionSet}; µs of a call: best tenth (median)`)
-for (const shape of [[4, 64, 64], [4, 128, 128], [16, 128, 128]]) {
+for (const shape of [
+  [4, 64, 64],
+  [4, 128, 128],
+  [16, 128, 128],
+]) {
   const length = shape.reduce((a, b) => a * b)
   const workspace = new addon.Workspace()
   const member = samplerStep(workspace, length)

@@ -12,7 +12,13 @@ import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 import { sample } from '../ts/index.ts'
 
-const { values } = parseArgs({ options: { python: { type: 'string', default: 'python3' }, rounds: { type: 'string', default: '15' }, json: { type: 'string' } } })
+const { values } = parseArgs({
+  options: {
+    python: { type: 'string', default: 'python3' },
+    rounds: { type: 'string', default: '15' },
+    json: { type: 'string' },
+  },
+})
 const betas = { beta_start: 0.00085, beta_end: 0.012, beta_schedule: 'scaled_linear' }
 const cases = [
   { name: 'dpm++', scheduler: { _class_name: 'DPMSolverMultistepScheduler', ...betas }, target: 1 / 3 },
@@ -75,7 +81,14 @@ async function main(): Promise<void> {
     )
   }
   python.stdin.end()
-  const report = { what: 'sampler step + criterion, 1x4x128x128, network returns at once', machine: cpus()[0].model, cores: cpus().length, node: process.version, torch, results }
+  const report = {
+    what: 'sampler step + criterion, 1x4x128x128, network returns at once',
+    machine: cpus()[0].model,
+    cores: cpus().length,
+    node: process.version,
+    torch,
+    results,
+  }
   if (values.json) writeFileSync(values.json, JSON.stringify(report, undefined, 2) + '\n')
 }
 

@@ -29,10 +29,15 @@ async function main(): Promise<void> {
     inputs: inputs.map((input) => tensors.bind('call', input, ROWS, tokens)),
     outputs: outputs.map((output) => tensors.bind('call', output, ROWS, tokens)),
   })
-  const dense = manifest.stages.filter(({ kind }) => kind === 'dense').map((stage) => ({ label: stage.name, ops: [op(stage, all)] }))
+  const dense = manifest.stages
+    .filter(({ kind }) => kind === 'dense')
+    .map((stage) => ({ label: stage.name, ops: [op(stage, all)] }))
   const blocks = manifest.stages.filter(({ kind }) => kind === 'tokens')
   const kept = [all, (all * 3) / 4, all / 2, all / 4]
-  const cases = [...dense, ...kept.map((tokens) => ({ label: `blocks, ${tokens} tokens`, ops: blocks.map((stage) => op(stage, tokens)) }))]
+  const cases = [
+    ...dense,
+    ...kept.map((tokens) => ({ label: `blocks, ${tokens} tokens`, ops: blocks.map((stage) => op(stage, tokens)) })),
+  ]
   const times = cases.map((): number[] => [])
   // In turns, so that a change of the machine's speed meets all alike.
   for (let round = -5; round < ROUNDS; round++) {
@@ -44,12 +49,24 @@ async function main(): Promise<void> {
   const full = cases.findIndex(({ label }) => label.startsWith(`blocks, ${all}`))
   const results = cases.map(({ label }, k) => {
     const ratios = times[k].map((ms, round) => ms / times[full][round])
-    return { stage: label, ms: { p05: quantile(times[k], 0.05), p50: quantile(times[k], 0.5), p95: quantile(times[k], 0.95) }, of_full_blocks: quantile(ratios, 0.5) }
+    return {
+      stage: label,
+      ms: { p05: quantile(times[k], 0.05), p50: quantile(times[k], 0.5), p95: quantile(times[k], 0.95) },
+      of_full_blocks: quantile(ratios, 0.5),
+    }
   })
   for (const { stage, ms, of_full_blocks: share } of results) {
-    console.log(`${stage.padEnd(18)} ${ms.p50.toFixed(2).padStart(6)} ms (${ms.p05.toFixed(2)}–${ms.p95.toFixed(2)})${stage.startsWith('blocks') ? `  ${share.toFixed(2)} of all tokens` : ''}`)
+    console.log(
+      `${stage.padEnd(18)} ${ms.p50.toFixed(2).padStart(6)} ms (${ms.p05.toFixed(2)}–${ms.p95.toFixed(2)})${stage.startsWith('blocks') ? `  ${share.toFixed(2)} of all tokens` : ''}`,
+    )
   }
-  const about = { what: 'one guided pair, milliseconds', machine: cpus()[0].model, cores: cpus().length, threads: Number(values.threads), node: process.version }
+  const about = {
+    what: 'one guided pair, milliseconds',
+    machine: cpus()[0].model,
+    cores: cpus().length,
+    threads: Number(values.threads),
+    node: process.version,
+  }
   if (values.json) writeFileSync(values.json, JSON.stringify({ ...about, results }, undefined, 1) + '\n')
   workspace.dispose()
   await engine.dispose()

@@ -23,7 +23,16 @@ function speed({ machine, versions, cases }) {
     ...['full', 'short'].map((kind) => `${db(kinds[kind].fewer_steps.psnr_db)} / ${db(kinds[kind].fewer_steps.psnr_db_min)}`),
     String(fewer.steps),
   ])
-  const head = ['scheduler', 'network runs', 'wall speed-up (5–95 %)', 'full prompts, PSNR mean / worst', 'short prompts', 'plain fewer steps of the same time: full', 'short', 'steps']
+  const head = [
+    'scheduler',
+    'network runs',
+    'wall speed-up (5–95 %)',
+    'full prompts, PSNR mean / worst',
+    'short prompts',
+    'plain fewer steps of the same time: full',
+    'short',
+    'steps',
+  ]
   return [
     `The default policy on the bundled model, 50 steps, guidance ${cases[0].guidance}, ${cases[0].samples} pictures per row, beside the unaccelerated run with as many`,
     'steps as fit into the same time. PSNR in dB against the full run of the same seed (60 dB differs by less than one 8-bit level). Full prompts say nearly',
@@ -49,9 +58,25 @@ function rivals({ samples, cases }) {
   const rows = cases.map(({ guidance, scheduler, prompts, outcomes }) => {
     const [own, plain, ...fixed] = outcomes
     const best = fixed.length === 0 ? undefined : fixed.reduce((a, b) => (summary(b.psnr).mean > summary(a.psnr).mean ? b : a))
-    return [guidance, scheduler, prompts, own.cost.toFixed(1), says(own.psnr), says(plain.psnr), best ? says(best.psnr) : 'not run']
+    return [
+      guidance,
+      scheduler,
+      prompts,
+      own.cost.toFixed(1),
+      says(own.psnr),
+      says(plain.psnr),
+      best ? says(best.psnr) : 'not run',
+    ]
   })
-  const head = ['guidance', 'scheduler', 'prompts', 'cost', 'sada: mean / worst decile / worst', 'plain fewer steps', 'best fixed schedule (by mean)']
+  const head = [
+    'guidance',
+    'scheduler',
+    'prompts',
+    'cost',
+    'sada: mean / worst decile / worst',
+    'plain fewer steps',
+    'best fixed schedule (by mean)',
+  ]
   return [
     `At other guidance scales, and beside the best of three fixed schedules (every 2nd, 3rd, 4th step, linear) of as many runs (${samples} prompts of each kind; cost in full network runs of 50;`,
     '[bench/results/fidelity.json](bench/results/fidelity.json)):',
@@ -61,7 +86,12 @@ function rivals({ samples, cases }) {
 }
 
 function overhead({ machine, results }) {
-  const rows = results.map(({ scheduler, sada_us, torch_us, ratio }) => [scheduler, `${sada_us.toFixed(0)} µs`, `${torch_us.toFixed(0)} µs`, `${ratio.p50.toFixed(2)} (${ratio.p05.toFixed(2)}–${ratio.p95.toFixed(2)})`])
+  const rows = results.map(({ scheduler, sada_us, torch_us, ratio }) => [
+    scheduler,
+    `${sada_us.toFixed(0)} µs`,
+    `${torch_us.toFixed(0)} µs`,
+    `${ratio.p50.toFixed(2)} (${ratio.p05.toFixed(2)}–${ratio.p95.toFixed(2)})`,
+  ])
   return [
     "The sampler's own cost per step, criterion included, on 1×4×128×128 latents with a network that returns at once, beside diffusers' `scheduler.step` and",
     `the criterion in PyTorch, run in turns on ${machine} ([bench/results/overhead.json](bench/results/overhead.json)):`,

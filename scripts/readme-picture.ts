@@ -25,7 +25,9 @@ async function main(): Promise<void> {
   const full = await pipeline.generate({ prompt: prompts, seed, policy: 'none' })
   const fast = await pipeline.generate({ prompt: prompts, seed })
   await pipeline.dispose()
-  const difference = full.images.map(({ data }, k) => data.map((value, at) => Math.min(255, 128 + AMPLIFIED * (value - fast.images[k].data[at]))))
+  const difference = full.images.map(({ data }, k) =>
+    data.map((value, at) => Math.min(255, 128 + AMPLIFIED * (value - fast.images[k].data[at]))),
+  )
   const rows = [full.images.map(({ data }) => data), fast.images.map(({ data }) => data), difference]
   const cell = 64 * SCALE
   const [width, height] = [prompts.length * (cell + GAP) - GAP, rows.length * (cell + GAP) - GAP]

@@ -17,11 +17,27 @@ const sanitizers = [
   { name: 'address-undefined', flags: ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'] },
   { name: 'thread', flags: ['-fsanitize=thread'] },
 ]
-const flags = ['-std=c++17', '-O1', '-g', '-fno-omit-frame-pointer', '-ffp-contract=off', '-Wall', '-Wextra', ...(isX64 ? ['-DSADA_X86_64_V3'] : [])]
+const flags = [
+  '-std=c++17',
+  '-O1',
+  '-g',
+  '-fno-omit-frame-pointer',
+  '-ffp-contract=off',
+  '-Wall',
+  '-Wextra',
+  ...(isX64 ? ['-DSADA_X86_64_V3'] : []),
+]
 
-const filesOf = (folder, matches) => readdirSync(join(root, folder)).filter((file) => matches.test(file)).map((file) => join(root, folder, file))
-const headers = ['native', 'native/math', 'native/cpu', 'native/engine', 'test/native'].flatMap((folder) => filesOf(folder, /\.(h|inl)$/))
-const sources = [...filesOf('native/cpu', /\.cpp$/), ...filesOf('test/native', /^cases.*\.cpp$/)].filter((file) => isX64 || !file.includes('x86_64'))
+const filesOf = (folder, matches) =>
+  readdirSync(join(root, folder))
+    .filter((file) => matches.test(file))
+    .map((file) => join(root, folder, file))
+const headers = ['native', 'native/math', 'native/cpu', 'native/engine', 'test/native'].flatMap((folder) =>
+  filesOf(folder, /\.(h|inl)$/),
+)
+const sources = [...filesOf('native/cpu', /\.cpp$/), ...filesOf('test/native', /^cases.*\.cpp$/)].filter(
+  (file) => isX64 || !file.includes('x86_64'),
+)
 
 const changed = (file) => (existsSync(file) ? statSync(file).mtimeMs : -Infinity)
 
@@ -45,7 +61,10 @@ async function compileAll(folder, own) {
 
 /** Whether this compiler has the sanitizer and its library. */
 function has(own) {
-  const { status } = spawnSync(compiler, [...own, '-x', 'c++', '-', '-o', '/dev/null'], { input: 'int main() {}', stdio: ['pipe', 'ignore', 'ignore'] })
+  const { status } = spawnSync(compiler, [...own, '-x', 'c++', '-', '-o', '/dev/null'], {
+    input: 'int main() {}',
+    stdio: ['pipe', 'ignore', 'ignore'],
+  })
   return status === 0
 }
 
@@ -56,7 +75,9 @@ function runCases(name, program, cpu) {
   const broken = status !== 0 && failed === 0
   totals.passed += passed
   totals.failed += failed + (broken ? 1 : 0)
-  console.log(`${name}, ${cpu || 'best instruction set'}: ${passed} passed, ${failed} failed${broken ? `; ended with ${signal ?? status}` : ''}`)
+  console.log(
+    `${name}, ${cpu || 'best instruction set'}: ${passed} passed, ${failed} failed${broken ? `; ended with ${signal ?? status}` : ''}`,
+  )
   if (status !== 0) console.log(stdout + stderr)
 }
 
@@ -71,7 +92,8 @@ for (const { name, flags: own } of sanitizers) {
   mkdirSync(folder, { recursive: true })
   const objects = await compileAll(folder, own)
   const program = join(folder, 'cases')
-  const linked = objects && spawnSync(compiler, [...own, ...objects, '-lpthread', '-o', program], { stdio: 'inherit' }).status === 0
+  const linked =
+    objects && spawnSync(compiler, [...own, ...objects, '-lpthread', '-o', program], { stdio: 'inherit' }).status === 0
   if (!linked) {
     console.log(`${name}: did not build`)
     totals.failed += 1

@@ -176,7 +176,7 @@ test('the table has a row for each way to make the pictures', async () => {
   const table = benchTable(resultOf(cases), createColors(false))
   for (const row of ['unaccelerated', 'sada', 'plain 15 steps: same time', 'fixed, every', 'sada without pruning'])
     assert.match(table, row)
-  assert.not.match(table, /NaN|undefined|\x1b/)  
+  assert.not.match(table, /NaN|undefined|\x1b/)
 })
 
 test('prompts come from lines, from a JSON array, or from an object by kind whose kinds take turns', async () => {

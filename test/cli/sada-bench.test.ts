@@ -114,7 +114,7 @@ test('on a terminal stderr shows a bar with the time left, and stdout the result
     env: { ...process.env, TERM: 'xterm', NO_COLOR: '1' },
   })
   assert.match(drawn, /\d+% {2}\d+ s left {2}euler/)
-  assert.not.match(drawn, /\x1b\[3\dm/)  
+  assert.not.match(drawn, /\x1b\[3\dm/)
   assert.match(readFileSync(join(cwd, 'table.txt'), 'utf8'), /^avatar: 6 steps/)
 })
 

@@ -22,7 +22,10 @@ test.before(async () => {
 test.after(() => pipeline.dispose())
 
 async function rejection(promise: Promise<unknown>): Promise<SadaError> {
-  const error = await promise.then(() => undefined, (e: unknown) => e)
+  const error = await promise.then(
+    () => undefined,
+    (e: unknown) => e,
+  )
   assert.instance(error, SadaError)
   return error as SadaError
 }
@@ -56,7 +59,13 @@ test('pictures are 8-bit RGB and become PNG files', async () => {
 
 for (const policy of ['none', 'sada', { name: 'sada', preset: 'poster' }, 'every-n'] as const) {
   test(`${JSON.stringify(policy)}: the same call gives the same bytes, also among concurrent ones`, async () => {
-    const calls: GenerateOptions[] = [1, 2, 3].map((seed) => ({ prompt: ['a kid', 'a lime robot'], seed, steps: 10, policy, scheduler: 'dpm++' }))
+    const calls: GenerateOptions[] = [1, 2, 3].map((seed) => ({
+      prompt: ['a kid', 'a lime robot'],
+      seed,
+      steps: 10,
+      policy,
+      scheduler: 'dpm++',
+    }))
     const serial: Float32Array[] = []
     for (const call of calls) serial.push((await pipeline.generate(call)).latents)
     const concurrent = await Promise.all(calls.map((call) => pipeline.generate(call)))
@@ -97,7 +106,12 @@ test('over 32 prompts decisions differ between prompts and between members of a 
   const patterns = new Set<string>()
   let differingBatches = 0
   for (let from = 0; from < 32; from += 8) {
-    const { trace } = await pipeline.generate({ prompt: short.slice(from, from + 8), seed: from, steps: 20, policy: { name: 'sada', tolerance: 6e-3 } })
+    const { trace } = await pipeline.generate({
+      prompt: short.slice(from, from + 8),
+      seed: from,
+      steps: 20,
+      policy: { name: 'sada', tolerance: 6e-3 },
+    })
     const members = trace.members.map(({ steps }) => steps.map(({ action }) => action).join())
     if (new Set(members).size > 1) differingBatches++
     for (const member of members) patterns.add(member)
@@ -118,7 +132,12 @@ test('abort rejects with the reason; the next run with the same seed is what a f
   const before = await pipeline.generate(robot)
   const controller = new AbortController()
   const reason = new Error('enough')
-  const run = pipeline.generate({ ...robot, steps: 1000, signal: controller.signal, onStep: ({ step }) => step === 2 && controller.abort(reason) })
+  const run = pipeline.generate({
+    ...robot,
+    steps: 1000,
+    signal: controller.signal,
+    onStep: ({ step }) => step === 2 && controller.abort(reason),
+  })
   assert.is(await run.catch((e: unknown) => e), reason)
   assert.is(await pipeline.generate({ ...robot, signal: AbortSignal.abort(reason) }).catch((e: unknown) => e), reason)
   assert.equal((await pipeline.generate(robot)).latents, before.latents)
@@ -144,7 +163,11 @@ test('bad input is an error that names it, and loses nothing', async () => {
   ]
   for (const [change, code, message] of attempts) {
     const error = await rejection(pipeline.generate({ ...robot, ...change } as GenerateOptions))
-    assert.is(error.code, code, JSON.stringify(change, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v)))
+    assert.is(
+      error.code,
+      code,
+      JSON.stringify(change, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v)),
+    )
     assert.match(error.message, message)
   }
   assert.equal((await pipeline.generate(robot)).latents, before.latents)

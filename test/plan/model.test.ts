@@ -17,7 +17,10 @@ test.before.each(() => {
 test.after.each(() => rmSync(join(folder, '..'), { recursive: true, force: true }))
 
 async function refusal(): Promise<SadaError> {
-  const error = await load(folder).then(() => undefined, (e: unknown) => e)
+  const error = await load(folder).then(
+    () => undefined,
+    (e: unknown) => e,
+  )
   assert.instance(error, SadaError)
   return error as SadaError
 }
@@ -69,7 +72,13 @@ test('a stage that is truncated or edited is MODEL_CORRUPT, before anything runs
   assert.is((await refusal()).stage, 'last')
 })
 
-for (const [name, text] of [['empty', ''], ['cut', '{"schema": "sada-plan/1", "na'], ['not UTF-8', Buffer.from([0x7b, 0xff, 0x7d])], ['an array', '[]'], ['huge', ' '.repeat(2 << 20)]] as const) {
+for (const [name, text] of [
+  ['empty', ''],
+  ['cut', '{"schema": "sada-plan/1", "na'],
+  ['not UTF-8', Buffer.from([0x7b, 0xff, 0x7d])],
+  ['an array', '[]'],
+  ['huge', ' '.repeat(2 << 20)],
+] as const) {
   test(`a manifest that is ${name} is MANIFEST_INVALID`, async () => {
     writeFileSync(join(folder, 'plan.json'), text)
     assert.is((await refusal()).code, 'MANIFEST_INVALID')
@@ -109,7 +118,7 @@ test('a vocabulary that is not a list of words is TOKENIZER_INVALID', async () =
   }
 })
 
-test('names of an object\'s own prototype are no tensors', () => {
+test("names of an object's own prototype are no tensors", () => {
   const plan = JSON.parse(readFileSync(join(original, 'plan.json'), 'utf8')) as Plan
   plan.stages[0].inputs = ['sample', 'level', 'constructor']
   assert.throws(() => readManifest(plan, 'plan.json'), /"constructor".*no shape/)

@@ -29,13 +29,23 @@ test('unknown policies, presets and options are errors that suggest the nearest 
 })
 
 for (const [name, { options }] of Object.entries(policies)) {
-  for (const [option, spec] of Object.entries(options) as [string, { min: number; max: number; integer?: boolean; default: unknown }][]) {
+  for (const [option, spec] of Object.entries(options) as [
+    string,
+    { min: number; max: number; integer?: boolean; default: unknown },
+  ][]) {
     const [base, preset] = name.split('/')
     const given = (value: unknown) => ({ name: base, preset, [option]: value })
     const isNumber = typeof spec.default !== 'boolean' && !Array.isArray(spec.default)
     test(`${name}.${option}: its ends are accepted, what lies beyond is refused by name`, () => {
       if (isNumber) for (const good of [spec.min, spec.max]) if (Number.isFinite(good)) createPolicy(given(good))
-      const bad = [NaN, 'a', null, spec.min - 1, ...(spec.max < Infinity ? [spec.max + 1] : []), ...(spec.integer ? [spec.min + 0.5] : [])]
+      const bad = [
+        NaN,
+        'a',
+        null,
+        spec.min - 1,
+        ...(spec.max < Infinity ? [spec.max + 1] : []),
+        ...(spec.integer ? [spec.min + 0.5] : []),
+      ]
       for (const value of bad) {
         const error = refused(given(value))
         assert.is(error.code, 'INVALID_ARGUMENT')
@@ -61,8 +71,17 @@ for (const scheduler of schedulers) {
   }
 
   test(`${scheduler}, poster: warm-up, tail and consecutive skips are kept to`, async () => {
-    for (const [warmup, tail, maxConsecutive] of [[10, 3, 4], [3, 0, 1], [20, 10, 2], [49, 3, 4]]) {
-      const { trace } = await runInJs({ scheduler, policy: { name: 'sada', preset: 'poster', warmup, tail, maxConsecutive }, latents: [noise(21), noise(22)] })
+    for (const [warmup, tail, maxConsecutive] of [
+      [10, 3, 4],
+      [3, 0, 1],
+      [20, 10, 2],
+      [49, 3, 4],
+    ]) {
+      const { trace } = await runInJs({
+        scheduler,
+        policy: { name: 'sada', preset: 'poster', warmup, tail, maxConsecutive },
+        latents: [noise(21), noise(22)],
+      })
       for (const { steps } of trace.members) {
         assert.not(steps.some((step, i) => isSkip(step) && (i < warmup || i >= 50 - tail)))
         let run = 0
@@ -73,14 +92,23 @@ for (const scheduler of schedulers) {
 }
 
 test('every-n runs exactly its schedule, on every prompt', async () => {
-  const { trace } = await runInJs({ scheduler: 'euler', policy: { name: 'every-n', n: 4, warmup: 6, tail: 2 }, latents: [noise(1), noise(2)] })
+  const { trace } = await runInJs({
+    scheduler: 'euler',
+    policy: { name: 'every-n', n: 4, warmup: 6, tail: 2 },
+    latents: [noise(1), noise(2)],
+  })
   for (const { steps } of trace.members) {
     steps.forEach((step, i) => assert.is(isSkip(step), i >= 6 && i < 48 && (i - 6) % 4 !== 0, `step ${i}`))
   }
 })
 
 test('the options in force are in the trace, computed defaults included', async () => {
-  const { trace } = await runInJs({ scheduler: 'euler', policy: { name: 'sada', preset: 'poster', tail: 5 }, latents: [noise(1)], steps: 100 })
+  const { trace } = await runInJs({
+    scheduler: 'euler',
+    policy: { name: 'sada', preset: 'poster', tail: 5 },
+    latents: [noise(1)],
+    steps: 100,
+  })
   assert.is(trace.options.tail, 5)
   assert.is(trace.options.warmup, 20)
   assert.is(trace.options.lagrangeStep, 48)

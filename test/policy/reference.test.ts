@@ -55,18 +55,23 @@ function guided(policy: Policy, trace: Recorded): Policy {
         before: (step) => member.before(step),
         observe: (step, done) => member.observe(step, done),
         keeps: () => member.keeps(),
-        after: (step, done, means, magnitude) => member.after(step, done, flips.has(step) ? [trace.next[step] === 'C' ? 1 : -1] : means, magnitude),
+        after: (step, done, means, magnitude) =>
+          member.after(step, done, flips.has(step) ? [trace.next[step] === 'C' ? 1 : -1] : means, magnitude),
       })
       return { options, members: members.map(wrap) }
     },
   }
 }
 
-async function replay(trace: Recorded): Promise<{ kinds: string; criteria: (number | undefined)[]; states: Map<number, Float32Array> }> {
+async function replay(
+  trace: Recorded,
+): Promise<{ kinds: string; criteria: (number | undefined)[]; states: Map<number, Float32Array> }> {
   const { config } = parseSchedulerConfig({ ...trace.scheduler, _class_name: trace.scheduler_class })
   const flow = trace.solver === 'flow'
   const dynamic = trace.scheduler.use_dynamic_shifting === true
-  const custom = flow ? { sigmas: Array.from({ length: trace.steps }, (_, i) => 1 - (i * (1 - 1 / trace.steps)) / (trace.steps - 1)) } : { steps: trace.steps }
+  const custom = flow
+    ? { sigmas: Array.from({ length: trace.steps }, (_, i) => 1 - (i * (1 - 1 / trace.steps)) / (trace.steps - 1)) }
+    : { steps: trace.steps }
   const schedule = createSchedule(config, { ...custom, ...(dynamic && { mu: trace.scheduler.base_shift as number }) })
 
   const given = {
@@ -99,7 +104,10 @@ async function replay(trace: Recorded): Promise<{ kinds: string; criteria: (numb
     members,
     LENGTH,
   )
-  const latents = split(floats(trace.noise).map((value) => value * Math.fround(trace.init_noise_sigma)), members)
+  const latents = split(
+    floats(trace.noise).map((value) => value * Math.fround(trace.init_noise_sigma)),
+    members,
+  )
   const states = new Map<number, Float32Array>()
   const kinds: string[] = []
   const criteria: (number | undefined)[] = []
@@ -130,7 +138,9 @@ for (const file of readdirSync(folder).filter((name) => name.endsWith('.json') &
       const level = trace.sigmas[Number(count)]
       // Euler's state is x/α: the recordings' tolerance is stated for x.
       const alpha = trace.solver === 'euler' ? 1 / Math.sqrt(1 + level ** 2) : 1
-      const worst = states.get(Number(count))!.reduce((most, value, k) => Math.max(most, Math.abs(value - expected[k]) * alpha), 0)
+      const worst = states
+        .get(Number(count))!
+        .reduce((most, value, k) => Math.max(most, Math.abs(value - expected[k]) * alpha), 0)
       assert.ok(worst <= 1e-5, `state after ${count} steps differs by ${worst}`)
     }
     for (const step of trace.consulted) {

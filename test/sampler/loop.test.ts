@@ -9,7 +9,10 @@ const noise = (seed: number): Float32Array => new TorchGenerator(seed).randn(LEN
 const schedulers = Object.keys(configs) as (keyof typeof configs)[]
 
 async function rejection(promise: Promise<unknown>): Promise<SadaError> {
-  const error = await promise.then(() => undefined, (e: unknown) => e)
+  const error = await promise.then(
+    () => undefined,
+    (e: unknown) => e,
+  )
   assert.instance(error, SadaError)
   return error as SadaError
 }
@@ -42,7 +45,12 @@ for (const scheduler of schedulers) {
   test(`${scheduler}: the trace accounts for every step and every network run`, async () => {
     let calls = 0
     const network = mixtureNetwork(scheduler)
-    const { trace } = await runInJs({ scheduler, policy: 'sada', latents: [noise(4)], network: (input) => (calls++, network(input)) })
+    const { trace } = await runInJs({
+      scheduler,
+      policy: 'sada',
+      latents: [noise(4)],
+      network: (input) => (calls++, network(input)),
+    })
     const { steps, nfe } = trace.members[0]
     assert.is(steps.length, 50)
     assert.is(nfe, calls)
@@ -53,7 +61,9 @@ for (const scheduler of schedulers) {
 
   for (const steps of [1, 2, 3]) {
     test(`${scheduler}, ${steps} step(s): sada runs them all, bit for bit the plain solver`, async () => {
-      const [sada, plain] = await Promise.all(['sada', 'none'].map((policy) => runInJs({ scheduler, policy, latents: [noise(5)], steps })))
+      const [sada, plain] = await Promise.all(
+        ['sada', 'none'].map((policy) => runInJs({ scheduler, policy, latents: [noise(5)], steps })),
+      )
       assert.equal(sada.latents, plain.latents)
       assert.is(sada.trace.members[0].nfe, steps)
     })
@@ -65,17 +75,30 @@ test('only the members that run are given to the network, compacted', async () =
   const network = mixtureNetwork('flow-euler')
   const policy: Policy = {
     name: 'test',
-    begin: (context) => ({ options: {}, members: [[2], [2, 3], []].map((steps) => skipping(steps, () => ({ kept: 1 })).begin({ ...context, members: 1 }).members[0]) }),
+    begin: (context) => ({
+      options: {},
+      members: [[2], [2, 3], []].map(
+        (steps) => skipping(steps, () => ({ kept: 1 })).begin({ ...context, members: 1 }).members[0],
+      ),
+    }),
   }
   await runInJs({
-    scheduler: 'flow-euler', policy, steps: 5, latents: [noise(1), noise(2), noise(3)],
+    scheduler: 'flow-euler',
+    policy,
+    steps: 5,
+    latents: [noise(1), noise(2), noise(3)],
     network: (input) => (seen.push(input.members), assert.is(input.sample.length, input.members.length * LENGTH), network(input)),
   })
   assert.equal(seen, [[0, 1, 2], [0, 1, 2], [2], [0, 2], [0, 1, 2]])
 })
 
 test('a skip that is not finite is made again with the network', async () => {
-  const { latents, trace } = await runInJs({ scheduler: 'flow-euler', policy: skipping([7], () => ({ kept: Infinity })), steps: 10, latents: [noise(1)] })
+  const { latents, trace } = await runInJs({
+    scheduler: 'flow-euler',
+    policy: skipping([7], () => ({ kept: Infinity })),
+    steps: 10,
+    latents: [noise(1)],
+  })
   const plain = await runInJs({ scheduler: 'flow-euler', policy: 'none', steps: 10, latents: [noise(1)] })
   assert.equal(latents, plain.latents)
   assert.is(trace.members[0].steps[7].action, 'run')
@@ -85,7 +108,10 @@ test('a non-finite answer of the network is an error that names the step', async
   const network = mixtureNetwork('flow-euler')
   for (const bad of [NaN, Infinity, -Infinity]) {
     const failing = runInJs({
-      scheduler: 'flow-euler', policy: 'sada', steps: 10, latents: [noise(1)],
+      scheduler: 'flow-euler',
+      policy: 'sada',
+      steps: 10,
+      latents: [noise(1)],
       network: async (input) => {
         const answer = await network(input)
         if (input.step === 4) answer[LENGTH - 1] = bad
@@ -103,7 +129,10 @@ test('abort rejects at once with the reason, whatever the network does', async (
   const controller = new AbortController()
   const reason = new Error('enough')
   const run = runInJs({
-    scheduler: 'euler', policy: 'none', latents: [noise(1)], signal: controller.signal,
+    scheduler: 'euler',
+    policy: 'none',
+    latents: [noise(1)],
+    signal: controller.signal,
     network: () => (setTimeout(() => controller.abort(reason), 5), new Promise(() => {})),
   })
   assert.is(await run.catch((e: unknown) => e), reason)
@@ -111,7 +140,13 @@ test('abort rejects at once with the reason, whatever the network does', async (
 
 test('an aborted signal rejects before anything runs', async () => {
   let calls = 0
-  const run = runInJs({ scheduler: 'euler', policy: 'none', latents: [noise(1)], signal: AbortSignal.abort('no'), network: () => (calls++, new Float32Array(LENGTH)) })
+  const run = runInJs({
+    scheduler: 'euler',
+    policy: 'none',
+    latents: [noise(1)],
+    signal: AbortSignal.abort('no'),
+    network: () => (calls++, new Float32Array(LENGTH)),
+  })
   assert.is(await run.catch((e: unknown) => e), 'no')
   assert.is(calls, 0)
 })
@@ -120,7 +155,9 @@ test('what the network throws is kept as the cause; wrong answers say what was e
   const cause = new Error('out of paper')
   const attempt = (answer: () => unknown) =>
     rejection(runInJs({ scheduler: 'euler', policy: 'none', latents: [noise(1)], network: answer as () => Float32Array }))
-  const thrown = await attempt(() => { throw cause })
+  const thrown = await attempt(() => {
+    throw cause
+  })
   assert.is(thrown.code, 'NETWORK_FAILED')
   assert.is(thrown.cause, cause)
   for (const answer of [undefined, [1, 2], new Float64Array(LENGTH), new Float32Array(LENGTH - 1)]) {
@@ -134,7 +171,10 @@ test('a caller may transfer the sample away, and mutate it', async () => {
   const network = mixtureNetwork('dpm++')
   const plain = await runInJs({ scheduler: 'dpm++', policy: 'sada', latents: [noise(6)], steps: 20 })
   const hostile = await runInJs({
-    scheduler: 'dpm++', policy: 'sada', latents: [noise(6)], steps: 20,
+    scheduler: 'dpm++',
+    policy: 'sada',
+    latents: [noise(6)],
+    steps: 20,
     network: async (input) => {
       const answer = await network(input)
       input.sample.fill(NaN)
@@ -147,18 +187,31 @@ test('a caller may transfer the sample away, and mutate it', async () => {
 
 test('state and denoised can be read inside the step callback, and only there', async () => {
   let kept: { state(): Float32Array } | undefined
-  const { latents } = await runInJs({ scheduler: 'flow-euler', policy: 'none', steps: 4, latents: [noise(1)], onStep: (event) => {
-    kept = event
-    assert.is(event.denoised().length, LENGTH)
-    assert.is(event.state().length, LENGTH)
-  } })
+  const { latents } = await runInJs({
+    scheduler: 'flow-euler',
+    policy: 'none',
+    steps: 4,
+    latents: [noise(1)],
+    onStep: (event) => {
+      kept = event
+      assert.is(event.denoised().length, LENGTH)
+      assert.is(event.state().length, LENGTH)
+    },
+  })
   assert.is(latents.length, LENGTH)
   assert.throws(() => kept!.state(), /inside the step callback/)
 })
 
 test('an error thrown by onStep ends the run with it', async () => {
   const boom = new Error('boom')
-  const run = runInJs({ scheduler: 'euler', policy: 'none', latents: [noise(1)], onStep: () => { throw boom } })
+  const run = runInJs({
+    scheduler: 'euler',
+    policy: 'none',
+    latents: [noise(1)],
+    onStep: () => {
+      throw boom
+    },
+  })
   assert.is(await run.catch((e: unknown) => e), boom)
 })
 

@@ -13,7 +13,10 @@ const network = mixtureNetwork('dpm++')
 const base: SampleOptions = { scheduler, steps: 20, shape, seed: 3, network }
 
 async function rejection(options: unknown): Promise<SadaError> {
-  const error = await sample(options as SampleOptions).then(() => undefined, (e: unknown) => e)
+  const error = await sample(options as SampleOptions).then(
+    () => undefined,
+    (e: unknown) => e,
+  )
   assert.instance(error, SadaError)
   return error as SadaError
 }
@@ -26,7 +29,9 @@ for (const policy of ['none', 'sada', 'sada/poster', 'every-n', 'sada-reference'
     const actions = ({ trace }: typeof native) => trace.members.map(({ steps }) => steps.map(({ action }) => action))
     assert.equal(actions(native), actions(inJs))
     // Fused multiply-adds in float32 against float64 sums rounded once, over fifty steps.
-    native.latents.forEach((value, k) => assert.ok(Math.abs(value - inJs.latents[k]) < 2e-5, `${k}: ${value}, ${inJs.latents[k]}`))
+    native.latents.forEach((value, k) =>
+      assert.ok(Math.abs(value - inJs.latents[k]) < 2e-5, `${k}: ${value}, ${inJs.latents[k]}`),
+    )
   })
 }
 
@@ -43,7 +48,7 @@ test('one seed is one randn(shape); an array is one generator per member', async
   assert.equal(states[1], Float32Array.from([3, 4].flatMap((seed) => [...new TorchGenerator(seed).randn(256)])))
 })
 
-test('latents are the scheduler\'s own state; the network sees α·x0 + σ·n', async () => {
+test("latents are the scheduler's own state; the network sees α·x0 + σ·n", async () => {
   const latents = new TorchGenerator(1).randn(512).map((v) => v * 100)
   let seen: Float32Array | undefined
   let alpha = 0
@@ -56,9 +61,14 @@ test('latents are the scheduler\'s own state; the network sees α·x0 + σ·n', 
 })
 
 test('layout: computed steps say which share of the tokens was unstable', async () => {
-  for (const [layout, of, tokens] of [['channels-first', shape, 64], ['tokens', [2, 16, 16], 16]] as const) {
+  for (const [layout, of, tokens] of [
+    ['channels-first', shape, 64],
+    ['tokens', [2, 16, 16], 16],
+  ] as const) {
     const { trace } = await sample({ ...base, shape: of, layout })
-    const shares = trace.members.flatMap(({ steps }) => steps.filter(({ criterion }) => criterion !== undefined).map(({ unstableTokens }) => unstableTokens!))
+    const shares = trace.members.flatMap(({ steps }) =>
+      steps.filter(({ criterion }) => criterion !== undefined).map(({ unstableTokens }) => unstableTokens!),
+    )
     assert.ok(shares.length > 0)
     for (const share of shares) assert.ok(share >= 0 && share <= 1 && Number.isInteger(share * tokens), String(share))
   }
@@ -84,7 +94,11 @@ test('bad input is an error that names it', async () => {
     [{ layout: 'tokens' }, 'INVALID_ARGUMENT', /"shape"/],
     [{ policy: 'sadda' }, 'UNKNOWN_NAME', /Did you mean "sada"/],
     [{ scheduler: '{"_class_name": "Euler' }, 'INVALID_SCHEDULE', /line 1/],
-    [{ scheduler: { _class_name: 'DPMSolverMultistepScheduler', algorithm_type: 'sde-dpmsolver++' } }, 'INVALID_SCHEDULE', /sde-dpmsolver\+\+/],
+    [
+      { scheduler: { _class_name: 'DPMSolverMultistepScheduler', algorithm_type: 'sde-dpmsolver++' } },
+      'INVALID_SCHEDULE',
+      /sde-dpmsolver\+\+/,
+    ],
   ]
   for (const [change, code, message] of attempts) {
     const error = await rejection({ ...base, ...change })
@@ -95,7 +109,12 @@ test('bad input is an error that names it', async () => {
 
 test('nothing is left behind, whether a run ends or fails', async () => {
   await sample(base)
-  await rejection({ ...base, network: () => { throw new Error('no') } })
+  await rejection({
+    ...base,
+    network: () => {
+      throw new Error('no')
+    },
+  })
   const controller = new AbortController()
   setTimeout(() => controller.abort(), 5)
   await sample({ ...base, signal: controller.signal, network: () => new Promise<never>(() => {}) }).catch(() => {})
@@ -107,7 +126,8 @@ test('a diffusers file is taken as it is, and what it says beyond is warned of',
   const warnings: string[] = []
   const listen = (warning: Error): void => void warnings.push(warning.message)
   process.on('warning', listen)
-  const text = '{"_class_name": "DPMSolverMultistepScheduler", "_diffusers_version": "0.42.1", "lambda_min_clipped": -Infinity, "flavour": "vanilla"}'
+  const text =
+    '{"_class_name": "DPMSolverMultistepScheduler", "_diffusers_version": "0.42.1", "lambda_min_clipped": -Infinity, "flavour": "vanilla"}'
   await sample({ ...base, scheduler: text, steps: 2 })
   await new Promise(setImmediate)
   process.off('warning', listen)

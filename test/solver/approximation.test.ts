@@ -13,14 +13,18 @@ function observedOrder(error: (h: number) => number): number {
   return Math.log2(Math.abs(coarse) / Math.abs(fine))
 }
 
-test('on equal gaps the weights are the method\'s 5/6, 5/6, −2/3 and 1, −2, 1', () => {
+test("on equal gaps the weights are the method's 5/6, 5/6, −2/3 and 1, −2, 1", () => {
   for (const h of [1e-3, 0.02, 1, 17]) {
     extrapolationWeights(h, h, h).forEach((w, k) => assert.ok(Math.abs(w - [5 / 6, 5 / 6, -2 / 3][k]) < 1e-15))
     assert.equal(curvatureWeights(h, h), [1, -2, 1])
   }
 })
 
-for (const [name, gaps] of [['equal', [1, 1]], ['shrinking', [1.7, 2.3]], ['growing', [0.6, 0.4]]] as const) {
+for (const [name, gaps] of [
+  ['equal', [1, 1]],
+  ['shrinking', [1.7, 2.3]],
+  ['growing', [0.6, 0.4]],
+] as const) {
   test(`x̂ has a local error of order 3 on ${name} gaps: the poster's bounded error`, () => {
     const error = (h: number): number => {
       const [h1, h2] = gaps.map((gap) => gap * h)
@@ -57,7 +61,7 @@ test('Lagrange at a node is that node', () => {
   assert.equal(lagrangeWeights([0.2, 0.5, 0.9], 0.5), [0, 1, 0])
 })
 
-test('the order drops until the nodes\' errors are amplified at most ten times', () => {
+test("the order drops until the nodes' errors are amplified at most ten times", () => {
   // Four adjacent nodes used three steps ahead: Σ|w| = 111; spaced as far as they are used: 31 … algorithm notes, §4b.
   const full = lagrangeWeights([3, 2, 1, 0], 6).reduce((sum, w) => sum + Math.abs(w), 0)
   assert.is(Math.round(full), 111)

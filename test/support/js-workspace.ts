@@ -44,7 +44,8 @@ export class JsWorkspace implements Workspace {
     })
     member.rows.forEach((row, r) => row.store && this.view(row.store, length).set(rows[r]))
     return member.sums.map(({ a, b, signed }) => {
-      const term = (k: number): number => (b !== undefined ? Math.fround(rows[a][k] * rows[b][k]) : signed ? rows[a][k] : Math.abs(rows[a][k]))
+      const term = (k: number): number =>
+        b !== undefined ? Math.fround(rows[a][k] * rows[b][k]) : signed ? rows[a][k] : Math.abs(rows[a][k])
       let sum = 0
       for (let k = 0; k < length; k++) sum += term(k)
       return sum

@@ -9,7 +9,11 @@ export function floats(base64: string): Float32Array {
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length))
 }
 
-const recorded = JSON.parse(readFileSync(join(__dirname, '../fixtures/sada/gmm.json'), 'utf8')) as { means: string; s: number; K: number }
+const recorded = JSON.parse(readFileSync(join(__dirname, '../fixtures/sada/gmm.json'), 'utf8')) as {
+  means: string
+  s: number
+  K: number
+}
 const means = floats(recorded.means)
 const DIMENSIONS = means.length / recorded.K
 

@@ -16,8 +16,22 @@ export const LENGTH = 256
 /** Scheduler configurations of the three solvers, as diffusers writes them. */
 export const configs = {
   'flow-euler': { _class_name: 'FlowMatchEulerDiscreteScheduler', shift: 3 },
-  'dpm++': { _class_name: 'DPMSolverMultistepScheduler', beta_start: 0.00085, beta_end: 0.012, beta_schedule: 'scaled_linear', timestep_spacing: 'leading', steps_offset: 1 },
-  euler: { _class_name: 'EulerDiscreteScheduler', beta_start: 0.00085, beta_end: 0.012, beta_schedule: 'scaled_linear', timestep_spacing: 'leading', steps_offset: 1 },
+  'dpm++': {
+    _class_name: 'DPMSolverMultistepScheduler',
+    beta_start: 0.00085,
+    beta_end: 0.012,
+    beta_schedule: 'scaled_linear',
+    timestep_spacing: 'leading',
+    steps_offset: 1,
+  },
+  euler: {
+    _class_name: 'EulerDiscreteScheduler',
+    beta_start: 0.00085,
+    beta_end: 0.012,
+    beta_schedule: 'scaled_linear',
+    timestep_spacing: 'leading',
+    steps_offset: 1,
+  },
 } as const
 
 /** The exact denoiser of a Gaussian mixture as a network for any number of members. */

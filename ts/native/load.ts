@@ -51,7 +51,12 @@ export function loadAddon(): NativeAddon {
 type RawAddon = Omit<NativeAddon, 'Workspace'> & {
   readonly inlineElements: number
   readonly Workspace: new () => Workspace & {
-    stepEncoded(length: number, numbers: Float64Array, count: number, callers: readonly Float32Array[]): Float64Array | Promise<Float64Array>
+    stepEncoded(
+      length: number,
+      numbers: Float64Array,
+      count: number,
+      callers: readonly Float32Array[],
+    ): Float64Array | Promise<Float64Array>
   }
 }
 

@@ -34,7 +34,8 @@ function encodeMember({ inputs, rows, sums, tokens }: StepMember, callers: Float
   put(rows.length)
   for (const row of rows) {
     const { length } = row.weights
-    if (length !== row.inputs.length) throw invalidArgument('rows.weights', `as many as the row's ${row.inputs.length} inputs`, length)
+    if (length !== row.inputs.length)
+      throw invalidArgument('rows.weights', `as many as the row's ${row.inputs.length} inputs`, length)
     put(length)
     for (let k = 0; k < row.inputs.length; k++) {
       put(row.inputs[k])

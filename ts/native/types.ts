@@ -78,7 +78,8 @@ export interface SelectRequest {
 /** What a session's model file declares. `-1` is a dynamic dimension, whose name (or '') stands in `symbols`. */
 export interface TensorInfo {
   readonly name: string
-  readonly type: 'float32' | 'float16' | 'bfloat16' | 'float64' | 'int64' | 'int32' | 'bool' | 'uint8' | 'int8' | 'string' | 'other'
+  readonly type:
+    'float32' | 'float16' | 'bfloat16' | 'float64' | 'int64' | 'int32' | 'bool' | 'uint8' | 'int8' | 'string' | 'other'
   readonly dims: readonly number[]
   readonly symbols: readonly string[]
 }
@@ -98,9 +99,23 @@ export interface Binding {
 
 /** One command for the engine's thread. Commands of a job run in order. */
 export type EngineOp =
-  | { readonly kind: 'stage'; readonly session: number; readonly inputs: readonly Binding[]; readonly outputs: readonly Binding[] }
+  | {
+      readonly kind: 'stage'
+      readonly session: number
+      readonly inputs: readonly Binding[]
+      readonly outputs: readonly Binding[]
+    }
   /** to[r][k] = from[r][indices[k]] for each of `rows` rows of [tokens, channels] (or [channels, tokens] where `order` is channels-first). */
-  | { readonly kind: 'gather' | 'scatter'; readonly from: Slice; readonly to: Slice; readonly rows: number; readonly tokens: number; readonly channels: number; readonly order: 'channels-first' | 'tokens'; readonly indices: Int32Array }
+  | {
+      readonly kind: 'gather' | 'scatter'
+      readonly from: Slice
+      readonly to: Slice
+      readonly rows: number
+      readonly tokens: number
+      readonly channels: number
+      readonly order: 'channels-first' | 'tokens'
+      readonly indices: Int32Array
+    }
   /** Copies `length` floats within the workspace. */
   | { readonly kind: 'copy'; readonly from: Slice; readonly to: Slice; readonly length: number }
 

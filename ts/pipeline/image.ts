@@ -19,12 +19,17 @@ export class Picture {
 }
 
 /** A sample [3, height, width] with values in `range` as a picture; values outside are clipped. */
-export function toPicture(sample: Float32Array, [, height, width]: readonly [number, number, number], [low, high]: readonly [number, number]): Picture {
+export function toPicture(
+  sample: Float32Array,
+  [, height, width]: readonly [number, number, number],
+  [low, high]: readonly [number, number],
+): Picture {
   const pixels = height * width
   const data = new Uint8Array(pixels * 3)
   const scale = 255 / (high - low)
   for (let c = 0; c < 3; c++) {
-    for (let p = 0; p < pixels; p++) data[p * 3 + c] = Math.min(255, Math.max(0, Math.round((sample[c * pixels + p] - low) * scale)))
+    for (let p = 0; p < pixels; p++)
+      data[p * 3 + c] = Math.min(255, Math.max(0, Math.round((sample[c * pixels + p] - low) * scale)))
   }
   return new Picture(width, height, data)
 }

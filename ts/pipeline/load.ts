@@ -18,7 +18,8 @@ export function bundledModels(): string[] {
  * Rejects with MODEL_NOT_FOUND, MANIFEST_INVALID, MODEL_CORRUPT, IO_MISMATCH, TOKENIZER_INVALID or BACKEND_UNAVAILABLE.
  */
 export async function load(model: string, settings: EngineSettings = {}): Promise<Pipeline> {
-  if (typeof model !== 'string' || model === '') throw invalidArgument('model', "a bundled model's name or the path of a folder", model)
+  if (typeof model !== 'string' || model === '')
+    throw invalidArgument('model', "a bundled model's name or the path of a folder", model)
   const { threads } = settings
   if (threads !== undefined && (!Number.isInteger(threads) || threads < 0 || threads > 1024)) {
     throw invalidArgument('threads', 'an integer from 0 (one per physical core) to 1024', threads)
@@ -34,5 +35,8 @@ export async function findModel(model: string): Promise<string> {
   const found = await stat(folder).catch(() => undefined)
   if (found?.isDirectory()) return folder
   if (basename(model) === model) throw unknownName('model', model, bundled)
-  throw new SadaError('MODEL_NOT_FOUND', `There is no folder ${folder}. Give a folder with a plan.json, or a bundled model: ${bundled.join(', ')}.`)
+  throw new SadaError(
+    'MODEL_NOT_FOUND',
+    `There is no folder ${folder}. Give a folder with a plan.json, or a bundled model: ${bundled.join(', ')}.`,
+  )
 }

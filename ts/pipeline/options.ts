@@ -35,7 +35,12 @@ const MOST_PICTURES = 64
 /** Checks everything a call was given before anything is allocated. */
 export function checkGenerateOptions(options: GenerateOptions, { defaults, schedulers }: Manifest): CheckedOptions {
   const prompts = typeof options.prompt === 'string' ? [options.prompt] : options.prompt
-  if (!Array.isArray(prompts) || prompts.length < 1 || prompts.length > MOST_PICTURES || !prompts.every((p) => typeof p === 'string')) {
+  if (
+    !Array.isArray(prompts) ||
+    prompts.length < 1 ||
+    prompts.length > MOST_PICTURES ||
+    !prompts.every((p) => typeof p === 'string')
+  ) {
     throw invalidArgument('prompt', `a string, or an array of 1 to ${MOST_PICTURES} strings`, options.prompt)
   }
   const { seed = 0, steps = defaults.steps, guidanceScale = defaults.guidance_scale, scheduler = defaults.scheduler } = options

@@ -57,7 +57,8 @@ export class Pipeline {
    */
   async generate(options: GenerateOptions): Promise<GenerateResult> {
     if (this.closing.signal.aborted) throw this.closing.signal.reason
-    if (this.runs.size >= MOST_RUNS) throw new SadaError('QUEUE_FULL', `${MOST_RUNS} calls of generate are in progress; wait for one to end.`)
+    if (this.runs.size >= MOST_RUNS)
+      throw new SadaError('QUEUE_FULL', `${MOST_RUNS} calls of generate are in progress; wait for one to end.`)
     options.signal?.throwIfAborted()
     const run = this.run(options, checkGenerateOptions(options, this.model.manifest))
     this.runs.add(run)
@@ -82,7 +83,10 @@ export class Pipeline {
     let failure: { error: unknown } | undefined
     let running = true
     const run = this.generate({ ...options, signal, onStep })
-      .then((result) => void waiting.push({ type: 'result', ...result }), (error: unknown) => void (failure = { error }))
+      .then(
+        (result) => void waiting.push({ type: 'result', ...result }),
+        (error: unknown) => void (failure = { error }),
+      )
       .then(() => ((running = false), wake()))
     try {
       while (running || waiting.length > 0) {
@@ -131,9 +135,19 @@ export class Pipeline {
       const ids = encoded.flatMap((each) => (guidance === 1 ? [each.ids] : [each.ids, unconditional]))
       await this.encodeText(workspace, tensors, ids, signal)
       const network = new PlanNetwork(this.model, workspace, members, guidance, tensors)
-      const loop = new DenoisingLoop({ solver: createSolver(schedule), network, policy, workspace, latents, signal, onStep: options.onStep })
+      const loop = new DenoisingLoop({
+        solver: createSolver(schedule),
+        network,
+        policy,
+        workspace,
+        latents,
+        signal,
+        onStep: options.onStep,
+      })
       const result = await loop.run()
-      const images = latents.map((_, b) => toPicture(result.latents.subarray(b * length, (b + 1) * length), manifest.latents, manifest.output.range))
+      const images = latents.map((_, b) =>
+        toPicture(result.latents.subarray(b * length, (b + 1) * length), manifest.latents, manifest.output.range),
+      )
       return { images, ...result, unknownWords: [...new Set(encoded.flatMap(({ unknown }) => unknown))] }
     } finally {
       workspace.dispose()
@@ -141,7 +155,12 @@ export class Pipeline {
   }
 
   /** Runs the text encoder over one row of ids for each row of the run; its outputs stay in the workspace. */
-  private async encodeText(workspace: Workspace, tensors: RowTensors, ids: readonly Float32Array[], signal: AbortSignal): Promise<void> {
+  private async encodeText(
+    workspace: Workspace,
+    tensors: RowTensors,
+    ids: readonly Float32Array[],
+    signal: AbortSignal,
+  ): Promise<void> {
     const { text } = this.model.manifest
     const input = workspace.allocate(ids.length * text.length)
     for (const [row, each] of ids.entries()) workspace.write(input, row * text.length, each)

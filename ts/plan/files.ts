@@ -7,7 +7,8 @@ export async function readModelFile(path: string): Promise<Buffer> {
     return await readFile(path)
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
-    const hint = code === 'ENOENT' ? 'It does not exist; a model folder holds plan.json and the files it names.' : (error as Error).message
+    const hint =
+      code === 'ENOENT' ? 'It does not exist; a model folder holds plan.json and the files it names.' : (error as Error).message
     throw new SadaError('MODEL_NOT_FOUND', `Cannot read ${path}. ${hint}`, { cause: error })
   }
 }

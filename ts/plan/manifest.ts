@@ -6,7 +6,10 @@ import { SadaError } from '../errors.ts'
 const size = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(2 ** 31 - 1))
 const count = v.pipe(v.number(), v.minValue(0))
 /** A plain file name: what lies outside the model's folder cannot be named. */
-const fileName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'Expected a plain file name inside the model folder'))
+const fileName = v.pipe(
+  v.string(),
+  v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'Expected a plain file name inside the model folder'),
+)
 const file = { file: fileName, sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)), bytes: size }
 const names = v.array(v.string())
 
@@ -77,10 +80,12 @@ function checkReferences({ tensors, text, stages }: Manifest, path: string): voi
   const made = new Set(['sample', 'level', ...text.outputs])
   for (const [k, { inputs, outputs }] of stages.entries()) {
     for (const name of [...inputs, ...outputs]) {
-      if (!Object.hasOwn(tensors, name)) throw new SadaError('MANIFEST_INVALID', `${path}: tensor "${name}" of /stages/${k} has no shape in /tensors.`)
+      if (!Object.hasOwn(tensors, name))
+        throw new SadaError('MANIFEST_INVALID', `${path}: tensor "${name}" of /stages/${k} has no shape in /tensors.`)
     }
     const early = inputs.find((name) => !made.has(name))
-    if (early !== undefined) throw new SadaError('MANIFEST_INVALID', `${path}: /stages/${k} reads "${early}" before anything makes it.`)
+    if (early !== undefined)
+      throw new SadaError('MANIFEST_INVALID', `${path}: /stages/${k} reads "${early}" before anything makes it.`)
     for (const name of outputs) made.add(name)
   }
   const kinds = stages.map(({ kind }) => kind).join(' ')

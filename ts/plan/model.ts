@@ -53,7 +53,8 @@ export async function loadModel(folder: string, settings: EngineSettings): Promi
 export async function loadManifest(folder: string): Promise<Manifest> {
   const path = join(folder, 'plan.json')
   const bytes = await readModelFile(path)
-  if (bytes.length > MANIFEST_BYTES) throw new SadaError('MANIFEST_INVALID', `${path}: ${bytes.length} bytes; a manifest has at most ${MANIFEST_BYTES}.`)
+  if (bytes.length > MANIFEST_BYTES)
+    throw new SadaError('MANIFEST_INVALID', `${path}: ${bytes.length} bytes; a manifest has at most ${MANIFEST_BYTES}.`)
   let parsed: unknown
   try {
     parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
@@ -70,14 +71,24 @@ interface ModelFile {
   readonly bytes: number
 }
 
-async function loadSession(engine: Engine, folder: string, part: ModelFile & Partial<Stage>, settings: EngineSettings, manifest: Manifest): Promise<number> {
+async function loadSession(
+  engine: Engine,
+  folder: string,
+  part: ModelFile & Partial<Stage>,
+  settings: EngineSettings,
+  manifest: Manifest,
+): Promise<number> {
   const path = join(folder, part.file)
   const bytes = await readModelFile(path)
   const found = createHash('sha256').update(bytes).digest('hex')
   if (found !== part.sha256) {
-    throw new SadaError('MODEL_CORRUPT', `${path} is not the file that plan.json describes: ${bytes.length} bytes of ${part.bytes}, sha256 ${found}.`, {
-      stage: part.name,
-    })
+    throw new SadaError(
+      'MODEL_CORRUPT',
+      `${path} is not the file that plan.json describes: ${bytes.length} bytes of ${part.bytes}, sha256 ${found}.`,
+      {
+        stage: part.name,
+      },
+    )
   }
   try {
     const info = await engine.load({ bytes, threads: settings.threads, memoryArena: settings.memoryArena })
@@ -102,9 +113,15 @@ function checkInterface(path: string, part: ModelFile & Partial<Stage>, info: Se
     }
     for (const { name, dims } of info[side]) {
       const shape = name === text.input && isText ? ['rows', text.length] : tensors[name]
-      const fits = shape === undefined || (shape.length === dims.length && shape.every((n, k) => typeof n === 'string' || dims[k] < 0 || dims[k] === n))
+      const fits =
+        shape === undefined ||
+        (shape.length === dims.length && shape.every((n, k) => typeof n === 'string' || dims[k] < 0 || dims[k] === n))
       if (!fits) {
-        throw new SadaError('IO_MISMATCH', `${path}: expected "${name}" to be [${shape.join(', ')}], the file has [${dims.join(', ')}].`, { stage: part.name })
+        throw new SadaError(
+          'IO_MISMATCH',
+          `${path}: expected "${name}" to be [${shape.join(', ')}], the file has [${dims.join(', ')}].`,
+          { stage: part.name },
+        )
       }
     }
   }

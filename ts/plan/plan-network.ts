@@ -117,7 +117,12 @@ export class PlanNetwork implements Network {
 
   private dense(ops: EngineOp[], stage: Stage, passes: readonly Pass[]): void {
     const outputs = stage.outputs.map((name) => this.tensors.bind('call', name, passes.length * this.rowsPerMember))
-    ops.push({ kind: 'stage', session: this.session(stage), inputs: stage.inputs.map((name) => this.input(ops, name, passes)), outputs })
+    ops.push({
+      kind: 'stage',
+      session: this.session(stage),
+      inputs: stage.inputs.map((name) => this.input(ops, name, passes)),
+      outputs,
+    })
   }
 
   /** The token stages for one group: gather what they read, run them, scatter what they leave into the cache. */
@@ -157,7 +162,12 @@ export class PlanNetwork implements Network {
   /** A stage's input: conditioning and cached features by the run's rows, everything else by the call's. */
   private input(ops: EngineOp[], name: string, passes: readonly Pass[]) {
     const ofRun = this.isCached(name) || this.model.manifest.text.outputs.includes(name)
-    return this.tensors.bindRows(ops, ofRun ? 'run' : 'call', name, passes.flatMap(({ runRows, callRows }) => (ofRun ? runRows : callRows)))
+    return this.tensors.bindRows(
+      ops,
+      ofRun ? 'run' : 'call',
+      name,
+      passes.flatMap(({ runRows, callRows }) => (ofRun ? runRows : callRows)),
+    )
   }
 
   private isCached(name: string): boolean {

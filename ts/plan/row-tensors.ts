@@ -46,7 +46,8 @@ export class RowTensors {
   bindRows(ops: EngineOp[], role: Role, name: string, rows: readonly number[]): Binding {
     const length = this.rowLength(name)
     const dims = this.dims(name, rows.length, this.tokens)
-    if (rows.every((row, k) => row === rows[0] + k)) return { name, tensor: this.tensor(role, name), offset: rows[0] * length, dims }
+    if (rows.every((row, k) => row === rows[0] + k))
+      return { name, tensor: this.tensor(role, name), offset: rows[0] * length, dims }
     for (const [k, row] of rows.entries()) {
       ops.push({ kind: 'copy', from: this.slice(role, name, row), to: this.slice('staging', name, k), length })
     }

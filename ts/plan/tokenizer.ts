@@ -39,9 +39,13 @@ export class Tokenizer {
     const found = (lowercase ? prompt.toLowerCase() : prompt).match(this.pattern) ?? []
     const words = found.map((word) => (Object.hasOwn(aliases, word) ? aliases[word] : word))
     if (words.length > length) {
-      throw new SadaError('PROMPT_TOO_LONG', `The prompt has ${words.length} words and commas; this model reads ${length}. Shorten it: ${JSON.stringify(prompt)}`, {
-        argument: 'prompt',
-      })
+      throw new SadaError(
+        'PROMPT_TOO_LONG',
+        `The prompt has ${words.length} words and commas; this model reads ${length}. Shorten it: ${JSON.stringify(prompt)}`,
+        {
+          argument: 'prompt',
+        },
+      )
     }
     const missing = words.filter((word) => !this.index.has(word))
     return { ids: this.pad(words.map((word) => this.index.get(word) ?? unknown)), unknown: [...new Set(missing)] }

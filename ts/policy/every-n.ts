@@ -17,7 +17,13 @@ export const everyN: PolicyDefinition<EveryNOptions> = {
   source: 'fixed schedule; Lagrange interpolation with true gaps',
   options: {
     n: { about: 'run one step of every n', default: 3, min: 1, max: 1000, integer: true },
-    order: { about: 'degree of the polynomial: 0 repeats the last clean sample, 1 is linear', default: 1, min: 0, max: 3, integer: true },
+    order: {
+      about: 'degree of the polynomial: 0 repeats the last clean sample, 1 is linear',
+      default: 1,
+      min: 0,
+      max: 3,
+      integer: true,
+    },
     warmup: { about: 'first steps that always run', default: 10, min: 1, max: 1000, integer: true },
     tail: { about: 'last steps that always run', default: 2, min: 0, max: 1000, integer: true },
   },

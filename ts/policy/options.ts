@@ -46,7 +46,8 @@ export function resolveOptions<O>(table: OptionTable<O>, given: Readonly<Record<
   const resolved: Record<string, unknown> = {}
   for (const name in table) {
     const preset = table[name].default
-    resolved[name] = given[name] ?? (typeof preset === 'function' ? (preset as (context: RunContext) => unknown)(context) : preset)
+    resolved[name] =
+      given[name] ?? (typeof preset === 'function' ? (preset as (context: RunContext) => unknown)(context) : preset)
   }
   return resolved as O
 }

@@ -15,8 +15,10 @@ export interface PosterOptions extends PruningOptions {
   maxAmplification: number
 }
 
-const scaled = (of50: number, atLeast: number) => ({ solver }: RunContext): number =>
-  Math.max(atLeast, Math.round((of50 / 50) * solver.schedule.steps))
+const scaled =
+  (of50: number, atLeast: number) =>
+  ({ solver }: RunContext): number =>
+    Math.max(atLeast, Math.round((of50 / 50) * solver.schedule.steps))
 
 const isFlow = ({ solver }: RunContext): boolean => solver.schedule.solver === 'flow-euler'
 
@@ -26,8 +28,22 @@ export const poster: PolicyDefinition<PosterOptions> = {
   about: 'The poster: extrapolation where stable, Lagrange in the second half, token pruning where unstable.',
   source: 'SADA poster, approximations (a), (b), (c)',
   options: {
-    warmup: { about: 'first steps that always run', default: scaled(10, 3), defaultText: '10 of 50', min: 3, max: 1000, integer: true },
-    tail: { about: 'last steps that always run', default: scaled(3, 1), defaultText: '3 of 50', min: 0, max: 1000, integer: true },
+    warmup: {
+      about: 'first steps that always run',
+      default: scaled(10, 3),
+      defaultText: '10 of 50',
+      min: 3,
+      max: 1000,
+      integer: true,
+    },
+    tail: {
+      about: 'last steps that always run',
+      default: scaled(3, 1),
+      defaultText: '3 of 50',
+      min: 0,
+      max: 1000,
+      integer: true,
+    },
     maxConsecutive: { about: 'skips in a row that one verdict licenses', default: 4, min: 0, max: 1000, integer: true },
     lagrangeStep: {
       about: 'where the second half begins',
@@ -37,7 +53,13 @@ export const poster: PolicyDefinition<PosterOptions> = {
       max: 1000,
       integer: true,
     },
-    lagrangeInterval: { about: 'in the second half every n-th step runs; nodes are at least as far apart', default: 4, min: 2, max: 1000, integer: true },
+    lagrangeInterval: {
+      about: 'in the second half every n-th step runs; nodes are at least as far apart',
+      default: 4,
+      min: 2,
+      max: 1000,
+      integer: true,
+    },
     lagrangeNodes: {
       about: 'nodes of the interpolation; 0: no second half',
       default: (context) => (isFlow(context) ? 3 : 4),

@@ -14,7 +14,13 @@ export interface PruningOptions {
 export const pruningOptions: OptionTable<PruningOptions> = {
   prune: { about: 'compute only the unstable tokens where the network can', default: true, min: 0, max: 1 },
   maxKept: { about: 'cap on the tokens computed for their score', default: 5120, min: 1, max: 2 ** 31 - 1, integer: true },
-  pruneWindow: { about: 'one pseudo-random token of every h × w window is computed as well; 0 × 0: none', default: [3, 3], min: 0, max: 1024, integer: true },
+  pruneWindow: {
+    about: 'one pseudo-random token of every h × w window is computed as well; 0 × 0: none',
+    default: [3, 3],
+    min: 0,
+    max: 1024,
+    integer: true,
+  },
   fullAbove: { about: 'share of kept tokens above which everything is computed', default: 0.85, min: 0, max: 1 },
   maxPruned: { about: 'pruned passes between two full ones', default: 3, min: 0, max: 1000, integer: true },
   seed: { about: 'seed of the pseudo-random tokens', default: 0, min: 0, max: 2 ** 32 - 1, integer: true },

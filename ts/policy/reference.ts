@@ -24,7 +24,14 @@ export const reference: PolicyDefinition<ReferenceOptions> = {
   source: 'sada-icml, commit bbbadce',
   options: {
     warmup: { about: 'no skip is decided before this step', default: 10, min: 0, max: 1000, integer: true },
-    end: { about: 'no skip is decided from this step on', default: ({ solver }) => solver.schedule.steps - 3, defaultText: 'steps − 3', min: 0, max: 1000, integer: true },
+    end: {
+      about: 'no skip is decided from this step on',
+      default: ({ solver }) => solver.schedule.steps - 3,
+      defaultText: 'steps − 3',
+      min: 0,
+      max: 1000,
+      integer: true,
+    },
     lagrangeStep: {
       about: 'from here on the Lagrange timetable decides instead of the criterion',
       default: (context) => (isFlow(context) ? 20 : 24),

@@ -2,7 +2,15 @@ import { minus, plus, substitute, times, type Row } from '../solver/row.ts'
 import { stabilityCriterion } from './criterion.ts'
 import type { PolicyDefinition } from './definition.ts'
 import { flowLevel, remember, velocityAt, x0At } from './history.ts'
-import { run, type Correction, type Decision, type MemberPolicy, type Observation, type RunContext, type Verdict } from './policy.ts'
+import {
+  run,
+  type Correction,
+  type Decision,
+  type MemberPolicy,
+  type Observation,
+  type RunContext,
+  type Verdict,
+} from './policy.ts'
 import { Pruning, pruningOptions, type PruningOptions } from './pruning.ts'
 
 export interface SadaOptions extends PruningOptions {
@@ -23,12 +31,28 @@ export interface SadaOptions extends PruningOptions {
  */
 export const sada: PolicyDefinition<SadaOptions> = {
   name: 'sada',
-  about: 'The default: an error ledger licenses skips, the stability criterion tightens it, computed steps mend the skips before them.',
+  about:
+    'The default: an error ledger licenses skips, the stability criterion tightens it, computed steps mend the skips before them.',
   source: 'this package; criterion and token pruning after SADA',
   options: {
-    tolerance: { about: "error that the skips between two computed steps may add, as a share of the clean sample's mean magnitude", default: 3.5e-3, min: 0, max: 10 },
-    unstable: { about: 'weight of errors directly after a step that the stability criterion calls unstable; 1: no matter', default: 2, min: 1, max: 1000 },
-    early: { about: 'weight of errors at noise levels σ/(α+σ) above ¾, where a prompt leaves choices that are still open', default: 3, min: 0, max: 100 },
+    tolerance: {
+      about: "error that the skips between two computed steps may add, as a share of the clean sample's mean magnitude",
+      default: 3.5e-3,
+      min: 0,
+      max: 10,
+    },
+    unstable: {
+      about: 'weight of errors directly after a step that the stability criterion calls unstable; 1: no matter',
+      default: 2,
+      min: 1,
+      max: 1000,
+    },
+    early: {
+      about: 'weight of errors at noise levels σ/(α+σ) above ¾, where a prompt leaves choices that are still open',
+      default: 3,
+      min: 0,
+      max: 100,
+    },
     warmup: { about: 'first steps that always run', default: 4, min: 3, max: 1000, integer: true },
     tail: { about: 'last steps that always run', default: 3, min: 1, max: 1000, integer: true },
     maxConsecutive: { about: 'skips in a row', default: 5, min: 0, max: 1000, integer: true },

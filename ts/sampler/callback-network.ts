@@ -92,14 +92,21 @@ export class CallbackNetwork implements Network {
       input.signal.throwIfAborted()
       if (error instanceof SadaError) throw error
       const reason = error instanceof Error ? error.message : String(error)
-      throw new SadaError('NETWORK_FAILED', `The network failed at step ${input.step}: ${reason}`, { step: input.step, cause: error })
+      throw new SadaError('NETWORK_FAILED', `The network failed at step ${input.step}: ${reason}`, {
+        step: input.step,
+        cause: error,
+      })
     }
   }
 
   private check(answer: unknown, length: number, step: number): Float32Array {
     if (!(answer instanceof Float32Array)) {
       const received = answer === null || typeof answer !== 'object' ? String(answer) : (answer.constructor?.name ?? 'an object')
-      throw new SadaError('NETWORK_OUTPUT', `Expected the network to return a Float32Array of length ${length} at step ${step}, received ${received}.`, { step })
+      throw new SadaError(
+        'NETWORK_OUTPUT',
+        `Expected the network to return a Float32Array of length ${length} at step ${step}, received ${received}.`,
+        { step },
+      )
     }
     if (answer.length !== length) {
       const message = `Expected the network to return ${length} values at step ${step} (as many as its sample), received ${answer.length}.`

@@ -86,8 +86,13 @@ export class DenoisingLoop {
   /** Makes the step for `candidates`; returns those whose skip has to be replaced by a run. */
   private async attempt(step: number, candidates: readonly Candidate[]): Promise<Candidate[]> {
     const outputs = await this.evaluate(step, candidates)
-    const prepared = candidates.map(({ member, decision }) => member.prepare(step, decision, outputs.get(member), this.tokens(member)))
-    const sums = await this.options.workspace.step(this.length, prepared.map(({ native }) => native))
+    const prepared = candidates.map(({ member, decision }) =>
+      member.prepare(step, decision, outputs.get(member), this.tokens(member)),
+    )
+    const sums = await this.options.workspace.step(
+      this.length,
+      prepared.map(({ native }) => native),
+    )
     const refused: Candidate[] = []
     let from = 0
     for (const [k, { member }] of candidates.entries()) {
@@ -157,9 +162,10 @@ export class DenoisingLoop {
       action: decision.kind === 'skip' ? decision.action : decision.kind,
       ...verdict,
       ...(keptTokens !== undefined && { keptTokens }),
-      ...(this.options.network.tokens?.unstableShare && decision.kind !== 'skip' && {
-        unstableTokens: this.options.network.tokens.unstableShare(member.index),
-      }),
+      ...(this.options.network.tokens?.unstableShare &&
+        decision.kind !== 'skip' && {
+          unstableTokens: this.options.network.tokens.unstableShare(member.index),
+        }),
       ms: 0,
     }
   }

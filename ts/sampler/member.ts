@@ -50,7 +50,12 @@ export class Member {
    * Formulates step `step`: every row that the solver, the policy and the trace want, over the buffers that exist,
    * as one request. The first sum is always Σ|x0|, which tells whether anything is non-finite.
    */
-  prepare(step: number, decision: Decision, output?: NetworkOutput, tokens?: { layout: TokenLayout; store: Slice }): PreparedStep {
+  prepare(
+    step: number,
+    decision: Decision,
+    output?: NetworkOutput,
+    tokens?: { layout: TokenLayout; store: Slice },
+  ): PreparedStep {
     const definitions = this.define(step, decision, output)
     const observation = this.policy.observe(step, decision)
     const request = new StepRequest((name) => output?.buffers[name] ?? this.buffers.get(name))

@@ -51,7 +51,8 @@ export async function sample(options: SampleOptions): Promise<SampleResult> {
   const { signal = never } = options
   signal.throwIfAborted()
   const [members, length] = checkShape(options.shape)
-  if (typeof options.network !== 'function') throw invalidArgument('network', 'a function that returns a Float32Array', options.network)
+  if (typeof options.network !== 'function')
+    throw invalidArgument('network', 'a function that returns a Float32Array', options.network)
   const policy = createPolicy(options.policy ?? 'sada')
   const { config, warnings } = parseSchedulerConfig(options.scheduler)
   const schedule = createSchedule(config, options)
@@ -72,7 +73,11 @@ export async function sample(options: SampleOptions): Promise<SampleResult> {
 function checkShape(shape: readonly number[]): [members: number, length: number] {
   const isSize = (n: unknown): boolean => typeof n === 'number' && Number.isInteger(n) && n >= 1
   if (!Array.isArray(shape) || shape.length < 2 || !shape.every(isSize)) {
-    throw invalidArgument('shape', 'an array [batch, …] of at least two positive integers', Array.isArray(shape) ? `[${shape.join(', ')}]` : shape)
+    throw invalidArgument(
+      'shape',
+      'an array [batch, …] of at least two positive integers',
+      Array.isArray(shape) ? `[${shape.join(', ')}]` : shape,
+    )
   }
   const total = (shape as readonly number[]).reduce((product, n) => product * n, 1)
   if (total > 2 ** 31 - 1) throw invalidArgument('shape', 'at most 2147483647 elements in all', total)
@@ -81,11 +86,13 @@ function checkShape(shape: readonly number[]): [members: number, length: number]
 
 function checkLayout(layout: string, shape: readonly number[]): TokenLayout {
   if (layout === 'channels-first') {
-    if (shape.length !== 4) throw invalidArgument('shape', '[batch, channels, height, width] with layout "channels-first"', `[${shape.join(', ')}]`)
+    if (shape.length !== 4)
+      throw invalidArgument('shape', '[batch, channels, height, width] with layout "channels-first"', `[${shape.join(', ')}]`)
     return { order: 'channels-first', channels: shape[1], grid: [shape[2], shape[3]], patch: [1, 1] }
   }
   if (layout === 'tokens') {
-    if (shape.length !== 3) throw invalidArgument('shape', '[batch, tokens, channels] with layout "tokens"', `[${shape.join(', ')}]`)
+    if (shape.length !== 3)
+      throw invalidArgument('shape', '[batch, tokens, channels] with layout "tokens"', `[${shape.join(', ')}]`)
     return { order: 'tokens', channels: shape[2], grid: [shape[1], 1], patch: [1, 1] }
   }
   throw invalidArgument('layout', '"channels-first" or "tokens"', layout)
@@ -93,7 +100,11 @@ function checkLayout(layout: string, shape: readonly number[]): TokenLayout {
 
 function initialState({ latents, seed }: SampleOptions, members: number, length: number, sigma: number): Float32Array[] {
   if ((latents === undefined) === (seed === undefined)) {
-    throw invalidArgument('latents', 'given, or "seed" instead (exactly one of the two)', latents === undefined ? 'neither' : 'both')
+    throw invalidArgument(
+      'latents',
+      'given, or "seed" instead (exactly one of the two)',
+      latents === undefined ? 'neither' : 'both',
+    )
   }
   if (latents !== undefined) return split(checkLatents(latents, members * length), members)
   return initialLatents(seed!, members, length, sigma)

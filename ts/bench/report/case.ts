@@ -39,21 +39,25 @@ export async function caseSection(each: MeasuredCase, manifest: Manifest, id: st
           <i class="key" style="background:var(--accent);margin-left:14px"></i>${figures.policy}`,
         timePlot(members, baseline.members),
       )}
-      ${criterion &&
-      plot(
-        'Stability criterion',
-        html`<i class="key" style="background:var(--accent)"></i>the worst picture; faint: the others. Below zero is stable`,
-        criterion,
-      )}
+      ${
+        criterion &&
+        plot(
+          'Stability criterion',
+          html`<i class="key" style="background:var(--accent)"></i>the worst picture; faint: the others. Below zero is stable`,
+          criterion,
+        )
+      }
     </div>
     <h3>Pictures, the worst first</h3>
     ${stripLegend(present)}
     <div class="samples">${cards.slice(0, SHOWN)}</div>
-    ${cards.length > SHOWN &&
-    html`<details>
-      <summary>${cards.length - SHOWN} more, in the same order${order.length > MOST && html` (of ${order.length})`}</summary>
-      <div class="samples">${cards.slice(SHOWN)}</div>
-    </details>`}
+    ${
+      cards.length > SHOWN &&
+      html`<details>
+        <summary>${cards.length - SHOWN} more, in the same order${order.length > MOST && html` (of ${order.length})`}</summary>
+        <div class="samples">${cards.slice(SHOWN)}</div>
+      </details>`
+    }
   </section>`
 }
 
