@@ -83,7 +83,9 @@ void check_step(int64_t length, uint32_t seed, bool in_place) {
   for (int s = 0; s < sada::kMaxStores; ++s) stores.emplace_back(static_cast<size_t>(length), 9.0f);
   for (int s = 0; s < sada::kMaxStores; ++s) {
     const size_t k = static_cast<size_t>(s);
-    request.store[2 * s] = in_place && s < 3 ? buffers[k].data() + shift[k] : stores[k].data();
+    // Every other row, then the odd ones.
+    const int row = (2 * s) % sada::kMaxRows + (2 * s) / sada::kMaxRows;
+    request.store[row] = in_place && s < 3 ? buffers[k].data() + shift[k] : stores[k].data();
   }
   const Sum sums[] = {{0, 1, false}, {2, -1, false}, {3, -1, true}, {4, 4, false}, {7, 0, false}, {5, 6, false}};
   std::copy(std::begin(sums), std::end(sums), request.sum);
