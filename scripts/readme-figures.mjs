@@ -2,7 +2,7 @@
 //
 //   node scripts/readme-figures.mjs [--check]
 //
-// bench/results/avatar.json      npx sada-bench --samples 16 --json bench/results/avatar.json
+// bench/results/avatar.json      npx sada-bench --samples 24 --json bench/results/avatar.json
 // bench/results/fidelity.json    npx tsx bench/fidelity.ts --guidance 1,3,7 --fixed --json bench/results/fidelity.json
 // bench/results/overhead.json    npx tsx bench/overhead.ts --json bench/results/overhead.json
 import { readFileSync, writeFileSync } from 'node:fs'
