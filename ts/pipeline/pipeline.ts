@@ -2,7 +2,7 @@ import { SadaError } from '../errors.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
 import type { EngineOp, Workspace } from '../native/types.ts'
 import type { Model } from '../plan/model.ts'
-import { PlanNetwork, rowsPerMember } from '../plan/plan-network.ts'
+import { networkOf, PlanNetwork, rowsPerMember } from '../plan/plan-network.ts'
 import { RowTensors } from '../plan/row-tensors.ts'
 import { orAborted } from '../sampler/abort.ts'
 import { DenoisingLoop } from '../sampler/loop.ts'
@@ -134,7 +134,7 @@ export class Pipeline {
       const unconditional = tokenizer.unconditional()
       const ids = encoded.flatMap((each) => (guidance === 1 ? [each.ids] : [each.ids, unconditional]))
       await this.encodeText(workspace, tensors, ids, signal)
-      const network = new PlanNetwork(this.model, workspace, members, guidance, tensors)
+      const network = new PlanNetwork(networkOf(this.model), workspace, members, guidance, tensors)
       const loop = new DenoisingLoop({
         solver: createSolver(schedule),
         network,

@@ -1,11 +1,48 @@
 import { asSadaError, loadAddon } from '../native/load.ts'
-import type { EngineOp, TokenLayout, Workspace } from '../native/types.ts'
+import type { Engine, EngineOp, TokenLayout, Workspace } from '../native/types.ts'
 import type { TokenSelection } from '../policy/policy.ts'
 import { orAborted } from '../sampler/abort.ts'
 import type { Network, NetworkCall, NetworkOutput } from '../sampler/network.ts'
 import type { Stage } from './manifest.ts'
 import type { Model } from './model.ts'
 import { type RowTensors } from './row-tensors.ts'
+
+/** A staged network whose stages have been loaded, as a run uses it. */
+export interface StagedNetwork {
+  readonly engine: Engine
+  /** Session of each stage, by its name. */
+  readonly sessions: ReadonlyMap<string, number>
+  readonly stages: readonly Pick<Stage, 'name' | 'kind' | 'inputs' | 'outputs'>[]
+  /** Tensors that are written once for every row of the run, before the first step. */
+  readonly conditioning: readonly string[]
+  /** Where tokens lie in the state; absent: they are not told apart. */
+  readonly layout?: TokenLayout
+  /** The tensors that every step writes: the state times `scale`, and `level`, one number for each row. */
+  readonly input: {
+    readonly sample: string
+    readonly level: string
+    scale(call: NetworkCall): number
+    value(call: NetworkCall): number
+  }
+}
+
+/** A model with a `plan.json` as a network: it is given x/(α+σ) at the flow level σ/(α+σ), whatever solver runs. */
+export function networkOf({ manifest, engine, sessions }: Model): StagedNetwork {
+  const { stages, tokens, latents, text } = manifest
+  return {
+    engine,
+    sessions,
+    stages,
+    conditioning: text.outputs,
+    layout: { order: 'channels-first', channels: latents[0], grid: tokens.grid, patch: tokens.patch },
+    input: {
+      sample: 'sample',
+      level: 'level',
+      scale: ({ inputScale, level: { alpha, sigma } }) => inputScale / (alpha + sigma),
+      value: ({ level: { alpha, sigma } }) => sigma / (alpha + sigma),
+    },
+  }
+}
 
 /** Kept counts are rounded up to these shares of the tokens, so that engines and batches see few shapes. */
 const BUCKETS = [0.25, 0.5, 0.75]
@@ -27,21 +64,21 @@ export const rowsPerMember = (guidance: number): 1 | 2 => (guidance === 1 ? 1 : 
 export class PlanNetwork implements Network {
   readonly canPrune: boolean
   readonly guidance: number
-  readonly tokens: NonNullable<Network['tokens']>
-  private readonly model: Model
+  readonly tokens: Network['tokens']
+  private readonly model: StagedNetwork
   private readonly workspace: Workspace
   private readonly rowsPerMember: number
   private readonly tensors: RowTensors
   private readonly tokenCount: number
   private readonly scores: number
   /** The dense stages before, the token stages, and the dense stages after them. */
-  private readonly before: readonly Stage[]
-  private readonly thinned: readonly Stage[]
-  private readonly after: readonly Stage[]
+  private readonly before: StagedNetwork['stages']
+  private readonly thinned: StagedNetwork['stages']
+  private readonly after: StagedNetwork['stages']
 
   /** `tensors` holds the conditioning of every row of the run under the role `run`. */
-  constructor(model: Model, workspace: Workspace, members: number, guidance: number, tensors: RowTensors) {
-    const { stages, tokens, latents } = model.manifest
+  constructor(model: StagedNetwork, workspace: Workspace, members: number, guidance: number, tensors: RowTensors) {
+    const { stages, layout } = model
     this.model = model
     this.workspace = workspace
     this.guidance = guidance
@@ -52,10 +89,12 @@ export class PlanNetwork implements Network {
     this.before = stages.slice(0, first)
     this.after = stages.slice(first + this.thinned.length)
     this.canPrune = this.thinned.length > 0
-    const layout: TokenLayout = { order: 'channels-first', channels: latents[0], grid: tokens.grid, patch: tokens.patch }
-    this.tokenCount = tokens.grid[0] * tokens.grid[1]
-    this.scores = workspace.allocate(members * this.tokenCount)
-    this.tokens = { layout, scores: (member) => ({ tensor: this.scores, offset: member * this.tokenCount }) }
+    this.tokenCount = layout ? layout.grid[0] * layout.grid[1] : 0
+    this.scores = layout ? workspace.allocate(members * this.tokenCount) : -1
+    this.tokens = layout && {
+      layout,
+      scores: (member) => ({ tensor: this.scores, offset: member * this.tokenCount }),
+    }
   }
 
   async evaluate(call: NetworkCall): Promise<NetworkOutput[]> {
@@ -82,7 +121,7 @@ export class PlanNetwork implements Network {
 
   /** The tokens of a pruned pass; undefined where so many would be kept that the full pass is as good. */
   private select(member: number, selection: TokenSelection | undefined): Int32Array | undefined {
-    if (selection === undefined) return undefined
+    if (selection === undefined || this.tokens === undefined) return undefined
     const scores = new Float32Array(this.tokenCount)
     this.workspace.read(this.scores, member * this.tokenCount, scores)
     const { window, seed, fullAbove } = selection
@@ -92,18 +131,18 @@ export class PlanNetwork implements Network {
     return keep.length > fullAbove * this.tokenCount ? undefined : keep
   }
 
-  /** Writes `sample` and `level`: the state in the network's own parameterisation, once for each guidance branch. */
-  private async compose({ states, inputScale, level: { alpha, sigma } }: NetworkCall): Promise<void> {
-    const length = this.tensors.rowLength('sample')
-    const weights = [inputScale / (alpha + sigma)]
-    const members = states.map((state, k) => ({
+  /** Writes the state in the network's own parameterisation, once for each guidance branch, and its level. */
+  private async compose(call: NetworkCall): Promise<void> {
+    const { input } = this.model
+    const weights = [input.scale(call)]
+    const members = call.states.map((state, k) => ({
       inputs: [state],
-      rows: this.rowsOf(k).map((row) => ({ inputs: [0], weights, store: this.tensors.slice('call', 'sample', row) })),
+      rows: this.rowsOf(k).map((row) => ({ inputs: [0], weights, store: this.tensors.slice('call', input.sample, row) })),
       sums: [],
     }))
-    await this.workspace.step(length, members)
-    const level = this.tensors.slice('call', 'level', 0).tensor as number
-    this.workspace.write(level, 0, new Float32Array(states.length * this.rowsPerMember).fill(sigma / (alpha + sigma)))
+    await this.workspace.step(this.tensors.rowLength(input.sample), members)
+    const level = this.tensors.slice('call', input.level, 0).tensor as number
+    this.workspace.write(level, 0, new Float32Array(call.states.length * this.rowsPerMember).fill(input.value(call)))
   }
 
   /** The whole evaluation as one list of commands for the engine's thread. */
@@ -115,7 +154,7 @@ export class PlanNetwork implements Network {
     return ops
   }
 
-  private dense(ops: EngineOp[], stage: Stage, passes: readonly Pass[]): void {
+  private dense(ops: EngineOp[], stage: StagedNetwork['stages'][number], passes: readonly Pass[]): void {
     const outputs = stage.outputs.map((name) => this.tensors.bind('call', name, passes.length * this.rowsPerMember))
     ops.push({
       kind: 'stage',
@@ -161,7 +200,7 @@ export class PlanNetwork implements Network {
 
   /** A stage's input: conditioning and cached features by the run's rows, everything else by the call's. */
   private input(ops: EngineOp[], name: string, passes: readonly Pass[]) {
-    const ofRun = this.isCached(name) || this.model.manifest.text.outputs.includes(name)
+    const ofRun = this.isCached(name) || this.model.conditioning.includes(name)
     return this.tensors.bindRows(
       ops,
       ofRun ? 'run' : 'call',
@@ -175,12 +214,12 @@ export class PlanNetwork implements Network {
     return madeByTokens && this.after.some(({ inputs }) => inputs.includes(name))
   }
 
-  private session({ name }: Stage): number {
+  private session({ name }: { readonly name: string }): number {
     return this.model.sessions.get(name)!
   }
 
   private output({ callRows, keep }: Pass): NetworkOutput {
-    const [name] = this.model.manifest.stages.at(-1)!.outputs
+    const [name] = this.model.stages.at(-1)!.outputs
     const [cond, uncond] = callRows.map((row) => this.tensors.slice('call', name, row))
     if (uncond === undefined) return { row: { cond: 1 }, buffers: { cond }, keptTokens: keep?.length }
     return { row: { cond: this.guidance, uncond: 1 - this.guidance }, buffers: { cond, uncond }, keptTokens: keep?.length }
