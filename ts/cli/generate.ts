@@ -158,12 +158,14 @@ async function save(
     scheduler,
     policy: trace.policy,
     options: trace.options,
+    ...(trace.warnings && { warnings: trace.warnings }),
     guidance: trace.guidance,
     steps: trace.steps,
     network_runs: runs,
     wall_ms: Math.round(wallMs * 10) / 10,
     unknown_words: unknownWords,
   }
+  for (const warning of trace.warnings ?? []) process.stderr.write(`Warning: ${warning}\n`)
   const line = options.json ? JSON.stringify(told) : summary(told)
   // Where the picture itself is on stdout, what is said about it is not.
   ;(file ? process.stdout : process.stderr).write(line + '\n')

@@ -9,4 +9,6 @@ export interface PolicyDefinition<O> {
   readonly source: string
   readonly options: OptionTable<O>
   begin(options: O, context: RunContext): readonly MemberPolicy[]
+  /** Said before the run: which of these settings cannot have an effect in it, and what is missing. Empty: nothing to say. */
+  preflight?(options: O, context: RunContext): readonly string[]
 }

@@ -36,7 +36,8 @@ export function createPolicy(spec: PolicySpec): Policy {
     name,
     begin(context) {
       const options = resolveOptions(definition.options, given, context) as Readonly<Record<string, unknown>>
-      return { options, members: definition.begin(options, context) }
+      const warnings = definition.preflight?.(options, context) ?? []
+      return { options, members: definition.begin(options, context), warnings }
     },
   }
 }

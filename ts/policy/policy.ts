@@ -88,8 +88,12 @@ export interface RunContext {
 /** A policy with its options checked, ready for any number of runs. */
 export interface Policy {
   readonly name: string
-  /** Called once per run: the options as they hold for this run, and one policy object for each member. */
-  begin(context: RunContext): { readonly options: Readonly<Record<string, unknown>>; readonly members: readonly MemberPolicy[] }
+  /** Called once per run: the options as they hold for this run, one policy object for each member, and what the preflight says. */
+  begin(context: RunContext): {
+    readonly options: Readonly<Record<string, unknown>>
+    readonly members: readonly MemberPolicy[]
+    readonly warnings?: readonly string[]
+  }
 }
 
 export const run: Decision = { kind: 'run' }

@@ -37,6 +37,7 @@ export class DenoisingLoop {
   private readonly members: readonly Member[]
   private readonly length: number
   private readonly policyOptions: Readonly<Record<string, unknown>>
+  private readonly warnings: readonly string[]
   private startedAt = 0
   private networkMs = 0
 
@@ -45,7 +46,7 @@ export class DenoisingLoop {
     this.options = options
     this.length = latents[0].length
     const [height, width] = network.tokens?.layout.grid ?? [0, 0]
-    const { options: policyOptions, members } = policy.begin({
+    const { options: policyOptions, members, warnings = [] } = policy.begin({
       solver,
       members: latents.length,
       guidance: network.guidance,
@@ -53,6 +54,7 @@ export class DenoisingLoop {
       tokens: height * width,
     })
     this.policyOptions = policyOptions
+    this.warnings = warnings
     this.members = members.map((each, b) => new Member(b, each, solver, workspace, latents[b]))
   }
 
@@ -204,6 +206,7 @@ export class DenoisingLoop {
       scheduler: solver.schedule.solver,
       policy: policy.name,
       options: this.policyOptions,
+      ...(this.warnings.length > 0 && { warnings: this.warnings }),
       steps: solver.schedule.steps,
       guidance: network.guidance,
       members: this.members.map(({ trace, nfe }) => ({ steps: trace, nfe })),

@@ -31,6 +31,8 @@ export interface Trace {
   readonly scheduler: string
   readonly policy: string
   readonly options: Readonly<Record<string, unknown>>
+  /** What the policy said before the run: settings that could not have an effect. Absent where there were none. */
+  readonly warnings?: readonly string[]
   readonly steps: number
   readonly guidance: number
   readonly members: readonly MemberTrace[]
