@@ -67,6 +67,7 @@ const tests = {
       'dist/cli/sada.js',
       'dist/cli/sada-bench.js',
       'models/avatar/MODEL_CARD.md',
+      'bench/sada-bench.schema.json',
     )
     required.push(
       ...['sada.node', 'libonnxruntime.so.1', 'onnxruntime-LICENSE', 'onnxruntime-ThirdPartyNotices.txt'].map(
@@ -78,7 +79,7 @@ const tests = {
       [],
       'missing from the archive',
     )
-    const expected = /^(dist|prebuilt|docs|examples|models\/avatar)\/|^(package\.json|[A-Z_]+(\.md)?)$/
+    const expected = /^(dist|prebuilt|docs|examples|models\/avatar)\/|^(bench\/sada-bench\.schema\.json|package\.json|[A-Z_]+(\.md)?)$/
     assert.deepEqual(
       paths.filter((path) => !expected.test(path) || /\.(py|tsbuildinfo|map)$|\.test\.|robot\.png/.test(path)),
       [],
