@@ -1,0 +1,1 @@
+"""diffusers folder → ONNX folder with a staged plan. See README.md."""

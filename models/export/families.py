@@ -1,0 +1,84 @@
+"""Which files a pipeline of each family becomes."""
+
+import json
+import shutil
+from pathlib import Path
+
+from diffusers import DiffusionPipeline
+
+from .graph import Part, WeightFile, trace
+from .parts import text_part, unet_part, vae_parts
+from .verify import check
+
+
+def layers(encoder: object) -> list[str]:
+    return [f"hidden_states.{k}" for k in range(encoder.config.num_hidden_layers + 1)]
+
+
+def stable_diffusion(pipeline: DiffusionPipeline) -> list[Part]:
+    length = pipeline.tokenizer.model_max_length
+    text = text_part("text_encoder", pipeline.text_encoder, length, ["last_hidden_state", "pooler_output"])
+    return [text, unet_part(pipeline.unet), *vae_parts(pipeline.vae)]
+
+
+FAMILIES = {
+    "StableDiffusionPipeline": stable_diffusion,
+}
+
+# Networks whose weights their stages share.
+STAGED = {"unet", "transformer"}
+# A protobuf holds 2 GiB; what fits stays one file.
+LARGEST_INSIDE = 1_500_000_000  # bytes
+
+# Sizes beside the traced one at which each file is run; the UNet's are multiples of what its halvings need.
+SIZES = {
+    "text_encoder": [{"rows": 1}, {"rows": 3}],
+    "unet": [{"rows": 1, "height": 16, "width": 16, "length": 77}, {"rows": 4, "height": 24, "width": 16, "length": 20, "steps": 1}],
+    "vae_decoder": [{"rows": 2, "latent_height": 8, "latent_width": 7}],
+    "vae_encoder": [{"rows": 2, "height": 64, "width": 32}],
+}
+
+
+def export(pipeline: DiffusionPipeline, source: Path, output: Path) -> None:
+    """Writes the pipeline's ONNX folder. Raises `Disagreement` when a file does not match PyTorch; it is then removed."""
+    kind = type(pipeline).__name__
+    if kind not in FAMILIES:
+        raise SystemExit(f"Expected a pipeline of {', '.join(FAMILIES)}; {source} holds a {kind}.")
+    output.mkdir(parents=True, exist_ok=True)
+    for part in FAMILIES[kind](pipeline):
+        write(part, output / part.name)
+    copy_settings(source, output)
+
+
+def write(part: Part, folder: Path) -> None:
+    path = folder / "model.onnx"
+    model = trace(part)
+    folder.mkdir(parents=True, exist_ok=True)
+    if part.name in STAGED or model.ByteSize() > LARGEST_INSIDE:
+        with WeightFile(folder / "model.onnx_data") as weights:
+            weights.take(model)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    try:
+        found = check(part, path, SIZES.get(part.name, []))
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    print(f"{part.name}: largest difference to PyTorch {found:.1e} of its range", flush=True)
+
+
+def copy_settings(source: Path, output: Path) -> None:
+    """Everything of the folder but the weights: model_index.json, tokenizers, scheduler, and each part's config.json."""
+    for path in source.rglob("*"):
+        inside = path.relative_to(source)
+        kept = path.suffix in (".json", ".txt", ".model") and not path.name.endswith(".index.json")
+        if not path.is_file() or not kept:
+            continue
+        roots = [Path("vae_decoder"), Path("vae_encoder")] if inside.parts[0] == "vae" else [Path(inside.parts[0])]
+        for root in roots if len(inside.parts) > 1 else [inside]:
+            target = output / root / Path(*inside.parts[1:])
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+
+
+def settings_of(folder: Path) -> dict[str, object]:
+    return json.loads((folder / "model_index.json").read_text())

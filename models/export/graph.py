@@ -1,0 +1,130 @@
+"""PyTorch module → ONNX file, and the weight file that a network shares with its stages."""
+
+import hashlib
+import tempfile
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+
+OPSET = 18
+# The IR version of opset 18's time: older runtimes refuse files that state a newer one.
+IR_VERSION = 8
+# Smaller tensors stay in the graph: a runtime folds them while it loads, and shape constants must be there.
+SMALLEST_OUTSIDE = 1024  # bytes
+
+TORCH_TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclass
+class Part:
+    """One ONNX file to be: a module, an example of each input in the order of `forward`, and its outputs' names."""
+
+    name: str
+    module: torch.nn.Module
+    inputs: dict[str, torch.Tensor]
+    outputs: list[str]
+    # Dynamic axes by tensor: {axis: symbol}. Tensors without one have the example's shape.
+    axes: dict[str, dict[int, str]] = field(default_factory=dict)
+
+    def run(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The module's own outputs, by name."""
+        with torch.no_grad():
+            made = self.module(*(inputs[name] for name in self.inputs))
+        made = made if isinstance(made, (tuple, list)) else (made,)
+        return dict(zip(self.outputs, made, strict=True))
+
+
+def trace(part: Part) -> onnx.ModelProto:
+    """The part as an ONNX model in memory.
+
+    Tracing (`dynamo=False`) rather than `torch.export`: diffusers' blocks have no data-dependent branches, sizes stay symbolic without
+    guards on what they divide by, and it takes a tenth of the time.
+    """
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
+        # Shape checks inside diffusers become constants of the trace; `verify` runs other sizes than the traced one.
+        warnings.simplefilter("ignore")
+        path = Path(folder) / "model.onnx"
+        torch.onnx.export(
+            part.module.eval(),
+            tuple(part.inputs.values()),
+            str(path),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=list(part.inputs),
+            output_names=part.outputs,
+            dynamic_axes=part.axes,
+        )
+        model = onnx.load(path)
+    strip(model)
+    return model
+
+
+def strip(model: onnx.ModelProto) -> None:
+    """Takes out what depends on this machine, and the shapes of inner tensors, which hold for the traced size only."""
+    model.ir_version = IR_VERSION
+    model.producer_name, model.producer_version = "sada", ""
+    del model.graph.value_info[:]
+    for one in [*model.graph.node, *model.graph.input, *model.graph.output]:
+        one.doc_string = ""
+    short = {name: f"v{k}" for k, name in enumerate(dict.fromkeys(name for node in model.graph.node for name in node.output))}
+    for name in (one.name for one in [*model.graph.output, *model.graph.input, *model.graph.initializer]):
+        short.pop(name, None)
+    for k, node in enumerate(model.graph.node):
+        node.name = f"{node.op_type}_{k}"
+        node.input[:] = [short.get(name, name) for name in node.input]
+        node.output[:] = [short.get(name, name) for name in node.output]
+
+
+class WeightFile:
+    """The tensors of several models in one file, each stored once however many models hold it."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.file = path.open("wb")
+        self.places: dict[bytes, tuple[int, int]] = {}
+
+    def __enter__(self) -> "WeightFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def place(self, data: bytes) -> tuple[int, int]:
+        """(offset, length) of the bytes, appended when they are new."""
+        key = hashlib.sha256(data).digest()
+        if key not in self.places:
+            # Whole pages for large tensors, so that a runtime can map them; cache lines for the others.
+            alignment = 4096 if len(data) >= 1 << 20 else 64
+            self.file.write(b"\0" * (-self.file.tell() % alignment))
+            self.places[key] = (self.file.tell(), len(data))
+            self.file.write(data)
+        return self.places[key]
+
+    def take(self, model: onnx.ModelProto) -> None:
+        """Moves the model's tensors into the file."""
+        for tensor in tensors_of(model):
+            data = tensor.raw_data if tensor.HasField("raw_data") else numpy_helper.to_array(tensor).tobytes()
+            if len(data) < SMALLEST_OUTSIDE:
+                continue
+            offset, length = self.place(data)
+            for name in ("raw_data", "float_data", "int64_data", "int32_data", "double_data"):
+                tensor.ClearField(name)
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            del tensor.external_data[:]
+            for key, value in (("location", self.path.name), ("offset", offset), ("length", length)):
+                tensor.external_data.add(key=key, value=str(value))
+
+
+def tensors_of(model: onnx.ModelProto) -> list[onnx.TensorProto]:
+    constants = [a.t for node in model.graph.node if node.op_type == "Constant" for a in node.attribute if a.name == "value"]
+    return [*model.graph.initializer, *constants]
+
+
+def to_numpy(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().cpu().float().numpy() if tensor.dtype == torch.bfloat16 else tensor.detach().cpu().numpy()

@@ -1,0 +1,121 @@
+"""The parts of a pipeline as modules with tensors in and out, in the names of the diffusers/Optimum ONNX layout."""
+
+import torch
+from torch import Tensor, nn
+
+from .graph import Part
+
+
+class Unet(nn.Module):
+    """sample [rows, c, h, w], timestep [1] or [rows], encoder_hidden_states [rows, length, width] → out_sample."""
+
+    def __init__(self, unet: nn.Module, added: tuple[str, ...] = (), residuals: int = 0, classes: bool = False) -> None:
+        super().__init__()
+        self.unet, self.added, self.residuals, self.classes = unet, added, residuals, classes
+
+    def forward(self, sample: Tensor, timestep: Tensor, *others: Tensor) -> Tensor:
+        rest = list(others)
+        context = None if self.classes else rest.pop(0)
+        labels = rest.pop(0) if self.classes else None
+        conditions = {name: rest.pop(0) for name in self.added}
+        down, mid = (tuple(rest[:-1]), rest[-1]) if self.residuals else (None, None)
+        return self.unet(
+            sample,
+            timestep,
+            context,
+            class_labels=labels,
+            added_cond_kwargs=conditions or None,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=mid,
+            return_dict=False,
+        )[0]
+
+
+class VaeDecoder(nn.Module):
+    """latent_sample [rows, c, h, w], already divided by the scaling factor → sample."""
+
+    def __init__(self, vae: nn.Module) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, latent_sample: Tensor) -> Tensor:
+        return self.vae.decode(latent_sample, return_dict=False)[0]
+
+
+class VaeEncoder(nn.Module):
+    """sample [rows, c, h, w] in [-1, 1] → latent_parameters [rows, 2c', h', w']: mean, then log variance."""
+
+    def __init__(self, vae: nn.Module) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, sample: Tensor) -> Tensor:
+        return self.vae.encode(sample).latent_dist.parameters
+
+
+class TextEncoder(nn.Module):
+    """input_ids [rows, length] → the named fields of the encoder's output; `hidden_states.k` is the k-th of its layers' inputs."""
+
+    def __init__(self, encoder: nn.Module, outputs: list[str]) -> None:
+        super().__init__()
+        self.encoder, self.outputs = encoder, outputs
+
+    def forward(self, input_ids: Tensor) -> tuple[Tensor, ...]:
+        made = self.encoder(input_ids, output_hidden_states=any(name.startswith("hidden") for name in self.outputs))
+        named = {f"hidden_states.{k}": value for k, value in enumerate(made.hidden_states or ())}
+        return tuple(named[name] if name in named else made[name] for name in self.outputs)
+
+
+def vae_parts(vae: nn.Module) -> list[Part]:
+    dtype = next(vae.parameters()).dtype
+    config = vae.config
+    # Odd sizes on purpose: an axis that the trace took for a constant would show.
+    latent = torch.randn(1, config.latent_channels, 6, 10, dtype=dtype)
+    picture = torch.randn(1, config.in_channels, 48, 80, dtype=dtype)
+    small = {0: "rows", 2: "latent_height", 3: "latent_width"}
+    large = {0: "rows", 2: "height", 3: "width"}
+    return [
+        Part("vae_decoder", VaeDecoder(vae), {"latent_sample": latent}, ["sample"], {"latent_sample": small, "sample": large}),
+        Part("vae_encoder", VaeEncoder(vae), {"sample": picture}, ["latent_parameters"], {"sample": large, "latent_parameters": small}),
+    ]
+
+
+def text_part(name: str, encoder: nn.Module, length: int, outputs: list[str]) -> Part:
+    ids = torch.randint(1, encoder.config.vocab_size - 1, (2, length))
+    axes: dict[str, dict[int, str]] = {output: {0: "rows", 1: "length"} for output in outputs}
+    for pooled in ("pooler_output", "text_embeds"):
+        if pooled in axes:
+            axes[pooled] = {0: "rows"}
+    return Part(name, TextEncoder(encoder, outputs), {"input_ids": ids}, outputs, {"input_ids": {0: "rows", 1: "length"}, **axes})
+
+
+def unet_inputs(unet: nn.Module, length: int = 77) -> tuple[dict[str, Tensor], dict[str, dict[int, str]]]:
+    """Examples and dynamic axes of a UNet's own inputs, residuals of a ControlNet aside."""
+    dtype = next(unet.parameters()).dtype
+    config = unet.config
+    factor = 2 ** (len(config.block_out_channels) - 1)
+    inputs = {
+        "sample": torch.randn(2, config.in_channels, 2 * factor, 3 * factor, dtype=dtype),
+        "timestep": torch.tensor([501.0], dtype=dtype),
+    }
+    axes = {"sample": {0: "rows", 2: "height", 3: "width"}, "timestep": {0: "steps"}}
+    if config.class_embed_type == "simple_projection":
+        inputs["class_labels"] = torch.randn(2, config.projection_class_embeddings_input_dim, dtype=dtype)
+        axes["class_labels"] = {0: "rows"}
+    else:
+        inputs["encoder_hidden_states"] = torch.randn(2, length, config.cross_attention_dim, dtype=dtype)
+        axes["encoder_hidden_states"] = {0: "rows", 1: "length"}
+    if config.addition_embed_type == "text_time":
+        ids = 6
+        pooled = config.projection_class_embeddings_input_dim - ids * config.addition_time_embed_dim
+        inputs["text_embeds"] = torch.randn(2, pooled, dtype=dtype)
+        inputs["time_ids"] = torch.tensor([[64.0, 80.0, 0.0, 8.0, 64.0, 80.0]] * 2, dtype=dtype)
+        axes |= {"text_embeds": {0: "rows"}, "time_ids": {0: "rows"}}
+    return inputs, axes
+
+
+def unet_part(unet: nn.Module) -> Part:
+    inputs, axes = unet_inputs(unet)
+    added = tuple(name for name in ("text_embeds", "time_ids") if name in inputs)
+    module = Unet(unet, added, classes="class_labels" in inputs)
+    return Part("unet", module, inputs, ["out_sample"], {**axes, "out_sample": axes["sample"]})

@@ -1,0 +1,128 @@
+"""Writes test/fixtures/families: small random models of each family, exported, with what diffusers' own pipelines make of them.
+
+    cd models && python -m export.record_families [family …]
+
+The same versions of PyTorch and diffusers give the same files.
+"""
+
+import shutil
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import (
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    StableDiffusionImg2ImgPipeline,
+    StableDiffusionInpaintPipeline,
+)
+
+from . import tiny
+from .families import export
+from .recording import Recording
+
+FIXTURES = Path(__file__).parents[2] / "test/fixtures/families"
+PROMPT, NEGATIVE = "A photo of the cat and the dog on the road!", "blurry, 3 hands; café 😀"
+STEPS = 6
+NOTE = """Recorded from diffusers' own pipelines on the CPU in float32, on this folder's weights. "noise" is the first draw of torch.Generator().manual_seed(seed), before the
+scheduler scales it; "latents" are those after each step; "final" are the last ones, as the decoder's division by the scaling factor takes them; "image" is height × width ×
+channels in [0, 1]. Guidance 1 runs the prompt alone."""
+
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def pictures(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """A smooth picture [1, h, w, 3] in [0, 1] and a mask [h, w] of 0 and 1, made of integers so that they are the same everywhere."""
+    y, x = np.mgrid[0:height, 0:width]
+    image = np.stack([(x * 7) % 256, (y * 5) % 256, ((x + y) * 3) % 256], -1).astype(np.float32) / 255
+    mask = ((x >= width // 4) & (y < height // 2)).astype(np.float32)
+    return image[None], mask
+
+
+def run(pipeline, **call) -> dict[str, object]:
+    """Latents after each step, final latents and the picture of one call."""
+    steps: list[torch.Tensor] = []
+
+    def keep(_pipeline, _step, _timestep, values):
+        steps.append(values["latents"].clone())
+        return {}
+
+    pipeline.set_progress_bar_config(disable=True)
+    image = pipeline(**call, output_type="np", callback_on_step_end=keep).images
+    return {"timesteps": pipeline.scheduler.timesteps.tolist(), "latents": torch.stack(steps), "final": steps[-1], "image": image}
+
+
+def text(pipeline, prompt: str, negative: str) -> dict[str, object]:
+    """Ids and embeddings of one tokenizer and text encoder."""
+    ids = [pipeline.tokenizer(one, padding="max_length", max_length=77, truncation=True).input_ids for one in (prompt, negative)]
+    cond, uncond = pipeline.encode_prompt(prompt, "cpu", 1, True, negative_prompt=negative)
+    return {"ids": ids[0], "negative_ids": ids[1], "embedding": cond, "negative_embedding": uncond}
+
+
+SCHEDULERS = {"euler": EulerDiscreteScheduler, "dpm++": DPMSolverMultistepScheduler}
+
+
+def schedulers(pipeline, predictions=("epsilon", "v_prediction")):
+    """Each of the schedulers of the paper with each prediction, from the pipeline's own configuration."""
+    config = pipeline.scheduler.config
+    for name, kind in SCHEDULERS.items():
+        for prediction in predictions:
+            yield f"{name} {prediction}", kind.from_config(config, prediction_type=prediction)
+
+
+def settings(scheduler) -> dict[str, object]:
+    return {"_class_name": type(scheduler).__name__, **{key: value for key, value in scheduler.config.items() if not key.startswith("_")}}
+
+
+def record_sd2(folder: Path, source: Path) -> None:
+    pipeline = tiny.sd2(source)
+    export(pipeline, source, folder)
+    # Published SD 2 folders have the slow tokenizer's files alone.
+    (folder / "tokenizer/tokenizer.json").unlink()
+    recording = Recording(NOTE)
+    words = text(pipeline, PROMPT, NEGATIVE)
+    for name, scheduler in schedulers(pipeline):
+        for guidance in (1, 7.5):
+            pipeline.scheduler = scheduler
+            call = {"prompt": PROMPT, "negative_prompt": NEGATIVE, "num_inference_steps": STEPS, "guidance_scale": guidance, "height": 32, "width": 48}
+            noise = torch.randn(1, 4, 16, 24, generator=generator(7))
+            made = run(pipeline, **call, generator=generator(7))
+            recording.add(name=f"{name}, guidance {guidance}", task="text-to-image", scheduler=settings(scheduler), seed=7, **call, **words, noise=noise, **made)
+
+    both = [PROMPT, "the dog"], [NEGATIVE, ""]
+    call = {"prompt": both[0], "negative_prompt": both[1], "num_inference_steps": STEPS, "guidance_scale": 5, "height": 32, "width": 32}
+    made = run(pipeline, **call, generator=[generator(1), generator(2)])
+    recording.add(name="two prompts, a seed each", task="text-to-image", scheduler=settings(pipeline.scheduler), seeds=[1, 2], **call, **made)
+
+    image, mask = pictures(32, 48)
+    call = {"prompt": PROMPT, "negative_prompt": NEGATIVE, "num_inference_steps": 8, "guidance_scale": 5, "strength": 0.6}
+    parts = {key: value for key, value in pipeline.components.items() if key != "image_encoder"}
+    for name, scheduler in schedulers(pipeline, ["epsilon"]):
+        for kind, task, given in ((StableDiffusionImg2ImgPipeline, "image-to-image", {}), (StableDiffusionInpaintPipeline, "inpainting", {"mask_image": mask, "height": 32, "width": 48})):
+            other = kind(**{**parts, "scheduler": scheduler}, requires_safety_checker=False)
+            made = run(other, **call, **given, image=image, generator=generator(5))
+            recording.add(name=f"{task}, {name}", task=task, scheduler=settings(scheduler), seed=5, **call, **given, init=image, **made)
+    recording.write(folder)
+
+
+RECORDERS = {"sd2": record_sd2}
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    for name in sys.argv[1:] or RECORDERS:
+        folder = FIXTURES / name
+        shutil.rmtree(folder, ignore_errors=True)
+        with tempfile.TemporaryDirectory() as source:
+            RECORDERS[name](folder, Path(source))
+        print(f"{folder}: {sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()):,} bytes")
+
+
+if __name__ == "__main__":
+    main()

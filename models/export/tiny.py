@@ -1,0 +1,131 @@
+"""Small random models of the real classes, for the fixtures: every architectural switch of the family, a few channels each."""
+
+import json
+from pathlib import Path
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    EulerDiscreteScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+# Merges of the toy tokenizer, in order of rank, as CLIP's merges.txt has them.
+MERGES = "t h|th e</w>|i n|i n</w>|a n|an d</w>|e r</w>|o n</w>|r e|r e</w>|a t|a t</w>|c at</w>|d o|do g</w>|o f</w>|s t|st a|p h|o t|ph ot|phot o</w>|! !</w>"
+
+
+def bytes_as_characters() -> list[str]:
+    """GPT-2's printable stand-in for each of the 256 bytes, in the order CLIP's vocabulary lists them."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    return [chr(b) for b in printable] + [chr(256 + k) for k in range(256 - len(printable))]
+
+
+def write_clip_tokenizer(folder: Path, pad: str) -> CLIPTokenizer:
+    """Writes the files of CLIP's slow tokenizer, the layout of the published Stable Diffusion folders; returns it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    merges = MERGES.split("|")
+    letters = bytes_as_characters()
+    words = [*letters, *(letter + "</w>" for letter in letters), *(pair.replace(" ", "") for pair in merges)]
+    vocabulary = {word: k for k, word in enumerate([*words, "<|startoftext|>", "<|endoftext|>"])}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
+
+    def special(content: str) -> dict[str, object]:
+        return {"content": content, "lstrip": False, "normalized": True, "rstrip": False, "single_word": False}
+
+    tokens = {"bos_token": special("<|startoftext|>"), "eos_token": special("<|endoftext|>"), "unk_token": special("<|endoftext|>"), "pad_token": pad}
+    (folder / "special_tokens_map.json").write_text(json.dumps(tokens, indent=2))
+    settings = {
+        "add_prefix_space": False,
+        "do_lower_case": True,
+        "errors": "replace",
+        "model_max_length": 77,
+        **{key: value if isinstance(value, str) else {"__type": "AddedToken", **value} for key, value in tokens.items()},
+        "tokenizer_class": "CLIPTokenizer",
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2))
+    return CLIPTokenizer.from_pretrained(folder)
+
+
+def lively(module: torch.nn.Module, seed: int, gain: float = 1.0) -> torch.nn.Module:
+    """Redraws all weights so that every branch counts: at PyTorch's defaults text and skips hardly move the output."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, value in module.named_parameters():
+            if value.ndim > 1:
+                value.normal_(0, gain / (value[0].numel() ** 0.5), generator=generator)
+            elif name.endswith("bias"):
+                value.normal_(0, 0.1, generator=generator)
+            elif value.ndim == 1:
+                value.copy_(1 + 0.1 * torch.randn(value.shape, generator=generator))
+    return module.eval()
+
+
+def clip_text(tokenizer: CLIPTokenizer, width: int, seed: int, act: str, projection: int | None = None, pad: int = 1) -> CLIPTextModel:
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=77,
+        hidden_act=act,
+        projection_dim=projection or width,
+        # The published configurations say 0, 2 and 1, which are not the tokenizer's; end of text is then found as the largest id.
+        bos_token_id=0,
+        eos_token_id=2,
+        pad_token_id=pad,
+    )
+    return lively(CLIPTextModel(config), seed)
+
+
+def vae(seed: int, latents: int = 4, **switches: object) -> AutoencoderKL:
+    kl = AutoencoderKL(
+        in_channels=3,
+        out_channels=3,
+        latent_channels=latents,
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        block_out_channels=(8, 8),
+        layers_per_block=1,
+        norm_num_groups=4,
+        sample_size=32,
+        **switches,
+    )
+    return lively(kl, seed, 0.7)
+
+
+SD_NOISE = {"num_train_timesteps": 1000, "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
+
+
+def sd2(folder: Path) -> StableDiffusionPipeline:
+    """Stable Diffusion 2: OpenCLIP text encoder, linear projections around the transformer blocks, heads by block."""
+    tokenizer = write_clip_tokenizer(folder / "tokenizer", pad="!")
+    unet = UNet2DConditionModel(
+        sample_size=16,
+        in_channels=4,
+        out_channels=4,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        block_out_channels=(16, 24),
+        layers_per_block=1,
+        cross_attention_dim=32,
+        attention_head_dim=(2, 3),
+        norm_num_groups=8,
+        use_linear_projection=True,
+    )
+    pipeline = StableDiffusionPipeline(
+        vae=vae(12, scaling_factor=0.18215),
+        text_encoder=clip_text(tokenizer, 32, 13, "gelu"),
+        tokenizer=tokenizer,
+        unet=lively(unet, 11),
+        scheduler=EulerDiscreteScheduler(**SD_NOISE, timestep_spacing="leading", prediction_type="epsilon"),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(folder)
+    write_clip_tokenizer(folder / "tokenizer", pad="!")
+    return pipeline
