@@ -21,8 +21,19 @@ def stable_diffusion(pipeline: DiffusionPipeline) -> list[Part]:
     return [text, unet_part(pipeline.unet), *vae_parts(pipeline.vae)]
 
 
+def stable_diffusion_xl(pipeline: DiffusionPipeline) -> list[Part]:
+    length = pipeline.tokenizer_2.model_max_length
+    second = pipeline.text_encoder_2
+    texts = [text_part("text_encoder_2", second, length, ["text_embeds", "last_hidden_state", *layers(second)])]
+    if pipeline.text_encoder is not None:  # the refiner has the second encoder alone
+        first = pipeline.text_encoder
+        texts.insert(0, text_part("text_encoder", first, length, ["last_hidden_state", "pooler_output", *layers(first)]))
+    return [*texts, unet_part(pipeline.unet), *vae_parts(pipeline.vae)]
+
+
 FAMILIES = {
     "StableDiffusionPipeline": stable_diffusion,
+    "StableDiffusionXLPipeline": stable_diffusion_xl,
 }
 
 # Networks whose weights their stages share.
@@ -33,6 +44,7 @@ LARGEST_INSIDE = 1_500_000_000  # bytes
 # Sizes beside the traced one at which each file is run; the UNet's are multiples of what its halvings need.
 SIZES = {
     "text_encoder": [{"rows": 1}, {"rows": 3}],
+    "text_encoder_2": [{"rows": 1}, {"rows": 3}],
     "unet": [{"rows": 1, "height": 16, "width": 16, "length": 77}, {"rows": 4, "height": 24, "width": 16, "length": 20, "steps": 1}],
     "vae_decoder": [{"rows": 2, "latent_height": 8, "latent_width": 7}],
     "vae_encoder": [{"rows": 2, "height": 64, "width": 32}],

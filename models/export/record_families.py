@@ -18,6 +18,8 @@ from diffusers import (
     EulerDiscreteScheduler,
     StableDiffusionImg2ImgPipeline,
     StableDiffusionInpaintPipeline,
+    StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLInpaintPipeline,
 )
 
 from . import tiny
@@ -110,7 +112,70 @@ def record_sd2(folder: Path, source: Path) -> None:
     recording.write(folder)
 
 
-RECORDERS = {"sd2": record_sd2}
+def record_sdxl(folder: Path, source: Path) -> None:
+    pipeline = tiny.sdxl(source)
+    export(pipeline, source, folder)
+    recording = Recording(NOTE)
+
+    def ids(prompt: str) -> dict[str, object]:
+        made = [one(prompt, padding="max_length", max_length=77, truncation=True).input_ids for one in (pipeline.tokenizer, pipeline.tokenizer_2)]
+        return {"ids": made[0], "ids_2": made[1]}
+
+    def text(**prompts) -> dict[str, object]:
+        embeddings = pipeline.encode_prompt(device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=True, **prompts)
+        return dict(zip(("embedding", "negative_embedding", "pooled", "negative_pooled"), embeddings))
+
+    prompts = {"prompt": PROMPT, "negative_prompt": NEGATIVE}
+    size = {"height": 32, "width": 48}
+    noise = torch.randn(1, 4, 16, 24, generator=generator(7))
+    for name, scheduler in schedulers(pipeline):
+        for guidance in (1, 5):
+            pipeline.scheduler = scheduler
+            call = {**prompts, **size, "num_inference_steps": STEPS, "guidance_scale": guidance}
+            made = run(pipeline, **call, generator=generator(7))
+            recording.add(name=f"{name}, guidance {guidance}", task="text-to-image", scheduler=settings(scheduler), seed=7, **call, **ids(PROMPT), **text(**prompts), noise=noise, **made)
+
+    _, scheduler = next(schedulers(pipeline))
+    pipeline.scheduler = scheduler
+    variants = {
+        "no negative prompt: zeros in its place": {"prompt": PROMPT},
+        "a prompt for each encoder": {**prompts, "prompt_2": "the dog", "negative_prompt_2": "cat"},
+        "other sizes told to the network": {
+            **prompts,
+            "original_size": (64, 80),
+            "crops_coords_top_left": (4, 8),
+            "target_size": (40, 48),
+            "negative_original_size": (16, 16),
+            "negative_crops_coords_top_left": (1, 2),
+            "negative_target_size": (24, 32),
+        },
+        "guidance rescaled": {**prompts, "guidance_rescale": 0.7},
+        "first part of the noise levels": {**prompts, "denoising_end": 0.6},
+    }
+    for name, given in variants.items():
+        call = {**given, **size, "num_inference_steps": STEPS, "guidance_scale": 5}
+        words = text(**{key: value for key, value in given.items() if "prompt" in key})
+        made = run(pipeline, **call, generator=generator(7))
+        recording.add(name=name, task="text-to-image", scheduler=settings(scheduler), seed=7, **call, **words, noise=noise, **made)
+    halfway = made["final"]
+
+    image, mask = pictures(32, 48)
+    parts = {key: value for key, value in pipeline.components.items() if key not in ("feature_extractor", "image_encoder")}
+    call = {**prompts, "num_inference_steps": 8, "guidance_scale": 5}
+    tasks = [
+        ("second part of the noise levels", StableDiffusionXLImg2ImgPipeline, "image-to-image", {"image": halfway, "denoising_start": 0.6, "num_inference_steps": STEPS}),
+        ("image-to-image", StableDiffusionXLImg2ImgPipeline, "image-to-image", {"image": image, "strength": 0.6}),
+        ("inpainting", StableDiffusionXLInpaintPipeline, "inpainting", {"image": image, "mask_image": mask, "strength": 0.6, **size}),
+    ]
+    for name, kind, task, given in tasks:
+        other = kind(**parts)
+        made = run(other, **{**call, **given}, generator=generator(5))
+        given = {"init" if key == "image" else key: value for key, value in given.items()}
+        recording.add(name=name, task=task, scheduler=settings(scheduler), seed=5, **{**call, **given}, **made)
+    recording.write(folder)
+
+
+RECORDERS = {"sd2": record_sd2, "sdxl": record_sdxl}
 
 
 def main() -> None:

@@ -8,9 +8,10 @@ from diffusers import (
     AutoencoderKL,
     EulerDiscreteScheduler,
     StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 # Merges of the toy tokenizer, in order of rank, as CLIP's merges.txt has them.
 MERGES = "t h|th e</w>|i n|i n</w>|a n|an d</w>|e r</w>|o n</w>|r e|r e</w>|a t|a t</w>|c at</w>|d o|do g</w>|o f</w>|s t|st a|p h|o t|ph ot|phot o</w>|! !</w>"
@@ -78,7 +79,7 @@ def clip_text(tokenizer: CLIPTokenizer, width: int, seed: int, act: str, project
         eos_token_id=2,
         pad_token_id=pad,
     )
-    return lively(CLIPTextModel(config), seed)
+    return lively(CLIPTextModelWithProjection(config) if projection else CLIPTextModel(config), seed)
 
 
 def vae(seed: int, latents: int = 4, **switches: object) -> AutoencoderKL:
@@ -128,4 +129,38 @@ def sd2(folder: Path) -> StableDiffusionPipeline:
     )
     pipeline.save_pretrained(folder)
     write_clip_tokenizer(folder / "tokenizer", pad="!")
+    return pipeline
+
+
+def sdxl(folder: Path) -> StableDiffusionXLPipeline:
+    """Stable Diffusion XL: two text encoders side by side, pooled text and sizes beside the time, no attention at full resolution."""
+    first = write_clip_tokenizer(folder / "tokenizer", pad="<|endoftext|>")
+    second = write_clip_tokenizer(folder / "tokenizer_2", pad="!")
+    unet = UNet2DConditionModel(
+        sample_size=16,
+        in_channels=4,
+        out_channels=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        block_out_channels=(8, 16, 16),
+        layers_per_block=1,
+        transformer_layers_per_block=(1, 1, 2),
+        cross_attention_dim=24 + 32,
+        attention_head_dim=(1, 2, 2),
+        norm_num_groups=4,
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=32 + 6 * 8,
+    )
+    pipeline = StableDiffusionXLPipeline(
+        vae=vae(22, scaling_factor=0.13025, force_upcast=True),
+        text_encoder=clip_text(first, 24, 23, "quick_gelu"),
+        text_encoder_2=clip_text(second, 32, 24, "gelu", projection=32),
+        tokenizer=first,
+        tokenizer_2=second,
+        unet=lively(unet, 21),
+        scheduler=EulerDiscreteScheduler(**SD_NOISE, timestep_spacing="leading"),
+    )
+    pipeline.save_pretrained(folder)
     return pipeline
