@@ -5,7 +5,7 @@ import { CallbackNetwork, type NetworkFunction } from '../../ts/sampler/callback
 import { split } from '../../ts/sampler/latents.ts'
 import { DenoisingLoop } from '../../ts/sampler/loop.ts'
 import type { StepEvent, Trace } from '../../ts/sampler/trace.ts'
-import { parseSchedulerConfig } from '../../ts/schedule/config.ts'
+import { parseSchedulerConfig, type PredictionType } from '../../ts/schedule/config.ts'
 import { createSchedule } from '../../ts/schedule/schedule.ts'
 import { createSolver } from '../../ts/solver/solver.ts'
 import { JsWorkspace } from './js-workspace.ts'
@@ -52,6 +52,8 @@ export interface RunSpec {
   readonly latents: readonly Float32Array[]
   readonly network?: NetworkFunction
   readonly steps?: number
+  /** What `network` predicts, where that is not what the scheduler's configuration says. */
+  readonly prediction?: PredictionType
   readonly signal?: AbortSignal
   readonly onStep?: (event: StepEvent) => void
 }
@@ -59,7 +61,7 @@ export interface RunSpec {
 /** A whole run on the JavaScript workspace, without native code. */
 export async function runInJs(spec: RunSpec): Promise<{ latents: Float32Array; trace: Trace }> {
   const { config } = parseSchedulerConfig(configs[spec.scheduler])
-  const schedule = createSchedule(config, { steps: spec.steps ?? 50 })
+  const schedule = createSchedule(config, { steps: spec.steps ?? 50, prediction: spec.prediction })
   const workspace = new JsWorkspace()
   const network = new CallbackNetwork(spec.network ?? mixtureNetwork(spec.scheduler), workspace, spec.latents.length, LENGTH)
   const policy = typeof spec.policy === 'object' && 'begin' in spec.policy ? (spec.policy as Policy) : createPolicy(spec.policy)

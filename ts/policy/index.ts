@@ -1,5 +1,6 @@
 import { invalidArgument, unknownName } from '../errors.ts'
 import type { PolicyDefinition } from './definition.ts'
+import { adaptiveDiffusion } from './adaptive-diffusion.ts'
 import { everyN } from './every-n.ts'
 import { none } from './none.ts'
 import { checkOptions, resolveOptions } from './options.ts'
@@ -23,6 +24,7 @@ export const policies: Readonly<Record<string, AnyDefinition>> = {
   'sada/poster': poster,
   'sada-reference': reference,
   'every-n': everyN,
+  'adaptive-diffusion': adaptiveDiffusion,
 }
 
 /** Checks a policy's name and options. Throws UNKNOWN_NAME or INVALID_ARGUMENT. */
