@@ -1,6 +1,7 @@
 import { invalidArgument, unknownName } from '../errors.ts'
 import type { PolicyDefinition } from './definition.ts'
 import { adaptiveDiffusion } from './adaptive-diffusion.ts'
+import { easyCache } from './easycache.ts'
 import { everyN } from './every-n.ts'
 import { none } from './none.ts'
 import { checkOptions, resolveOptions } from './options.ts'
@@ -25,6 +26,7 @@ export const policies: Readonly<Record<string, AnyDefinition>> = {
   'sada-reference': reference,
   'every-n': everyN,
   'adaptive-diffusion': adaptiveDiffusion,
+  easycache: easyCache,
 }
 
 /** Checks a policy's name and options. Throws UNKNOWN_NAME or INVALID_ARGUMENT. */
