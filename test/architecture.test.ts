@@ -12,8 +12,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   sampler: ['policy', 'solver', 'schedule', 'native'],
   plan: ['sampler', 'policy', 'native'],
   pipeline: ['plan', 'sampler', 'policy', 'solver', 'schedule', 'native'],
-  bench: ['pipeline', 'plan', 'sampler', 'policy', 'native'],
-  cli: ['bench', 'pipeline', 'plan', 'sampler', 'policy', 'native'],
+  metrics: ['plan', 'native'],
+  bench: ['metrics', 'pipeline', 'plan', 'sampler', 'policy', 'native'],
+  cli: ['bench', 'metrics', 'pipeline', 'plan', 'sampler', 'policy', 'native'],
 }
 const LEAVES = ['errors.ts', 'noise.ts', 'version.ts']
 

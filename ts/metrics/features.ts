@@ -1,0 +1,53 @@
+import { invalidArgument } from '../errors.ts'
+import type { TorchGenerator } from '../noise.ts'
+
+/** What a network says of `count` pictures: [count, dim], one row per picture. */
+export interface Features {
+  readonly count: number
+  readonly dim: number
+  readonly values: Float32Array | Float64Array
+}
+
+/** Throws INVALID_ARGUMENT where the length does not fit, there are fewer than two rows, or a value is not finite. */
+export function checkFeatures(name: string, { count, dim, values }: Features): void {
+  if (!Number.isSafeInteger(count) || count < 2) throw invalidArgument(`${name}.count`, 'at least 2 pictures', count)
+  if (!Number.isSafeInteger(dim) || dim < 1) throw invalidArgument(`${name}.dim`, 'at least 1', dim)
+  if (values.length !== count * dim) throw invalidArgument(`${name}.values`, `${count} · ${dim} = ${count * dim} values`, values)
+  const wrong = values.findIndex((value) => !Number.isFinite(value))
+  if (wrong >= 0) throw invalidArgument(`${name}.values[${wrong}]`, 'finite', values[wrong])
+}
+
+/** Both sets checked, and of one width. */
+export function checkPair(a: Features, b: Features): void {
+  checkFeatures('a', a)
+  checkFeatures('b', b)
+  if (a.dim !== b.dim) throw invalidArgument('b.dim', `${a.dim}, that of a`, b.dim)
+}
+
+export const row = ({ dim, values }: Features, k: number): Float32Array | Float64Array => values.subarray(k * dim, (k + 1) * dim)
+
+/** The rows at `indices`, in that order. */
+export function take(features: Features, indices: readonly number[]): Features {
+  const { dim } = features
+  const values = new Float64Array(indices.length * dim)
+  indices.forEach((from, to) => values.set(row(features, from), to * dim))
+  return { count: indices.length, dim, values }
+}
+
+/** `size` different indices below `count`, each subset as likely as any other (Fisher–Yates, ended early). */
+export function drawSubset(generator: TorchGenerator, count: number, size: number): number[] {
+  const indices = Array.from({ length: count }, (_, k) => k)
+  const uniform = generator.rand(size)
+  for (let k = 0; k < size; k++) {
+    const other = k + Math.floor(uniform[k] * (count - k))
+    ;[indices[k], indices[other]] = [indices[other], indices[k]]
+  }
+  return indices.slice(0, size)
+}
+
+/** Σ a·b in float64. */
+export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0
+  for (let k = 0; k < a.length; k++) sum += a[k] * b[k]
+  return sum
+}
