@@ -47,12 +47,14 @@
       "sources": [
         "native/addon.cpp",
         "native/bind/engine.cpp",
+        "native/bind/gpu.cpp",
         "native/bind/promise.cpp",
         "native/bind/read.cpp",
         "native/bind/workspace.cpp",
         "native/cpu/cpu.cpp",
         "native/cpu/step_scalar.cpp",
-        "native/engine/onnxruntime.cpp"
+        "native/engine/onnxruntime.cpp",
+        "native/gpu.cpp"
       ]
     }
   ]

@@ -4,6 +4,7 @@
 #include "backend.h"
 #include "bind/addon_data.h"
 #include "bind/engine.h"
+#include "bind/gpu.h"
 #include "bind/read.h"
 #include "bind/workspace.h"
 #include "counters.h"
@@ -94,6 +95,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", Engine::define(env));
   exports.Set("select", Napi::Function::New<select>(env, "select"));
   exports.Set("convert", Napi::Function::New<convert>(env, "convert"));
+  exports.Set("gpus", Napi::Function::New<find_gpus>(env, "gpus"));
   exports.Set("counters", Napi::Function::New<count>(env, "counters"));
   return exports;
 }

@@ -10,21 +10,29 @@
 
 #include "counters.h"
 #include "error.h"
+#include "gpu.h"
 
 namespace sada {
 
 class Tensor {
  public:
-  explicit Tensor(int64_t length) : length_(length) {
-    // calloc: pages that are never touched are never filled. Aligned by hand: Windows has no aligned_alloc.
-    block_ = std::calloc(1, static_cast<size_t>(length) * sizeof(float) + kAlignment);
-    if (block_ == nullptr) throw Error("OUT_OF_MEMORY", "No memory for a tensor of " + std::to_string(length) + " floats.");
-    data_ = reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(block_) + kAlignment - 1) / kAlignment * kAlignment);
+  // In host memory, or in the GPU's where there is one.
+  Tensor(int64_t length, std::shared_ptr<GpuStream> gpu) : gpu_(std::move(gpu)), length_(length) {
+    const size_t bytes = static_cast<size_t>(length) * sizeof(float);
+    if (gpu_ != nullptr) {
+      data_ = static_cast<float*>(block_ = gpu_->allocate(length * 4));
+    } else {
+      // calloc: pages that are never touched are never filled. Aligned by hand: Windows has no aligned_alloc.
+      block_ = std::calloc(1, bytes + kAlignment);
+      if (block_ == nullptr) throw Error("OUT_OF_MEMORY", "No memory for a tensor of " + std::to_string(length) + " floats.");
+      data_ = reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(block_) + kAlignment - 1) / kAlignment * kAlignment);
+    }
     counters().tensors += 1;
     counters().bytes += static_cast<int64_t>(length) * 4;
   }
   ~Tensor() {
-    std::free(block_);
+    if (gpu_ != nullptr) gpu_->release(block_);
+    else std::free(block_);
     counters().tensors -= 1;
     counters().bytes -= length_ * 4;
   }
@@ -36,6 +44,7 @@ class Tensor {
 
  private:
   static constexpr size_t kAlignment = 64;
+  std::shared_ptr<GpuStream> gpu_;
   int64_t length_;
   void* block_;
   float* data_;
@@ -45,14 +54,14 @@ inline bool overlap(const float* a, int64_t a_length, const float* b, int64_t b_
 
 class TensorSet {
  public:
-  TensorSet() { counters().workspaces += 1; }
+  explicit TensorSet(std::shared_ptr<GpuStream> gpu = nullptr) : gpu_(std::move(gpu)) { counters().workspaces += 1; }
   ~TensorSet() { counters().workspaces -= 1; }
   TensorSet(const TensorSet&) = delete;
   TensorSet& operator=(const TensorSet&) = delete;
 
   int64_t allocate(int64_t length) {
     if (length < 0 || length > kMostFloats) throw invalid("Expected a tensor length from 0 to 2^40, received " + std::to_string(length) + ".");
-    tensors_.push_back(std::make_unique<Tensor>(length));
+    tensors_.push_back(std::make_unique<Tensor>(length, gpu_));
     return static_cast<int64_t>(tensors_.size()) - 1;
   }
 
@@ -67,8 +76,12 @@ class TensorSet {
     return tensor.data() + offset;
   }
 
+  // Where the tensors lie on a GPU: its stream. Null: they lie in host memory.
+  GpuStream* gpu() const { return gpu_.get(); }
+
  private:
   static constexpr int64_t kMostFloats = int64_t{1} << 40;
+  std::shared_ptr<GpuStream> gpu_;
   std::vector<std::unique_ptr<Tensor>> tensors_;
 };
 

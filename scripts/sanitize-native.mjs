@@ -35,9 +35,11 @@ const filesOf = (folder, matches) =>
 const headers = ['native', 'native/math', 'native/cpu', 'native/engine', 'test/native'].flatMap((folder) =>
   filesOf(folder, /\.(h|inl)$/),
 )
-const sources = [...filesOf('native/cpu', /\.cpp$/), ...filesOf('test/native', /^cases.*\.cpp$/)].filter(
-  (file) => isX64 || !file.includes('x86_64'),
-)
+const sources = [
+  join(root, 'native/gpu.cpp'),
+  ...filesOf('native/cpu', /\.cpp$/),
+  ...filesOf('test/native', /^cases.*\.cpp$/),
+].filter((file) => isX64 || !file.includes('x86_64'))
 
 const changed = (file) => (existsSync(file) ? statSync(file).mtimeMs : -Infinity)
 
@@ -93,7 +95,7 @@ for (const { name, flags: own } of sanitizers) {
   const objects = await compileAll(folder, own)
   const program = join(folder, 'cases')
   const linked =
-    objects && spawnSync(compiler, [...own, ...objects, '-lpthread', '-o', program], { stdio: 'inherit' }).status === 0
+    objects && spawnSync(compiler, [...own, ...objects, '-lpthread', '-ldl', '-o', program], { stdio: 'inherit' }).status === 0
   if (!linked) {
     console.log(`${name}: did not build`)
     totals.failed += 1

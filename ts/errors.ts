@@ -16,8 +16,10 @@ export type SadaErrorCode =
   | 'NETWORK_FAILED' // the network threw or rejected; `cause` is what it threw
   | 'NETWORK_OUTPUT' // the network's answer has the wrong type or length
   | 'NON_FINITE' // NaN or infinity in a network's answer; `step` says where
+  | 'UNSUPPORTED' // this network lacks what was asked for; the message says what is missing
   | 'BACKEND_UNAVAILABLE'
   | 'OUT_OF_MEMORY'
+  | 'DEVICE_LOST' // the GPU answers nothing any more in this process: restart it
   | 'QUEUE_FULL'
   | 'DISPOSED'
   | 'OUTPUT_FAILED' // a result could not be written

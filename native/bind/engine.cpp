@@ -103,6 +103,7 @@ class RunJob : public PromiseJob {
       ms_.push_back(std::chrono::duration<double, std::milli>(Clock::now() - from).count());
       stop_where_cancelled();
     }
+    if (tensors_->gpu() != nullptr) tensors_->gpu()->synchronize();
   }
   Napi::Value result(Napi::Env env) override {
     Napi::Float64Array array = Napi::Float64Array::New(env, ms_.size());
@@ -138,13 +139,55 @@ class CloseJob : public PromiseJob {
 
 constexpr int64_t kMostFloats = int64_t{1} << 40;
 
+// A network on the CPU between tensors on the GPU: its inputs are copied down, its outputs up.
+void run_beside_gpu(Session& session, GpuStream& gpu, std::vector<Binding> inputs, std::vector<Binding> outputs, Cancellation& cancellation) {
+  std::vector<std::vector<float>> copies;
+  const auto to_host = [&](Binding& binding) {
+    int64_t length = 1;
+    for (int64_t n : binding.dims) length *= n;
+    copies.emplace_back(static_cast<size_t>(length));
+    binding.data = copies.back().data();
+    return length * 4;
+  };
+  for (Binding& input : inputs) {
+    const float* from = input.data;
+    const int64_t bytes = to_host(input);
+    gpu.download(input.data, from, bytes);
+  }
+  std::vector<std::pair<float*, int64_t>> destinations;
+  for (Binding& output : outputs) {
+    float* to = output.data;
+    destinations.emplace_back(to, to_host(output));
+  }
+  session.run(inputs, outputs, cancellation, nullptr);
+  for (size_t k = 0; k < outputs.size(); ++k) gpu.upload(destinations[k].first, outputs[k].data, destinations[k].second);
+}
+
+void run_session(Session& session, GpuStream* gpu, const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation& cancellation) {
+  if (gpu != nullptr && !session.is_on_gpu()) return run_beside_gpu(session, *gpu, inputs, outputs, cancellation);
+  if (gpu == nullptr && session.is_on_gpu()) throw invalid("Expected a workspace on the GPU for a network that runs there.");
+  session.run(inputs, outputs, cancellation, gpu == nullptr ? nullptr : gpu->stream());
+}
+
 Work read_stage(const Napi::Object& op, const TensorSet& tensors, EngineThread& thread) {
   const int64_t session = read_integer(op, "session", 0, 1 << 20);
   std::vector<Binding> inputs = read_bindings(op, tensors, "inputs"), outputs = read_bindings(op, tensors, "outputs");
-  return [&thread, session, inputs = std::move(inputs), outputs = std::move(outputs)](Cancellation& cancellation) {
+  return [&thread, session, gpu = tensors.gpu(), inputs = std::move(inputs), outputs = std::move(outputs)](Cancellation& cancellation) {
     if (session >= static_cast<int64_t>(thread.sessions.size())) throw invalid("There is no session " + std::to_string(session) + " in this engine.");
-    thread.sessions[static_cast<size_t>(session)]->run(inputs, outputs, cancellation);
+    run_session(*thread.sessions[static_cast<size_t>(session)], gpu, inputs, outputs, cancellation);
   };
+}
+
+// Indices are copied before the call that takes them returns.
+DeviceMove on_device(const TokenMove& move) {
+  DeviceMove on_device;
+  on_device.from = move.from, on_device.to = move.to;
+  on_device.channels_first = move.channels_first;
+  on_device.indices_on_host = true;
+  on_device.rows = move.rows, on_device.tokens = move.tokens, on_device.channels = move.channels;
+  on_device.kept = static_cast<int64_t>(move.indices.size());
+  on_device.indices = move.indices.data();
+  return on_device;
 }
 
 Work read_move(const Napi::Object& op, const TensorSet& tensors, bool is_gather) {
@@ -167,6 +210,9 @@ Work read_move(const Napi::Object& op, const TensorSet& tensors, bool is_gather)
   for (int index : move.indices) {
     if (seen[static_cast<size_t>(index)]++ != 0) throw invalid("Expected \"indices\" to name each token once, received " + std::to_string(index) + " twice.");
   }
+  if (GpuStream* gpu = tensors.gpu()) {
+    return [move = std::move(move), is_gather, gpu](Cancellation&) { is_gather ? gpu->gather(on_device(move)) : gpu->scatter(on_device(move)); };
+  }
   return [move = std::move(move), is_gather](Cancellation&) { is_gather ? gather(move) : scatter(move); };
 }
 
@@ -174,6 +220,10 @@ Work read_copy(const Napi::Object& op, const TensorSet& tensors) {
   const int64_t length = read_integer(op, "length", 0, kMostFloats);
   const float* from = read_slice(op.Get("from"), tensors, length, "from");
   float* to = read_slice(op.Get("to"), tensors, length, "to");
+  if (GpuStream* gpu = tensors.gpu()) {
+    if (from != to && overlap(from, length, to, length)) throw invalid("Expected \"from\" and \"to\" of a copy on a GPU not to overlap.");
+    return [=](Cancellation&) { gpu->copy(to, from, length * 4); };
+  }
   return [=](Cancellation&) { std::memmove(to, from, static_cast<size_t>(length) * sizeof(float)); };
 }
 

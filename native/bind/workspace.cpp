@@ -16,7 +16,8 @@ Napi::Float64Array to_array(Napi::Env env, const std::vector<double>& values) {
   return array;
 }
 
-std::vector<double> make_steps(const std::vector<StepRequest>& members) {
+std::vector<double> make_steps(const TensorSet& tensors, const std::vector<StepRequest>& members) {
+  if (tensors.gpu() != nullptr) return tensors.gpu()->step(members);
   size_t count = 0;
   for (const StepRequest& member : members) count += static_cast<size_t>(member.sums);
   std::vector<double> sums(count);
@@ -28,13 +29,20 @@ std::vector<double> make_steps(const std::vector<StepRequest>& members) {
   return sums;
 }
 
+std::shared_ptr<GpuStream> open_stream(const Napi::Value& gpu) {
+  if (!gpu.IsObject()) throw invalid("Expected \"gpu\" to be an object.");
+  const Napi::Object object = gpu.As<Napi::Object>();
+  const std::string library = read_string(object, "library");
+  return std::make_shared<GpuStream>(GpuLibrary::open(library), static_cast<int32_t>(read_integer(object, "index", 0, 1 << 20)));
+}
+
 class StepJob : public PromiseJob {
  public:
   StepJob(Courier& courier, std::shared_ptr<TensorSet> tensors, std::vector<StepRequest> members)
       : PromiseJob(courier), tensors_(std::move(tensors)), members_(std::move(members)) {}
 
  protected:
-  void work() override { sums_ = make_steps(members_); }
+  void work() override { sums_ = make_steps(*tensors_, members_); }
   Napi::Value result(Napi::Env env) override { return to_array(env, sums_); }
 
  private:
@@ -51,8 +59,11 @@ Napi::Function Workspace::define(Napi::Env env) {
                       InstanceMethod<&Workspace::step>("stepEncoded"), InstanceMethod<&Workspace::dispose>("dispose")});
 }
 
-Workspace::Workspace(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Workspace>(info), tensors_(std::make_shared<TensorSet>()) {
-  info.This().As<Napi::Object>().TypeTag(&kTag);
+Workspace::Workspace(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Workspace>(info) {
+  guarded(info.Env(), [&] {
+    tensors_ = std::make_shared<TensorSet>(info[0].IsUndefined() ? nullptr : open_stream(info[0]));
+    info.This().As<Napi::Object>().TypeTag(&kTag);
+  });
 }
 
 Workspace::~Workspace() = default;
@@ -78,7 +89,8 @@ void Workspace::write(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     const Floats source = read_floats(info[2], "source");
     float* target = tensors()->slice(read_integer(info[0], "tensor", 0, kMostFloats), read_integer(info[1], "offset", 0, kMostFloats), source.length);
-    if (source.length > 0) std::memcpy(target, source.data, static_cast<size_t>(source.length) * sizeof(float));
+    if (tensors()->gpu() != nullptr) tensors()->gpu()->upload(target, source.data, source.length * 4);
+    else if (source.length > 0) std::memcpy(target, source.data, static_cast<size_t>(source.length) * sizeof(float));
   });
 }
 
@@ -86,7 +98,8 @@ void Workspace::read(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     const Floats target = read_floats(info[2], "target");
     const float* source = tensors()->slice(read_integer(info[0], "tensor", 0, kMostFloats), read_integer(info[1], "offset", 0, kMostFloats), target.length);
-    if (target.length > 0) std::memcpy(target.data, source, static_cast<size_t>(target.length) * sizeof(float));
+    if (tensors()->gpu() != nullptr) tensors()->gpu()->download(target.data, source, target.length * 4);
+    else if (target.length > 0) std::memcpy(target.data, source, static_cast<size_t>(target.length) * sizeof(float));
   });
 }
 
@@ -94,8 +107,9 @@ Napi::Value Workspace::step(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const std::shared_ptr<TensorSet> held = tensors();
     StepProgram step = read_step(info, *held);
-    if (step.length * static_cast<int64_t>(step.members.size()) <= kMostInline) return to_array(info.Env(), make_steps(step.members));
-    if (step.uses_callers) throw invalid("Expected the inputs and stores of a step of more than 2^19 elements to be tensors of the workspace.");
+    const bool is_inline = held->gpu() == nullptr && step.length * static_cast<int64_t>(step.members.size()) <= kMostInline;
+    if (is_inline) return to_array(info.Env(), make_steps(*held, step.members));
+    if (step.uses_callers) throw invalid("Expected the inputs and stores of a step of more than 2^19 elements, or on a GPU, to be tensors of the workspace.");
     Worker& worker = addon_data(info.Env()).step_worker(info.Env());
     return worker.submit(std::make_shared<StepJob>(worker.courier(), held, std::move(step.members)));
   });

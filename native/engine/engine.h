@@ -44,8 +44,10 @@ class Session {
  public:
   virtual ~Session() = default;
   virtual const SessionInfo& info() const = 0;
-  // Throws Error: IO_MISMATCH, NETWORK_FAILED, OUT_OF_MEMORY, ABORTED.
-  virtual void run(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation& cancellation) = 0;
+  // Whether bindings name the GPU's memory, and the work is added to the stream that `run` is given.
+  virtual bool is_on_gpu() const { return false; }
+  // `stream`: a cudaStream_t for sessions on a GPU, else null. Throws Error: IO_MISMATCH, NETWORK_FAILED, OUT_OF_MEMORY, ABORTED, DEVICE_LOST.
+  virtual void run(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation& cancellation, void* stream) = 0;
 };
 
 class EngineLibrary {

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { SadaError, type SadaErrorCode, type SadaErrorDetails } from '../errors.ts'
 import { encodeStep } from './step-program.ts'
-import type { NativeAddon, StepMember, Workspace } from './types.ts'
+import type { GpuRef, NativeAddon, StepMember, Workspace } from './types.ts'
 
 /** The package's folder: two above this file, in `dist/` as in `ts/`. An Electron archive cannot be opened as a library: beside it lies the unpacked copy. */
 const ROOT = join(__dirname, '..', '..').replace(/app\.asar(?!\.unpacked)/, 'app.asar.unpacked')
@@ -50,7 +50,7 @@ export function loadAddon(): NativeAddon {
 /** The addon as it is exported: its steps are encoded. */
 type RawAddon = Omit<NativeAddon, 'Workspace'> & {
   readonly inlineElements: number
-  readonly Workspace: new () => Workspace & {
+  readonly Workspace: new (gpu?: GpuRef) => Workspace & {
     stepEncoded(
       length: number,
       numbers: Float64Array,
@@ -62,7 +62,11 @@ type RawAddon = Omit<NativeAddon, 'Workspace'> & {
 
 function complete(addon: RawAddon): NativeAddon {
   class EncodingWorkspace extends addon.Workspace {
-    override readonly inlineElements = addon.inlineElements
+    override readonly inlineElements: number
+    constructor(gpu?: GpuRef) {
+      super(gpu)
+      this.inlineElements = gpu === undefined ? addon.inlineElements : 0
+    }
     override step(length: number, members: readonly StepMember[]): Float64Array | Promise<Float64Array> {
       const { numbers, count, callers } = encodeStep(members)
       return this.stepEncoded(length, numbers, count, callers)

@@ -45,9 +45,12 @@ export interface StepMember {
   readonly tokens?: { readonly sum: number; readonly layout: TokenLayout; readonly store: Slice }
 }
 
-/** The buffers of one sampling run. Ids count from 0. Nothing is shared between workspaces. */
+/**
+ * The buffers of one sampling run. Ids count from 0. Nothing is shared between workspaces. One on a GPU is used by one call after
+ * the other: `read` and `write` wait for it.
+ */
 export interface Workspace {
-  /** Steps of up to so many elements (length × members) are made before the call returns; only they may use callers' memory. */
+  /** Steps of up to so many elements (length × members) are made before the call returns; only they may use callers' memory. 0 on a GPU. */
   readonly inlineElements: number
   /** A new zero-filled float32 tensor. Throws OUT_OF_MEMORY. */
   allocate(length: number): number
@@ -158,16 +161,45 @@ export interface Counters {
   readonly jobs: number
 }
 
+/** A GPU library (`libsada_cuda`) and which of the GPUs it serves. */
+export interface GpuRef {
+  readonly library: string
+  readonly index: number
+}
+
+export interface GpuInfo {
+  readonly index: number
+  readonly name: string
+  readonly computeCapability: string // '8.9'
+  readonly multiprocessors: number
+  readonly totalBytes: number
+  readonly freeBytes: number
+}
+
+/** What a GPU library finds on this machine. */
+export interface GpuReport {
+  readonly backend: string // 'cuda'
+  /** The newest CUDA that the driver serves and the one the library is built with, 1000·major + 10·minor; 0: no driver. */
+  readonly driverVersion: number
+  readonly runtimeVersion: number
+  readonly gpus: readonly GpuInfo[]
+  /** Why there is none, or not every one. */
+  readonly reason?: string
+}
+
 export interface NativeAddon {
   readonly version: string
   /** What the kernels use here: chosen once at load by a run-time check; SADA_CPU=scalar forces the fallback. Same bits. */
   readonly instructionSet: 'x86-64-v3' | 'scalar'
-  readonly Workspace: new () => Workspace
+  /** In host memory; with `gpu` in that GPU's, on a stream of its own. Throws BACKEND_UNAVAILABLE, OUT_OF_MEMORY, DEVICE_LOST. */
+  readonly Workspace: new (gpu?: GpuRef) => Workspace
   /** Opens the library (once per process). Throws BACKEND_UNAVAILABLE with the loader's own words. */
   readonly Engine: new (options: EngineOptions) => Engine
   select(request: SelectRequest): Int32Array // kept token indices, ascending
   /** float32 ↔ float16/bfloat16 (IEEE round-to-nearest-even; NaN stays NaN). Lengths must match. */
   convert(source: Float32Array | Uint16Array, target: Float32Array | Uint16Array, type: 'float16' | 'bfloat16'): void
+  /** Opens a GPU library (once per process) and starts its GPUs. Rejects with BACKEND_UNAVAILABLE where it does not open. */
+  gpus(library: string): Promise<GpuReport>
   /** What is alive now, over all environments of the process. */
   counters(): Counters
 }

@@ -1,0 +1,73 @@
+#include "gpu.h"
+
+#include <string>
+#include <vector>
+
+#include "../gpu.h"
+#include "addon_data.h"
+#include "promise.h"
+
+namespace sada::bind {
+namespace {
+
+class FindJob : public PromiseJob {
+ public:
+  FindJob(Courier& courier, std::string path) : PromiseJob(courier), path_(std::move(path)) {}
+
+ protected:
+  void work() override {
+    const GpuLibrary& library = GpuLibrary::open(path_);
+    const DeviceTable& table = library.table();
+    name_ = table.name;
+    const DeviceStatus status = table.system(&system_);
+    if (status != 0) reason_ = table.error_string(status);
+    else if (system_.devices == 0) reason_ = "no GPU was found";
+    for (int32_t k = 0; status == 0 && k < system_.devices; ++k) {
+      DeviceInfo info;
+      const DeviceStatus described = table.describe(k, &info);
+      if (described == 0) gpus_.push_back(info), indices_.push_back(k);
+      else reason_ = "GPU " + std::to_string(k) + ": " + table.error_string(described);
+    }
+  }
+
+  Napi::Value result(Napi::Env env) override {
+    Napi::Object report = Napi::Object::New(env);
+    report.Set("backend", name_);
+    report.Set("driverVersion", static_cast<double>(system_.driver_version));
+    report.Set("runtimeVersion", static_cast<double>(system_.runtime_version));
+    if (!reason_.empty()) report.Set("reason", reason_);
+    Napi::Array gpus = Napi::Array::New(env, gpus_.size());
+    for (uint32_t k = 0; k < gpus_.size(); ++k) gpus.Set(k, describe(env, indices_[k], gpus_[k]));
+    report.Set("gpus", gpus);
+    return report;
+  }
+
+ private:
+  static Napi::Object describe(Napi::Env env, int32_t index, const DeviceInfo& info) {
+    Napi::Object gpu = Napi::Object::New(env);
+    gpu.Set("index", static_cast<double>(index));
+    gpu.Set("name", std::string(info.name));
+    gpu.Set("computeCapability", std::to_string(info.capability_major) + "." + std::to_string(info.capability_minor));
+    gpu.Set("multiprocessors", static_cast<double>(info.multiprocessors));
+    gpu.Set("totalBytes", static_cast<double>(info.total_bytes));
+    gpu.Set("freeBytes", static_cast<double>(info.free_bytes));
+    return gpu;
+  }
+
+  std::string path_, name_, reason_;
+  DeviceSystem system_;
+  std::vector<DeviceInfo> gpus_;
+  std::vector<int32_t> indices_;
+};
+
+}  // namespace
+
+Napi::Value find_gpus(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    if (!info[0].IsString()) throw invalid("Expected \"library\" to be the path of a GPU library.");
+    Worker& worker = addon_data(info.Env()).step_worker(info.Env());
+    return worker.submit(std::make_shared<FindJob>(worker.courier(), info[0].As<Napi::String>().Utf8Value()));
+  });
+}
+
+}  // namespace sada::bind

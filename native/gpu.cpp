@@ -1,0 +1,149 @@
+#include "gpu.h"
+
+#include <algorithm>
+#include <map>
+
+#include "engine/dynamic_library.h"
+
+namespace sada {
+namespace {
+
+std::string version_of(int32_t number) { return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10); }
+
+}  // namespace
+
+const GpuLibrary& GpuLibrary::open(const std::string& path) {
+  static std::mutex mutex;
+  static auto* opened = new std::map<std::string, std::unique_ptr<GpuLibrary>>;  // leaked on purpose
+  const std::lock_guard<std::mutex> lock(mutex);
+  const auto known = opened->find(path);
+  if (known != opened->end()) return *known->second;
+  void* handle = open_library(path);
+  const auto get_table = reinterpret_cast<const DeviceTable* (*)(uint32_t)>(find_symbol(handle, "sada_device_table"));
+  const DeviceTable* table = get_table == nullptr ? nullptr : get_table(kDeviceAbi);
+  if (table == nullptr || table->abi != kDeviceAbi) throw Error("BACKEND_UNAVAILABLE", path + " is not the GPU library of this version of sada.");
+  return *((*opened)[path] = std::unique_ptr<GpuLibrary>(new GpuLibrary(table)));
+}
+
+void GpuLibrary::check(DeviceStatus status, const std::string& what) const {
+  if (status == 0) return;
+  std::string message = what + ": " + table_->error_string(status) + " (" + table_->name + " error " + std::to_string(status) + ")";
+  switch (table_->failure(status)) {
+    case DeviceFailure::kOutOfMemory: throw Error("OUT_OF_MEMORY", message);
+    case DeviceFailure::kLost: throw Error("DEVICE_LOST", message + ". Nothing runs on this GPU any more in this process; restart it.");
+    case DeviceFailure::kUnavailable: {
+      DeviceSystem system;
+      table_->system(&system);
+      message += system.driver_version == 0 ? "; no driver was found" : "; the driver serves CUDA " + version_of(system.driver_version);
+      throw Error("BACKEND_UNAVAILABLE", message + ", the library is built with CUDA " + version_of(system.runtime_version) + ".");
+    }
+    default: throw Error("INTERNAL", message + ".");
+  }
+}
+
+GpuStream::GpuStream(const GpuLibrary& library, int32_t index) : library_(library) {
+  library_.check(library_.table().create(index, &device_), "GPU " + std::to_string(index) + " could not be taken");
+}
+
+GpuStream::~GpuStream() {
+  if (sums_ != nullptr) library_.table().release_host(device_, sums_);
+  library_.table().destroy(device_);
+}
+
+void* GpuStream::allocate(int64_t bytes) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  void* memory = nullptr;
+  library_.check(library_.table().allocate(device_, bytes, &memory), "No memory on the GPU for a tensor of " + std::to_string(bytes / 4) + " floats");
+  return memory;
+}
+
+void GpuStream::release(void* memory) noexcept {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  library_.table().release(device_, memory);  // a failure here was one of earlier work and has been told
+}
+
+void GpuStream::upload(void* to, const void* from, int64_t bytes) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (bytes == 0) return;
+  library_.check(library_.table().upload(device_, to, from, bytes), "Copying to the GPU failed");
+  library_.check(library_.table().synchronize(device_), "Copying to the GPU failed");
+}
+
+void GpuStream::download(void* to, const void* from, int64_t bytes) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (bytes == 0) return;
+  library_.check(library_.table().download(device_, to, from, bytes), "Copying from the GPU failed");
+  library_.check(library_.table().synchronize(device_), "Copying from the GPU failed");
+}
+
+void GpuStream::copy(void* to, const void* from, int64_t bytes) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (bytes > 0) library_.check(library_.table().copy(device_, to, from, bytes), "Copying on the GPU failed");
+}
+
+void GpuStream::gather(DeviceMove move) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  reserve({0, 0, 0, move.kept});
+  library_.check(library_.table().gather(device_, &move), "Gathering tokens failed");
+}
+
+void GpuStream::scatter(DeviceMove move) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  reserve({0, 0, 0, move.kept});
+  library_.check(library_.table().scatter(device_, &move), "Scattering tokens failed");
+}
+
+std::vector<double> GpuStream::step(const std::vector<StepRequest>& members) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  size_t count = 0;
+  DeviceLimits limits;
+  limits.members = static_cast<int32_t>(std::min<size_t>(members.size(), kMaxMembers));
+  std::vector<DeviceStep> steps(members.size());
+  for (size_t k = 0; k < members.size(); ++k) {
+    steps[k].request = members[k];
+    count += static_cast<size_t>(members[k].sums);
+    limits.length = std::max(limits.length, members[k].length);
+    if (members[k].token_sum >= 0) limits.token_length = std::max(limits.token_length, members[k].length);
+  }
+  reserve(limits);
+  double* sums = pinned_sums(count);
+  double* at = sums;
+  for (size_t from = 0; from < steps.size(); from += kMaxMembers) {
+    const size_t n = std::min<size_t>(steps.size() - from, kMaxMembers);
+    library_.check(library_.table().step(device_, steps.data() + from, static_cast<int32_t>(n), at), "A step on the GPU failed");
+    for (size_t k = from; k < from + n; ++k) at += members[k].sums;
+  }
+  library_.check(library_.table().synchronize(device_), "A step on the GPU failed");
+  return std::vector<double>(sums, sums + count);
+}
+
+void GpuStream::synchronize() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  library_.check(library_.table().synchronize(device_), "The GPU failed");
+}
+
+// Grows only: after the first steps of a run nothing is allocated any more.
+void GpuStream::reserve(const DeviceLimits& limits) {
+  DeviceLimits wanted = reserved_;
+  wanted.length = std::max(wanted.length, limits.length);
+  wanted.members = std::max(wanted.members, limits.members);
+  wanted.token_length = std::max(wanted.token_length, limits.token_length);
+  wanted.host_indices = std::max(wanted.host_indices, limits.host_indices);
+  const bool is_enough = wanted.length == reserved_.length && wanted.members == reserved_.members && wanted.token_length == reserved_.token_length &&
+                         wanted.host_indices == reserved_.host_indices;
+  if (is_enough) return;
+  library_.check(library_.table().reserve(device_, &wanted), "No scratch memory on the GPU");
+  reserved_ = wanted;
+}
+
+double* GpuStream::pinned_sums(size_t count) {
+  if (count <= sums_room_) return sums_;
+  if (sums_ != nullptr) library_.check(library_.table().release_host(device_, sums_), "Releasing memory failed");
+  sums_ = nullptr, sums_room_ = 0;
+  void* memory = nullptr;
+  library_.check(library_.table().allocate_host(device_, static_cast<int64_t>(count * sizeof(double)), &memory), "No page-locked memory");
+  sums_ = static_cast<double*>(memory), sums_room_ = count;
+  return sums_;
+}
+
+}  // namespace sada

@@ -1,0 +1,62 @@
+// A GPU behind a device library (native/device.h) that is opened at run time: its failures as Errors, a stream for every run.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "device.h"
+#include "error.h"
+
+namespace sada {
+
+// An opened device library; open for good, as drivers do not like to be closed.
+class GpuLibrary {
+ public:
+  // Opened once per path. Throws BACKEND_UNAVAILABLE with the loader's own words, or where it has another table.
+  static const GpuLibrary& open(const std::string& path);
+
+  const DeviceTable& table() const { return *table_; }
+  // Throws BACKEND_UNAVAILABLE, OUT_OF_MEMORY, DEVICE_LOST or INTERNAL where `status` is a failure of `what`.
+  void check(DeviceStatus status, const std::string& what) const;
+
+ private:
+  explicit GpuLibrary(const DeviceTable* table) : table_(table) {}
+  const DeviceTable* table_;
+};
+
+// One GPU's stream and scratch memory, for one run. Calls exclude each other; each waits for what it enqueued, where it says so.
+class GpuStream {
+ public:
+  GpuStream(const GpuLibrary& library, int32_t index);
+  ~GpuStream();
+  GpuStream(const GpuStream&) = delete;
+  GpuStream& operator=(const GpuStream&) = delete;
+
+  void* allocate(int64_t bytes);  // zero-filled
+  void release(void* memory) noexcept;
+  void upload(void* to, const void* from, int64_t bytes);    // waits
+  void download(void* to, const void* from, int64_t bytes);  // waits
+  void copy(void* to, const void* from, int64_t bytes);
+  void gather(DeviceMove move);
+  void scatter(DeviceMove move);
+  // The steps of a batch; returns their sums, so it waits.
+  std::vector<double> step(const std::vector<StepRequest>& members);
+  void synchronize();
+  void* stream() const { return library_.table().stream(device_); }  // a cudaStream_t
+
+ private:
+  void reserve(const DeviceLimits& limits);
+  double* pinned_sums(size_t count);
+
+  const GpuLibrary& library_;
+  std::mutex mutex_;
+  Device* device_ = nullptr;
+  DeviceLimits reserved_;
+  double* sums_ = nullptr;
+  size_t sums_room_ = 0;
+};
+
+}  // namespace sada
