@@ -7,7 +7,7 @@ from pathlib import Path
 from diffusers import DiffusionPipeline
 
 from .graph import Part, WeightFile, trace
-from .parts import text_part, unet_part, vae_parts
+from .parts import flux_part, text_part, unet_part, vae_parts
 from .verify import check
 
 
@@ -31,7 +31,14 @@ def stable_diffusion_xl(pipeline: DiffusionPipeline) -> list[Part]:
     return [*texts, unet_part(pipeline.unet), *vae_parts(pipeline.vae)]
 
 
+def flux(pipeline: DiffusionPipeline) -> list[Part]:
+    clip = text_part("text_encoder", pipeline.text_encoder, pipeline.tokenizer.model_max_length, ["last_hidden_state", "pooler_output"])
+    t5 = text_part("text_encoder_2", pipeline.text_encoder_2, 24, ["last_hidden_state"])
+    return [clip, t5, flux_part(pipeline.transformer), *vae_parts(pipeline.vae)]
+
+
 FAMILIES = {
+    "FluxPipeline": flux,
     "StableDiffusionPipeline": stable_diffusion,
     "StableDiffusionXLPipeline": stable_diffusion_xl,
 }
@@ -46,6 +53,7 @@ SIZES = {
     "text_encoder": [{"rows": 1}, {"rows": 3}],
     "text_encoder_2": [{"rows": 1}, {"rows": 3}],
     "unet": [{"rows": 1, "height": 16, "width": 16, "length": 77}, {"rows": 4, "height": 24, "width": 16, "length": 20, "steps": 1}],
+    "transformer": [{"rows": 1, "tokens": 35, "length": 16}, {"rows": 3, "tokens": 4, "length": 5}],
     "vae_decoder": [{"rows": 2, "latent_height": 8, "latent_width": 7}],
     "vae_encoder": [{"rows": 2, "height": 64, "width": 32}],
 }

@@ -5,11 +5,13 @@ import tempfile
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
+from torch.onnx import symbolic_helper
 
 OPSET = 18
 # The IR version of opset 18's time: older runtimes refuse files that state a newer one.
@@ -39,13 +41,37 @@ class Part:
         return dict(zip(self.outputs, made, strict=True))
 
 
+@symbolic_helper.parse_args("v", "is", "v", "v")
+def rms_norm(g, x, normalized_shape, weight, eps):
+    """torch.rms_norm, which the tracing exporter does not know, over the last axis."""
+    if len(normalized_shape) != 1:
+        raise NotImplementedError(f"RMS norm over {len(normalized_shape)} axes")
+    two, last = g.op("Constant", value_t=torch.tensor(2.0)), g.op("Constant", value_t=torch.tensor([-1]))
+    eps = torch.tensor(1.1920929e-07) if symbolic_helper._is_none(eps) else torch.tensor(float(eps.node().t("value")))
+    # Squares of half-precision values overflow: PyTorch computes this norm in float32 as well.
+    wide = g.op("Cast", x, to_i=onnx.TensorProto.FLOAT)
+    mean = g.op("ReduceMean", g.op("Pow", wide, two), last, keepdims_i=1)
+    normed = g.op("Div", wide, g.op("Sqrt", g.op("Add", mean, g.op("Constant", value_t=eps))))
+    normed = g.op("CastLike", normed, x)
+    return normed if symbolic_helper._is_none(weight) else g.op("Mul", normed, weight)
+
+
+torch.onnx.register_custom_op_symbolic("aten::rms_norm", rms_norm, OPSET)
+
+
+def unflatten(tensor: torch.Tensor, axis: int, sizes: tuple[int, ...]) -> torch.Tensor:
+    """torch.Tensor.unflatten whose other axes stay symbolic in a trace; PyTorch's own makes constants of them."""
+    axis %= tensor.ndim
+    return tensor.reshape(*tensor.shape[:axis], *sizes, *tensor.shape[axis + 1 :])
+
+
 def trace(part: Part) -> onnx.ModelProto:
     """The part as an ONNX model in memory.
 
     Tracing (`dynamo=False`) rather than `torch.export`: diffusers' blocks have no data-dependent branches, sizes stay symbolic without
     guards on what they divide by, and it takes a tenth of the time.
     """
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad(), mock.patch("torch.Tensor.unflatten", unflatten):
         # Shape checks inside diffusers become constants of the trace; `verify` runs other sizes than the traced one.
         warnings.simplefilter("ignore")
         path = Path(folder) / "model.onnx"

@@ -119,3 +119,58 @@ def unet_part(unet: nn.Module) -> Part:
     added = tuple(name for name in ("text_embeds", "time_ids") if name in inputs)
     module = Unet(unet, added, classes="class_labels" in inputs)
     return Part("unet", module, inputs, ["out_sample"], {**axes, "out_sample": axes["sample"]})
+
+
+class FluxTransformer(nn.Module):
+    """The network with its inputs in a fixed order; positions are [tokens, 3] and [length, 3]."""
+
+    def __init__(self, transformer: nn.Module) -> None:
+        super().__init__()
+        self.transformer = transformer
+
+    def forward(self, hidden_states: Tensor, encoder_hidden_states: Tensor, pooled_projections: Tensor, timestep: Tensor, img_ids: Tensor, txt_ids: Tensor, *guidance: Tensor) -> Tensor:
+        return self.transformer(
+            hidden_states=hidden_states,
+            encoder_hidden_states=encoder_hidden_states,
+            pooled_projections=pooled_projections,
+            timestep=timestep,
+            img_ids=img_ids,
+            txt_ids=txt_ids,
+            guidance=guidance[0] if guidance else None,
+            return_dict=False,
+        )[0]
+
+
+def flux_positions(height: int, width: int) -> Tensor:
+    """(0, row, column) of each packed token."""
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return torch.stack([torch.zeros_like(rows), rows, columns], -1).reshape(-1, 3).float()
+
+
+def flux_inputs(transformer: nn.Module, length: int = 9) -> tuple[dict[str, Tensor], dict[str, dict[int, str]]]:
+    dtype = next(transformer.parameters()).dtype
+    config = transformer.config
+    inputs = {
+        "hidden_states": torch.randn(2, 4 * 6, config.in_channels),
+        "encoder_hidden_states": torch.randn(2, length, config.joint_attention_dim),
+        "pooled_projections": torch.randn(2, config.pooled_projection_dim),
+        "timestep": torch.tensor([0.7, 0.7]),
+    }
+    inputs = {name: value.to(dtype) for name, value in inputs.items()} | {"img_ids": flux_positions(4, 6), "txt_ids": torch.zeros(length, 3)}
+    axes = {
+        "hidden_states": {0: "rows", 1: "tokens"},
+        "encoder_hidden_states": {0: "rows", 1: "length"},
+        "pooled_projections": {0: "rows"},
+        "timestep": {0: "rows"},
+        "img_ids": {0: "tokens"},
+        "txt_ids": {0: "length"},
+    }
+    if config.guidance_embeds:
+        inputs["guidance"] = torch.tensor([3.5, 3.5])
+        axes["guidance"] = {0: "rows"}
+    return inputs, axes
+
+
+def flux_part(transformer: nn.Module) -> Part:
+    inputs, axes = flux_inputs(transformer)
+    return Part("transformer", FluxTransformer(transformer), inputs, ["out_hidden_states"], {**axes, "out_hidden_states": axes["hidden_states"]})

@@ -16,6 +16,8 @@ import torch
 from diffusers import (
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
+    FluxImg2ImgPipeline,
+    FluxInpaintPipeline,
     StableDiffusionImg2ImgPipeline,
     StableDiffusionInpaintPipeline,
     StableDiffusionXLImg2ImgPipeline,
@@ -175,7 +177,54 @@ def record_sdxl(folder: Path, source: Path) -> None:
     recording.write(folder)
 
 
-RECORDERS = {"sd2": record_sd2, "sdxl": record_sdxl}
+def record_flux(folder: Path, source: Path, guided: bool = True) -> None:
+    pipeline = tiny.flux(source, guided)
+    export(pipeline, source, folder)
+    recording = Recording(NOTE + " Flux's latents are packed, [1, tokens, channels].")
+    flow = pipeline.scheduler
+    dpm = DPMSolverMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, use_dynamic_shifting=True)
+    length = 32
+    size = {"height": 32, "width": 48}
+
+    def words(prompt: str) -> dict[str, object]:
+        first = pipeline.tokenizer(prompt, padding="max_length", max_length=77, truncation=True).input_ids
+        second = pipeline.tokenizer_2(prompt, padding="max_length", max_length=length, truncation=True).input_ids
+        embedding, pooled, positions = pipeline.encode_prompt(prompt, prompt, "cpu", max_sequence_length=length)
+        return {"ids": first, "ids_2": second, "embedding": embedding, "pooled": pooled, "text_positions": positions}
+
+    strength = {"guidance_scale": 3.5 if guided else 0.0}
+    cases = [("euler", flow, {**size, **strength})]
+    if guided:
+        cases += [
+            ("euler, without distilled guidance", flow, {**size, "guidance_scale": 1.0}),
+            ("euler, negative prompt", flow, {**size, **strength, "negative_prompt": NEGATIVE, "true_cfg_scale": 4.0}),
+            ("euler, larger: the shift follows the number of tokens", flow, {"height": 64, "width": 72, **strength}),
+            ("dpm++", dpm, {**size, **strength}),
+        ]
+    for name, scheduler, given in cases:
+        pipeline.scheduler = scheduler
+        call = {"prompt": PROMPT, "num_inference_steps": STEPS, "max_sequence_length": length, **given}
+        noise = torch.randn(1, 4, given["height"] // 2, given["width"] // 2, generator=generator(7))
+        made = run(pipeline, **call, generator=generator(7))
+        recording.add(name=name, task="text-to-image", scheduler=settings(scheduler), seed=7, **call, **words(PROMPT), noise=noise, sigmas=scheduler.sigmas.tolist(), **made)
+
+    if guided:
+        pipeline.scheduler = flow
+        image, mask = pictures(32, 48)
+        parts = {key: value for key, value in pipeline.components.items() if key not in ("feature_extractor", "image_encoder")}
+        call = {"prompt": PROMPT, "num_inference_steps": 8, "max_sequence_length": length, "strength": 0.6, **strength, **size}
+        for task, kind, given in [("image-to-image", FluxImg2ImgPipeline, {}), ("inpainting", FluxInpaintPipeline, {"mask_image": mask})]:
+            made = run(kind(**parts), **call, **given, image=image, generator=generator(5))
+            recording.add(name=task, task=task, scheduler=settings(flow), seed=5, **call, **given, init=image, **made)
+    recording.write(folder)
+
+
+RECORDERS = {
+    "sd2": record_sd2,
+    "sdxl": record_sdxl,
+    "flux": record_flux,
+    "flux-schnell": lambda folder, source: record_flux(folder, source, guided=False),
+}
 
 
 def main() -> None:

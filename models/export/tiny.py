@@ -1,17 +1,30 @@
 """Small random models of the real classes, for the fixtures: every architectural switch of the family, a few channels each."""
 
+import io
 import json
 from pathlib import Path
 
+import sentencepiece
 import torch
 from diffusers import (
     AutoencoderKL,
     EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxTransformer2DModel,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    T5Config,
+    T5EncoderModel,
+    T5TokenizerFast,
+)
 
 # Merges of the toy tokenizer, in order of rank, as CLIP's merges.txt has them.
 MERGES = "t h|th e</w>|i n|i n</w>|a n|an d</w>|e r</w>|o n</w>|r e|r e</w>|a t|a t</w>|c at</w>|d o|do g</w>|o f</w>|s t|st a|p h|o t|ph ot|phot o</w>|! !</w>"
@@ -161,6 +174,76 @@ def sdxl(folder: Path) -> StableDiffusionXLPipeline:
         tokenizer_2=second,
         unet=lively(unet, 21),
         scheduler=EulerDiscreteScheduler(**SD_NOISE, timestep_spacing="leading"),
+    )
+    pipeline.save_pretrained(folder)
+    return pipeline
+
+
+SENTENCES = """A photo of the cat and the dog on the road. A photo of the dog. A photo of the cat. The cat and the dog. The river and the stone, a storm of sand on the shore; the other photo
+is of a red star. Blurry hands, three cats, café, naïve painting, more than 12 stations at noon! Where is the path to the sea?"""
+
+
+def write_t5_tokenizer(folder: Path) -> T5TokenizerFast:
+    """Writes spiece.model and tokenizer.json of a unigram vocabulary; returns the tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(SENTENCES.replace("\n", " ").split(". ")),
+        model_writer=model,
+        vocab_size=200,
+        hard_vocab_limit=False,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        # The published tables of NFKC are 300 kB.
+        normalization_rule_name="identity",
+        minloglevel=2,
+        num_threads=1,
+    )
+    (folder / "spiece.model").write_bytes(model.getvalue())
+    tokenizer = T5TokenizerFast.from_pretrained(folder, extra_ids=4, model_max_length=512)
+    tokenizer.save_pretrained(folder)
+    (folder / "spiece.model").write_bytes(model.getvalue())
+    return tokenizer
+
+
+def flux(folder: Path, guided: bool = True) -> FluxPipeline:
+    """Flux: CLIP's pooled vector and T5's tokens, packed latents, rotary positions. `guided` is dev, otherwise schnell."""
+    first = write_clip_tokenizer(folder / "tokenizer", pad="<|endoftext|>")
+    second = write_t5_tokenizer(folder / "tokenizer_2")
+    t5 = T5Config(
+        vocab_size=len(second),
+        d_model=32,
+        d_kv=8,
+        d_ff=48,
+        num_layers=2,
+        num_heads=4,
+        relative_attention_num_buckets=8,
+        feed_forward_proj="gated-gelu",
+        tie_word_embeddings=False,
+    )
+    transformer = FluxTransformer2DModel(
+        patch_size=1,
+        in_channels=16,
+        num_layers=3,
+        num_single_layers=3,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        pooled_projection_dim=24,
+        guidance_embeds=guided,
+        axes_dims_rope=(4, 6, 6),
+    )
+    dynamic = {"shift": 3.0, "use_dynamic_shifting": True, "base_shift": 0.5, "max_shift": 1.15, "base_image_seq_len": 256, "max_image_seq_len": 4096}
+    pipeline = FluxPipeline(
+        vae=vae(32, scaling_factor=0.3611, shift_factor=0.1159, use_quant_conv=False, use_post_quant_conv=False),
+        text_encoder=clip_text(first, 24, 33, "quick_gelu"),
+        text_encoder_2=lively(T5EncoderModel(t5), 34),
+        tokenizer=first,
+        tokenizer_2=second,
+        transformer=lively(transformer, 31, 0.7),
+        scheduler=FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, **(dynamic if guided else {"shift": 1.0})),
     )
     pipeline.save_pretrained(folder)
     return pipeline
