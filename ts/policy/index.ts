@@ -8,7 +8,9 @@ import { checkOptions, resolveOptions } from './options.ts'
 import type { Policy } from './policy.ts'
 import { poster } from './poster.ts'
 import { reference } from './reference.ts'
+import { resilPhase } from './resilphase.ts'
 import { sada } from './sada.ts'
+import { taylorSeer } from './taylorseer.ts'
 
 export type { Policy }
 
@@ -27,6 +29,8 @@ export const policies: Readonly<Record<string, AnyDefinition>> = {
   'every-n': everyN,
   'adaptive-diffusion': adaptiveDiffusion,
   easycache: easyCache,
+  taylorseer: taylorSeer,
+  resilphase: resilPhase,
 }
 
 /** Checks a policy's name and options. Throws UNKNOWN_NAME or INVALID_ARGUMENT. */
