@@ -1,5 +1,6 @@
 import { availableParallelism, cpus, release } from 'node:os'
 import { asSadaError, findOnnxRuntime, libraryPaths, loadAddon } from '../native/load.ts'
+import { findGpu } from '../native/gpu.ts'
 import { bundledModels, load } from '../pipeline/load.ts'
 import type { NativeAddon } from '../native/types.ts'
 import { packageVersion } from '../version.ts'
@@ -29,7 +30,7 @@ export async function doctor(json: boolean, signal: AbortSignal): Promise<{ text
       usable: cpu.reason === undefined,
       reason: cpu.reason ?? `ONNX Runtime ${cpu.onnxruntime}, kernels for ${cpu.addon?.instructionSet}`,
     },
-    { name: 'cuda', usable: false, reason: NOT_BUILT },
+    await cudaBackend(),
     { name: 'tensorrt', usable: false, reason: NOT_BUILT },
   ]
   const checks = cpu.addon ? [checkStep(cpu.addon), ...(cpu.reason === undefined ? [await checkGeneration(signal)] : [])] : []
@@ -67,6 +68,15 @@ function findCpuBackend(): { addon?: NativeAddon; onnxruntime?: string; reason?:
   } catch (error) {
     return { addon, reason: (asSadaError(error) as Error).message }
   }
+}
+
+async function cudaBackend(): Promise<Backend> {
+  const found = await findGpu()
+  if (found.gpu === undefined) return { name: 'cuda', usable: false, reason: found.reason }
+  const { name, computeCapability, freeBytes, totalBytes } = found.info
+  const gigabytes = (bytes: number): string => (bytes / 2 ** 30).toFixed(1)
+  const memory = `${gigabytes(freeBytes)} of ${gigabytes(totalBytes)} GiB free`
+  return { name: 'cuda', usable: true, reason: `${name}, compute capability ${computeCapability}, ${memory}` }
 }
 
 /** One pass of the step kernel whose sums are exact in float32. */

@@ -6,8 +6,8 @@ import { encodeStep } from './step-program.ts'
 import type { GpuRef, NativeAddon, StepMember, Workspace } from './types.ts'
 
 /** The package's folder: two above this file, in `dist/` as in `ts/`. An Electron archive cannot be opened as a library: beside it lies the unpacked copy. */
-const ROOT = join(__dirname, '..', '..').replace(/app\.asar(?!\.unpacked)/, 'app.asar.unpacked')
-const PLATFORM = `${process.platform}-${process.arch}`
+export const ROOT = join(__dirname, '..', '..').replace(/app\.asar(?!\.unpacked)/, 'app.asar.unpacked')
+export const PLATFORM = `${process.platform}-${process.arch}`
 const LIBRARY = { win32: 'onnxruntime.dll', darwin: 'libonnxruntime.dylib' }[process.platform as string] ?? 'libonnxruntime.so.1'
 
 let loaded: NativeAddon | undefined

@@ -127,7 +127,7 @@ export class Pipeline {
     const length = manifest.latents.reduce((product, n) => product * n, 1)
     const latents = initialLatents(seed, members, length, schedule.initNoiseSigma)
 
-    const workspace = new (loadAddon().Workspace)()
+    const workspace = new (loadAddon().Workspace)(this.model.gpu)
     try {
       const rows = members * rowsPerMember(guidance)
       const tensors = new RowTensors(workspace, manifest.tensors, rows, manifest.tokens.grid[0] * manifest.tokens.grid[1])

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { SadaError } from '../errors.ts'
 import { asSadaError, findOnnxRuntime, loadAddon } from '../native/load.ts'
-import type { Engine, SessionInfo } from '../native/types.ts'
+import { chooseGpu, type DeviceSetting } from '../native/gpu.ts'
+import type { Engine, GpuRef, SessionInfo } from '../native/types.ts'
 import { readModelFile } from './files.ts'
 import { readManifest, type Manifest, type Stage } from './manifest.ts'
 import { Tokenizer } from './tokenizer.ts'
@@ -15,6 +16,8 @@ export interface Model {
   readonly manifest: Manifest
   readonly tokenizer: Tokenizer
   readonly engine: Engine
+  /** The GPU that holds the tensors of a run; undefined: they lie in host memory. */
+  readonly gpu?: GpuRef
   /** Session of a stage, or of the text encoder (`text`). */
   readonly sessions: ReadonlyMap<string, number>
 }
@@ -24,6 +27,11 @@ export interface EngineSettings {
   readonly threads?: number
   /** Keep the engine's working memory between runs. Default true. */
   readonly memoryArena?: boolean
+  /**
+   * Where sampling runs. `cpu` (default); `cuda` or `cuda:<index>`: latents, history, caches and the step's arithmetic on that GPU
+   * (BACKEND_UNAVAILABLE with the reason where it cannot be used); `auto`: a GPU where one can be used, else the CPU.
+   */
+  readonly device?: DeviceSetting
 }
 
 /** Reads a model folder and loads its stages. What is missing or does not fit is an error here, not at step k. */
@@ -31,6 +39,7 @@ export async function loadModel(folder: string, settings: EngineSettings): Promi
   const manifest = await loadManifest(folder)
   const tokenizer = await Tokenizer.load(folder, manifest.text)
   const addon = loadAddon()
+  const gpu = await chooseGpu(settings.device ?? 'cpu')
   let engine: Engine
   try {
     engine = new addon.Engine({ library: findOnnxRuntime() })
@@ -42,7 +51,7 @@ export async function loadModel(folder: string, settings: EngineSettings): Promi
     for (const part of [{ name: 'text', ...manifest.text }, ...manifest.stages]) {
       sessions.set(part.name, await loadSession(engine, folder, part, settings, manifest))
     }
-    return { folder, manifest, tokenizer, engine, sessions }
+    return { folder, manifest, tokenizer, engine, gpu, sessions }
   } catch (error) {
     await engine.dispose()
     throw error
