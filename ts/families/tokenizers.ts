@@ -1,0 +1,242 @@
+import { join } from 'node:path'
+import { SadaError } from '../errors.ts'
+import type { Folder, JsonObject } from './folder.ts'
+import { withoutCharsmap } from './precompiled.ts'
+import { readSentencePieces } from './sentencepiece.ts'
+
+/** What is used of the library, whose own declarations do not resolve from CommonJS. */
+interface LibraryModule {
+  readonly Tokenizer: new (definition: object, config: object) => Library
+}
+
+/** The part of the library's tokenizer that is used here. */
+interface Library {
+  encode(text: string, options?: { add_special_tokens?: boolean }): { readonly ids: number[] }
+  token_to_id(token: string): number | undefined
+  get_vocab(): Map<string, number>
+}
+
+/** Longest prompt that is looked at, in UTF-16 code units; no encoder reads nearly as much. */
+const LONGEST_TEXT = 100_000
+
+interface Settings {
+  readonly pad: number
+  readonly maxLength: number
+  /** What happens to a text before the library sees it. */
+  readonly normalize: (text: string) => string
+}
+
+export interface TokenIds {
+  /** `length` ids with the special tokens, cut or padded. */
+  readonly ids: readonly number[]
+  /** 1 for each id that is no padding. */
+  readonly mask: readonly number[]
+  /** Tokens of the text that did not fit. */
+  readonly dropped: number
+}
+
+/**
+ * A text encoder's tokenizer: from `tokenizer.json`, or made from the older files (`vocab.json` and `merges.txt` of CLIP and RoBERTa,
+ * `spiece.model` of T5).
+ */
+export class TextTokenizer {
+  /** Tokens that the text encoder was trained for, as the tokenizer's configuration has it. */
+  readonly maxLength: number
+  private readonly library: Library
+  private readonly before: readonly number[]
+  private readonly after: readonly number[]
+  private readonly pad: number
+  private readonly normalize: (text: string) => string
+
+  private constructor(library: Library, { pad, maxLength, normalize }: Settings) {
+    this.library = library
+    this.pad = pad
+    this.maxLength = maxLength
+    this.normalize = normalize
+    // What special tokens go around a text: what is left of an encoded letter without the letter.
+    const whole = library.encode('a').ids
+    const letter = library.encode('a', { add_special_tokens: false }).ids
+    const start = whole.findIndex((_, k) => letter.every((id, j) => whole[k + j] === id))
+    this.before = whole.slice(0, start)
+    this.after = whole.slice(start + letter.length)
+  }
+
+  /**
+   * Reads the tokenizer of a subfolder, whose ids must be below `vocabularySize`. Throws TOKENIZER_INVALID, MODEL_NOT_FOUND or
+   * MANIFEST_INVALID.
+   */
+  static async load(folder: Folder, name: string, vocabularySize = Infinity): Promise<TextTokenizer> {
+    const config = await readConfig(folder, name)
+    const definition = await readDefinition(folder, name, config)
+    const where = join(folder.root, name)
+    try {
+      const { Tokenizer } = (await import('@huggingface/tokenizers')) as unknown as LibraryModule
+      const { rest, normalize } = withoutCharsmap(definition)
+      const library = new Tokenizer(rest, config)
+      const largest = Math.max(...library.get_vocab().values())
+      if (largest >= vocabularySize)
+        throw new Error(`it has ids up to ${largest}, its text encoder knows ${vocabularySize} from 0`)
+      const padToken = tokenOf(config.pad_token) ?? tokenOf(config.eos_token) ?? '<pad>'
+      const pad = library.token_to_id(padToken)
+      if (pad === undefined) throw new Error(`its padding "${padToken}" is not in its vocabulary`)
+      return new TextTokenizer(library, { pad, maxLength: maxLengthOf(config), normalize })
+    } catch (error) {
+      if (error instanceof SadaError) throw error
+      throw new SadaError('TOKENIZER_INVALID', `${where}: ${(error as Error).message}.`, { cause: error })
+    }
+  }
+
+  /** The ids of a text, `length` of them. Throws PROMPT_TOO_LONG where nobody can have meant the text to be read. */
+  encode(text: string, length = this.maxLength): TokenIds {
+    if (text.length > LONGEST_TEXT)
+      throw new SadaError('PROMPT_TOO_LONG', `The prompt has ${text.length} characters; at most ${LONGEST_TEXT} are read.`, {
+        argument: 'prompt',
+      })
+    const room = length - this.before.length - this.after.length
+    const content = this.library.encode(this.normalize(text), { add_special_tokens: false }).ids
+    const used = [...this.before, ...content.slice(0, room), ...this.after]
+    const padding = Array<number>(length - used.length)
+    return {
+      ids: [...used, ...padding.fill(this.pad)],
+      mask: [...used.map(() => 1), ...padding.fill(0)],
+      dropped: Math.max(0, content.length - room),
+    }
+  }
+}
+
+/** `tokenizer_config.json`, with the special tokens that `special_tokens_map.json` may name otherwise, as transformers has it. */
+async function readConfig(folder: Folder, name: string): Promise<JsonObject> {
+  const config = await folder.optionalJson(`${name}/tokenizer_config.json`)
+  const special = await folder.optionalJson(`${name}/special_tokens_map.json`)
+  return 'added_tokens_decoder' in config ? { ...special, ...config } : { ...config, ...special }
+}
+
+/** A special token is written as text, or as an object with its text. */
+function tokenOf(value: unknown): string | undefined {
+  const content = typeof value === 'object' && value !== null ? (value as { content?: unknown }).content : value
+  return typeof content === 'string' ? content : undefined
+}
+
+/** A missing length is written as 10³⁰. */
+function maxLengthOf({ model_max_length: length }: JsonObject): number {
+  return typeof length === 'number' && Number.isInteger(length) && length >= 4 && length <= 8192 ? length : 512
+}
+
+async function readDefinition(folder: Folder, name: string, config: JsonObject): Promise<JsonObject> {
+  if (await folder.has(`${name}/tokenizer.json`)) {
+    const definition = await folder.json(`${name}/tokenizer.json`)
+    checkPatterns(definition, join(folder.root, name, 'tokenizer.json'))
+    return { added_tokens: [], ...definition }
+  }
+  if (await folder.has(`${name}/vocab.json`)) return readPairs(folder, name, config)
+  if (await folder.has(`${name}/spiece.model`)) return readSentencePieces(await folder.bytes(`${name}/spiece.model`))
+  const wanted = 'tokenizer.json, vocab.json with merges.txt, or spiece.model'
+  throw new SadaError('MODEL_NOT_FOUND', `${join(folder.root, name)} holds no tokenizer: expected ${wanted}.`)
+}
+
+/** Byte-pair encoding from its two files. CLIP's words end in `</w>`, RoBERTa's do not. */
+async function readPairs(folder: Folder, name: string, config: JsonObject): Promise<JsonObject> {
+  const vocab = await folder.json(`${name}/vocab.json`)
+  const merges = (await folder.text(`${name}/merges.txt`))
+    .split(/\r?\n/)
+    .filter((line) => line !== '' && !line.startsWith('#version'))
+  const wrong = Object.entries(vocab).find(([, id]) => !Number.isInteger(id) || (id as number) < 0)
+  if (wrong) throw new SadaError('TOKENIZER_INVALID', `${join(folder.root, name, 'vocab.json')}: "${wrong[0]}" has no id.`)
+  const isClip = Object.hasOwn(vocab, '<|startoftext|>') || config.tokenizer_class === 'CLIPTokenizer'
+  return isClip ? clip(vocab, merges, config) : roberta(vocab, merges, config)
+}
+
+const LATIN_WORDS = String.raw`<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`
+
+function clip(vocab: JsonObject, merges: readonly string[], config: JsonObject): JsonObject {
+  const [start, end] = [tokenOf(config.bos_token) ?? '<|startoftext|>', tokenOf(config.eos_token) ?? '<|endoftext|>']
+  return {
+    added_tokens: special(vocab, [start, end, tokenOf(config.unk_token), tokenOf(config.pad_token)]),
+    normalizer: {
+      type: 'Sequence',
+      normalizers: [{ type: 'NFC' }, { type: 'Replace', pattern: { Regex: '\\s+' }, content: ' ' }, { type: 'Lowercase' }],
+    },
+    pre_tokenizer: {
+      type: 'Sequence',
+      pretokenizers: [
+        { type: 'Split', pattern: { Regex: LATIN_WORDS }, behavior: 'Removed', invert: true },
+        { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
+      ],
+    },
+    post_processor: around(vocab, start, end),
+    decoder: null,
+    model: {
+      type: 'BPE',
+      unk_token: tokenOf(config.unk_token) ?? end,
+      continuing_subword_prefix: '',
+      end_of_word_suffix: '</w>',
+      fuse_unk: false,
+      vocab,
+      merges,
+    },
+  }
+}
+
+function roberta(vocab: JsonObject, merges: readonly string[], config: JsonObject): JsonObject {
+  const [start, end] = [tokenOf(config.cls_token) ?? '<s>', tokenOf(config.sep_token) ?? '</s>']
+  const others = [tokenOf(config.unk_token) ?? '<unk>', tokenOf(config.pad_token) ?? '<pad>']
+  return {
+    added_tokens: special(vocab, [start, end, ...others, tokenOf(config.mask_token) ?? '<mask>']),
+    normalizer: null,
+    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: config.add_prefix_space === true, trim_offsets: true, use_regex: true },
+    post_processor: around(vocab, start, end),
+    decoder: null,
+    model: {
+      type: 'BPE',
+      unk_token: others[0],
+      continuing_subword_prefix: '',
+      end_of_word_suffix: '',
+      fuse_unk: false,
+      vocab,
+      merges,
+    },
+  }
+}
+
+function around(vocab: JsonObject, start: string, end: string): JsonObject {
+  return {
+    type: 'RobertaProcessing',
+    sep: [end, vocab[end]],
+    cls: [start, vocab[start]],
+    trim_offsets: false,
+    add_prefix_space: false,
+  }
+}
+
+/** Tokens that are found in a text as they are, before anything else. */
+function special(vocab: JsonObject, tokens: readonly (string | undefined)[]): JsonObject[] {
+  const known = [...new Set(tokens)].filter((token) => token !== undefined && Object.hasOwn(vocab, token))
+  return known.map((content) => ({
+    id: vocab[content!],
+    content,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+    special: true,
+  }))
+}
+
+/** The patterns of the tokenizers in use. A free one could hang on a hostile prompt. */
+const PATTERNS = [
+  LATIN_WORDS,
+  String.raw`'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`,
+  String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`,
+  '\\s+',
+  ' {2,}',
+]
+
+function checkPatterns(value: unknown, path: string): void {
+  if (typeof value !== 'object' || value === null) return
+  for (const [key, each] of Object.entries(value)) {
+    if (key === 'vocab' || key === 'merges') continue
+    if (key === 'Regex' && !PATTERNS.includes(String(each)))
+      throw new SadaError('TOKENIZER_INVALID', `${path}: the pattern ${JSON.stringify(each)} is none that is known to be safe.`)
+    checkPatterns(each, path)
+  }
+}
