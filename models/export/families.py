@@ -7,7 +7,7 @@ from pathlib import Path
 from diffusers import DiffusionPipeline
 
 from .graph import Part, WeightFile, trace
-from .parts import flux_part, text_part, unet_part, vae_parts
+from .parts import controlnet_part, flux_part, text_part, unet_part, vae_parts
 from .verify import check
 
 
@@ -18,7 +18,15 @@ def layers(encoder: object) -> list[str]:
 def stable_diffusion(pipeline: DiffusionPipeline) -> list[Part]:
     length = pipeline.tokenizer.model_max_length
     text = text_part("text_encoder", pipeline.text_encoder, length, ["last_hidden_state", "pooler_output"])
-    return [text, unet_part(pipeline.unet), *vae_parts(pipeline.vae)]
+    return [text, *unet_parts(pipeline), *vae_parts(pipeline.vae)]
+
+
+def unet_parts(pipeline: DiffusionPipeline) -> list[Part]:
+    """The UNet, which takes the residuals of ControlNets where the pipeline has any, and those: `controlnet`, `controlnet_1`, …"""
+    controlnet = pipeline.components.get("controlnet")
+    nets = [] if controlnet is None else list(getattr(controlnet, "nets", [controlnet]))
+    names = ["controlnet", *(f"controlnet_{k}" for k in range(1, len(nets)))]
+    return [unet_part(pipeline.unet, controlled=bool(nets)), *(controlnet_part(name, net) for name, net in zip(names, nets))]
 
 
 def stable_diffusion_xl(pipeline: DiffusionPipeline) -> list[Part]:
@@ -28,7 +36,7 @@ def stable_diffusion_xl(pipeline: DiffusionPipeline) -> list[Part]:
     if pipeline.text_encoder is not None:  # the refiner has the second encoder alone
         first = pipeline.text_encoder
         texts.insert(0, text_part("text_encoder", first, length, ["last_hidden_state", "pooler_output", *layers(first)]))
-    return [*texts, unet_part(pipeline.unet), *vae_parts(pipeline.vae)]
+    return [*texts, *unet_parts(pipeline), *vae_parts(pipeline.vae)]
 
 
 def flux(pipeline: DiffusionPipeline) -> list[Part]:
@@ -40,7 +48,9 @@ def flux(pipeline: DiffusionPipeline) -> list[Part]:
 FAMILIES = {
     "FluxPipeline": flux,
     "StableDiffusionPipeline": stable_diffusion,
+    "StableDiffusionControlNetPipeline": stable_diffusion,
     "StableDiffusionXLPipeline": stable_diffusion_xl,
+    "StableDiffusionXLControlNetPipeline": stable_diffusion_xl,
 }
 
 # Networks whose weights their stages share.
@@ -49,10 +59,12 @@ STAGED = {"unet", "transformer"}
 LARGEST_INSIDE = 1_500_000_000  # bytes
 
 # Sizes beside the traced one at which each file is run; the UNet's are multiples of what its halvings need.
+UNET_SIZES = [{"rows": 1, "height": 16, "width": 16, "length": 77}, {"rows": 4, "height": 24, "width": 16, "length": 20, "steps": 1}]
+# Sizes at each depth, and of pictures for a ControlNet, follow from those of the latents.
 SIZES = {
     "text_encoder": [{"rows": 1}, {"rows": 3}],
     "text_encoder_2": [{"rows": 1}, {"rows": 3}],
-    "unet": [{"rows": 1, "height": 16, "width": 16, "length": 77}, {"rows": 4, "height": 24, "width": 16, "length": 20, "steps": 1}],
+    "unet": UNET_SIZES,
     "transformer": [{"rows": 1, "tokens": 35, "length": 16}, {"rows": 3, "tokens": 4, "length": 5}],
     "vae_decoder": [{"rows": 2, "latent_height": 8, "latent_width": 7}],
     "vae_encoder": [{"rows": 2, "height": 64, "width": 32}],
@@ -79,11 +91,28 @@ def write(part: Part, folder: Path) -> None:
             weights.take(model)
     path.write_bytes(model.SerializeToString(deterministic=True))
     try:
-        found = check(part, path, SIZES.get(part.name, []))
+        found = check(part, path, sizes(part))
     except BaseException:
         shutil.rmtree(folder)
         raise
     print(f"{part.name}: largest difference to PyTorch {found:.1e} of its range", flush=True)
+
+
+def sizes(part: Part) -> list[dict[str, int]]:
+    """The sizes at which the part is run, with those that follow from others."""
+    if part.name not in STAGED and not part.name.startswith("controlnet"):
+        return SIZES.get(part.name, [])
+    if part.name == "transformer":
+        return SIZES["transformer"]
+    made = []
+    for one in UNET_SIZES:
+        deeper = {f"{axis}/{1 << k}": one[axis] >> k for axis in ("height", "width") for k in range(1, 6)}
+        picture = {}
+        if "controlnet_cond" in part.inputs:
+            factor = part.inputs["controlnet_cond"].shape[2] // part.inputs["sample"].shape[2]
+            picture = {f"image_{axis}": factor * one[axis] for axis in ("height", "width")}
+        made.append({**one, **deeper, **picture})
+    return made
 
 
 def copy_settings(source: Path, output: Path) -> None:

@@ -9,7 +9,7 @@ from .graph import Part
 class Unet(nn.Module):
     """sample [rows, c, h, w], timestep [1] or [rows], encoder_hidden_states [rows, length, width] → out_sample."""
 
-    def __init__(self, unet: nn.Module, added: tuple[str, ...] = (), residuals: int = 0, classes: bool = False) -> None:
+    def __init__(self, unet: nn.Module, added: tuple[str, ...] = (), residuals: bool = False, classes: bool = False) -> None:
         super().__init__()
         self.unet, self.added, self.residuals, self.classes = unet, added, residuals, classes
 
@@ -114,11 +114,66 @@ def unet_inputs(unet: nn.Module, length: int = 77) -> tuple[dict[str, Tensor], d
     return inputs, axes
 
 
-def unet_part(unet: nn.Module) -> Part:
+def residual_shapes(unet: nn.Module) -> tuple[list[int], list[int]]:
+    """Channels and halvings of each tensor that a ControlNet adds: the skips in order, then the middle."""
+    channels, halvings = [unet.config.block_out_channels[0]], [0]
+    for k, block in enumerate(unet.down_blocks):
+        width = unet.config.block_out_channels[k]
+        channels += [width] * len(block.resnets)
+        halvings += [k] * len(block.resnets)
+        if block.downsamplers:
+            channels.append(width)
+            halvings.append(k + 1)
+    return [*channels, channels[-1]], [*halvings, halvings[-1]]
+
+
+def residual_inputs(unet: nn.Module, sample: Tensor) -> tuple[dict[str, Tensor], dict[str, dict[int, str]]]:
+    """Examples and axes of what ControlNets add to a UNet; each depth has symbols of its own."""
+    inputs, axes = {}, {}
+    channels, halvings = residual_shapes(unet)
+    for k, (width, halved) in enumerate(zip(channels, halvings)):
+        name = f"down_block_additional_residual_{k}" if k < len(channels) - 1 else "mid_block_additional_residual"
+        inputs[name] = torch.randn(len(sample), width, *(size >> halved for size in sample.shape[2:]), dtype=sample.dtype)
+        axes[name] = {0: "rows", 2: f"height/{1 << halved}", 3: f"width/{1 << halved}"} if halved else {0: "rows", 2: "height", 3: "width"}
+    return inputs, axes
+
+
+def unet_part(unet: nn.Module, controlled: bool = False) -> Part:
     inputs, axes = unet_inputs(unet)
     added = tuple(name for name in ("text_embeds", "time_ids") if name in inputs)
-    module = Unet(unet, added, classes="class_labels" in inputs)
+    if controlled:
+        own, sizes = residual_inputs(unet, inputs["sample"])
+        inputs, axes = {**inputs, **own}, {**axes, **sizes}
+    module = Unet(unet, added, residuals=controlled, classes="class_labels" in inputs)
     return Part("unet", module, inputs, ["out_sample"], {**axes, "out_sample": axes["sample"]})
+
+
+class ControlNet(nn.Module):
+    """As the UNet, and controlnet_cond [rows, 3, H, W] in [0, 1] and conditioning_scale [1] → the residuals, scaled."""
+
+    def __init__(self, controlnet: nn.Module, added: tuple[str, ...]) -> None:
+        super().__init__()
+        self.controlnet, self.added = controlnet, added
+
+    def forward(self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, controlnet_cond: Tensor, conditioning_scale: Tensor, *added: Tensor) -> tuple[Tensor, ...]:
+        conditions = dict(zip(self.added, added, strict=True))
+        down, mid = self.controlnet(
+            sample, timestep, encoder_hidden_states, controlnet_cond, conditioning_scale, added_cond_kwargs=conditions or None, return_dict=False
+        )
+        return (*down, mid)
+
+
+def controlnet_part(name: str, controlnet: nn.Module) -> Part:
+    inputs, axes = unet_inputs(controlnet)
+    added = {key: inputs.pop(key) for key in ("text_embeds", "time_ids") if key in inputs}
+    factor = 2 ** (len(controlnet.config.conditioning_embedding_out_channels) - 1)
+    sample = inputs["sample"]
+    inputs["controlnet_cond"] = torch.rand(len(sample), 3, *(factor * size for size in sample.shape[2:])).to(sample.dtype)
+    inputs["conditioning_scale"] = torch.tensor([0.8], dtype=sample.dtype)
+    axes["controlnet_cond"] = {0: "rows", 2: "image_height", 3: "image_width"}
+    _, made = residual_inputs(controlnet, sample)
+    outputs = {key.replace("additional_residual", "res_sample"): value for key, value in made.items()}
+    return Part(name, ControlNet(controlnet, tuple(added)), {**inputs, **added}, list(outputs), {**axes, **outputs})
 
 
 class FluxTransformer(nn.Module):

@@ -18,6 +18,7 @@ from diffusers import (
     EulerDiscreteScheduler,
     FluxImg2ImgPipeline,
     FluxInpaintPipeline,
+    StableDiffusionControlNetPipeline,
     StableDiffusionImg2ImgPipeline,
     StableDiffusionInpaintPipeline,
     StableDiffusionXLImg2ImgPipeline,
@@ -219,7 +220,48 @@ def record_flux(folder: Path, source: Path, guided: bool = True) -> None:
     recording.write(folder)
 
 
+def record_controlnet(folder: Path, source: Path) -> None:
+    pipeline = tiny.sd2_controlnet(source)
+    export(pipeline, source, folder)
+    (folder / "tokenizer/tokenizer.json").unlink()
+    first, second = (np.ascontiguousarray(one) for one in (pictures(32, 48)[0], pictures(32, 48)[0][:, ::-1, ::-1]))
+    recording = Recording(NOTE + ' "control" are the pictures for the ControlNets in use, in order.')
+    nets = pipeline.controlnet.nets
+    parts = {key: value for key, value in pipeline.components.items() if key not in ("controlnet", "image_encoder")}
+    one = StableDiffusionControlNetPipeline(**parts, controlnet=nets[0], requires_safety_checker=False)
+    noise = torch.randn(1, 4, 16, 24, generator=generator(7))
+    both = {"controlnet_conditioning_scale": [0.5, 1.0], "control_guidance_start": [0.0, 0.3], "control_guidance_end": [0.6, 1.0]}
+    for label, scheduler in schedulers(pipeline, ["epsilon"]):
+        for name, chosen, controls, given in [
+            ("one", one, [first], {"guidance_scale": 7.5}),
+            ("one, guidance 1", one, [first], {"guidance_scale": 1}),
+            ("one, weaker, in part of the steps", one, [first], {"guidance_scale": 5, "controlnet_conditioning_scale": 0.7, "control_guidance_start": 0.2, "control_guidance_end": 0.8}),
+            ("two", pipeline, [first, second], {"guidance_scale": 5, **both}),
+        ]:
+            chosen.scheduler = scheduler
+            call = {"prompt": PROMPT, "negative_prompt": NEGATIVE, "num_inference_steps": STEPS, "height": 32, "width": 48, **given}
+            made = run(chosen, **call, image=controls if len(controls) > 1 else controls[0], generator=generator(7))
+            recording.add(name=f"{label}, {name}", task="text-to-image", scheduler=settings(scheduler), seed=7, **call, control=np.stack(controls), noise=noise, **made)
+    recording.write(folder)
+
+
+def record_sdxl_controlnet(folder: Path, source: Path) -> None:
+    pipeline = tiny.sdxl_controlnet(source)
+    export(pipeline, source, folder)
+    control, _ = pictures(32, 48)
+    recording = Recording(NOTE + ' "control" are the pictures for the ControlNets in use, in order.')
+    noise = torch.randn(1, 4, 16, 24, generator=generator(7))
+    for label, scheduler in schedulers(pipeline, ["epsilon"]):
+        pipeline.scheduler = scheduler
+        call = {"prompt": PROMPT, "negative_prompt": NEGATIVE, "num_inference_steps": STEPS, "height": 32, "width": 48, "guidance_scale": 5, "controlnet_conditioning_scale": 0.8}
+        made = run(pipeline, **call, image=control, generator=generator(7))
+        recording.add(name=label, task="text-to-image", scheduler=settings(scheduler), seed=7, **call, control=control[None], noise=noise, **made)
+    recording.write(folder)
+
+
 RECORDERS = {
+    "sd2-controlnet": record_controlnet,
+    "sdxl-controlnet": record_sdxl_controlnet,
     "sd2": record_sd2,
     "sdxl": record_sdxl,
     "flux": record_flux,

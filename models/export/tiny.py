@@ -8,11 +8,14 @@ import sentencepiece
 import torch
 from diffusers import (
     AutoencoderKL,
+    ControlNetModel,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
     FluxTransformer2DModel,
+    StableDiffusionControlNetPipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLControlNetPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
@@ -245,5 +248,26 @@ def flux(folder: Path, guided: bool = True) -> FluxPipeline:
         transformer=lively(transformer, 31, 0.7),
         scheduler=FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, **(dynamic if guided else {"shift": 1.0})),
     )
+    pipeline.save_pretrained(folder)
+    return pipeline
+
+
+def controlnet(unet: UNet2DConditionModel, seed: int) -> ControlNetModel:
+    """A ControlNet whose output layers are not zero, as those of a trained one."""
+    return lively(ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 8), load_weights_from_unet=False), seed, 0.5)
+
+
+def sd2_controlnet(folder: Path) -> StableDiffusionControlNetPipeline:
+    """Stable Diffusion 2 with two ControlNets."""
+    parts = {key: value for key, value in sd2(folder).components.items() if key != "image_encoder"}
+    nets = [controlnet(parts["unet"], seed) for seed in (41, 42)]
+    pipeline = StableDiffusionControlNetPipeline(**parts, controlnet=nets, requires_safety_checker=False)
+    pipeline.save_pretrained(folder)
+    return pipeline
+
+
+def sdxl_controlnet(folder: Path) -> StableDiffusionXLControlNetPipeline:
+    parts = {key: value for key, value in sdxl(folder).components.items() if key not in ("image_encoder", "feature_extractor")}
+    pipeline = StableDiffusionXLControlNetPipeline(**parts, controlnet=controlnet(parts["unet"], 43))
     pipeline.save_pretrained(folder)
     return pipeline
