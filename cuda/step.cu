@@ -1,0 +1,276 @@
+// The fused step: rows, stores and sums of all members of a batch in one launch.
+//
+// A block of 256 threads makes one tile of 1024 elements. Each thread reads its four consecutive elements of every input at once, keeps
+// them in a slot of shared memory that only it uses, so that rows can name inputs by number, and leaves the rows that are summed there
+// too. After one barrier, warp s makes sum s of the tile in the order of tree_sum.h: with 128 elements to a warp, strides of 512 to 128
+// lie within a lane, 64 to 4 between lanes, 2 and 1 within the lane again. The last block of every group of 1024 tiles, found by counting
+// them, adds up the group's results in float64 by the same tree, and so on until one is left. Nothing depends on the order of blocks.
+#include "../native/math/tree_sum.h"
+#include "kernels.h"
+#include "launch.cuh"
+#include "shared.cuh"
+#include "storage.cuh"
+
+namespace sada::cuda {
+namespace {
+
+constexpr int kThreads = kTile / 4;
+constexpr int kLanes = 32;
+constexpr unsigned kAllLanes = 0xffffffffu;
+static_assert(kMaxSums <= kThreads / kLanes, "a warp for each sum");
+
+struct Member {
+  DeviceStep step;
+  int64_t tiles;
+  double* partials;  // [sums][partials_length]: the tiles' sums, then the groups', …
+  int64_t partials_length;
+  uint32_t* tickets;  // one per group: how many of its results are there
+  double* sums;
+  float* terms;            // those of token_sum, whole tiles
+  int8_t slot[kMaxRows];   // of the row's values in shared memory, after the inputs; -1: in no sum
+  uint8_t quads_in = 0, quads_out = 0;  // bit k: input k, or row k's store, is aligned to four elements
+};
+
+template <int kCapacity>
+struct Batch {
+  Member member[kCapacity];
+};
+
+__device__ __forceinline__ float4 scaled(float weight, float4 v) { return make_float4(weight * v.x, weight * v.y, weight * v.z, weight * v.w); }
+
+__device__ __forceinline__ float4 multiplied_and_added(float weight, float4 v, float4 sum) {
+  return make_float4(fmaf(weight, v.x, sum.x), fmaf(weight, v.y, sum.y), fmaf(weight, v.z, sum.z), fmaf(weight, v.w, sum.w));
+}
+
+__device__ __forceinline__ float4 plus(float4 a, float4 b) { return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w); }
+
+// weighted_sum.h for a thread's four elements.
+__device__ __forceinline__ float4 weighted_quad(const Row& row, const Shared<float4>& tile, int thread) {
+  if (row.terms == 0) return make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+  float4 sum = scaled(row.weight[0], tile[row.input[0] * kThreads + thread]);
+  for (int k = 1; k < row.terms; ++k) sum = multiplied_and_added(row.weight[k], tile[row.input[k] * kThreads + thread], sum);
+  return sum;
+}
+
+// All loads are under way before the first is waited for.
+__device__ __forceinline__ void load_inputs(const Member& member, int64_t at, int64_t left, const Shared<float4>& tile, int thread) {
+  const DeviceStep& step = member.step;
+  Quad quad[kMaxInputs];
+#pragma unroll
+  for (int k = 0; k < kMaxInputs; ++k) {
+    if (k < step.request.inputs) quad[k] = load_quad(step.request.input[k], step.input_type[k], at, {left, left >= 4 && (member.quads_in >> k & 1) != 0});
+  }
+#pragma unroll
+  for (int k = 0; k < kMaxInputs; ++k) {
+    if (k < step.request.inputs) tile[k * kThreads + thread] = to_floats(quad[k], step.input_type[k]);
+  }
+}
+
+// Stores may be inputs: this thread has read all its elements, and no other thread reads them.
+__device__ __forceinline__ void form_rows(const Member& member, int64_t at, int64_t left, const Shared<float4>& tile, int thread) {
+  const DeviceStep& step = member.step;
+  for (int r = 0; r < step.request.rows; ++r) {
+    float4 row = weighted_quad(step.request.row[r], tile, thread);
+    if (step.request.store[r] != nullptr) {
+      store_quad(step.request.store[r], step.store_type[r], at, to_quad(row, step.store_type[r]), {left, left >= 4 && (member.quads_out >> r & 1) != 0});
+    }
+    if (member.slot[r] < 0) continue;
+    // Padding is +0, whatever the weights.
+    if (left < 4) row = make_float4(left > 0 ? row.x : 0.0f, left > 1 ? row.y : 0.0f, left > 2 ? row.z : 0.0f, 0.0f);
+    tile[(step.request.inputs + member.slot[r]) * kThreads + thread] = row;
+  }
+}
+
+__device__ __forceinline__ float4 terms_of(const Member& member, const Sum& sum, const Shared<float4>& tile, int quad) {
+  const int inputs = member.step.request.inputs;
+  const float4 a = tile[(inputs + member.slot[sum.a]) * kThreads + quad];
+  if (sum.b >= 0) {
+    const float4 b = tile[(inputs + member.slot[sum.b]) * kThreads + quad];
+    return make_float4(a.x * b.x, a.y * b.y, a.z * b.z, a.w * b.w);
+  }
+  return sum.is_signed ? a : make_float4(fabsf(a.x), fabsf(a.y), fabsf(a.z), fabsf(a.w));
+}
+
+// By one warp; valid in its lane 0. Where the sum is also averaged per token, its terms are left in memory.
+__device__ __forceinline__ float sum_of_tile(const Member& member, int s, int64_t tile_at, const Shared<float4>& tile, int lane) {
+  const Sum& sum = member.step.request.sum[s];
+  const bool keep = s == member.step.request.token_sum;
+  const auto terms = [&](int v) {
+    const float4 four = terms_of(member, sum, tile, v * kLanes + lane);
+    if (keep) reinterpret_cast<float4*>(member.terms + tile_at)[v * kLanes + lane] = four;
+    return four;
+  };
+  const float4 even = plus(plus(terms(0), terms(4)), plus(terms(2), terms(6)));
+  float4 p = plus(even, plus(plus(terms(1), terms(5)), plus(terms(3), terms(7))));
+  for (int offset = kLanes / 2; offset > 0; offset /= 2) {
+    p = plus(p, make_float4(__shfl_down_sync(kAllLanes, p.x, offset), __shfl_down_sync(kAllLanes, p.y, offset), __shfl_down_sync(kAllLanes, p.z, offset),
+                            __shfl_down_sync(kAllLanes, p.w, offset)));
+  }
+  return (p.x + p.z) + (p.y + p.w);
+}
+
+// The tree over a group's results, by one warp; valid in its lane 0. Not through L1, which does not see what other blocks wrote.
+__device__ __forceinline__ double sum_of_group(const double* results, int n, int lane) {
+  const auto result = [&](int i) { return i * kLanes + lane < n ? __ldcg(results + i * kLanes + lane) : 0.0; };
+  const auto strides_down_to_128 = [&](int i) {
+    return ((result(i) + result(i + 16)) + (result(i + 8) + result(i + 24))) + ((result(i + 4) + result(i + 20)) + (result(i + 12) + result(i + 28)));
+  };
+  double p = 0.0;
+#pragma unroll 1
+  for (int i = 0; i < 2; ++i) {
+    const double pair = strides_down_to_128(i) + strides_down_to_128(i + 2);
+    p = i == 0 ? pair : p + pair;
+  }
+  for (int offset = kLanes / 2; offset > 0; offset /= 2) p += __shfl_down_sync(kAllLanes, p, offset);
+  return p;
+}
+
+// Whether this block is the last of `size` to come here with its results written. The ticket is left as it was found.
+__device__ __forceinline__ bool is_last(uint32_t* ticket, uint32_t size) {
+  const Shared<uint32_t> flag = shared_memory<uint32_t>();
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    const bool last = atomicAdd(ticket, 1u) == size - 1;
+    if (last) *ticket = 0;
+    flag[0] = last ? 1 : 0;
+  }
+  __syncthreads();
+  const bool last = flag[0] != 0;
+  __threadfence();
+  return last;
+}
+
+// `sum` is this tile's, in lane 0 of the warp that makes it.
+__device__ __forceinline__ void reduce_tiles(const Member& member, int warp, int lane, double sum) {
+  const bool has_sum = warp < member.step.request.sums;
+  double* level = member.partials + warp * member.partials_length;
+  uint32_t* tickets = member.tickets;
+  int64_t at = blockIdx.x;
+  for (int64_t n = member.tiles; n > 1;) {
+    if (has_sum && lane == 0) level[at] = sum;
+    const int64_t group = at / kTile, groups = (n + kTile - 1) / kTile;
+    const int64_t left = n - group * kTile;
+    const int size = static_cast<int>(left < kTile ? left : kTile);
+    if (!is_last(tickets + group, static_cast<uint32_t>(size))) return;
+    if (has_sum) sum = sum_of_group(level + group * kTile, size, lane);
+    level += n, tickets += groups, at = group, n = groups;
+  }
+  if (has_sum && lane == 0) member.sums[warp] = sum;
+}
+
+template <int kCapacity>
+__global__ void __launch_bounds__(kThreads, 4) step_kernel(const Batch<kCapacity> __grid_constant__ batch) {
+  const Member& member = batch.member[blockIdx.y];
+  if (blockIdx.x >= member.tiles) return;
+  const Shared<float4> tile = shared_memory<float4>();
+  const int thread = static_cast<int>(threadIdx.x), warp = thread / kLanes, lane = thread % kLanes;
+  const int64_t tile_at = static_cast<int64_t>(blockIdx.x) * kTile, at = tile_at + 4 * thread;
+  const int64_t left = member.step.request.length - at;
+  load_inputs(member, at, left, tile, thread);
+  form_rows(member, at, left, tile, thread);
+  if (member.step.request.sums == 0) return;
+  __syncthreads();
+  const double sum = warp < member.step.request.sums ? static_cast<double>(sum_of_tile(member, warp, tile_at, tile, lane)) : 0.0;
+  reduce_tiles(member, warp, lane, sum);
+}
+
+int64_t tiles_of(int64_t length) { return length == 0 ? 1 : (length + kTile - 1) / kTile; }
+
+// Gives the rows that sums read a slot each; returns how many.
+int give_slots(Member& member) {
+  const StepRequest& request = member.step.request;
+  int slots = 0;
+  for (int8_t& slot : member.slot) slot = -1;
+  for (int s = 0; s < request.sums; ++s) {
+    for (int row : {request.sum[s].a, request.sum[s].b}) {
+      if (row >= 0 && member.slot[row] < 0) member.slot[row] = static_cast<int8_t>(slots++);
+    }
+  }
+  return slots;
+}
+
+Member make_member(const DeviceStep& step, int index, double* sums, const StepScratch& scratch) {
+  const StepRequest& request = step.request;
+  Member member;
+  member.step = step;
+  member.tiles = tiles_of(request.length);
+  member.partials_length = step_partials(request.length);
+  member.partials = scratch.partials + index * kMaxSums * step_partials(scratch.limits.length);
+  member.tickets = scratch.tickets + index * step_tickets(scratch.limits.length);
+  member.sums = sums;
+  member.terms = scratch.terms + index * step_terms(scratch.limits.token_length);
+  for (int k = 0; k < request.inputs; ++k) member.quads_in |= static_cast<uint8_t>(is_quad_aligned(request.input[k], step.input_type[k]) << k);
+  for (int r = 0; r < request.rows; ++r) member.quads_out |= static_cast<uint8_t>(is_quad_aligned(request.store[r], step.store_type[r]) << r);
+  return member;
+}
+
+template <int kCapacity>
+cudaError_t launch_step(const DeviceStep* members, int count, double* sums, const StepScratch& scratch, cudaStream_t stream) {
+  Batch<kCapacity> batch;
+  Shape shape;
+  shape.blocks_y = count, shape.threads = dim3(kThreads);
+  for (int m = 0; m < count; ++m) {
+    Member& member = batch.member[m] = make_member(members[m], m, sums, scratch);
+    const int slots = members[m].request.inputs + give_slots(member);
+    if (static_cast<size_t>(slots) * kTile * sizeof(float) > shape.shared_bytes) shape.shared_bytes = static_cast<size_t>(slots) * kTile * sizeof(float);
+    if (member.tiles > shape.blocks_x) shape.blocks_x = member.tiles;
+    sums += members[m].request.sums;
+  }
+  return launch(step_kernel<kCapacity>, shape, stream, batch);
+}
+
+cudaError_t launch_means(const DeviceStep* members, int count, const StepScratch& scratch, cudaStream_t stream) {
+  TokenMeans means[kMaxMembers];
+  int with_means = 0;
+  for (int m = 0; m < count; ++m) {
+    const StepRequest& request = members[m].request;
+    if (request.token_sum >= 0) means[with_means++] = {request.layout, scratch.terms + m * step_terms(scratch.limits.token_length), request.token_means};
+  }
+  return with_means == 0 ? cudaSuccess : token_means(means, with_means, stream);
+}
+
+template <int kCapacity>
+cudaError_t allow_all_slots() {
+  return cudaFuncSetAttribute(step_kernel<kCapacity>, cudaFuncAttributeMaxDynamicSharedMemorySize, (kMaxInputs + kMaxRows) * kTile * static_cast<int>(sizeof(float)));
+}
+
+bool is_within(const StepRequest& request, const DeviceLimits& limits) {
+  const bool counts = request.inputs >= 0 && request.inputs <= kMaxInputs && request.rows >= 0 && request.rows <= kMaxRows && request.sums >= 0 && request.sums <= kMaxSums;
+  return counts && request.length >= 0 && request.length <= limits.length && (request.token_sum < 0 || request.length <= limits.token_length);
+}
+
+}  // namespace
+
+// The tiles' results, those of their groups, … and the sum itself.
+int64_t step_partials(int64_t length) { return tiles_of(length) + step_tickets(length); }
+
+int64_t step_tickets(int64_t length) {
+  int64_t groups = 0;
+  for (int64_t n = tiles_of(length); n > 1;) groups += n = (n + kTile - 1) / kTile;
+  return groups;
+}
+
+int64_t step_terms(int64_t token_length) { return token_length == 0 ? 0 : tiles_of(token_length) * kTile; }
+
+cudaError_t prepare_step() {
+  for (cudaError_t (*allow)() : {allow_all_slots<1>, allow_all_slots<8>, allow_all_slots<kMaxMembers>}) {
+    const cudaError_t status = allow();
+    if (status != cudaSuccess) return status;
+  }
+  return cudaSuccess;
+}
+
+// A launch carries its members as a parameter, which costs more the larger it is: so three sizes of it.
+cudaError_t step(const DeviceStep* members, int count, double* sums, const StepScratch& scratch, cudaStream_t stream) {
+  if (count == 0) return cudaSuccess;
+  if (count < 0 || count > scratch.limits.members) return cudaErrorInvalidValue;
+  for (int m = 0; m < count; ++m) {
+    if (!is_within(members[m].request, scratch.limits)) return cudaErrorInvalidValue;
+  }
+  const auto run = count == 1 ? launch_step<1> : count <= 8 ? launch_step<8> : launch_step<kMaxMembers>;
+  const cudaError_t status = run(members, count, sums, scratch, stream);
+  return status != cudaSuccess ? status : launch_means(members, count, scratch, stream);
+}
+
+}  // namespace sada::cuda

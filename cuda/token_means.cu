@@ -1,0 +1,79 @@
+// Means of terms per token, in the order of native/cpu/token_means.h: channels-first a thread for each token, token-major eight.
+#include "kernels.h"
+#include "launch.cuh"
+
+namespace sada::cuda {
+namespace {
+
+constexpr int kThreads = 128;
+constexpr int kTokenLanes = 8;  // running sums of a token-major mean: channel mod 8
+constexpr unsigned kAllLanes = 0xffffffffu;
+
+struct Member {
+  TokenMeans means;
+  float scale;  // one over the elements of a token
+};
+
+struct Batch {
+  Member member[kMaxMembers];
+};
+
+__host__ __device__ __forceinline__ int64_t tokens_of(const TokenLayout& layout) { return layout.grid_height * layout.grid_width; }
+
+// One running sum per pixel column, then the columns of the patch from left to right.
+__device__ __forceinline__ float sum_of_pixels(const TokenLayout& layout, const float* terms, int64_t token) {
+  const int64_t width = layout.grid_width * layout.patch_width, height = layout.grid_height * layout.patch_height;
+  const float* patch = terms + token / layout.grid_width * layout.patch_height * width + token % layout.grid_width * layout.patch_width;
+  float sum = 0.0f;
+  for (int64_t x = 0; x < layout.patch_width; ++x) {
+    float column = 0.0f;
+    for (int64_t channel = 0; channel < layout.channels; ++channel) {
+      const float* from = patch + channel * height * width + x;
+#pragma unroll 4
+      for (int64_t y = 0; y < layout.patch_height; ++y) column += from[y * width];
+    }
+    sum = x == 0 ? column : sum + column;
+  }
+  return sum;
+}
+
+// This lane's channels of the token.
+__device__ __forceinline__ float sum_of_lane(const TokenLayout& layout, const float* terms, int64_t token, int lane) {
+  const float* from = terms + token * layout.channels;
+  float sum = 0.0f;
+#pragma unroll 4
+  for (int64_t channel = lane; channel < layout.channels; channel += kTokenLanes) sum += from[channel];
+  return sum;
+}
+
+__global__ void __launch_bounds__(kThreads) means_kernel(const Batch __grid_constant__ batch) {
+  const Member& member = batch.member[blockIdx.y];
+  const TokenLayout& layout = member.means.layout;
+  const int64_t thread = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x, tokens = tokens_of(layout);
+  if (layout.channels_first) {
+    if (thread < tokens) member.means.means[thread] = member.scale * sum_of_pixels(layout, member.means.terms, thread);
+    return;
+  }
+  const int64_t token = thread / kTokenLanes;
+  const int lane = static_cast<int>(thread % kTokenLanes);
+  float sum = token < tokens ? sum_of_lane(layout, member.means.terms, token, lane) : 0.0f;
+  for (int offset = kTokenLanes / 2; offset > 0; offset /= 2) sum += __shfl_down_sync(kAllLanes, sum, offset);
+  if (token < tokens && lane == 0) member.means.means[token] = member.scale * sum;
+}
+
+}  // namespace
+
+cudaError_t token_means(const TokenMeans* members, int count, cudaStream_t stream) {
+  Batch batch;
+  Shape shape;
+  shape.blocks_y = count, shape.threads = dim3(kThreads);
+  for (int m = 0; m < count; ++m) {
+    const TokenLayout& layout = members[m].layout;
+    batch.member[m] = {members[m], 1.0f / static_cast<float>(layout.channels * layout.patch_height * layout.patch_width)};
+    const int64_t threads = tokens_of(layout) * (layout.channels_first ? 1 : kTokenLanes), blocks = (threads + kThreads - 1) / kThreads;
+    if (blocks > shape.blocks_x) shape.blocks_x = blocks;
+  }
+  return launch(means_kernel, shape, stream, batch);
+}
+
+}  // namespace sada::cuda

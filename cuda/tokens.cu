@@ -1,0 +1,101 @@
+// Gather and scatter of tokens, with the cache write in the same pass.
+//
+// Token-major: a row of threads for each kept token, four channels to a thread at a time. Channels-first: a thread for each kept token,
+// eight planes at a time, so that a token's index is read once and eight loads are under way together.
+#include "kernels.h"
+#include "launch.cuh"
+#include "storage.cuh"
+
+namespace sada::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kPlanes = 8;
+constexpr int64_t kMostBlocks = int64_t{1} << 30, kMostBlocksY = 65535;  // the rest in turns
+
+struct Move {
+  DeviceMove request;
+  bool quads_from, quads_to, quads_cache;  // tokens start aligned to four elements
+};
+
+// Where an element lies among whole maps and among kept tokens.
+struct Place {
+  int64_t whole, part;
+};
+
+template <bool kGather>
+__device__ __forceinline__ int64_t source_of(Place place) { return kGather ? place.whole : place.part; }
+
+template <bool kGather>
+__device__ __forceinline__ void store(const Move& move, Place place, const Quad& quad, int64_t left) {
+  const DeviceMove& m = move.request;
+  store_quad(m.to, m.to_type, kGather ? place.part : place.whole, converted(quad, m.from_type, m.to_type), {left, left >= 4 && move.quads_to});
+  if (m.cache == nullptr) return;
+  store_quad(m.cache, m.cache_type, place.whole, converted(quad, m.from_type, m.cache_type), {left, left >= 4 && move.quads_cache});
+}
+
+template <bool kGather>
+__global__ void __launch_bounds__(kThreads) token_major_kernel(const Move __grid_constant__ move) {
+  const DeviceMove& m = move.request;
+  const int64_t count = m.rows * m.kept, stride = static_cast<int64_t>(gridDim.x) * blockDim.y;
+  for (int64_t at = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y; at < count; at += stride) {
+    const int64_t row = at / m.kept, whole = (row * m.tokens + m.indices[at - row * m.kept]) * m.channels, part = at * m.channels;
+    for (int64_t channel = 4 * threadIdx.x; channel < m.channels; channel += 4 * blockDim.x) {
+      const Place place = {whole + channel, part + channel};
+      const int64_t left = m.channels - channel;
+      store<kGather>(move, place, load_quad(m.from, m.from_type, source_of<kGather>(place), {left, left >= 4 && move.quads_from}), left);
+    }
+  }
+}
+
+template <bool kGather>
+__global__ void __launch_bounds__(kThreads) channels_first_kernel(const Move __grid_constant__ move) {
+  const DeviceMove& m = move.request;
+  const int64_t planes = m.rows * m.channels;
+  for (int64_t k = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; k < m.kept; k += static_cast<int64_t>(gridDim.x) * kThreads) {
+    const int64_t token = m.indices[k];
+    for (int64_t first = static_cast<int64_t>(blockIdx.y) * kPlanes; first < planes; first += static_cast<int64_t>(gridDim.y) * kPlanes) {
+      const auto place = [&](int p) { return Place{(first + p) * m.tokens + token, (first + p) * m.kept + k}; };
+      Quad element[kPlanes];
+#pragma unroll
+      for (int p = 0; p < kPlanes; ++p) {
+        if (first + p < planes) element[p] = load_quad(m.from, m.from_type, source_of<kGather>(place(p)), {1, false});
+      }
+#pragma unroll
+      for (int p = 0; p < kPlanes; ++p) {
+        if (first + p < planes) store<kGather>(move, place(p), element[p], 1);
+      }
+    }
+  }
+}
+
+int64_t at_most(int64_t n, int64_t most) { return n < most ? n : most; }
+
+template <bool kGather>
+cudaError_t launch_move(const DeviceMove& m, cudaStream_t stream) {
+  if (m.rows < 0 || m.tokens < 0 || m.channels < 0 || m.kept < 0 || m.kept > m.tokens) return cudaErrorInvalidValue;
+  if (m.rows == 0 || m.channels == 0 || m.kept == 0) return cudaSuccess;
+  const bool whole_quads = m.channels % 4 == 0;
+  const Move move = {m, whole_quads && is_quad_aligned(m.from, m.from_type), whole_quads && is_quad_aligned(m.to, m.to_type),
+                     whole_quads && is_quad_aligned(m.cache, m.cache_type)};
+  Shape shape;
+  if (m.channels_first) {
+    shape.threads = dim3(kThreads);
+    shape.blocks_x = at_most((m.kept + kThreads - 1) / kThreads, kMostBlocks);
+    shape.blocks_y = at_most((m.rows * m.channels + kPlanes - 1) / kPlanes, kMostBlocksY);
+    return launch(channels_first_kernel<kGather>, shape, stream, move);
+  }
+  int across = 1;
+  while (across < kThreads && 4 * across < m.channels) across *= 2;
+  shape.threads = dim3(static_cast<unsigned>(across), static_cast<unsigned>(kThreads / across));
+  shape.blocks_x = at_most((m.rows * m.kept + kThreads / across - 1) / (kThreads / across), kMostBlocks);
+  return launch(token_major_kernel<kGather>, shape, stream, move);
+}
+
+}  // namespace
+
+cudaError_t gather(const DeviceMove& move, cudaStream_t stream) { return launch_move<true>(move, stream); }
+
+cudaError_t scatter(const DeviceMove& move, cudaStream_t stream) { return launch_move<false>(move, stream); }
+
+}  // namespace sada::cuda
