@@ -1,8 +1,9 @@
 import { asSadaError, loadAddon } from '../native/load.ts'
 import type { Engine, EngineOp, TokenLayout, Workspace } from '../native/types.ts'
-import type { TokenSelection } from '../policy/policy.ts'
+import { run, type TokenSelection } from '../policy/policy.ts'
 import { orAborted } from '../sampler/abort.ts'
-import type { Network, NetworkCall, NetworkOutput } from '../sampler/network.ts'
+import type { FeatureCall, Network, NetworkCall, NetworkOutput } from '../sampler/network.ts'
+import { FeatureReuse } from './features.ts'
 import type { Stage } from './manifest.ts'
 import type { Model } from './model.ts'
 import { type RowTensors } from './row-tensors.ts'
@@ -12,7 +13,7 @@ export interface StagedNetwork {
   readonly engine: Engine
   /** Session of each stage, by its name. */
   readonly sessions: ReadonlyMap<string, number>
-  readonly stages: readonly Pick<Stage, 'name' | 'kind' | 'inputs' | 'outputs'>[]
+  readonly stages: readonly (Pick<Stage, 'name' | 'kind' | 'inputs' | 'outputs'> & Partial<Pick<Stage, 'flops'>>)[]
   /** Tensors that are written once for every row of the run, before the first step. */
   readonly conditioning: readonly string[]
   /** Where tokens lie in the state; absent: they are not told apart. */
@@ -49,6 +50,7 @@ const BUCKETS = [0.25, 0.5, 0.75]
 
 /** A member of a call: its rows in the run's tensors and in the call's, and the tokens it keeps (none given: all). */
 interface Pass {
+  readonly member: number
   readonly runRows: readonly number[]
   readonly callRows: readonly number[]
   readonly keep?: Int32Array
@@ -65,8 +67,10 @@ export class PlanNetwork implements Network {
   readonly canPrune: boolean
   readonly guidance: number
   readonly tokens: Network['tokens']
+  readonly stages: Network['stages']
   private readonly model: StagedNetwork
   private readonly workspace: Workspace
+  private readonly members: number
   private readonly rowsPerMember: number
   private readonly tensors: RowTensors
   private readonly tokenCount: number
@@ -75,6 +79,8 @@ export class PlanNetwork implements Network {
   private readonly before: StagedNetwork['stages']
   private readonly thinned: StagedNetwork['stages']
   private readonly after: StagedNetwork['stages']
+  /** Made in the first call of a policy that leaves stages out. */
+  private reuse: FeatureReuse | undefined
 
   /** `tensors` holds the conditioning of every row of the run under the role `run`. */
   constructor(model: StagedNetwork, workspace: Workspace, members: number, guidance: number, tensors: RowTensors) {
@@ -82,7 +88,9 @@ export class PlanNetwork implements Network {
     this.model = model
     this.workspace = workspace
     this.guidance = guidance
+    this.members = members
     this.rowsPerMember = rowsPerMember(guidance)
+    this.stages = stages
     this.tensors = tensors
     this.thinned = stages.filter(({ kind }) => kind === 'tokens')
     const first = this.thinned.length > 0 ? stages.indexOf(this.thinned[0]) : stages.length
@@ -99,12 +107,30 @@ export class PlanNetwork implements Network {
 
   async evaluate(call: NetworkCall): Promise<NetworkOutput[]> {
     const passes = call.members.map((member, k): Pass => ({
+      member,
       runRows: this.rowsOf(member),
       callRows: this.rowsOf(k),
       keep: this.select(member, call.selections[k]),
     }))
     await this.compose(call)
-    const job = this.model.engine.run(this.workspace, this.commands(passes))
+    if (call.features) return this.evaluateReusing(call, call.features, passes)
+    await this.execute(call, this.commands(passes))
+    return passes.map((pass, k) => ({ ...this.output(pass), ...(call.selections[k] && !pass.keep && { done: run }) }))
+  }
+
+  /** The evaluation for a policy that leaves stages out: some passes whole, others without the range, all on every token. */
+  private async evaluateReusing(call: NetworkCall, features: FeatureCall, passes: readonly Pass[]): Promise<NetworkOutput[]> {
+    const { model, workspace, tensors, members, rowsPerMember } = this
+    this.reuse ??= new FeatureReuse(model, workspace, tensors, members, rowsPerMember, features.spec)
+    const done = await this.reuse.run(features, passes, (ops) => this.execute(call, ops))
+    return passes.map((pass, k) => ({ ...this.output(pass), ...done[k] }))
+  }
+
+  /** Runs commands on the engine's thread. Rejects with the signal's reason, at once, when it fires. */
+  private async execute(call: NetworkCall, ops: readonly EngineOp[]): Promise<void> {
+    if (ops.length === 0) return
+    call.signal.throwIfAborted()
+    const job = this.model.engine.run(this.workspace, ops)
     try {
       await orAborted(job.done, call.signal)
     } catch (error) {
@@ -112,7 +138,6 @@ export class PlanNetwork implements Network {
       call.signal.throwIfAborted()
       throw asSadaError(error, { step: call.step })
     }
-    return passes.map((pass) => this.output(pass))
   }
 
   private rowsOf(member: number): number[] {

@@ -33,6 +33,11 @@ export class RowTensors {
     return this.shapes[name].includes('tokens')
   }
 
+  /** Whether two tensors have rows of the same shape. */
+  hasShapeOf(name: string, other: string): boolean {
+    return String(this.shapes[name]) === String(this.shapes[other])
+  }
+
   slice(role: Role, name: string, row: number, tokens = this.tokens): Slice {
     return { tensor: this.tensor(role, name), offset: row * this.rowLength(name, tokens) }
   }

@@ -5,11 +5,14 @@ import type { Solver } from '../solver/solver.ts'
  * What one member of the batch does at one step.
  * - `run`: the network runs on everything.
  * - `prune`: the network runs on the tokens that are moving; the others take their cached features.
+ * - `partial`: the network runs, but for the range of stages that the policy's `features` name: what leaves that range is
+ *   predicted from what it gave in the newest computed passes, newest first, with these weights.
  * - `skip`: the network does not run; `x0` says what stands in for its clean-sample estimate.
  */
 export type Decision =
   | { readonly kind: 'run' }
   | { readonly kind: 'prune'; readonly selection: TokenSelection }
+  | { readonly kind: 'partial'; readonly weights: readonly number[] }
   | { readonly kind: 'skip'; readonly action: SkipAction; readonly x0: Row }
 
 export type SkipAction = 'extrapolate' | 'interpolate' | 'reuse'
@@ -21,6 +24,47 @@ export interface TokenSelection {
   readonly seed: number
   /** Where the share of kept tokens exceeds this, everything is computed instead. */
   readonly fullAbove: number
+}
+
+/** A stage of the network, as a policy sees it: `tokens` stages work on tokens one set at a time, `dense` ones on the whole map. */
+export interface StageInfo {
+  readonly name: string
+  readonly kind: 'dense' | 'tokens'
+}
+
+/** Which stages of the network a policy may leave out, and what it wants measured in the middle of a pass. The same for every member. */
+export interface Features {
+  readonly reuse: {
+    /** First and last stage of the range, by name; the stages between them too. */
+    readonly from: string
+    readonly to: string
+    /**
+     * What is remembered of a computed pass: the tensors that leave the range, or what the range added to the tensors of
+     * the same shape that entered it.
+     */
+    readonly mode: 'output' | 'residual'
+    /** Computed passes remembered, 1 … 7. */
+    readonly history: number
+  }
+  readonly probe?: Probe
+}
+
+/** A feature that is compared in every pass with the same feature of an earlier one. */
+export interface Probe {
+  /** The stage that makes it, before the range: its first output that has tokens, else its first output. */
+  readonly after: string
+  /** That output, or what the stage added to its input of the same shape. */
+  readonly of: 'output' | 'residual'
+  /** The pass compared with: the last one that ran whole, or the one before, whatever it was. */
+  readonly against: 'last-computed' | 'previous'
+  /** With guidance, measure the row with the prompt alone. Default: both rows together. */
+  readonly conditionalOnly?: boolean
+}
+
+/** What a probe found: mean |a − b| and mean |b| over the feature a now and b then. Zero where nothing was there to compare with. */
+export interface FeatureChange {
+  readonly change: number
+  readonly magnitude: number
 }
 
 /** A reduction over a member's elements: the mean of a·b; where b is left out the mean of |a|, or of a itself if `signed`. */
@@ -53,6 +97,8 @@ export interface Correction {
 export interface Verdict {
   /** Mean of the stability criterion (algorithm: (x − x̂)·Δ²y); negative is stable. */
   readonly criterion?: number
+  /** Relative change of the feature that the policy watches. */
+  readonly change?: number
   /** Relative error that the prediction of a skip would have had, or was estimated to have, at this step. */
   readonly error?: number
 }
@@ -62,9 +108,13 @@ export interface MemberPolicy {
   /** The most full-size buffers that `keeps` ever names: they are allocated before the first step. */
   readonly capacity: number
   before(step: number): Decision
+  /** Stages that this policy leaves out at times; such a policy does not prune. */
+  readonly features?: Features
+  /** Where `features` have a probe: called at every step that is to `run`, when the stages before the range have run. */
+  midway?(step: number, found: FeatureChange): Decision
   observe(step: number, done: Decision): Observation
   /**
-   * `done` is what was really done (a refused skip or prune is a `run`), `means` are in the order of the observation, and
+   * `done` is what was really done (a refused skip or prune, or a partial pass without memories, is a `run`), `means` are in the order of the observation, and
    * `magnitude` is the mean of |x0|, which the loop forms at every step.
    */
   after(step: number, done: Decision, means: readonly number[], magnitude: number): Verdict
@@ -83,6 +133,8 @@ export interface RunContext {
   readonly canPrune: boolean
   /** Number of tokens of one member (0 where the network has none). */
   readonly tokens: number
+  /** Stages of the network in order; none where it is one piece. */
+  readonly stages: readonly StageInfo[]
 }
 
 /** A policy with its options checked, ready for any number of runs. */

@@ -1,9 +1,9 @@
 import { SadaError } from '../errors.ts'
 import type { Workspace } from '../native/types.ts'
-import { run, type Decision, type Policy, type Verdict } from '../policy/policy.ts'
+import { run, type Decision, type FeatureChange, type Features, type Policy, type Verdict } from '../policy/policy.ts'
 import type { Solver } from '../solver/solver.ts'
 import { Member, type PreparedStep } from './member.ts'
-import type { Network, NetworkOutput } from './network.ts'
+import type { FeatureCall, Network, NetworkOutput } from './network.ts'
 import type { MemberStep, StepEvent, Trace } from './trace.ts'
 
 export interface LoopOptions {
@@ -38,6 +38,7 @@ export class DenoisingLoop {
   private readonly length: number
   private readonly policyOptions: Readonly<Record<string, unknown>>
   private readonly warnings: readonly string[]
+  private readonly features: Features | undefined
   private startedAt = 0
   private networkMs = 0
 
@@ -46,15 +47,21 @@ export class DenoisingLoop {
     this.options = options
     this.length = latents[0].length
     const [height, width] = network.tokens?.layout.grid ?? [0, 0]
-    const { options: policyOptions, members, warnings = [] } = policy.begin({
+    const {
+      options: policyOptions,
+      members,
+      warnings = [],
+    } = policy.begin({
       solver,
       members: latents.length,
       guidance: network.guidance,
       canPrune: network.canPrune,
       tokens: height * width,
+      stages: network.stages ?? [],
     })
     this.policyOptions = policyOptions
     this.warnings = warnings
+    this.features = members[0].features
     this.members = members.map((each, b) => new Member(b, each, solver, workspace, latents[b]))
   }
 
@@ -123,11 +130,17 @@ export class DenoisingLoop {
       members: running.map(({ member }) => member.index),
       states: running.map(({ member }) => member.slice('x')),
       selections: running.map(({ decision }) => (decision.kind === 'prune' ? decision.selection : undefined)),
+      features: this.features && this.featureCall(step, this.features, running),
       signal,
     })
     this.networkMs += performance.now() - startedAt
     for (const { member } of running) member.nfe++
     return new Map(running.map(({ member }, k) => [member, outputs[k]]))
+  }
+
+  private featureCall(step: number, spec: Features, running: readonly Candidate[]): FeatureCall {
+    const midway = (k: number, found: FeatureChange): Decision => running[k].member.policy.midway!(step, found)
+    return { spec, decisions: running.map(({ decision }) => decision), ...(spec.probe && { midway }) }
   }
 
   private admit(decision: Decision): Decision {
@@ -157,13 +170,19 @@ export class DenoisingLoop {
     return tokens && { layout: tokens.layout, store: tokens.scores(member.index) }
   }
 
-  private describe(step: number, member: Member, { decision, keptTokens }: PreparedStep, verdict: Verdict): Writable<MemberStep> {
+  private describe(
+    step: number,
+    member: Member,
+    { decision, keptTokens, flopShare }: PreparedStep,
+    verdict: Verdict,
+  ): Writable<MemberStep> {
     return {
       step,
       timestep: this.options.solver.schedule.timesteps[step],
       action: decision.kind === 'skip' ? decision.action : decision.kind,
       ...verdict,
       ...(keptTokens !== undefined && { keptTokens }),
+      ...(flopShare !== undefined && { flopShare }),
       ...(this.options.network.tokens?.unstableShare &&
         decision.kind !== 'skip' && {
           unstableTokens: this.options.network.tokens.unstableShare(member.index),

@@ -1,5 +1,5 @@
 import type { Slice, StepMember, TokenLayout, Workspace } from '../native/types.ts'
-import { run, type Decision, type MemberPolicy, type Observation } from '../policy/policy.ts'
+import type { Decision, MemberPolicy, Observation } from '../policy/policy.ts'
 import { plus, substitute, type Row } from '../solver/row.ts'
 import type { Solver } from '../solver/solver.ts'
 import { Buffers, StepRequest } from './buffers.ts'
@@ -14,6 +14,7 @@ export interface PreparedStep {
   readonly decision: Decision
   readonly native: StepMember
   readonly keptTokens?: number
+  readonly flopShare?: number
   readonly outputs: readonly { readonly names: readonly string[]; readonly tensor: number }[]
 }
 
@@ -50,12 +51,8 @@ export class Member {
    * Formulates step `step`: every row that the solver, the policy and the trace want, over the buffers that exist,
    * as one request. The first sum is always Σ|x0|, which tells whether anything is non-finite.
    */
-  prepare(
-    step: number,
-    decision: Decision,
-    output?: NetworkOutput,
-    tokens?: { layout: TokenLayout; store: Slice },
-  ): PreparedStep {
+  prepare(step: number, decided: Decision, output?: NetworkOutput, tokens?: { layout: TokenLayout; store: Slice }): PreparedStep {
+    const decision = output?.done ?? decided
     const definitions = this.define(step, decision, output)
     const observation = this.policy.observe(step, decision)
     const request = new StepRequest((name) => output?.buffers[name] ?? this.buffers.get(name))
@@ -73,8 +70,7 @@ export class Member {
       return request.sum(first, b && request.row(substitute(b, definitions)), signed)
     })
     const scored = tokens && observation.tokenScores !== undefined ? { sum: sums[observation.tokenScores], ...tokens } : undefined
-    const done = decision.kind === 'prune' && output?.keptTokens === undefined ? run : decision
-    return { decision: done, native: request.build(scored), keptTokens: output?.keptTokens, outputs }
+    return { decision, native: request.build(scored), keptTokens: output?.keptTokens, flopShare: output?.flopShare, outputs }
   }
 
   /** Makes the step's results the member's state. */

@@ -1,7 +1,7 @@
 import type { Row } from '../solver/row.ts'
 import type { NoiseLevel } from '../schedule/schedule.ts'
 import type { Slice, TokenLayout } from '../native/types.ts'
-import type { TokenSelection } from '../policy/policy.ts'
+import type { Decision, FeatureChange, Features, StageInfo, TokenSelection } from '../policy/policy.ts'
 
 /** One evaluation: the members that run at this step, in ascending order. The arrays run parallel to `members`. */
 export interface NetworkCall {
@@ -14,7 +14,18 @@ export interface NetworkCall {
   readonly states: readonly Slice[]
   /** Where a member's pass may be pruned, how; undefined: all tokens. */
   readonly selections: readonly (TokenSelection | undefined)[]
+  /** Where the policy leaves stages out. */
+  readonly features?: FeatureCall
   readonly signal: AbortSignal
+}
+
+/** How the members of a call use what is remembered of the network's stages. */
+export interface FeatureCall {
+  readonly spec: Features
+  /** For each member of the call: `run` or `partial`. */
+  readonly decisions: readonly Decision[]
+  /** Asks the k-th member of the call, where it was to run, what it does after all. */
+  readonly midway?: (k: number, found: FeatureChange) => Decision
 }
 
 /** What the network made of one member: the guided output as a row over `buffers`, which stay valid until the next call. */
@@ -23,6 +34,10 @@ export interface NetworkOutput {
   readonly buffers: Readonly<Record<string, Slice>>
   /** Tokens computed, where fewer than all. */
   readonly keptTokens?: number
+  /** What was really done, where that is not what was decided. */
+  readonly done?: Decision
+  /** Share of the network's floating-point operations that a partial pass made. */
+  readonly flopShare?: number
 }
 
 /** A network as the denoising loop sees it. One object serves one run. */
@@ -30,6 +45,8 @@ export interface Network {
   /** Guidance scale in force, 1 where there is none. */
   readonly guidance: number
   readonly canPrune: boolean
+  /** The stages that can be told apart, in order; absent: the network is one piece. */
+  readonly stages?: readonly StageInfo[]
   /** Tokens of one member, where they lie and where their criterion is written; absent: no score per token is wanted. */
   readonly tokens?: {
     readonly layout: TokenLayout

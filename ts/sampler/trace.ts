@@ -1,6 +1,6 @@
 import type { SkipAction } from '../policy/policy.ts'
 
-/** How a step got its clean-sample estimate. `partial` (some stages reused) is for feature-caching policies. */
+/** How a step got its clean-sample estimate; `partial`: some stages of the network ran, the others' outputs were predicted. */
 export type StepAction = 'run' | 'partial' | 'prune' | SkipAction
 
 /** One step of one member. */
@@ -10,10 +10,14 @@ export interface MemberStep {
   readonly action: StepAction
   /** Mean of the stability criterion, where it was evaluated; negative means stable. */
   readonly criterion?: number
+  /** Relative change of the feature that the policy watches, where it does. */
+  readonly change?: number
   /** Relative error of the skip's prediction, where the policy measured it (computed steps) or estimated it (skips). */
   readonly error?: number
   /** Tokens computed, where fewer than all. */
   readonly keptTokens?: number
+  /** Share of the network's floating-point operations that were made, where fewer than all (partial passes). */
+  readonly flopShare?: number
   /** Of the tokens, the share whose own criterion is ≥ 0; only where `layout` was given to `sample`. */
   readonly unstableTokens?: number
   /** Wall time of the step, in milliseconds; members of a batch share it. */
@@ -22,7 +26,7 @@ export interface MemberStep {
 
 export interface MemberTrace {
   readonly steps: readonly MemberStep[]
-  /** Network runs of this member, a guided pair counting one and a pruned pass one. */
+  /** Network runs of this member, a guided pair counting one, a pruned or partial pass one. */
   readonly nfe: number
 }
 
