@@ -3,6 +3,7 @@ import type { PolicyDefinition } from './definition.ts'
 import { adaptiveDiffusion } from './adaptive-diffusion.ts'
 import { easyCache } from './easycache.ts'
 import { everyN } from './every-n.ts'
+import { magCache } from './magcache.ts'
 import { none } from './none.ts'
 import { checkOptions, resolveOptions } from './options.ts'
 import type { Policy } from './policy.ts'
@@ -31,6 +32,7 @@ export const policies: Readonly<Record<string, AnyDefinition>> = {
   easycache: easyCache,
   taylorseer: taylorSeer,
   resilphase: resilPhase,
+  magcache: magCache,
 }
 
 /** Checks a policy's name and options. Throws UNKNOWN_NAME or INVALID_ARGUMENT. */

@@ -11,6 +11,8 @@ export interface OptionSpec<V = number | readonly [number, number] | boolean> {
   readonly min: number
   readonly max: number
   readonly integer?: boolean
+  /** A list of 1 to 1000 such numbers. */
+  readonly list?: boolean
 }
 
 export type OptionTable<O> = { readonly [K in keyof O]: OptionSpec<O[K]> }
@@ -27,7 +29,10 @@ function checkOption(argument: string, spec: OptionSpec, value: unknown): void {
   const { min, max, integer } = spec
   const example = typeof spec.default === 'function' ? undefined : spec.default
   const range = max === Infinity ? `at least ${min}` : `from ${min} to ${max}`
-  if (typeof example === 'boolean') {
+  if (spec.list) {
+    const fits = Array.isArray(value) && value.length >= 1 && value.length <= 1000 && value.every((v) => fitsRange(v, spec))
+    if (!fits) throw invalidArgument(argument, `a list of 1 to 1000 numbers ${range}`, value)
+  } else if (typeof example === 'boolean') {
     if (typeof value !== 'boolean') throw invalidArgument(argument, 'true or false', value)
   } else if (Array.isArray(example)) {
     const fits = Array.isArray(value) && value.length === 2 && value.every((v) => fitsRange(v, spec))

@@ -1,0 +1,55 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { TorchGenerator } from '../../ts/noise.ts'
+import { magCacheRatios } from '../../ts/policy/magcache.ts'
+import { testNeverAndDefault, testRecorded } from '../support/rivals.ts'
+import { LENGTH, runInJs } from '../support/run.ts'
+
+testRecorded('magcache')
+testNeverAndDefault('magcache', { maxConsecutive: 0 })
+
+const noise = (seed: number): Float32Array => new TorchGenerator(seed).randn(LENGTH)
+
+test('magcache, calibrate: the ratios of what a network with known outputs adds to its input', async () => {
+  // A network that answers input + 2^(−step): by hand, γ is ½ at every step but the first.
+  const { trace } = await runInJs({
+    scheduler: 'dpm++',
+    steps: 20,
+    policy: { name: 'magcache', calibrate: true },
+    latents: [noise(1), noise(2)],
+    network: ({ sample, step }) => sample.map((v) => v + 2 ** -(step % 8)),
+  })
+  assert.is(trace.warnings, undefined)
+  assert.equal(
+    trace.members.map(({ nfe }) => nfe),
+    [20, 20],
+  )
+  const ratios = magCacheRatios(trace.members.map(({ steps }) => steps))
+  ratios.forEach((ratio, i) => {
+    const expected = i === 0 ? 1 : i % 8 === 0 ? 2 ** 7 : 0.5
+    // float32: the residual is a small difference of numbers of about 4.
+    assert.ok(Math.abs(ratio / expected - 1) < 1e-3, `step ${i}: ${ratio}`)
+  })
+})
+
+test("magcache warns of FLUX's ratios on whatever network, and not of its own", async () => {
+  const warningsOf = async (policy: object) =>
+    (await runInJs({ scheduler: 'euler', policy: { name: 'magcache', ...policy }, latents: [noise(1)], steps: 10 })).trace
+      .warnings
+  assert.match((await warningsOf({}))![0], "FLUX.1-dev's")
+  assert.is(await warningsOf({ ratios: [1, 1], keep: -1 }), undefined)
+})
+
+test('magcache: ratios are a list of numbers', async () => {
+  for (const ratios of [[], [1, NaN], [1, -1], 3, 'a', Array(1001).fill(1)]) {
+    await runInJs({ scheduler: 'euler', policy: { name: 'magcache', ratios }, latents: [noise(1)], steps: 10 }).then(
+      () => assert.unreachable(),
+      (error: { code: string; argument: string }) => {
+        assert.is(error.code, 'INVALID_ARGUMENT')
+        assert.is(error.argument, 'policy.ratios')
+      },
+    )
+  }
+})
+
+test.run()
