@@ -31,13 +31,15 @@ test('unknown policies, presets and options are errors that suggest the nearest 
 for (const [name, { options }] of Object.entries(policies)) {
   for (const [option, spec] of Object.entries(options) as [
     string,
-    { min: number; max: number; integer?: boolean; default: unknown },
+    { min: number; max: number; integer?: boolean; list?: boolean; default: unknown },
   ][]) {
     const [base, preset] = name.split('/')
     const given = (value: unknown) => ({ name: base, preset, [option]: value })
     const isNumber = typeof spec.default !== 'boolean' && !Array.isArray(spec.default)
     test(`${name}.${option}: its ends are accepted, what lies beyond is refused by name`, () => {
-      if (isNumber) for (const good of [spec.min, spec.max]) if (Number.isFinite(good)) createPolicy(given(good))
+      for (const good of isNumber ? [spec.min, spec.max] : []) {
+        if (Number.isFinite(good)) createPolicy(given(spec.list ? [good] : good))
+      }
       const bad = [
         NaN,
         'a',

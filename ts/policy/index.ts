@@ -1,6 +1,7 @@
 import { invalidArgument, unknownName } from '../errors.ts'
 import type { PolicyDefinition } from './definition.ts'
 import { adaptiveDiffusion } from './adaptive-diffusion.ts'
+import { deepCache } from './deepcache.ts'
 import { easyCache } from './easycache.ts'
 import { everyN } from './every-n.ts'
 import { magCache } from './magcache.ts'
@@ -8,9 +9,11 @@ import { none } from './none.ts'
 import { checkOptions, resolveOptions } from './options.ts'
 import type { Policy } from './policy.ts'
 import { poster } from './poster.ts'
+import { checkRecording, replayed } from './recording.ts'
 import { reference } from './reference.ts'
 import { resilPhase } from './resilphase.ts'
 import { sada } from './sada.ts'
+import { spectrum } from './spectrum.ts'
 import { taylorSeer } from './taylorseer.ts'
 
 export type { Policy }
@@ -30,15 +33,18 @@ export const policies: Readonly<Record<string, AnyDefinition>> = {
   'every-n': everyN,
   'adaptive-diffusion': adaptiveDiffusion,
   easycache: easyCache,
+  deepcache: deepCache,
   taylorseer: taylorSeer,
   resilphase: resilPhase,
   magcache: magCache,
+  spectrum,
 }
 
 /** Checks a policy's name and options. Throws UNKNOWN_NAME or INVALID_ARGUMENT. */
 export function createPolicy(spec: PolicySpec): Policy {
   const { name, given } = parse(spec)
-  const names = Object.keys(policies)
+  if (name === 'replay') return replay(given)
+  const names = [...Object.keys(policies), 'replay']
   if (!Object.hasOwn(policies, name)) throw unknownName('policy', name, names)
   const definition = policies[name]
   checkOptions(name, definition.options, given)
@@ -50,6 +56,14 @@ export function createPolicy(spec: PolicySpec): Policy {
       return { options, members: definition.begin(options, context), warnings }
     },
   }
+}
+
+/** `{ name: 'replay', recording }`: the recorded policy with its recorded options, told what to do. */
+function replay(given: Readonly<Record<string, unknown>>): Policy {
+  const unknown = Object.keys(given).find((option) => option !== 'recording')
+  if (unknown !== undefined) throw unknownName('option of policy "replay"', unknown, ['recording'])
+  const recording = checkRecording(given.recording)
+  return replayed(createPolicy({ ...recording.options, name: recording.policy }), recording)
 }
 
 function parse(spec: PolicySpec): { name: string; given: Record<string, unknown> } {
