@@ -16,6 +16,8 @@ export interface GenerateOptions {
   readonly scheduler?: string
   /** Default `'sada'`; `'none'` switches acceleration off. */
   readonly policy?: PolicySpec
+  /** Note every decision and measurement, for `policy: { name: 'replay', recording }`. */
+  readonly record?: boolean
   readonly signal?: AbortSignal
   readonly onStep?: (event: StepEvent) => void
 }

@@ -4,6 +4,7 @@ import type { EngineOp, Workspace } from '../native/types.ts'
 import type { Model } from '../plan/model.ts'
 import { networkOf, PlanNetwork, rowsPerMember } from '../plan/plan-network.ts'
 import { RowTensors } from '../plan/row-tensors.ts'
+import { recorded, type Recording } from '../policy/recording.ts'
 import { orAborted } from '../sampler/abort.ts'
 import { DenoisingLoop } from '../sampler/loop.ts'
 import { initialLatents } from '../sampler/latents.ts'
@@ -19,6 +20,8 @@ export interface GenerateResult {
   /** Final samples before they became pictures, [pictures, channels, height, width]. */
   readonly latents: Float32Array
   readonly trace: Trace
+  /** With `record`: plain data, fit for a JSON file. */
+  readonly recording?: Recording
   /** Words of the prompts that the model does not know; they were read as "unknown". */
   readonly unknownWords: readonly string[]
 }
@@ -118,7 +121,8 @@ export class Pipeline {
 
   private async run(options: GenerateOptions, checked: CheckedOptions): Promise<GenerateResult> {
     const { manifest, tokenizer } = this.model
-    const { prompts, steps, guidance, seed, policy } = checked
+    const { prompts, steps, guidance, seed } = checked
+    const notes = options.record ? recorded(checked.policy) : undefined
     const signal = options.signal ? AbortSignal.any([options.signal, this.closing.signal]) : this.closing.signal
     const { config } = parseSchedulerConfig(manifest.schedulers[checked.scheduler])
     const schedule = createSchedule(config, { steps, prediction: manifest.prediction })
@@ -138,7 +142,7 @@ export class Pipeline {
       const loop = new DenoisingLoop({
         solver: createSolver(schedule),
         network,
-        policy,
+        policy: notes?.policy ?? checked.policy,
         workspace,
         latents,
         signal,
@@ -148,7 +152,8 @@ export class Pipeline {
       const images = latents.map((_, b) =>
         toPicture(result.latents.subarray(b * length, (b + 1) * length), manifest.latents, manifest.output.range),
       )
-      return { images, ...result, unknownWords: [...new Set(encoded.flatMap(({ unknown }) => unknown))] }
+      const unknownWords = [...new Set(encoded.flatMap(({ unknown }) => unknown))]
+      return { images, ...result, unknownWords, ...(notes && { recording: notes.take() }) }
     } finally {
       workspace.dispose()
     }

@@ -101,7 +101,14 @@ export interface Verdict {
   readonly change?: number
   /** Relative error that the prediction of a skip would have had, or was estimated to have, at this step. */
   readonly error?: number
+  /** In a replay: the largest relative difference of what was measured from what the recording has, where there is one. */
+  readonly deviation?: number
+  /** In a replay: what the policy itself would have done, where that is something else. */
+  readonly own?: StepAction
 }
+
+/** What a step did, in one word. */
+export type StepAction = Exclude<Decision['kind'], 'skip'> | SkipAction
 
 /** One member's policy during one run. Made for the run, thrown away with it. */
 export interface MemberPolicy {

@@ -2,6 +2,7 @@ import { invalidArgument } from '../errors.ts'
 import { loadAddon } from '../native/load.ts'
 import type { TokenLayout } from '../native/types.ts'
 import { createPolicy, type PolicySpec } from '../policy/index.ts'
+import { recorded, type Recording } from '../policy/recording.ts'
 import { parseSchedulerConfig } from '../schedule/config.ts'
 import { createSchedule } from '../schedule/schedule.ts'
 import { createSolver } from '../solver/solver.ts'
@@ -31,6 +32,8 @@ export interface SampleOptions {
   readonly policy?: PolicySpec
   /** How a member's elements form tokens; given, the trace says for each computed step which share of them was unstable. */
   readonly layout?: 'channels-first' | 'tokens'
+  /** Note every decision and measurement, for `policy: { name: 'replay', recording }`. */
+  readonly record?: boolean
   readonly signal?: AbortSignal
   readonly onStep?: (event: StepEvent) => void
 }
@@ -39,6 +42,8 @@ export interface SampleResult {
   /** The final state, of `shape`: the clean sample. */
   readonly latents: Float32Array
   readonly trace: Trace
+  /** With `record`: plain data, fit for a JSON file. */
+  readonly recording?: Recording
 }
 
 /**
@@ -53,7 +58,8 @@ export async function sample(options: SampleOptions): Promise<SampleResult> {
   const [members, length] = checkShape(options.shape)
   if (typeof options.network !== 'function')
     throw invalidArgument('network', 'a function that returns a Float32Array', options.network)
-  const policy = createPolicy(options.policy ?? 'sada')
+  const notes = options.record ? recorded(createPolicy(options.policy ?? 'sada')) : undefined
+  const policy = notes?.policy ?? createPolicy(options.policy ?? 'sada')
   const { config, warnings } = parseSchedulerConfig(options.scheduler)
   const schedule = createSchedule(config, options)
   const layout = options.layout === undefined ? undefined : checkLayout(options.layout, options.shape)
@@ -64,7 +70,8 @@ export async function sample(options: SampleOptions): Promise<SampleResult> {
   try {
     const network = new CallbackNetwork(options.network, workspace, members, length, layout)
     const solver = createSolver(schedule)
-    return await new DenoisingLoop({ solver, network, policy, workspace, latents, signal, onStep: options.onStep }).run()
+    const loop = new DenoisingLoop({ solver, network, policy, workspace, latents, signal, onStep: options.onStep })
+    return { ...(await loop.run()), ...(notes && { recording: notes.take() }) }
   } finally {
     workspace.dispose()
   }

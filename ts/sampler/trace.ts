@@ -1,12 +1,12 @@
-import type { SkipAction } from '../policy/policy.ts'
+import type { StepAction } from '../policy/policy.ts'
 
-/** How a step got its clean-sample estimate; `partial`: some stages of the network ran, the others' outputs were predicted. */
-export type StepAction = 'run' | 'partial' | 'prune' | SkipAction
+export type { StepAction }
 
 /** One step of one member. */
 export interface MemberStep {
   readonly step: number
   readonly timestep: number
+  /** How the step got its clean-sample estimate; `partial`: some stages of the network ran, the others' outputs were predicted. */
   readonly action: StepAction
   /** Mean of the stability criterion, where it was evaluated; negative means stable. */
   readonly criterion?: number
@@ -14,6 +14,10 @@ export interface MemberStep {
   readonly change?: number
   /** Relative error of the skip's prediction, where the policy measured it (computed steps) or estimated it (skips). */
   readonly error?: number
+  /** In a replay: the largest relative difference of what was measured from what the recording has, where there is one. */
+  readonly deviation?: number
+  /** In a replay: what the policy itself would have done, where that is something else. */
+  readonly own?: StepAction
   /** Tokens computed, where fewer than all. */
   readonly keptTokens?: number
   /** Share of the network's floating-point operations that were made, where fewer than all (partial passes). */

@@ -1,0 +1,108 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type SadaError } from '../../ts/errors.ts'
+import { TorchGenerator } from '../../ts/noise.ts'
+import { createPolicy, policies } from '../../ts/policy/index.ts'
+import { recorded, type Recording } from '../../ts/policy/recording.ts'
+import type { NetworkFunction } from '../../ts/sampler/callback-network.ts'
+import { LENGTH, mixtureNetwork, runInJs, type RunSpec } from '../support/run.ts'
+
+const noise = (seed: number): Float32Array => new TorchGenerator(seed).randn(LENGTH)
+const batch = [noise(1), noise(2)]
+
+async function record(spec: Omit<RunSpec, 'policy'>, policy: string): Promise<{ latents: Float32Array; recording: Recording }> {
+  const notes = recorded(createPolicy(policy))
+  const { latents } = await runInJs({ ...spec, policy: notes.policy })
+  return { latents, recording: JSON.parse(JSON.stringify(notes.take())) as Recording }
+}
+const replay = (recording: unknown) => ({ name: 'replay', recording })
+
+/** Policies that run on a network of one piece with the settings of this test. */
+const onAnyNetwork = async (policy: string): Promise<boolean> =>
+  runInJs({ scheduler: 'dpm++', policy, latents: batch }).then(
+    () => true,
+    (error: SadaError) => {
+      assert.not.equal(error.code, 'INTERNAL', error.message)
+      return false
+    },
+  )
+
+for (const policy of Object.keys(policies)) {
+  test(`${policy}: a replay of its recording, through JSON, gives the same bits and finds nothing different`, async () => {
+    if (!(await onAnyNetwork(policy))) return
+    const { latents, recording } = await record({ scheduler: 'dpm++', latents: batch }, policy)
+    const again = await runInJs({ scheduler: 'dpm++', policy: replay(recording), latents: batch })
+    assert.equal(again.latents, latents)
+    for (const { steps } of again.trace.members) {
+      assert.ok(steps.every(({ deviation, own }) => deviation === undefined && own === undefined))
+    }
+  })
+}
+
+test('a replay on other numbers makes the same decisions, and says where and by how much they part', async () => {
+  const { recording } = await record({ scheduler: 'dpm++', latents: batch }, 'sada')
+  // As another engine would round: a relative difference of 1e-3 from step 12 on, in every output.
+  const inner = mixtureNetwork('dpm++')
+  const network: NetworkFunction = async (call) => {
+    const output = await inner(call)
+    return call.step >= 12 ? output.map((value) => value * 1.001) : output
+  }
+  const { trace } = await runInJs({ scheduler: 'dpm++', policy: replay(recording), latents: batch, network })
+  for (const [b, { steps }] of trace.members.entries()) {
+    const actions = recording.members[b].map(({ done }) => (done.kind === 'skip' ? done.action : done.kind))
+    assert.equal(
+      steps.map(({ action }) => action),
+      actions,
+    )
+    const first = steps.findIndex(({ deviation }) => deviation !== undefined)
+    const firstRun = actions.findIndex((action, i) => i >= 12 && action === 'run')
+    assert.is(first, firstRun)
+    assert.ok(steps[first].deviation! > 1e-5 && steps[first].deviation! < 1)
+  }
+})
+
+test('a recording of one member is replayed by every member of a batch', async () => {
+  const { latents, recording } = await record({ scheduler: 'flow-euler', latents: [batch[0]] }, 'sada')
+  const { latents: both, trace } = await runInJs({ scheduler: 'flow-euler', policy: replay(recording), latents: batch })
+  assert.equal(both.slice(0, LENGTH), latents)
+  const actions = trace.members.map(({ steps }) => steps.map(({ action }) => action).join())
+  assert.is(actions[0], actions[1])
+})
+
+test('where the policy itself would have decided otherwise, the trace says so', async () => {
+  const { recording } = await record({ scheduler: 'dpm++', latents: [batch[0]] }, 'sada')
+  const { trace } = await runInJs({ scheduler: 'dpm++', policy: replay(recording), latents: [noise(9)] })
+  const other = await runInJs({ scheduler: 'dpm++', policy: 'sada', latents: [noise(9)] })
+  const firstOther = other.trace.members[0].steps.findIndex(({ action }, i) => action !== trace.members[0].steps[i].action)
+  assert.ok(firstOther > 0)
+  assert.is(
+    trace.members[0].steps.findIndex(({ own }) => own !== undefined),
+    firstOther,
+  )
+})
+
+test('a recording that does not fit the run, or is none, is refused with what differs', async () => {
+  const { recording } = await record({ scheduler: 'dpm++', latents: batch }, 'sada')
+  const refusal = async (spec: Partial<RunSpec>, value: unknown = recording): Promise<SadaError> =>
+    runInJs({ scheduler: 'dpm++', latents: batch, ...spec, policy: replay(value) }).then(
+      () => assert.unreachable() as never,
+      (error: SadaError) => error,
+    )
+  for (const [spec, word] of [
+    [{ scheduler: 'euler' }, 'solver'],
+    [{ steps: 49 }, 'steps'],
+    [{ latents: [...batch, noise(3)] }, 'members'],
+  ] as const) {
+    const error = await refusal(spec)
+    assert.is(error.code, 'INVALID_ARGUMENT')
+    assert.is(error.argument, 'policy.recording')
+    assert.match(error.message, word)
+  }
+  const cut = { ...recording, members: recording.members.map((steps) => steps.slice(0, 10)) }
+  assert.is((await refusal({}, cut)).code, 'INVALID_ARGUMENT')
+  for (const bad of [null, 7, {}, { ...recording, schema: 'other' }, { ...recording, members: [] }]) {
+    assert.is((await refusal({}, bad)).argument, 'policy.recording')
+  }
+})
+
+test.run()

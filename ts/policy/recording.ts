@@ -1,0 +1,196 @@
+import * as v from 'valibot'
+import { SadaError } from '../errors.ts'
+import type {
+  Correction,
+  Decision,
+  FeatureChange,
+  Features,
+  MemberPolicy,
+  Observation,
+  Policy,
+  RunContext,
+  Verdict,
+} from './policy.ts'
+
+const numbers = v.array(v.number())
+const row = v.record(v.string(), v.number())
+const pair = v.tuple([v.number(), v.number()])
+const decision = v.variant('kind', [
+  v.object({ kind: v.literal('run') }),
+  v.object({
+    kind: v.literal('prune'),
+    selection: v.object({ maxKept: v.number(), window: pair, seed: v.number(), fullAbove: v.number() }),
+  }),
+  v.object({ kind: v.literal('partial'), weights: numbers }),
+  v.object({ kind: v.literal('skip'), action: v.picklist(['extrapolate', 'interpolate', 'reuse']), x0: row }),
+])
+const recording = v.object({
+  schema: v.literal('sada-recording/1'),
+  policy: v.string(),
+  /** The policy's options as they held in the run, so that a changed default changes nothing. */
+  options: v.record(v.string(), v.unknown()),
+  solver: v.string(),
+  guidance: v.number(),
+  /** Noise levels [α, σ] of the run, one more than its steps. */
+  levels: v.array(pair),
+  /** For each member and step what was done, and what was measured there. */
+  members: v.pipe(
+    v.array(v.array(v.object({ done: decision, means: numbers, magnitude: v.number() }))),
+    v.minLength(1, 'Expected at least one member'),
+  ),
+})
+
+/** What a policy decided in one run, and what it saw: plain data, fit for JSON. `{ name: 'replay', recording }` decides the same again. */
+export type Recording = v.InferOutput<typeof recording>
+
+/** A recording that was read from a file, checked. Throws INVALID_ARGUMENT. */
+export function checkRecording(value: unknown): Recording {
+  const result = v.safeParse(recording, value)
+  if (result.success) return result.output
+  const [issue] = result.issues
+  const at = '/' + (issue.path ?? []).map(({ key }) => String(key)).join('/')
+  throw new SadaError('INVALID_ARGUMENT', `"policy.recording" is not a recording of this version: ${issue.message} at ${at}.`, {
+    argument: 'policy.recording',
+  })
+}
+
+/** A policy that notes what it does. `take` returns the notes of its last run, once that is over. */
+export function recorded(policy: Policy): { readonly policy: Policy; take(): Recording } {
+  let notes: Recording | undefined
+  const recording: Policy = {
+    name: policy.name,
+    begin(context) {
+      const begun = policy.begin(context)
+      const { schedule } = context.solver
+      const members = begun.members.map((inner) => new RecordingMember(inner))
+      notes = {
+        schema: 'sada-recording/1',
+        policy: policy.name,
+        options: { ...begun.options },
+        solver: schedule.solver,
+        guidance: context.guidance,
+        levels: schedule.levels.map(({ alpha, sigma }) => [alpha, sigma]),
+        members: members.map(({ steps }) => steps),
+      }
+      return { ...begun, members }
+    },
+  }
+  return { policy: recording, take: () => notes! }
+}
+
+/**
+ * Decides as a recorded run did, step by step, whatever is measured now; each step's trace says by how much the
+ * measurements part from the recorded ones (`deviation`) and where the policy itself would have decided otherwise (`own`).
+ * `policy` is the recorded one with its recorded options. A recording of one member is replayed by every member.
+ */
+export function replayed(policy: Policy, recording: Recording): Policy {
+  return {
+    name: 'replay',
+    begin(context) {
+      checkFits(recording, context)
+      const { options, members } = policy.begin(context)
+      const steps = (b: number): Recording['members'][number] => recording.members[recording.members.length === 1 ? 0 : b]
+      return {
+        options: { policy: recording.policy, ...options },
+        members: members.map((inner, b) => new ReplayingMember(inner, steps(b))),
+      }
+    },
+  }
+}
+
+function checkFits({ levels, solver, guidance, members }: Recording, { solver: { schedule }, ...context }: RunContext): void {
+  const differ = (what: string, recordedValue: unknown, found: unknown): SadaError =>
+    new SadaError(
+      'INVALID_ARGUMENT',
+      `The recording was made with ${what} ${String(recordedValue)}, this run has ${String(found)}.`,
+      {
+        argument: 'policy.recording',
+      },
+    )
+  if (solver !== schedule.solver) throw differ('the solver', solver, schedule.solver)
+  if (levels.length !== schedule.levels.length) throw differ('steps:', levels.length - 1, schedule.steps)
+  const at = levels.findIndex(([alpha, sigma], i) => alpha !== schedule.levels[i].alpha || sigma !== schedule.levels[i].sigma)
+  if (at >= 0) throw differ(`at step ${at} the noise level [α, σ] =`, levels[at], Object.values(schedule.levels[at]))
+  if (guidance !== context.guidance) throw differ('guidance', guidance, context.guidance)
+  if (members.length !== 1 && members.length !== context.members) throw differ('members:', members.length, context.members)
+  if (members.some((steps) => steps.length !== schedule.steps)) throw differ('every step of', schedule.steps, 'fewer')
+}
+
+/** Passes everything on to the policy it stands for. */
+abstract class Delegate implements MemberPolicy {
+  readonly capacity: number
+  readonly features?: Features
+  protected readonly inner: MemberPolicy
+
+  constructor(inner: MemberPolicy) {
+    this.inner = inner
+    this.capacity = inner.capacity
+    this.features = inner.features
+  }
+
+  before(step: number): Decision {
+    return this.inner.before(step)
+  }
+  midway(step: number, found: FeatureChange): Decision {
+    return this.inner.midway!(step, found)
+  }
+  observe(step: number, done: Decision): Observation {
+    return this.inner.observe(step, done)
+  }
+  after(step: number, done: Decision, means: readonly number[], magnitude: number): Verdict {
+    return this.inner.after(step, done, means, magnitude)
+  }
+  correction(step: number): Correction | undefined {
+    return this.inner.correction?.(step)
+  }
+  keeps(): readonly string[] {
+    return this.inner.keeps()
+  }
+}
+
+class RecordingMember extends Delegate {
+  readonly steps: Recording['members'][number] = []
+
+  override after(step: number, done: Decision, means: readonly number[], magnitude: number): Verdict {
+    this.steps.push({ done: structuredClone(done) as Recording['members'][number][number]['done'], means: [...means], magnitude })
+    return super.after(step, done, means, magnitude)
+  }
+}
+
+class ReplayingMember extends Delegate {
+  private readonly steps: Recording['members'][number]
+  /** What the policy itself would do at this step. */
+  private own: Decision | undefined
+
+  constructor(inner: MemberPolicy, steps: Recording['members'][number]) {
+    super(inner)
+    this.steps = steps
+  }
+
+  override before(step: number): Decision {
+    this.own = super.before(step)
+    return this.steps[step].done
+  }
+
+  override midway(step: number, found: FeatureChange): Decision {
+    this.own = super.midway(step, found)
+    return this.steps[step].done
+  }
+
+  override after(step: number, done: Decision, means: readonly number[], magnitude: number): Verdict {
+    const verdict = super.after(step, done, means, magnitude)
+    const then = this.steps[step]
+    const deviation = Math.max(relative(magnitude, then.magnitude), ...means.map((mean, k) => relative(mean, then.means[k])))
+    const { own } = this
+    return {
+      ...verdict,
+      ...(deviation > 0 && { deviation }),
+      ...(own !== undefined && own.kind !== then.done.kind && { own: own.kind === 'skip' ? own.action : own.kind }),
+    }
+  }
+}
+
+/** |found − then| relative to the larger of the two; 0 where they are equal. */
+function relative(found: number, then: number): number {
+  return found === then ? 0 : Math.abs(found - then) / Math.max(Math.abs(found), Math.abs(then))
+}
