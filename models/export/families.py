@@ -7,7 +7,7 @@ from pathlib import Path
 from diffusers import DiffusionPipeline
 
 from .graph import Part, WeightFile, trace
-from .parts import controlnet_part, flux_part, text_part, unet_part, vae_parts
+from .parts import clap_part, controlnet_part, flux_part, text_part, unet_part, vae_parts, vocoder_part
 from .verify import check
 
 
@@ -45,7 +45,13 @@ def flux(pipeline: DiffusionPipeline) -> list[Part]:
     return [clip, t5, flux_part(pipeline.transformer), *vae_parts(pipeline.vae)]
 
 
+def music_ldm(pipeline: DiffusionPipeline) -> list[Part]:
+    text = clap_part(pipeline.text_encoder, pipeline.tokenizer.model_max_length)
+    return [text, unet_part(pipeline.unet), *vae_parts(pipeline.vae), vocoder_part(pipeline.vocoder)]
+
+
 FAMILIES = {
+    "MusicLDMPipeline": music_ldm,
     "FluxPipeline": flux,
     "StableDiffusionPipeline": stable_diffusion,
     "StableDiffusionControlNetPipeline": stable_diffusion,
@@ -59,13 +65,14 @@ STAGED = {"unet", "transformer"}
 LARGEST_INSIDE = 1_500_000_000  # bytes
 
 # Sizes beside the traced one at which each file is run; the UNet's are multiples of what its halvings need.
-UNET_SIZES = [{"rows": 1, "height": 16, "width": 16, "length": 77}, {"rows": 4, "height": 24, "width": 16, "length": 20, "steps": 1}]
+UNET_SIZES = [{"rows": 1, "height": 16, "width": 16, "length": 77}, {"rows": 2, "height": 19, "width": 17}, {"rows": 4, "height": 24, "width": 16, "length": 20, "steps": 1}]
 # Sizes at each depth, and of pictures for a ControlNet, follow from those of the latents.
 SIZES = {
     "text_encoder": [{"rows": 1}, {"rows": 3}],
     "text_encoder_2": [{"rows": 1}, {"rows": 3}],
     "unet": UNET_SIZES,
     "transformer": [{"rows": 1, "tokens": 35, "length": 16}, {"rows": 3, "tokens": 4, "length": 5}],
+    "vocoder": [{"rows": 1, "frames": 7}],
     "vae_decoder": [{"rows": 2, "latent_height": 8, "latent_width": 7}],
     "vae_encoder": [{"rows": 2, "height": 64, "width": 32}],
 }
@@ -106,7 +113,7 @@ def sizes(part: Part) -> list[dict[str, int]]:
         return SIZES["transformer"]
     made = []
     for one in UNET_SIZES:
-        deeper = {f"{axis}/{1 << k}": one[axis] >> k for axis in ("height", "width") for k in range(1, 6)}
+        deeper = {f"{axis}/{1 << k}": -(-one[axis] >> k) for axis in ("height", "width") for k in range(1, 6)}
         picture = {}
         if "controlnet_cond" in part.inputs:
             factor = part.inputs["controlnet_cond"].shape[2] // part.inputs["sample"].shape[2]

@@ -80,6 +80,33 @@ def vae_parts(vae: nn.Module) -> list[Part]:
     ]
 
 
+class ClapText(nn.Module):
+    """input_ids and attention_mask [rows, length] → text_embeds [rows, width], of length 1."""
+
+    def __init__(self, clap: nn.Module) -> None:
+        super().__init__()
+        self.text_model, self.text_projection = clap.text_model, clap.text_projection
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        pooled = self.text_model(input_ids=input_ids, attention_mask=attention_mask).pooler_output
+        return nn.functional.normalize(self.text_projection(pooled), dim=-1)
+
+
+def clap_part(clap: nn.Module, length: int) -> Part:
+    ids = torch.randint(4, clap.config.text_config.vocab_size - 1, (2, length))
+    ids[1, length // 2 :] = clap.config.text_config.pad_token_id
+    mask = (ids != clap.config.text_config.pad_token_id).long()
+    axes = {0: "rows", 1: "length"}
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    return Part("text_encoder", ClapText(clap), inputs, ["text_embeds"], {"input_ids": axes, "attention_mask": axes, "text_embeds": {0: "rows"}})
+
+
+def vocoder_part(vocoder: nn.Module) -> Part:
+    """spectrogram [rows, frames, bins] → waveform [rows, samples]"""
+    mel = torch.randn(2, 12, vocoder.config.model_in_dim, dtype=next(vocoder.parameters()).dtype)
+    return Part("vocoder", vocoder, {"spectrogram": mel}, ["waveform"], {"spectrogram": {0: "rows", 1: "frames"}, "waveform": {0: "rows", 1: "samples"}})
+
+
 def text_part(name: str, encoder: nn.Module, length: int, outputs: list[str]) -> Part:
     ids = torch.randint(1, encoder.config.vocab_size - 1, (2, length))
     axes: dict[str, dict[int, str]] = {output: {0: "rows", 1: "length"} for output in outputs}
@@ -95,7 +122,8 @@ def unet_inputs(unet: nn.Module, length: int = 77) -> tuple[dict[str, Tensor], d
     config = unet.config
     factor = 2 ** (len(config.block_out_channels) - 1)
     inputs = {
-        "sample": torch.randn(2, config.in_channels, 2 * factor, 3 * factor, dtype=dtype),
+        # No multiple of the factor: then a trace takes the sizes to upsample to from the skips, which is right for all sizes.
+        "sample": torch.randn(2, config.in_channels, 2 * factor + 1, 3 * factor - 1, dtype=dtype),
         "timestep": torch.tensor([501.0], dtype=dtype),
     }
     axes = {"sample": {0: "rows", 2: "height", 3: "width"}, "timestep": {0: "steps"}}
@@ -133,7 +161,7 @@ def residual_inputs(unet: nn.Module, sample: Tensor) -> tuple[dict[str, Tensor],
     channels, halvings = residual_shapes(unet)
     for k, (width, halved) in enumerate(zip(channels, halvings)):
         name = f"down_block_additional_residual_{k}" if k < len(channels) - 1 else "mid_block_additional_residual"
-        inputs[name] = torch.randn(len(sample), width, *(size >> halved for size in sample.shape[2:]), dtype=sample.dtype)
+        inputs[name] = torch.randn(len(sample), width, *(-(-size >> halved) for size in sample.shape[2:]), dtype=sample.dtype)
         axes[name] = {0: "rows", 2: f"height/{1 << halved}", 3: f"width/{1 << halved}"} if halved else {0: "rows", 2: "height", 3: "width"}
     return inputs, axes
 

@@ -259,7 +259,40 @@ def record_sdxl_controlnet(folder: Path, source: Path) -> None:
     recording.write(folder)
 
 
+def record_musicldm(folder: Path, source: Path) -> None:
+    pipeline = tiny.musicldm(source)
+    export(pipeline, source, folder)
+    # transformers 5 gives an object where the pipeline, written for 4, takes the vectors.
+    features = pipeline.text_encoder.get_text_features
+    pipeline.text_encoder.get_text_features = lambda *given, **named: features(*given, **named).pooler_output
+    pipeline.set_progress_bar_config(disable=True)
+    recording = Recording(NOTE + ' "audio" is [1, samples]; "final" the latents before the division by the scaling factor; "mel" the decoder\'s output.')
+    prompt, negative = "the drum and the beat, a song in C# at noon!", "low quality; café 😀"
+    length = pipeline.tokenizer.model_max_length
+    words = {}
+    for prefix, one in (("", prompt), ("negative_", negative)):
+        made = pipeline.tokenizer(one, padding="max_length", max_length=length, truncation=True)
+        words |= {f"{prefix}ids": made.input_ids, f"{prefix}mask": made.attention_mask}
+    uncond, cond = pipeline._encode_prompt(prompt, "cpu", 1, True, negative)
+    words |= {"embedding": cond, "negative_embedding": uncond}
+    for label, scheduler in schedulers(pipeline, ["epsilon"]):
+        # 60 frames; 31 frames, which the VAE and the UNet have to round up
+        for seconds, guidance in ((0.03, 1), (0.03, 2), (0.0157, 3.5)):
+            pipeline.scheduler = scheduler
+            call = {"prompt": prompt, "negative_prompt": negative, "num_inference_steps": STEPS, "guidance_scale": guidance, "audio_length_in_s": seconds}
+            steps: list[torch.Tensor] = []
+            audio = pipeline(**call, generator=generator(7), callback=lambda _step, _time, latents: steps.append(latents.clone())).audios
+            with torch.no_grad():
+                mel = pipeline.vae.decode(steps[-1] / pipeline.vae.config.scaling_factor).sample
+            noise = torch.randn(steps[0].shape, generator=generator(7))
+            made = {"timesteps": scheduler.timesteps.tolist(), "latents": torch.stack(steps), "final": steps[-1], "mel": mel, "audio": audio}
+            name = f"{label}, guidance {guidance}, {seconds} s"
+            recording.add(name=name, task="text-to-audio", scheduler=settings(scheduler), seed=7, **call, **words, noise=noise, **made)
+    recording.write(folder)
+
+
 RECORDERS = {
+    "musicldm": record_musicldm,
     "sd2-controlnet": record_controlnet,
     "sdxl-controlnet": record_sdxl_controlnet,
     "sd2": record_sd2,

@@ -13,6 +13,7 @@ from diffusers import (
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
     FluxTransformer2DModel,
+    MusicLDMPipeline,
     StableDiffusionControlNetPipeline,
     StableDiffusionPipeline,
     StableDiffusionXLControlNetPipeline,
@@ -20,10 +21,17 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from transformers import (
+    ClapAudioConfig,
+    ClapConfig,
+    ClapModel,
+    ClapTextConfig,
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
+    RobertaTokenizer,
+    SpeechT5HifiGan,
+    SpeechT5HifiGanConfig,
     T5Config,
     T5EncoderModel,
     T5TokenizerFast,
@@ -98,10 +106,10 @@ def clip_text(tokenizer: CLIPTokenizer, width: int, seed: int, act: str, project
     return lively(CLIPTextModelWithProjection(config) if projection else CLIPTextModel(config), seed)
 
 
-def vae(seed: int, latents: int = 4, **switches: object) -> AutoencoderKL:
+def vae(seed: int, latents: int = 4, channels: int = 3, **switches: object) -> AutoencoderKL:
     kl = AutoencoderKL(
-        in_channels=3,
-        out_channels=3,
+        in_channels=channels,
+        out_channels=channels,
         latent_channels=latents,
         down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,
@@ -269,5 +277,75 @@ def sd2_controlnet(folder: Path) -> StableDiffusionControlNetPipeline:
 def sdxl_controlnet(folder: Path) -> StableDiffusionXLControlNetPipeline:
     parts = {key: value for key, value in sdxl(folder).components.items() if key not in ("image_encoder", "feature_extractor")}
     pipeline = StableDiffusionXLControlNetPipeline(**parts, controlnet=controlnet(parts["unet"], 43))
+    pipeline.save_pretrained(folder)
+    return pipeline
+
+
+def write_roberta_tokenizer(folder: Path, length: int) -> RobertaTokenizer:
+    """Writes byte-level BPE in RoBERTa's layout, at most `length` tokens a prompt; returns it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    merges = ["t h", "th e", "Ġ the", "a n", "an d", "Ġ and", "i n", "o n", "Ġ a", "s t", "b e", "be at", "a t", "Ġ d", "r u", "ru m"]
+    merges.sort(key=lambda pair: pair in ("be at",))  # its halves come first
+    words = ["<s>", "<pad>", "</s>", "<unk>", *bytes_as_characters(), *(pair.replace(" ", "") for pair in merges), "<mask>"]
+    (folder / "vocab.json").write_text(json.dumps({word: k for k, word in enumerate(words)}, ensure_ascii=False))
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "RobertaTokenizer", "model_max_length": length}))
+    return RobertaTokenizer.from_pretrained(folder)
+
+
+def musicldm(folder: Path) -> MusicLDMPipeline:
+    """MusicLDM: CLAP's text vector as a class beside the time, self-attention alone, mel spectrograms, a vocoder."""
+    width = 32  # of CLAP's vectors; as published, also the longest prompt, which the pipeline relies on for negative ones
+    tokenizer = write_roberta_tokenizer(folder / "tokenizer", width)
+    text = ClapTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=width + 2,
+        projection_dim=width,
+    )
+    sound = ClapAudioConfig(spec_size=32, num_mel_bins=8, hidden_size=16, depths=[1, 1], num_attention_heads=[1, 1], patch_embeds_hidden_size=8, window_size=2, projection_dim=width)
+    channels = (8, 16, 16)
+    unet = UNet2DConditionModel(
+        sample_size=16,
+        in_channels=4,
+        out_channels=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        block_out_channels=channels,
+        layers_per_block=1,
+        cross_attention_dim=channels,
+        attention_head_dim=4,
+        norm_num_groups=4,
+        class_embed_type="simple_projection",
+        projection_class_embeddings_input_dim=width,
+        class_embeddings_concat=True,
+    )
+    vocoder = SpeechT5HifiGanConfig(
+        model_in_dim=16,
+        sampling_rate=16000,
+        upsample_initial_channel=16,
+        upsample_rates=[4, 2],
+        upsample_kernel_sizes=[8, 4],
+        resblock_kernel_sizes=[3, 5],
+        resblock_dilation_sizes=[[1, 3], [1, 3]],
+        normalize_before=False,
+    )
+    pipeline = MusicLDMPipeline(
+        vae=vae(52, channels=1, scaling_factor=0.92),
+        text_encoder=lively(ClapModel(ClapConfig(text_config=text.to_dict(), audio_config=sound.to_dict(), projection_dim=width)), 53),
+        tokenizer=tokenizer,
+        feature_extractor=None,
+        unet=lively(unet, 51),
+        scheduler=EulerDiscreteScheduler(
+            num_train_timesteps=1000, beta_start=0.0015, beta_end=0.0195, beta_schedule="scaled_linear", steps_offset=1, timestep_spacing="leading"
+        ),
+        vocoder=lively(SpeechT5HifiGan(vocoder), 54, 1.5),
+    )
+    with torch.no_grad():
+        # CLAP's vectors have length 1, so that their elements are small.
+        pipeline.unet.class_embedding.weight *= 10
     pipeline.save_pretrained(folder)
     return pipeline
