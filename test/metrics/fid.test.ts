@@ -1,11 +1,9 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { take, type Features } from '../../ts/metrics/features.ts'
 import { fid, frechetDistance, sampleBias } from '../../ts/metrics/fid.ts'
 import { gaussianFromMoments } from '../../ts/metrics/gaussian.ts'
-import { hashed, hashedFeatures, near } from '../support/metrics.ts'
+import { hashed, hashedFeatures, near, recorded } from '../support/metrics.ts'
 
 type Made = [count: number, dim: number, seed: number]
 interface Recorded {
@@ -17,8 +15,7 @@ interface Recorded {
   readonly pytorch_fid: number
   readonly clean_fid: number
 }
-const file = join(__dirname, '..', 'fixtures', 'metrics', 'distances.json')
-const { cases } = JSON.parse(readFileSync(file, 'utf8')) as { cases: Recorded[] }
+const { cases } = recorded('distances.json') as { cases: Recorded[] }
 
 for (const { a, b, what, exact, traces, pytorch_fid, clean_fid } of cases) {
   test(`FID is exact, and that of pytorch-fid and clean-fid: ${what}`, () => {

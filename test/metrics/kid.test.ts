@@ -1,20 +1,17 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { drawSubset, take, type Features } from '../../ts/metrics/features.ts'
 import { kid } from '../../ts/metrics/kid.ts'
 import { TorchGenerator } from '../../ts/noise.ts'
-import { hashed, hashedFeatures, near } from '../support/metrics.ts'
+import { hashed, hashedFeatures, near, recorded } from '../support/metrics.ts'
 
 type Made = [count: number, dim: number, seed: number]
-const file = join(__dirname, '..', 'fixtures', 'metrics', 'distances.json')
-const { cases } = JSON.parse(readFileSync(file, 'utf8')) as { cases: { a: Made; b: Made; what: string; kid?: number }[] }
+const { cases } = recorded('distances.json') as { cases: { a: Made; b: Made; what: string; kid?: number }[] }
 
 test('KID of all pictures is that of clean-fid', () => {
-  const recorded = cases.filter((each) => each.kid !== undefined)
-  assert.is(recorded.length, 2)
-  for (const { a, b, kid: expected } of recorded) {
+  const equal = cases.filter((each) => each.kid !== undefined)
+  assert.is(equal.length, 2)
+  for (const { a, b, kid: expected } of equal) {
     const value = kid(hashedFeatures(...a), hashedFeatures(...b), { subsets: 1, subsetSize: a[0] })
     near(value.mean, expected!, 1e-13) // kernels are about 1, and their sums of some 40,000 are subtracted
     assert.is(value.std, 0)

@@ -1,0 +1,82 @@
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { readNetwork } from '../../ts/metrics/network-files.ts'
+import { MetricNetworks } from '../../ts/metrics/networks.ts'
+import { NETWORKS } from '../support/metrics.ts'
+import { emptyFolder } from '../support/spawn.ts'
+
+const FILES = ['lpips-alex.json', 'lpips-alex.trunk.onnx']
+const sidecar = JSON.parse(readFileSync(join(NETWORKS, 'lpips-alex.json'), 'utf8')) as Record<string, any>
+
+/** A copy of the network, its sidecar with some fields replaced. */
+function copied(change: Record<string, unknown> = {}): string {
+  const folder = emptyFolder()
+  for (const file of FILES) copyFileSync(join(NETWORKS, file), join(folder, file))
+  writeFileSync(join(folder, FILES[0]), JSON.stringify({ ...sidecar, ...change }))
+  return folder
+}
+async function refusal(folder: string | undefined, allowUnpublished = true): Promise<{ code: string; reason: string }> {
+  const answer = await readNetwork(folder, 'lpips-alex', allowUnpublished)
+  if (!('unavailable' in answer)) throw new Error('it was read')
+  return answer.unavailable
+}
+
+test('what is missing is said, with what makes it', async () => {
+  for (const folder of [undefined, emptyFolder()]) {
+    const { code, reason } = await refusal(folder)
+    assert.is(code, 'no-weights')
+    assert.match(reason, /"lpips-alex".*models\/metrics\/convert_lpips\.py/)
+  }
+})
+
+test('weights other than the published ones are refused unless asked for', async () => {
+  const { code, reason } = await refusal(NETWORKS, false)
+  assert.is(code, 'unpublished-weights')
+  assert.match(reason, /trunk came from narrow random trunk with sha256 [0-9a-f]{64}, not 7be5be79/)
+  assert.match((await refusal(copied({ sources: {} }), false)).reason, /does not say where its trunk came from/)
+  assert.not('unavailable' in (await readNetwork(NETWORKS, 'lpips-alex', true)))
+  const published = {
+    trunk: { file: 'alexnet-owt-7be5be79.pth', sha256: '7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02' },
+    linear: { file: 'alex.pth', sha256: 'df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0' },
+  }
+  assert.not('unavailable' in (await readNetwork(copied({ sources: published }), 'lpips-alex', false)))
+})
+
+test('damaged files are refused, and the place is named', async () => {
+  const graphs = (change: object) => ({ graphs: { trunk: { ...sidecar.graphs.trunk, ...change } } })
+  for (const [change, pattern] of [
+    [graphs({ sha256: '0'.repeat(64) }), /its sha256 is [0-9a-f]{64}, not 0000/],
+    [graphs({ file: 'other.onnx' }), /unknown \(ENOENT/],
+    [graphs({ file: '../trunk.onnx' }), /plain file name inside the folder at \/graphs\/trunk\/file/],
+    [{ linear: [[1], [1]] }, /at \/linear/],
+    [{ linear: [[1], [1], [1], [1], [-1]] }, /at \/linear\/4\/0/],
+    [{ schema: 'sada-metric-network/2' }, /at \/schema/],
+    [{ network: 'inception-fid' }, /at \/network/],
+  ] as const) {
+    const { code, reason } = await refusal(copied(change))
+    assert.is(code, 'damaged-weights', reason)
+    assert.match(reason, pattern)
+  }
+  const folder = copied()
+  writeFileSync(join(folder, FILES[0]), '{')
+  assert.match((await refusal(folder)).reason, /JSON/)
+})
+
+test('a graph that ONNX Runtime cannot read is damage; a network is opened once', async () => {
+  const folder = emptyFolder()
+  const bytes = Buffer.from('no graph')
+  const { createHash } = await import('node:crypto')
+  const trunk = { file: 'x.onnx', sha256: createHash('sha256').update(bytes).digest('hex'), bytes: bytes.length }
+  writeFileSync(join(folder, 'x.onnx'), bytes)
+  writeFileSync(join(folder, FILES[0]), JSON.stringify({ ...sidecar, graphs: { trunk } }))
+  const networks = new MetricNetworks({ folder, allowUnpublished: true, threads: 1 })
+  const answer = await networks.open('lpips-alex')
+  assert.is('unavailable' in answer && answer.unavailable.code, 'damaged-weights')
+  assert.is(await networks.open('lpips-alex'), answer)
+  await networks.dispose()
+  await networks.dispose()
+})
+
+test.run()

@@ -1,0 +1,129 @@
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as v from 'valibot'
+
+/** The networks that metrics need, as models/metrics/convert_*.py writes them: `<name>.json` and its ONNX graphs. */
+
+const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))
+/** A plain file name: what lies outside the folder cannot be named. */
+const fileName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'Expected a plain file name inside the folder'))
+const size = v.pipe(v.number(), v.integer(), v.minValue(1))
+
+const common = {
+  schema: v.literal('sada-metric-network/1'),
+  /** From which files the weights came. */
+  sources: v.record(v.string(), v.object({ file: v.string(), sha256 })),
+}
+const graph = v.object({ file: fileName, sha256, bytes: size })
+
+const sidecars = {
+  'lpips-alex': v.object({
+    ...common,
+    network: v.literal('lpips-alex'),
+    graphs: v.object({ trunk: graph }),
+    /** Per tap, one weight per channel. */
+    linear: v.pipe(v.array(v.pipe(v.array(v.pipe(v.number(), v.minValue(0))), v.minLength(1))), v.length(5)),
+  }),
+}
+
+export type NetworkName = keyof typeof sidecars
+export type Sidecar<N extends NetworkName> = v.InferOutput<(typeof sidecars)[N]>
+
+/** The sha256 of the published files, by the part of the network whose source they are; more than one where several were published. */
+const PUBLISHED: Record<NetworkName, Record<string, readonly string[]>> = {
+  'lpips-alex': {
+    trunk: ['7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02'], // torchvision's alexnet-owt-7be5be79.pth
+    linear: ['df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0'], // lpips/weights/v0.1/alex.pth
+  },
+}
+
+export const CONVERTERS: Record<NetworkName, string> = {
+  'lpips-alex': 'models/metrics/convert_lpips.py',
+}
+
+/** Why a metric has no value. Stable: programs may switch on it. */
+export type UnavailableCode =
+  | 'no-weights' // no folder of networks was given, or the network is not in it
+  | 'unpublished-weights' // the network was made from other weights than the published ones
+  | 'damaged-weights' // a file does not match its sidecar, or cannot be read
+  | 'no-engine' // the native addon or ONNX Runtime cannot be loaded
+  | 'no-captions'
+  | 'too-few' // fewer samples than the metric is defined for
+  | 'too-small' // samples with fewer pixels or frames than the metric needs
+  | 'wrong-kind' // pictures where sound is needed, or the other way round
+
+/** A metric that cannot be computed here, and why, in words. */
+export interface Unavailable {
+  readonly unavailable: { readonly code: UnavailableCode; readonly reason: string }
+}
+
+export const unavailable = (code: UnavailableCode, reason: string): Unavailable => ({ unavailable: { code, reason } })
+
+/** The sidecar of a network in `folder`, its graphs checked by their sums; or why it cannot be used. */
+export async function readNetwork<N extends NetworkName>(
+  folder: string | undefined,
+  name: N,
+  allowUnpublished: boolean,
+): Promise<Sidecar<N> | Unavailable> {
+  const how = `python ${CONVERTERS[name]} makes it from the published weights.`
+  if (folder === undefined)
+    return unavailable('no-weights', `It needs the network "${name}", and no folder of networks was given; ${how}`)
+  const path = join(folder, `${name}.json`)
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    const absent = (error as NodeJS.ErrnoException).code === 'ENOENT'
+    if (absent) return unavailable('no-weights', `It needs the network "${name}", and ${path} does not exist; ${how}`)
+    return unavailable('damaged-weights', `${path} cannot be read: ${(error as Error).message}`)
+  }
+  const sidecar = parseSidecar(name, text)
+  if (typeof sidecar === 'string') return unavailable('damaged-weights', `${path}: ${sidecar}; ${how}`)
+  const foreign = allowUnpublished ? undefined : foreignSource(name, sidecar)
+  if (foreign !== undefined) return unavailable('unpublished-weights', `${path}: ${foreign}; ${how}`)
+  for (const { file, sha256: expected } of Object.values(sidecar.graphs)) {
+    const found = await sumOf(join(folder, file))
+    if (found !== expected)
+      return unavailable('damaged-weights', `${join(folder, file)}: its sha256 is ${found}, not ${expected}; ${how}`)
+  }
+  return sidecar
+}
+
+/** Whether all of a network's weights are the published ones. */
+export const isPublished = <N extends NetworkName>(sidecar: Sidecar<N>): boolean =>
+  foreignSource(sidecar.network, sidecar) === undefined
+
+function parseSidecar<N extends NetworkName>(name: N, text: string): Sidecar<N> | string {
+  try {
+    const result = v.safeParse(sidecars[name], JSON.parse(text))
+    if (result.success) return result.output
+    const [issue] = result.issues
+    return `${issue.message} at /${(issue.path ?? []).map(({ key }) => String(key)).join('/')}`
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+/** What is wrong with the first part whose source is not a published file. */
+function foreignSource(name: NetworkName, { sources }: { sources: Sidecar<NetworkName>['sources'] }): string | undefined {
+  for (const [part, sums] of Object.entries(PUBLISHED[name])) {
+    const source = Object.hasOwn(sources, part) ? sources[part] : undefined
+    if (source === undefined) return `it does not say where its ${part} came from`
+    if (!sums.includes(source.sha256))
+      return `its ${part} came from ${source.file} with sha256 ${source.sha256}, not ${sums.join(' or ')}`
+  }
+  return undefined
+}
+
+/** The sha256 of a file, or the reason why it has none. */
+async function sumOf(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  try {
+    for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer)
+    return hash.digest('hex')
+  } catch (error) {
+    return `unknown (${(error as Error).message})`
+  }
+}

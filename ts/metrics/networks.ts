@@ -1,0 +1,115 @@
+import { join } from 'node:path'
+import { SadaError } from '../errors.ts'
+import { asSadaError, findOnnxRuntime, loadAddon } from '../native/load.ts'
+import type { Binding, Engine, NativeAddon, Workspace } from '../native/types.ts'
+import { readNetwork, unavailable, type NetworkName, type Sidecar, type Unavailable } from './network-files.ts'
+
+/** A float32 tensor as an engine takes and gives it. */
+export interface Tensor {
+  readonly dims: readonly number[]
+  readonly values: Float32Array
+}
+
+/** A network that can be run. */
+export interface Network<N extends NetworkName> {
+  readonly sidecar: Sidecar<N>
+  /** Runs one of its graphs. `outputs`: what to return, with the shapes the graph gives for these inputs. */
+  run(
+    graph: keyof Sidecar<N>['graphs'] & string,
+    inputs: Readonly<Record<string, Tensor>>,
+    outputs: Readonly<Record<string, readonly number[]>>,
+  ): Promise<Record<string, Float32Array>>
+}
+
+export interface NetworksOptions {
+  /** Where the converters put their networks. Left out: metrics that need one are unavailable. */
+  readonly folder?: string
+  /** Take networks from other weights than the published ones too. Their values compare with nothing published. Default false. */
+  readonly allowUnpublished?: boolean
+  /** Threads inside one operator; 0: one per physical core. */
+  readonly threads?: number
+}
+
+/** The networks of a folder, each opened when it is first asked for, on one engine. */
+export class MetricNetworks {
+  private readonly options: NetworksOptions
+  private readonly opened = new Map<NetworkName, Promise<unknown>>()
+  private engine: Engine | undefined
+
+  constructor(options: NetworksOptions = {}) {
+    this.options = options
+  }
+
+  /** The network, or why there is none. */
+  open<N extends NetworkName>(name: N): Promise<Network<N> | Unavailable> {
+    const known = this.opened.get(name) as Promise<Network<N> | Unavailable> | undefined
+    if (known !== undefined) return known
+    const opening = this.load(name)
+    this.opened.set(name, opening)
+    return opening
+  }
+
+  /** Releases the engine. Idempotent. */
+  async dispose(): Promise<void> {
+    const { engine } = this
+    this.engine = undefined
+    this.opened.clear()
+    await engine?.dispose()
+  }
+
+  private async load<N extends NetworkName>(name: N): Promise<Network<N> | Unavailable> {
+    const { folder, allowUnpublished = false, threads = 0 } = this.options
+    const sidecar = await readNetwork(folder, name, allowUnpublished)
+    if ('unavailable' in sidecar) return sidecar
+    try {
+      const addon = loadAddon()
+      const engine = (this.engine ??= new addon.Engine({ library: findOnnxRuntime() }))
+      const sessions = new Map<string, number>()
+      for (const [graph, { file }] of Object.entries(sidecar.graphs)) {
+        const { session } = await engine.load({ path: join(folder!, file), threads })
+        sessions.set(graph, session)
+      }
+      return { sidecar, run: (graph, inputs, outputs) => runGraph(addon, engine, sessions.get(graph)!, inputs, outputs) }
+    } catch (error) {
+      const known = asSadaError(error)
+      if (!(known instanceof SadaError)) throw error
+      return unavailable(known.code === 'BACKEND_UNAVAILABLE' ? 'no-engine' : 'damaged-weights', known.message)
+    }
+  }
+}
+
+async function runGraph(
+  addon: NativeAddon,
+  engine: Engine,
+  session: number,
+  inputs: Readonly<Record<string, Tensor>>,
+  outputs: Readonly<Record<string, readonly number[]>>,
+): Promise<Record<string, Float32Array>> {
+  const workspace = new addon.Workspace()
+  try {
+    const given = Object.entries(inputs).map(([name, { dims, values }]) => {
+      const binding = allocate(workspace, name, dims)
+      workspace.write(binding.tensor, 0, values)
+      return binding
+    })
+    const made = Object.entries(outputs).map(([name, dims]) => allocate(workspace, name, dims))
+    await engine.run(workspace, [{ kind: 'stage', session, inputs: given, outputs: made }]).done
+    return Object.fromEntries(
+      made.map(({ name, tensor, dims }) => {
+        const values = new Float32Array(elements(dims))
+        workspace.read(tensor, 0, values)
+        return [name, values]
+      }),
+    )
+  } catch (error) {
+    throw asSadaError(error)
+  } finally {
+    workspace.dispose()
+  }
+}
+
+function allocate(workspace: Workspace, name: string, dims: readonly number[]): Binding {
+  return { name, tensor: workspace.allocate(elements(dims)), offset: 0, dims }
+}
+
+const elements = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1)
