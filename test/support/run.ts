@@ -54,6 +54,7 @@ export interface RunSpec {
   readonly steps?: number
   /** What `network` predicts, where that is not what the scheduler's configuration says. */
   readonly prediction?: PredictionType
+  readonly audit?: number
   readonly signal?: AbortSignal
   readonly onStep?: (event: StepEvent) => void
 }
@@ -66,6 +67,6 @@ export async function runInJs(spec: RunSpec): Promise<{ latents: Float32Array; t
   const network = new CallbackNetwork(spec.network ?? mixtureNetwork(spec.scheduler), workspace, spec.latents.length, LENGTH)
   const policy = typeof spec.policy === 'object' && 'begin' in spec.policy ? (spec.policy as Policy) : createPolicy(spec.policy)
   const latents = spec.latents.map((noise) => noise.map((value) => value * schedule.initNoiseSigma))
-  const { signal = never, onStep } = spec
-  return new DenoisingLoop({ solver: createSolver(schedule), network, policy, workspace, latents, signal, onStep }).run()
+  const { signal = never, audit, onStep } = spec
+  return new DenoisingLoop({ solver: createSolver(schedule), network, policy, workspace, latents, audit, signal, onStep }).run()
 }

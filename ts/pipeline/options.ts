@@ -1,6 +1,7 @@
 import { invalidArgument, unknownName } from '../errors.ts'
 import type { Manifest } from '../plan/manifest.ts'
 import { createPolicy, type Policy, type PolicySpec } from '../policy/index.ts'
+import { checkAudit } from '../sampler/audit.ts'
 import type { StepEvent } from '../sampler/trace.ts'
 
 export interface GenerateOptions {
@@ -18,6 +19,8 @@ export interface GenerateOptions {
   readonly policy?: PolicySpec
   /** Note every decision and measurement, for `policy: { name: 'replay', recording }`. */
   readonly record?: boolean
+  /** Share of the skipped steps, 0 … 1, that are computed as well, beside the run: the trace then says what they got wrong. Default 0. */
+  readonly audit?: number
   readonly signal?: AbortSignal
   readonly onStep?: (event: StepEvent) => void
 }
@@ -29,6 +32,7 @@ export interface CheckedOptions {
   readonly guidance: number
   readonly scheduler: string
   readonly policy: Policy
+  readonly audit: number
 }
 
 /** Pictures of one call at most; more are so many calls. */
@@ -54,5 +58,6 @@ export function checkGenerateOptions(options: GenerateOptions, { defaults, sched
     throw invalidArgument('guidanceScale', 'a number from 0 to 100', guidanceScale)
   }
   if (!Object.hasOwn(schedulers, scheduler)) throw unknownName('scheduler', String(scheduler), Object.keys(schedulers))
-  return { prompts, seed, steps, guidance: guidanceScale, scheduler, policy: createPolicy(options.policy ?? 'sada') }
+  const audit = checkAudit(options.audit)
+  return { prompts, seed, steps, guidance: guidanceScale, scheduler, policy: createPolicy(options.policy ?? 'sada'), audit }
 }

@@ -145,6 +145,7 @@ export class Pipeline {
         policy: notes?.policy ?? checked.policy,
         workspace,
         latents,
+        audit: checked.audit,
         signal,
         onStep: options.onStep,
       })

@@ -50,15 +50,17 @@ export class Buffers {
   }
 }
 
+export type FindSlice = (name: string) => Slice | undefined
+
 /** Names → slots: builds the native request for one member from rows over named buffers. */
 export class StepRequest {
   private readonly slots = new Map<string, number>()
   private readonly inputs: Slice[] = []
   private readonly rows: StepRow[] = []
   private readonly sums: StepSum[] = []
-  private readonly find: (name: string) => Slice | undefined
+  private readonly find: FindSlice
 
-  constructor(find: (name: string) => Slice | undefined) {
+  constructor(find: FindSlice) {
     this.find = find
   }
 

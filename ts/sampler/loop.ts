@@ -2,6 +2,7 @@ import { SadaError } from '../errors.ts'
 import type { Workspace } from '../native/types.ts'
 import { run, type Decision, type FeatureChange, type Features, type Policy, type Verdict } from '../policy/policy.ts'
 import type { Solver } from '../solver/solver.ts'
+import { Audit } from './audit.ts'
 import { Member, type PreparedStep } from './member.ts'
 import type { FeatureCall, Network, NetworkOutput } from './network.ts'
 import type { MemberStep, StepEvent, Trace } from './trace.ts'
@@ -13,6 +14,8 @@ export interface LoopOptions {
   readonly workspace: Workspace
   /** The initial state in the solver's own scale, one array of equal length for each member. */
   readonly latents: readonly Float32Array[]
+  /** Share of the skips that are computed as well, to see what they got wrong. */
+  readonly audit?: number
   readonly signal: AbortSignal
   readonly onStep?: (event: StepEvent) => void
 }
@@ -39,6 +42,7 @@ export class DenoisingLoop {
   private readonly policyOptions: Readonly<Record<string, unknown>>
   private readonly warnings: readonly string[]
   private readonly features: Features | undefined
+  private readonly audit: Audit | undefined
   private startedAt = 0
   private networkMs = 0
 
@@ -62,6 +66,12 @@ export class DenoisingLoop {
     this.policyOptions = policyOptions
     this.warnings = warnings
     this.features = members[0].features
+    if (this.features && !network.stages) {
+      throw new SadaError('UNSUPPORTED', `Policy "${policy.name}" leaves stages out, and this network is one piece.`, {
+        argument: 'policy',
+      })
+    }
+    this.audit = options.audit ? new Audit(options.audit, solver, latents.length) : undefined
     this.members = members.map((each, b) => new Member(b, each, solver, workspace, latents[b]))
   }
 
@@ -86,10 +96,30 @@ export class DenoisingLoop {
   private async step(step: number): Promise<void> {
     const startedAt = performance.now()
     let waiting = this.members.map((member) => ({ member, decision: this.admit(member.policy.before(step)) }))
+    const audited = await this.auditSkips(step, waiting)
     // At most twice: a skip that turns out not to be finite is made again with the network.
     while (waiting.length > 0) waiting = await this.attempt(step, waiting)
     const ms = performance.now() - startedAt
     for (const member of this.members) member.trace[step].ms = ms
+    for (const [member, error] of audited) member.trace[step].auditedError = error
+  }
+
+  /** Computes some of the skips, beside the run: root mean square error of what stands in for x0, by member. */
+  private async auditSkips(step: number, candidates: readonly Candidate[]): Promise<ReadonlyMap<Member, number>> {
+    const { audit, length } = this
+    if (!audit) return new Map()
+    const chosen = candidates.filter(
+      ({ member, decision }) => decision.kind === 'skip' && audit.chooses(step, member.index),
+    ) as readonly { member: Member; decision: Extract<Decision, { kind: 'skip' }> }[]
+    if (chosen.length === 0) return new Map()
+    const outputs = await this.runNetwork(
+      step,
+      chosen,
+      chosen.map(() => run),
+    )
+    const requests = chosen.map(({ member, decision }, k) => audit.request(step, decision.x0, outputs[k], member.find))
+    const sums = await this.options.workspace.step(length, requests)
+    return new Map(chosen.map(({ member }, k) => [member, audit.note(step, member.index, Math.sqrt(sums[k] / length))] as const))
   }
 
   /** Makes the step for `candidates`; returns those whose skip has to be replaced by a run. */
@@ -120,6 +150,23 @@ export class DenoisingLoop {
   private async evaluate(step: number, candidates: readonly Candidate[]): Promise<ReadonlyMap<Member, NetworkOutput>> {
     const running = candidates.filter(({ decision }) => decision.kind !== 'skip')
     if (running.length === 0) return new Map()
+    const decisions = running.map(({ decision }) => decision)
+    const outputs = await this.runNetwork(
+      step,
+      running,
+      decisions,
+      this.features && this.featureCall(step, this.features, running),
+    )
+    for (const { member } of running) member.nfe++
+    return new Map(running.map(({ member }, k) => [member, outputs[k]]))
+  }
+
+  private async runNetwork(
+    step: number,
+    running: readonly { readonly member: Member }[],
+    decisions: readonly Decision[],
+    features?: FeatureCall,
+  ): Promise<readonly NetworkOutput[]> {
     const { solver, network, signal } = this.options
     const startedAt = performance.now()
     const outputs = await network.evaluate({
@@ -129,13 +176,12 @@ export class DenoisingLoop {
       inputScale: solver.inputScale(step),
       members: running.map(({ member }) => member.index),
       states: running.map(({ member }) => member.slice('x')),
-      selections: running.map(({ decision }) => (decision.kind === 'prune' ? decision.selection : undefined)),
-      features: this.features && this.featureCall(step, this.features, running),
+      selections: decisions.map((decision) => (decision.kind === 'prune' ? decision.selection : undefined)),
+      features,
       signal,
     })
     this.networkMs += performance.now() - startedAt
-    for (const { member } of running) member.nfe++
-    return new Map(running.map(({ member }, k) => [member, outputs[k]]))
+    return outputs
   }
 
   private featureCall(step: number, spec: Features, running: readonly Candidate[]): FeatureCall {
@@ -228,7 +274,11 @@ export class DenoisingLoop {
       ...(this.warnings.length > 0 && { warnings: this.warnings }),
       steps: solver.schedule.steps,
       guidance: network.guidance,
-      members: this.members.map(({ trace, nfe }) => ({ steps: trace, nfe })),
+      members: this.members.map(({ index, trace, nfe }) => ({
+        steps: trace,
+        nfe,
+        ...(this.audit && { audit: this.audit.report(index) }),
+      })),
       ms,
       overheadMs: ms - this.networkMs,
     }

@@ -43,6 +43,9 @@ export class Member {
     return this.buffers.get(name)!
   }
 
+  /** The buffer of any name that this member keeps. */
+  readonly find = (name: string): Slice | undefined => this.buffers.get(name)
+
   read(name: 'x' | 'x0Prev', target: Float32Array): void {
     this.workspace.read(this.buffers.get(name)!.tensor as number, 0, target)
   }

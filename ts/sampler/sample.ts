@@ -6,6 +6,7 @@ import { recorded, type Recording } from '../policy/recording.ts'
 import { parseSchedulerConfig } from '../schedule/config.ts'
 import { createSchedule } from '../schedule/schedule.ts'
 import { createSolver } from '../solver/solver.ts'
+import { checkAudit } from './audit.ts'
 import { never } from './abort.ts'
 import { CallbackNetwork, type NetworkFunction } from './callback-network.ts'
 import { initialLatents, split } from './latents.ts'
@@ -34,6 +35,8 @@ export interface SampleOptions {
   readonly layout?: 'channels-first' | 'tokens'
   /** Note every decision and measurement, for `policy: { name: 'replay', recording }`. */
   readonly record?: boolean
+  /** Share of the skipped steps, 0 … 1, that are computed as well, beside the run: the trace then says what they got wrong. Default 0. */
+  readonly audit?: number
   readonly signal?: AbortSignal
   readonly onStep?: (event: StepEvent) => void
 }
@@ -63,6 +66,7 @@ export async function sample(options: SampleOptions): Promise<SampleResult> {
   const { config, warnings } = parseSchedulerConfig(options.scheduler)
   const schedule = createSchedule(config, options)
   const layout = options.layout === undefined ? undefined : checkLayout(options.layout, options.shape)
+  const audit = checkAudit(options.audit)
   const latents = initialState(options, members, length, schedule.initNoiseSigma)
   for (const warning of warnings) process.emitWarning(warning, { type: 'SadaWarning' })
 
@@ -70,7 +74,7 @@ export async function sample(options: SampleOptions): Promise<SampleResult> {
   try {
     const network = new CallbackNetwork(options.network, workspace, members, length, layout)
     const solver = createSolver(schedule)
-    const loop = new DenoisingLoop({ solver, network, policy, workspace, latents, signal, onStep: options.onStep })
+    const loop = new DenoisingLoop({ solver, network, policy, workspace, latents, audit, signal, onStep: options.onStep })
     return { ...(await loop.run()), ...(notes && { recording: notes.take() }) }
   } finally {
     workspace.dispose()

@@ -1,3 +1,4 @@
+import type { AuditReport } from './audit.ts'
 import type { StepAction } from '../policy/policy.ts'
 
 export type { StepAction }
@@ -12,6 +13,8 @@ export interface MemberStep {
   readonly criterion?: number
   /** Relative change of the feature that the policy watches, where it does. */
   readonly change?: number
+  /** Of a skip that was computed as well (`audit`): root mean square error of what stood in for the clean sample, in its own unit. */
+  readonly auditedError?: number
   /** Relative error of the skip's prediction, where the policy measured it (computed steps) or estimated it (skips). */
   readonly error?: number
   /** In a replay: the largest relative difference of what was measured from what the recording has, where there is one. */
@@ -32,6 +35,8 @@ export interface MemberTrace {
   readonly steps: readonly MemberStep[]
   /** Network runs of this member, a guided pair counting one, a pruned or partial pass one. */
   readonly nfe: number
+  /** With `audit`: what the recomputed skips say of the whole. */
+  readonly audit?: AuditReport
 }
 
 /** What happened in a run: plain data, fit for JSON. */

@@ -1,0 +1,102 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type SadaError } from '../../ts/errors.ts'
+import { TorchGenerator } from '../../ts/noise.ts'
+import { checkAudit, t95 } from '../../ts/sampler/audit.ts'
+import { configs, LENGTH, mixtureNetwork, runInJs } from '../support/run.ts'
+
+const noise = (seed: number): Float32Array => new TorchGenerator(seed).randn(LENGTH)
+const latents = [noise(1), noise(2), noise(3)]
+const schedulers = Object.keys(configs) as (keyof typeof configs)[]
+const isSkip = (action: string): boolean => !['run', 'prune', 'partial'].includes(action)
+
+for (const scheduler of schedulers) {
+  for (const policy of ['sada', 'sada/poster', 'every-n', 'adaptive-diffusion']) {
+    test(`${scheduler}, ${policy}: an audit changes neither the result nor the decisions`, async () => {
+      const plain = await runInJs({ scheduler, policy, latents })
+      const audited = await runInJs({ scheduler, policy, latents, audit: 1 })
+      assert.equal(audited.latents, plain.latents)
+      for (const [b, { steps, nfe, audit }] of audited.trace.members.entries()) {
+        const before = plain.trace.members[b]
+        assert.is(nfe, before.nfe)
+        assert.equal(
+          steps.map(({ action }) => action),
+          before.steps.map(({ action }) => action),
+        )
+        const skips = steps.filter(({ action }) => isSkip(action))
+        assert.ok(skips.every(({ auditedError }) => auditedError !== undefined && auditedError >= 0))
+        assert.ok(steps.every(({ action, auditedError }) => isSkip(action) || auditedError === undefined))
+        assert.is(audit!.skipped, skips.length)
+        assert.is(audit!.audited, skips.length)
+        // Everything was looked at: nothing is uncertain.
+        if (skips.length >= 2) assert.ok(audit!.error!.high - audit!.error!.low <= 1e-12 * audit!.error!.estimate)
+      }
+    })
+  }
+}
+
+test('the audited error is the distance of what stood in for x0 from what the network says there', async () => {
+  const inner = mixtureNetwork('flow-euler')
+  const truths = new Map<number, Float32Array>()
+  const guesses = new Map<number, Float32Array>()
+  const { trace } = await runInJs({
+    scheduler: 'flow-euler',
+    policy: { name: 'every-n', n: 3, order: 0 },
+    latents: [latents[0]],
+    audit: 1,
+    network: async (call) => {
+      const output = (await inner(call)) as Float32Array
+      truths.set(
+        call.step,
+        call.sample.map((x, i) => x - call.sigma * output[i]),
+      )
+      return output
+    },
+    onStep: ({ step, denoised }) => guesses.set(step, denoised()),
+  })
+  for (const { step, action, auditedError } of trace.members[0].steps) {
+    if (!isSkip(action)) continue
+    const [guess, truth] = [guesses.get(step)!, truths.get(step)!]
+    const square = guess.reduce((sum, x, i) => sum + (x - truth[i]) ** 2, 0)
+    const expected = Math.sqrt(square / LENGTH)
+    // The row x0 − x + σ·u is formed in float32 from numbers of order one.
+    assert.ok(Math.abs(auditedError! - expected) <= 1e-5 * expected + 3e-7, `step ${step}: ${auditedError}, ${expected}`)
+  }
+})
+
+test('a share is audited, always the same one, and its interval holds the whole in most runs', async () => {
+  let inside = 0
+  let runs = 0
+  for (let seed = 10; seed < 30; seed++) {
+    const spec = { scheduler: 'dpm++', policy: 'every-n', latents: [noise(seed)] } as const
+    const all = (await runInJs({ ...spec, audit: 1 })).trace.members[0].audit!
+    const some = await runInJs({ ...spec, audit: 0.4 })
+    const { audit } = some.trace.members[0]
+    assert.ok(audit!.audited >= 2 && audit!.audited < audit!.skipped)
+    const { low, high } = audit!.error!
+    runs++
+    if (all.error!.estimate >= low && all.error!.estimate <= high) inside++
+  }
+  assert.ok(inside / runs >= 0.8, `${inside} of ${runs}`)
+})
+
+test('t95 is the tabulated quantile', () => {
+  const tabulated = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228]
+  for (const [k, expected] of tabulated.entries()) assert.ok(Math.abs(t95(k + 1) - expected) < 2e-3, `${k + 1}: ${t95(k + 1)}`)
+  assert.ok(Math.abs(t95(30) - 2.0423) < 1e-4)
+  assert.ok(Math.abs(t95(1000) - 1.9623) < 1e-4)
+})
+
+test('a share outside of 0 … 1 is refused by name', () => {
+  for (const bad of [-0.1, 1.1, NaN, '1', null]) {
+    try {
+      checkAudit(bad as number)
+      assert.unreachable()
+    } catch (error) {
+      assert.is((error as SadaError).argument, 'audit')
+    }
+  }
+  assert.is(checkAudit(undefined), 0)
+})
+
+test.run()
