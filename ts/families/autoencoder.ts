@@ -1,0 +1,113 @@
+import { invalidArgument, SadaError } from '../errors.ts'
+import type { TorchGenerator } from '../noise.ts'
+import { Component, type LoadContext } from './component.ts'
+import type { Pixels } from './family.ts'
+
+/** The variational autoencoder between pictures and latents. */
+export class Autoencoder {
+  /** Channels of the latents. */
+  readonly channels: number
+  /** Pixels along one side of a latent. */
+  readonly scale: number
+  private readonly decoder: Component
+  private readonly encoder: Component | undefined
+  private readonly latent: string
+  private readonly sample: string
+  private readonly factor: number
+  private readonly shift: number
+
+  private constructor(decoder: Component, encoder: Component | undefined, latent: string) {
+    this.decoder = decoder
+    this.encoder = encoder
+    this.latent = latent
+    this.sample = decoder.output('sample', 'sample_out', 'image')
+    const { scaling_factor: factor, shift_factor: shift, block_out_channels: blocks, latent_channels: channels } = decoder.config
+    this.channels = decoder.dimension(latent, 1, channels)
+    // Exports without a configuration are of Stable Diffusion 1 and 2.
+    this.factor = typeof factor === 'number' && factor > 0 ? factor : 0.18215
+    this.shift = typeof shift === 'number' ? shift : 0
+    this.scale = Array.isArray(blocks) && blocks.length > 0 && blocks.length <= 8 ? 2 ** (blocks.length - 1) : 8
+  }
+
+  static async load(context: LoadContext): Promise<Autoencoder> {
+    const decoder = await Component.load(context, 'vae_decoder')
+    const { latent } = decoder.meanings({ latent: ['latent_sample', 'latent', 'sample'] })
+    const encoder = (await Component.has(context, 'vae_encoder')) ? await Component.load(context, 'vae_encoder') : undefined
+    encoder?.meanings({ sample: ['sample', 'image'] })
+    return new Autoencoder(decoder, encoder, latent)
+  }
+
+  /** One member's latents [channels, height, width] as a sample [outputs, height·scale, width·scale], pictures from −1 to 1. */
+  async decode(latents: Float32Array, [height, width]: readonly [number, number], signal: AbortSignal): Promise<Float32Array> {
+    const data = latents.map((value) => value / this.factor + this.shift)
+    const outputs = this.decoder.dimension(this.sample, 1, this.decoder.config.out_channels)
+    const made = await this.decoder.evaluate(
+      { [this.latent]: { data, dims: [1, this.channels, height, width] } },
+      { [this.sample]: [1, outputs, height * this.scale, width * this.scale] },
+      signal,
+    )
+    return made[this.sample]
+  }
+
+  /** The distribution of a picture's latents, to be drawn from. The picture has the size of the latents times the scale. */
+  async encode(
+    picture: Float32Array,
+    [height, width]: readonly [number, number],
+    signal: AbortSignal,
+  ): Promise<LatentDistribution> {
+    const { encoder } = this
+    if (encoder === undefined) {
+      const path = this.decoder.path.replace(/vae_decoder.*/, 'vae_encoder')
+      throw new SadaError('MODEL_NOT_FOUND', `${path} does not exist; a run that starts from a picture needs it.`)
+    }
+    const { sample } = encoder.meanings({ sample: ['sample', 'image'] })
+    const name = encoder.output('latent_parameters', 'latent_sample', 'latent')
+    const channels = encoder.dimension(name, 1, this.channels)
+    const made = await encoder.evaluate(
+      { [sample]: { data: picture, dims: [1, 3, height * this.scale, width * this.scale] } },
+      { [name]: [1, channels, height, width] },
+      signal,
+    )
+    const length = this.channels * height * width
+    const mean = made[name].subarray(0, length)
+    const logVariance = channels === 2 * this.channels ? made[name].subarray(length) : undefined
+    return new LatentDistribution(mean, logVariance, this.factor, this.shift)
+  }
+}
+
+/** A diagonal Gaussian over latents; a point where the encoder gives no variances. */
+export class LatentDistribution {
+  private readonly mean: Float32Array
+  private readonly logVariance: Float32Array | undefined
+  private readonly factor: number
+  private readonly shift: number
+
+  constructor(mean: Float32Array, logVariance: Float32Array | undefined, factor: number, shift: number) {
+    this.mean = mean
+    this.logVariance = logVariance
+    this.factor = factor
+    this.shift = shift
+  }
+
+  /** Latents in the network's scale; takes as many normal values as there are latents. */
+  draw(generator: TorchGenerator): Float32Array {
+    const { mean, logVariance } = this
+    const noise = logVariance && generator.randn(mean.length)
+    return mean.map((value, k) => {
+      const deviation = noise ? Math.exp(0.5 * Math.min(20, Math.max(-30, logVariance[k]))) * noise[k] : 0
+      return (value + deviation - this.shift) * this.factor
+    })
+  }
+}
+
+/** A picture as a sample [3, height, width] from −1 to 1. Throws INVALID_ARGUMENT unless it has that size. */
+export function toSample(argument: string, { width, height, data }: Pixels, [h, w]: readonly [number, number]): Float32Array {
+  const channels = data.length / (width * height)
+  if (![1, 3, 4].includes(channels)) throw invalidArgument(argument, 'pixels of 1, 3 or 4 values', channels)
+  if (width !== w || height !== h) throw invalidArgument(argument, `${w}×${h} pixels, like the result`, `${width}×${height}`)
+  const sample = new Float32Array(3 * h * w)
+  for (let c = 0; c < 3; c++) {
+    for (let p = 0; p < h * w; p++) sample[c * h * w + p] = (data[p * channels + (channels === 1 ? 0 : c)] / 255) * 2 - 1
+  }
+  return sample
+}

@@ -1,0 +1,164 @@
+import { dirname, join } from 'node:path'
+import { SadaError } from '../errors.ts'
+import { asSadaError, loadAddon } from '../native/load.ts'
+import type { Binding, Engine, SessionInfo, TensorInfo } from '../native/types.ts'
+import { orAborted } from '../sampler/abort.ts'
+import type { Folder, JsonObject } from './folder.ts'
+import { checkOnnxFile } from './onnx-file.ts'
+
+/** What loading a folder's parts takes. */
+export interface LoadContext {
+  readonly folder: Folder
+  readonly engine: Engine
+  readonly threads?: number
+  readonly memoryArena?: boolean
+  /** Role → path of its model file or of the subfolder with it, for folders that are laid out otherwise. */
+  readonly paths?: Readonly<Record<string, string>>
+}
+
+/** A tensor as it is handed to a model, in float32. */
+export interface Tensor {
+  readonly data: Float32Array
+  readonly dims: readonly number[]
+}
+
+/** One ONNX model of a folder, with the configuration beside it. */
+export class Component {
+  readonly role: string
+  readonly path: string
+  readonly config: JsonObject
+  readonly session: number
+  readonly inputs: readonly TensorInfo[]
+  readonly outputs: readonly TensorInfo[]
+  private readonly engine: Engine
+
+  constructor(role: string, path: string, config: JsonObject, info: SessionInfo, engine: Engine) {
+    this.role = role
+    this.path = path
+    this.config = config
+    this.session = info.session
+    this.inputs = info.inputs
+    this.outputs = info.outputs
+    this.engine = engine
+  }
+
+  /** Loads a role; throws MODEL_NOT_FOUND where the folder lacks it. */
+  static async load(context: LoadContext, role: string): Promise<Component> {
+    const { folder, engine, threads, memoryArena } = context
+    const relative = pathOf(context, role)
+    const path = await folder.file(relative)
+    await folder.refuseLibraries(dirname(relative))
+    const config = await folder.optionalJson(join(dirname(relative), 'config.json'))
+    checkOnnxFile(path)
+    try {
+      return new Component(role, path, config, await engine.load({ path, threads, memoryArena }), engine)
+    } catch (error) {
+      throw asSadaError(error, { stage: role })
+    }
+  }
+
+  static has(context: LoadContext, role: string): Promise<boolean> {
+    return context.folder.has(pathOf(context, role))
+  }
+
+  /**
+   * Which of the model's inputs means what: for every meaning the names it goes by, the ones of `optional` may be missing. Throws
+   * IO_MISMATCH where a meaning has no input, or an input no meaning.
+   */
+  meanings<R extends string, O extends string = never>(
+    required: Readonly<Record<R, readonly string[]>>,
+    optional = {} as Readonly<Record<O, readonly string[]>>,
+  ): Record<R, string> & Partial<Record<O, string>> {
+    const found = this.inputs.map(({ name }) => name)
+    const named = Object.entries<readonly string[]>({ ...required, ...optional }).flatMap(([meaning, names]) => {
+      const name = names.find((each) => found.includes(each))
+      if (name === undefined && meaning in required) throw this.mismatch(`an input ${names.join(' or ')}`, found)
+      return name === undefined ? [] : [[meaning, name] as const]
+    })
+    const unmet = found.find((name) => !named.some(([, known]) => known === name))
+    if (unmet !== undefined) throw this.mismatch(`no input but ${named.map(([, name]) => name).join(', ')}`, found)
+    return Object.fromEntries(named) as Record<R, string> & Partial<Record<O, string>>
+  }
+
+  /** The name of an output that goes by one of `names`. Throws IO_MISMATCH. */
+  output(...names: readonly string[]): string {
+    const found = this.outputs.map(({ name }) => name)
+    const name = names.find((each) => found.includes(each))
+    if (name === undefined) throw this.mismatch(`an output ${names.join(' or ')}`, found)
+    return name
+  }
+
+  /** A tensor of the model by its name. */
+  tensor(name: string): TensorInfo {
+    return [...this.inputs, ...this.outputs].find((each) => each.name === name)!
+  }
+
+  /** A fixed dimension of a tensor. Throws IO_MISMATCH where it is dynamic and nothing says how large it is. */
+  dimension(name: string, axis: number, otherwise?: unknown): number {
+    const { dims } = this.tensor(name)
+    const size = dims.at(axis)
+    if (size !== undefined && size > 0) return size
+    if (typeof otherwise === 'number' && Number.isInteger(otherwise) && otherwise > 0) return otherwise
+    throw this.mismatch(`"${name}" to have a known size along axis ${axis}`, [`[${dims.join(', ')}]`])
+  }
+
+  /** Throws IO_MISMATCH unless a tensor's fixed dimension is `size`. */
+  expectDimension(name: string, axis: number, size: number, why: string): void {
+    const found = this.tensor(name).dims.at(axis)
+    if (found !== undefined && found > 0 && found !== size)
+      throw this.mismatch(`"${name}" to have size ${size} along axis ${axis} (${why})`, [
+        `[${this.tensor(name).dims.join(', ')}]`,
+      ])
+  }
+
+  mismatch(expected: string, found: readonly string[]): SadaError {
+    const has = found.length > 0 ? found.join(', ') : 'none'
+    return new SadaError('IO_MISMATCH', `${this.path}: expected ${expected}; the file has ${has}.`, { stage: this.role })
+  }
+
+  /** Evaluates the model once: `wanted` are the shapes of the outputs to compute. */
+  async evaluate<N extends string>(
+    inputs: Readonly<Record<string, Tensor>>,
+    wanted: Readonly<Record<N, readonly number[]>>,
+    signal: AbortSignal,
+  ): Promise<Record<N, Float32Array>> {
+    const workspace = new (loadAddon().Workspace)()
+    try {
+      const bind = ([name, dims]: [string, readonly number[]]): Binding => ({
+        name,
+        tensor: workspace.allocate(sizeOf(dims)),
+        offset: 0,
+        dims,
+      })
+      const given = Object.entries(inputs).map(([name, { data, dims }]) => {
+        const binding = bind([name, dims])
+        workspace.write(binding.tensor, 0, data)
+        return binding
+      })
+      const outputs = Object.entries<readonly number[]>(wanted).map(bind)
+      const job = this.engine.run(workspace, [{ kind: 'stage', session: this.session, inputs: given, outputs }])
+      try {
+        await orAborted(job.done, signal)
+      } catch (error) {
+        job.abort()
+        signal.throwIfAborted()
+        throw asSadaError(error, { stage: this.role })
+      }
+      const results = outputs.map(({ name, tensor, dims }) => {
+        const data = new Float32Array(sizeOf(dims))
+        workspace.read(tensor, 0, data)
+        return [name, data]
+      })
+      return Object.fromEntries(results) as Record<N, Float32Array>
+    } finally {
+      workspace.dispose()
+    }
+  }
+}
+
+export const sizeOf = (dims: readonly number[]): number => dims.reduce((product, n) => product * n, 1)
+
+function pathOf({ paths = {} }: LoadContext, role: string): string {
+  const given = Object.hasOwn(paths, role) ? paths[role] : role
+  return given.endsWith('.onnx') ? given : join(given, 'model.onnx')
+}

@@ -1,0 +1,99 @@
+import type { Engine, Workspace } from '../native/types.ts'
+import type { Network } from '../sampler/network.ts'
+import type { Solver } from '../solver/solver.ts'
+
+/** Pixels row by row from the top left; `data` has 1, 3 or 4 values from 0 to 255 for each. */
+export interface Pixels {
+  readonly width: number
+  readonly height: number
+  readonly data: Uint8Array | Uint8ClampedArray
+}
+
+/** A picture that leads a ControlNet. */
+export interface Control {
+  readonly image: Pixels
+  /** 0 … 2; default 1. */
+  readonly strength?: number
+  /** Shares of the run between which it leads; default 0 to 1. */
+  readonly start?: number
+  readonly end?: number
+}
+
+/** What a model may be told beside what every model is told; each family says which it takes. */
+export interface FamilyRequest {
+  readonly negativePrompt?: string | readonly string[]
+  readonly width?: number
+  readonly height?: number
+  /** Where the run starts: a picture, or latents of a run that `denoisingEnd` ended early. */
+  readonly init?: Pixels | { readonly latents: Float32Array }
+  /** How much of `init` is made anew, 0 … 1. */
+  readonly strength?: number
+  /** White where the picture is made anew, black where `init` stays. */
+  readonly mask?: Pixels
+  readonly control?: readonly Control[]
+  readonly denoisingStart?: number
+  readonly denoisingEnd?: number
+  /** Flux: guidance away from the negative prompt, beside the distilled one. */
+  readonly trueGuidanceScale?: number
+  /** Flux: tokens of the prompt that T5 reads. */
+  readonly maxSequenceLength?: number
+  /** Length of the sound in seconds. */
+  readonly seconds?: number
+  /** SDXL: what the network is told about sizes, [height, width] and [top, left]. */
+  readonly originalSize?: readonly [number, number]
+  readonly targetSize?: readonly [number, number]
+  readonly cropTopLeft?: readonly [number, number]
+  readonly negativeOriginalSize?: readonly [number, number]
+  readonly negativeTargetSize?: readonly [number, number]
+  readonly negativeCropTopLeft?: readonly [number, number]
+}
+
+/** A request whose common part has been checked and completed. */
+export interface Request extends FamilyRequest {
+  readonly prompts: readonly string[]
+  readonly seed: number | bigint | readonly (number | bigint)[]
+  readonly steps: number
+  readonly guidance: number
+  /** A name of `schedulers`, or a `scheduler_config.json` as an object. */
+  readonly scheduler: string | object
+}
+
+/** What a run makes of its final states. */
+export type Output =
+  | {
+      readonly kind: 'image'
+      readonly samples: readonly Float32Array[]
+      readonly shape: readonly [3, number, number]
+      /** The values of black and white. */
+      readonly range: readonly [number, number]
+    }
+  | { readonly kind: 'audio'; readonly samples: readonly Float32Array[]; readonly sampleRate: number }
+
+/** One run, ready for the denoising loop. */
+export interface FamilyRun {
+  readonly solver: Solver
+  readonly network: Network
+  /** The initial state of each member. */
+  readonly latents: readonly Float32Array[]
+  /** Changes a member's state after step `step`. */
+  readonly afterStep?: (step: number, member: number, state: Float32Array) => void
+  /** Makes pictures or sounds of the final states, [members, length]. */
+  finish(latents: Float32Array): Promise<Output>
+  readonly unknownWords: readonly string[]
+  /** For each prompt, the tokens that did not fit into what its encoder reads. */
+  readonly droppedTokens: readonly number[]
+}
+
+/** A loaded model of some kind. Nothing of a run lives on it. */
+export interface Family {
+  readonly name: string
+  readonly engine: Engine
+  /** [width, height] of a picture where nothing else is asked; [0, 0] of a sound. */
+  readonly size: readonly [number, number]
+  readonly defaults: { readonly scheduler: string; readonly steps: number; readonly guidance: number }
+  readonly schedulers: readonly string[]
+  /** Options beside the common ones that it takes. */
+  readonly takes: readonly (keyof FamilyRequest)[]
+  /** Prepares a run in `workspace`, which is the run's own. Throws before anything of its size is allocated where it can. */
+  begin(request: Request, workspace: Workspace, signal: AbortSignal): Promise<FamilyRun>
+}

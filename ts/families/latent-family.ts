@@ -1,0 +1,130 @@
+import { invalidArgument } from '../errors.ts'
+import type { Engine, Workspace } from '../native/types.ts'
+import type { Network } from '../sampler/network.ts'
+import type { Schedule } from '../schedule/schedule.ts'
+import { createSolver } from '../solver/solver.ts'
+import { toSample, type Autoencoder, type LatentDistribution } from './autoencoder.ts'
+import type { Family, FamilyRequest, FamilyRun, Output, Request } from './family.ts'
+import type { Schedulers } from './scheduler.ts'
+import { latentMask, startOf } from './start.ts'
+
+/** Pixels along one side at most. */
+const LARGEST_SIDE = 8192
+
+/** [height, width] of a run's latents. */
+export type LatentSize = readonly [number, number]
+
+/** Latents as a list of patches, and back. */
+export interface Packing {
+  /** Latents along one side of a patch. */
+  readonly patch: number
+  pack(latents: Float32Array, size: LatentSize): Float32Array
+  unpack(packed: Float32Array, size: LatentSize): Float32Array
+}
+
+/** What a family knows of a run once its conditioning has been computed. */
+export interface Conditioned {
+  readonly network: Network
+  readonly droppedTokens: readonly number[]
+}
+
+/** A family whose network works on the latents of a picture's autoencoder. */
+export abstract class LatentFamily implements Family {
+  abstract readonly name: string
+  abstract readonly size: readonly [number, number]
+  abstract readonly defaults: Family['defaults']
+  abstract readonly takes: readonly (keyof FamilyRequest)[]
+  readonly engine: Engine
+  protected readonly autoencoder: Autoencoder
+  protected readonly schedulersOfFolder: Schedulers
+
+  /** How latents lie for the network, where that is not as the autoencoder has them. */
+  protected readonly packing: Packing | undefined
+
+  constructor(engine: Engine, autoencoder: Autoencoder, schedulers: Schedulers, packing?: Packing) {
+    this.engine = engine
+    this.packing = packing
+    this.autoencoder = autoencoder
+    this.schedulersOfFolder = schedulers
+  }
+
+  get schedulers(): readonly string[] {
+    return this.schedulersOfFolder.names
+  }
+
+  async begin(request: Request, workspace: Workspace, signal: AbortSignal): Promise<FamilyRun> {
+    const { init, mask } = request
+    if (mask !== undefined && (init === undefined || 'latents' in init))
+      throw invalidArgument('init', 'a picture, which the mask is for', init)
+    const size = this.latentSize(request)
+    const schedule = this.schedule(request, size)
+    const solver = createSolver(schedule)
+    const length = this.autoencoder.channels * size[0] * size[1]
+    if (init !== undefined && 'latents' in init && init.latents.length !== request.prompts.length * length) {
+      throw invalidArgument('init.latents', `${request.prompts.length * length} values`, init.latents)
+    }
+    const picture = await this.encodePicture(request, size, signal)
+    const start = startOf({
+      request,
+      schedule,
+      length,
+      picture,
+      mask: mask && latentMask(mask, size, this.autoencoder.channels),
+      arrange: (latents) => this.packing?.pack(latents, size) ?? latents,
+    })
+    const { network, droppedTokens } = await this.condition({ request, workspace, size, schedule }, signal)
+    const finish = (latents: Float32Array): Promise<Output> => this.decode(latents, request.prompts.length, size, signal)
+    return { solver, network, ...start, finish, unknownWords: [], droppedTokens }
+  }
+
+  /** The steps to make. */
+  protected abstract schedule(request: Request, size: LatentSize): Schedule
+
+  /** Reads the prompts and makes the network of the run. */
+  protected abstract condition(
+    run: { request: Request; workspace: Workspace; size: LatentSize; schedule: Schedule },
+    signal: AbortSignal,
+  ): Promise<Conditioned>
+
+  protected async decode(latents: Float32Array, members: number, size: LatentSize, signal: AbortSignal): Promise<Output> {
+    const length = latents.length / members
+    const samples: Float32Array[] = []
+    for (let b = 0; b < members; b++) {
+      const own = latents.subarray(b * length, (b + 1) * length)
+      samples.push(await this.autoencoder.decode(this.packing?.unpack(own, size) ?? own, size, signal))
+    }
+    const [height, width] = size.map((n) => n * this.autoencoder.scale)
+    return { kind: 'image', samples, shape: [3, height, width], range: [-1, 1] }
+  }
+
+  private latentSize(request: Request): LatentSize {
+    const { init } = request
+    const given = init !== undefined && !('latents' in init) ? init : undefined
+    const side = (name: 'width' | 'height', preset: number): number => {
+      const unit = this.autoencoder.scale * (this.packing?.patch ?? 1)
+      const pixels = request[name] ?? given?.[name] ?? preset
+      if (Number.isInteger(pixels) && pixels >= unit && pixels <= LARGEST_SIDE && pixels % unit === 0)
+        return pixels / this.autoencoder.scale
+      throw invalidArgument(name, `a multiple of ${unit} from ${unit} to ${LARGEST_SIDE}`, pixels)
+    }
+    return [side('height', this.size[1]), side('width', this.size[0])]
+  }
+
+  private async encodePicture({ init }: Request, size: LatentSize, signal: AbortSignal): Promise<LatentDistribution | undefined> {
+    if (init === undefined || 'latents' in init) return undefined
+    const pixels = size.map((n) => n * this.autoencoder.scale) as [number, number]
+    return this.autoencoder.encode(toSample('init', init, pixels), size, signal)
+  }
+}
+
+/** One negative prompt for each prompt, where any is given. */
+export function negativePrompts({ prompts, negativePrompt }: Request): readonly string[] | undefined {
+  if (negativePrompt === undefined) return undefined
+  if (typeof negativePrompt === 'string') return prompts.map(() => negativePrompt)
+  const fits = Array.isArray(negativePrompt) && negativePrompt.every((each) => typeof each === 'string')
+  if (fits && negativePrompt.length === prompts.length) return negativePrompt
+  throw invalidArgument('negativePrompt', `a string, or an array of ${prompts.length} (one for each prompt)`, negativePrompt)
+}
+
+/** As in diffusers, guidance takes effect above 1. */
+export const effectiveGuidance = (guidance: number): number => Math.max(1, guidance)

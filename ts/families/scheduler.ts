@@ -1,0 +1,103 @@
+import { invalidArgument, unknownName } from '../errors.ts'
+import { parseSchedulerConfig, type SchedulerConfig, type SolverName } from '../schedule/config.ts'
+import { createSchedule, type Schedule, type ScheduleOptions } from '../schedule/schedule.ts'
+import type { Folder } from './folder.ts'
+import type { Request } from './family.ts'
+
+const FILE = 'scheduler/scheduler_config.json'
+
+/** The schedulers that a folder's configuration can be read as. */
+export class Schedulers {
+  readonly names: readonly SolverName[]
+  /** The folder's own where it is supported, else the first of `names`. */
+  readonly own: SolverName
+  private readonly text: string
+  /** Fields that a configuration of another class lacks. */
+  private readonly additions: Readonly<Record<string, unknown>>
+
+  private constructor(text: string, names: readonly SolverName[], additions: Readonly<Record<string, unknown>>) {
+    this.text = text
+    this.names = names
+    this.additions = additions
+    const own = ownSolver(text)
+    this.own = own !== undefined && names.includes(own) ? own : names[0]
+    for (const name of names) this.parse(name)
+  }
+
+  /** Reads the folder's configuration as each of `names`. Throws INVALID_SCHEDULE, INVALID_ARGUMENT or MODEL_NOT_FOUND. */
+  static async load(
+    folder: Folder,
+    names: readonly SolverName[],
+    additions: Readonly<Record<string, unknown>> = {},
+  ): Promise<Schedulers> {
+    return new Schedulers(await folder.text(FILE), names, additions)
+  }
+
+  /** The configuration that a request names or brings. Throws UNKNOWN_NAME or INVALID_SCHEDULE. */
+  configOf(scheduler: Request['scheduler']): SchedulerConfig {
+    if (typeof scheduler === 'object') return parseSchedulerConfig(scheduler).config
+    const name = this.names.find((each) => each === scheduler)
+    if (name === undefined) throw unknownName('scheduler', scheduler, this.names)
+    return this.parse(name)
+  }
+
+  private parse(name: SolverName): SchedulerConfig {
+    const { config } = parseSchedulerConfig(this.text, name)
+    return name === 'dpm++' && Object.keys(this.additions).length > 0
+      ? parseSchedulerConfig({ ...(parseLoose(this.text) as object), ...this.additions, _class_name: undefined }, name).config
+      : config
+  }
+}
+
+function ownSolver(text: string): SolverName | undefined {
+  try {
+    return parseSchedulerConfig(text).config.solver
+  } catch {
+    return undefined
+  }
+}
+
+function parseLoose(text: string): unknown {
+  return JSON.parse(text)
+}
+
+/** The part of a schedule from step `from` up to, not including, step `to`: a run that starts from less noise, or ends early. */
+export function partOf(schedule: Schedule, from: number, to = schedule.steps): Schedule {
+  const { timesteps, sigmas, levels, times, betaAt, orders } = schedule
+  return {
+    ...schedule,
+    steps: to - from,
+    timesteps: timesteps.slice(from, to),
+    sigmas: sigmas.slice(from, to + 1),
+    levels: levels.slice(from, to + 1),
+    times: times.slice(from, to + 1),
+    betaAt: betaAt.slice(from, to),
+    // The first step has no step before it to lean on.
+    orders: orders.slice(from, to).map((order, i) => (i === 0 ? 1 : order)),
+  }
+}
+
+/** The steps that a request asks for: all, the last `strength` of them, or those between `denoisingStart` and `denoisingEnd`. */
+export function scheduleFor(config: SchedulerConfig, request: Request, options: ScheduleOptions): Schedule {
+  const whole = createSchedule(config, options)
+  const { denoisingStart, denoisingEnd } = request
+  const count = config.numTrainTimesteps
+  const before = (share: number): number => {
+    const cutoff = Math.round(count - share * count)
+    return whole.timesteps.filter((timestep) => timestep >= cutoff).length
+  }
+  const from = denoisingStart === undefined ? strengthStart(whole, request) : before(denoisingStart)
+  const to = denoisingEnd === undefined ? whole.steps : before(denoisingEnd)
+  if (to <= from) {
+    const given = request.init === undefined ? 'denoisingEnd' : denoisingStart === undefined ? 'strength' : 'denoisingStart'
+    throw invalidArgument(given, `such that at least one of the ${whole.steps} steps is left`, request[given])
+  }
+  return from === 0 && to === whole.steps ? whole : partOf(whole, from, to)
+}
+
+/** diffusers cuts a whole number of steps off; Flux cuts off the steps that are left over. */
+function strengthStart({ steps, frame }: Schedule, { init, strength = 0.8 }: Request): number {
+  if (init === undefined) return 0
+  const kept = Math.min(steps * strength, steps)
+  return Math.max(frame === 'flow' ? Math.floor(steps - kept) : steps - Math.floor(kept), 0)
+}

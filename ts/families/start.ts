@@ -1,0 +1,104 @@
+import { TorchGenerator } from '../noise.ts'
+import { initialLatents, split } from '../sampler/latents.ts'
+import type { Schedule } from '../schedule/schedule.ts'
+import { stateOf } from '../solver/parameterisation.ts'
+import type { LatentDistribution } from './autoencoder.ts'
+import type { FamilyRun, Pixels, Request } from './family.ts'
+
+/** Where the members of a run start, and what holds them to what is to stay. */
+export interface Start {
+  readonly latents: Float32Array[]
+  readonly afterStep?: FamilyRun['afterStep']
+}
+
+interface StartInputs {
+  readonly request: Request
+  /** The steps that are made, not those that are left out. */
+  readonly schedule: Schedule
+  /** Values of one member's latents. */
+  readonly length: number
+  /** The latents of `init`, where that is a picture. */
+  readonly picture?: LatentDistribution
+  /** One value for each of a member's latents: 1 made anew, 0 kept. */
+  readonly mask?: Float32Array
+  /** Order of the latents as the network has them, from that of the autoencoder. */
+  readonly arrange?: (latents: Float32Array) => Float32Array
+}
+
+const asIs = (latents: Float32Array): Float32Array => latents
+
+/** The initial states of a run: noise, or `init` with as much noise as the first step takes away. */
+export function startOf({ request, schedule, length, picture, mask, arrange = asIs }: StartInputs): Start {
+  const { prompts, seed, init, denoisingStart } = request
+  const members = prompts.length
+  if (init !== undefined && 'latents' in init) return { latents: split(init.latents.slice(), members) }
+  if (picture === undefined)
+    return { latents: initialLatents(seed, members, length, schedule.initNoiseSigma).map((each) => arrange(each)) }
+  const { clean, noise } = drawBoth(seed, members, length, picture, arrange)
+  const isWhole = mask !== undefined && request.strength === 1
+  const first = stateOf(schedule.levels[0], schedule.frame)
+  // What starts in the middle of a run has its noise already.
+  const latents = clean.map((each, b) =>
+    denoisingStart !== undefined
+      ? each.slice()
+      : isWhole
+        ? noise[b].map((value) => value * Math.fround(schedule.initNoiseSigma))
+        : mix(first.x0, each, first.n, noise[b]),
+  )
+  if (mask === undefined) return { latents }
+  return { latents, afterStep: keeping(schedule, clean, noise, arrange(mask)) }
+}
+
+/** Latents of the picture and noise for each member, in the order in which diffusers draws them. */
+function drawBoth(
+  seed: Request['seed'],
+  members: number,
+  length: number,
+  picture: LatentDistribution,
+  arrange: (latents: Float32Array) => Float32Array,
+): { clean: Float32Array[]; noise: Float32Array[] } {
+  if (Array.isArray(seed)) {
+    const generators = (seed as readonly (number | bigint)[]).map((each) => new TorchGenerator(each))
+    const clean = generators.map((each) => arrange(picture.draw(each)))
+    return { clean, noise: generators.map((each) => arrange(each.randn(length))) }
+  }
+  const generator = new TorchGenerator(seed as number | bigint)
+  const drawn = arrange(picture.draw(generator))
+  const noise = split(generator.randn(members * length), members).map((each) => arrange(each))
+  return { clean: noise.map(() => drawn), noise }
+}
+
+/** After each step, puts the kept part back: as it is at the noise level reached, and without noise at the end. */
+function keeping(
+  schedule: Schedule,
+  clean: readonly Float32Array[],
+  noise: readonly Float32Array[],
+  mask: Float32Array,
+): NonNullable<FamilyRun['afterStep']> {
+  return (step, member, state) => {
+    const isLast = step === schedule.steps - 1
+    const { x0, n } = isLast ? { x0: 1, n: 0 } : stateOf(schedule.levels[step + 1], schedule.frame)
+    const kept = mix(x0, clean[member], n, noise[member])
+    for (let k = 0; k < state.length; k++) state[k] = (1 - mask[k]) * kept[k] + mask[k] * state[k]
+  }
+}
+
+function mix(a: number, x: Float32Array, b: number, y: Float32Array): Float32Array {
+  return x.map((value, k) => a * value + b * y[k])
+}
+
+/** A mask picture as one value for each latent, repeated over the channels: 1 where it is at least half white. */
+export function latentMask({ width, height, data }: Pixels, [h, w]: readonly [number, number], channels: number): Float32Array {
+  const perPixel = data.length / (width * height)
+  const white = (pixel: number): number => {
+    const at = pixel * perPixel
+    return perPixel === 1 ? data[at] : 0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2]
+  }
+  const mask = new Float32Array(channels * h * w)
+  for (let k = 0; k < mask.length; k++) {
+    const [row, column] = [Math.floor((k % (h * w)) / w), k % w]
+    const pixel = Math.floor((row * height) / h) * width + Math.floor((column * width) / w)
+    mask[k] = white(pixel) >= 127.5 ? 1 : 0
+  }
+  return mask
+}

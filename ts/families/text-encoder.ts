@@ -1,0 +1,101 @@
+import { Component, type LoadContext } from './component.ts'
+import { TextTokenizer } from './tokenizers.ts'
+
+/** Prompts of one call at a text encoder, read. */
+export interface Encoded {
+  /** [tokens, features] of each prompt. */
+  readonly states: readonly Float32Array[]
+  /** One vector of each prompt, where asked for. */
+  readonly pooled: readonly Float32Array[]
+  readonly dropped: readonly number[]
+}
+
+/** Which outputs of a text encoder are used, by the names they go by. */
+export interface EncoderOutputs {
+  /** `penultimate`: the second last of `hidden_states.*`. */
+  readonly states?: readonly string[] | 'penultimate'
+  readonly pooled?: readonly string[]
+}
+
+/** A text encoder with its tokenizer. */
+export class TextEncoder {
+  /** Tokens of one prompt. */
+  readonly length: number
+  /** Features of one token; 0 where the states are not used. */
+  readonly features: number
+  /** Features of the pooled vector; 0 where it is not used. */
+  readonly pooledFeatures: number
+  private readonly component: Component
+  private readonly tokenizer: TextTokenizer
+  private readonly names: { ids: string; mask?: string }
+  private readonly states?: string
+  private readonly pooled?: string
+
+  private constructor(component: Component, tokenizer: TextTokenizer, { states, pooled }: EncoderOutputs, length?: number) {
+    this.component = component
+    this.tokenizer = tokenizer
+    this.names = component.meanings({ ids: ['input_ids'] }, { mask: ['attention_mask'] })
+    this.states = states === 'penultimate' ? penultimate(component) : states && component.output(...states)
+    this.pooled = pooled && component.output(...pooled)
+    const { hidden_size: hidden, d_model: width, projection_dim: projection } = component.config
+    this.features = this.states === undefined ? 0 : component.dimension(this.states, 2, hidden ?? width)
+    this.pooledFeatures = this.pooled === undefined ? 0 : component.dimension(this.pooled, 1, projection ?? hidden)
+    const fixed = component.tensor(this.names.ids).dims.at(1) ?? -1
+    this.length = fixed > 0 ? fixed : (length ?? tokenizer.maxLength)
+  }
+
+  /** Loads an encoder and its tokenizer. `length`: tokens of a prompt, where that is not the tokenizer's business. */
+  static async load(
+    context: LoadContext,
+    role: string,
+    tokenizer: string,
+    outputs: EncoderOutputs,
+    length?: number,
+  ): Promise<TextEncoder> {
+    const component = await Component.load(context, role)
+    const { vocab_size: size } = component.config
+    const words = await TextTokenizer.load(context.folder, tokenizer, typeof size === 'number' ? size : Infinity)
+    return new TextEncoder(component, words, outputs, length)
+  }
+
+  /** Reads prompts, each by itself: what a prompt becomes does not depend on those beside it. Equal ones are read once. */
+  async encode(prompts: readonly string[], signal: AbortSignal, length = this.length): Promise<Encoded> {
+    const read = new Map<string, Awaited<ReturnType<TextEncoder['encodeOne']>>>()
+    for (const prompt of prompts) if (!read.has(prompt)) read.set(prompt, await this.encodeOne(prompt, length, signal))
+    const all = prompts.map((prompt) => read.get(prompt)!)
+    return {
+      states: all.map(({ states }) => states),
+      pooled: all.map(({ pooled }) => pooled),
+      dropped: all.map(({ dropped }) => dropped),
+    }
+  }
+
+  private async encodeOne(prompt: string, length: number, signal: AbortSignal) {
+    const { ids, mask, dropped } = this.tokenizer.encode(prompt, length)
+    const dims = [1, length]
+    const inputs = {
+      [this.names.ids]: { data: Float32Array.from(ids), dims },
+      ...(this.names.mask !== undefined && { [this.names.mask]: { data: Float32Array.from(mask), dims } }),
+    }
+    const wanted = {
+      ...(this.states !== undefined && { [this.states]: [1, length, this.features] }),
+      ...(this.pooled !== undefined && { [this.pooled]: [1, this.pooledFeatures] }),
+    }
+    const made = await this.component.evaluate(inputs, wanted, signal)
+    const of = (name: string | undefined): Float32Array => (name === undefined ? new Float32Array(0) : made[name])
+    return { states: of(this.states), pooled: of(this.pooled), dropped }
+  }
+}
+
+function penultimate(component: Component): string {
+  const layers = component.outputs
+    .map(({ name }) => /^hidden_states\.(\d+)$/.exec(name))
+    .filter((match) => match !== null)
+    .sort((a, b) => Number(a[1]) - Number(b[1]))
+  const layer = layers.at(-2)
+  if (layer !== undefined) return layer[0]
+  throw component.mismatch(
+    'the outputs hidden_states.0, hidden_states.1, …',
+    component.outputs.map(({ name }) => name),
+  )
+}
