@@ -1,10 +1,12 @@
 import { invalidArgument, unknownName } from '../errors.ts'
 import type { PolicyDefinition } from './definition.ts'
 import { adaptiveDiffusion } from './adaptive-diffusion.ts'
+import { dbCache } from './dbcache.ts'
 import { deepCache } from './deepcache.ts'
 import { easyCache } from './easycache.ts'
 import { everyN } from './every-n.ts'
 import { magCache } from './magcache.ts'
+import { firstBlockCache } from './first-block-cache.ts'
 import { none } from './none.ts'
 import { checkOptions, resolveOptions } from './options.ts'
 import type { Policy } from './policy.ts'
@@ -15,6 +17,7 @@ import { resilPhase } from './resilphase.ts'
 import { sada } from './sada.ts'
 import { spectrum } from './spectrum.ts'
 import { taylorSeer } from './taylorseer.ts'
+import { teaCache, teaCachePresets } from './teacache.ts'
 
 export type { Policy }
 
@@ -34,6 +37,10 @@ export const policies: Readonly<Record<string, AnyDefinition>> = {
   'adaptive-diffusion': adaptiveDiffusion,
   easycache: easyCache,
   deepcache: deepCache,
+  'first-block-cache': firstBlockCache,
+  dbcache: dbCache,
+  teacache: teaCache,
+  ...teaCachePresets,
   taylorseer: taylorSeer,
   resilphase: resilPhase,
   magcache: magCache,
