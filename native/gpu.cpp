@@ -25,19 +25,23 @@ const GpuLibrary& GpuLibrary::open(const std::string& path) {
   return *((*opened)[path] = std::unique_ptr<GpuLibrary>(new GpuLibrary(table)));
 }
 
+std::string GpuLibrary::reason(DeviceStatus status) const {
+  const std::string words = table_->error_string(status);
+  if (table_->failure(status) != DeviceFailure::kUnavailable) return words;
+  DeviceSystem system;
+  table_->system(&system);
+  if (system.driver_version == 0) return "no driver was found (" + words + ")";
+  return words + " (the driver serves CUDA " + version_of(system.driver_version) + ", the library is built with " + version_of(system.runtime_version) + ")";
+}
+
 void GpuLibrary::check(DeviceStatus status, const std::string& what) const {
   if (status == 0) return;
-  std::string message = what + ": " + table_->error_string(status) + " (" + table_->name + " error " + std::to_string(status) + ")";
+  const std::string message = what + ": " + reason(status) + ", " + table_->name + " error " + std::to_string(status) + ".";
   switch (table_->failure(status)) {
     case DeviceFailure::kOutOfMemory: throw Error("OUT_OF_MEMORY", message);
-    case DeviceFailure::kLost: throw Error("DEVICE_LOST", message + ". Nothing runs on this GPU any more in this process; restart it.");
-    case DeviceFailure::kUnavailable: {
-      DeviceSystem system;
-      table_->system(&system);
-      message += system.driver_version == 0 ? "; no driver was found" : "; the driver serves CUDA " + version_of(system.driver_version);
-      throw Error("BACKEND_UNAVAILABLE", message + ", the library is built with CUDA " + version_of(system.runtime_version) + ".");
-    }
-    default: throw Error("INTERNAL", message + ".");
+    case DeviceFailure::kLost: throw Error("DEVICE_LOST", message + " Nothing runs on this GPU any more in this process; restart it.");
+    case DeviceFailure::kUnavailable: throw Error("BACKEND_UNAVAILABLE", message);
+    default: throw Error("INTERNAL", message);
   }
 }
 

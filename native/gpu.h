@@ -21,6 +21,8 @@ class GpuLibrary {
   const DeviceTable& table() const { return *table_; }
   // Throws BACKEND_UNAVAILABLE, OUT_OF_MEMORY, DEVICE_LOST or INTERNAL where `status` is a failure of `what`.
   void check(DeviceStatus status, const std::string& what) const;
+  // A failure in words, with the versions where they may be the cause.
+  std::string reason(DeviceStatus status) const;
 
  private:
   explicit GpuLibrary(const DeviceTable* table) : table_(table) {}

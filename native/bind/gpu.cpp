@@ -20,13 +20,13 @@ class FindJob : public PromiseJob {
     const DeviceTable& table = library.table();
     name_ = table.name;
     const DeviceStatus status = table.system(&system_);
-    if (status != 0) reason_ = table.error_string(status);
+    if (status != 0) reason_ = library.reason(status);
     else if (system_.devices == 0) reason_ = "no GPU was found";
     for (int32_t k = 0; status == 0 && k < system_.devices; ++k) {
       DeviceInfo info;
       const DeviceStatus described = table.describe(k, &info);
       if (described == 0) gpus_.push_back(info), indices_.push_back(k);
-      else reason_ = "GPU " + std::to_string(k) + ": " + table.error_string(described);
+      else reason_ = "GPU " + std::to_string(k) + ": " + library.reason(described);
     }
   }
 

@@ -12,7 +12,7 @@ const LIBRARY = process.platform === 'win32' ? 'sada_cuda.dll' : 'libsada_cuda.s
 /** Every place where the GPU library is looked for, in order; the first that exists is used. */
 export function gpuLibraryPaths(): { readonly path: string; readonly exists: boolean }[] {
   const own = process.env.SADA_CUDA_PATH
-  const paths = own ? [own] : [join(ROOT, 'prebuilt', PLATFORM, LIBRARY), join(ROOT, 'build', 'cuda', LIBRARY)]
+  const paths = own ? [own] : [join(ROOT, 'prebuilt', PLATFORM, LIBRARY), join(ROOT, 'build', 'cuda', 'Release', LIBRARY)]
   return paths.map((path) => ({ path, exists: existsSync(path) }))
 }
 
