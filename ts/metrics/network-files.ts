@@ -26,6 +26,13 @@ const sidecars = {
     /** Per tap, one weight per channel. */
     linear: v.pipe(v.array(v.pipe(v.array(v.pipe(v.number(), v.minValue(0))), v.minLength(1))), v.length(5)),
   }),
+  'inception-fid': v.object({
+    ...common,
+    network: v.literal('inception-fid'),
+    graphs: v.object({ network: graph }),
+    /** How many features it gives of a picture. */
+    features: size,
+  }),
 }
 
 export type NetworkName = keyof typeof sidecars
@@ -37,10 +44,14 @@ const PUBLISHED: Record<NetworkName, Record<string, readonly string[]>> = {
     trunk: ['7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02'], // torchvision's alexnet-owt-7be5be79.pth
     linear: ['df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0'], // lpips/weights/v0.1/alex.pth
   },
+  'inception-fid': {
+    network: ['6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2'], // pytorch-fid's pt_inception-2015-12-05-6726825d.pth
+  },
 }
 
 export const CONVERTERS: Record<NetworkName, string> = {
   'lpips-alex': 'models/metrics/convert_lpips.py',
+  'inception-fid': 'models/metrics/convert_inception.py',
 }
 
 /** Why a metric has no value. Stable: programs may switch on it. */
