@@ -11,10 +11,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   native: [],
   sampler: ['policy', 'solver', 'schedule', 'native'],
   plan: ['sampler', 'policy', 'native'],
-  pipeline: ['plan', 'sampler', 'policy', 'solver', 'schedule', 'native'],
+  families: ['plan', 'sampler', 'solver', 'schedule', 'native'],
+  pipeline: ['families', 'plan', 'sampler', 'policy', 'solver', 'schedule', 'native'],
   metrics: ['plan', 'native'],
   bench: ['metrics', 'pipeline', 'plan', 'sampler', 'policy', 'native'],
-  cli: ['bench', 'metrics', 'pipeline', 'plan', 'sampler', 'policy', 'native'],
+  cli: ['bench', 'metrics', 'pipeline', 'families', 'plan', 'sampler', 'policy', 'native'],
 }
 const LEAVES = ['errors.ts', 'noise.ts', 'version.ts']
 

@@ -1,11 +1,15 @@
 import type { Pipeline } from './pipeline/pipeline.ts'
-import type { EngineSettings } from './plan/model.ts'
+import type { FamilySettings } from './families/index.ts'
 import type { SampleOptions, SampleResult } from './sampler/sample.ts'
 
 export { SadaError, type SadaErrorCode } from './errors.ts'
 export type { GenerateOptions } from './pipeline/options.ts'
 export type { GenerateResult, Pipeline, PipelineEvent } from './pipeline/pipeline.ts'
 export type { Picture } from './pipeline/image.ts'
+export type { FamilySettings } from './families/index.ts'
+export type { Control, FamilyRequest, Pixels } from './families/family.ts'
+export type { Sound } from './pipeline/audio.ts'
+export type { ControlOptions, ImageInput } from './pipeline/options.ts'
 export type { EngineSettings } from './plan/model.ts'
 export type { PolicySpec } from './policy/index.ts'
 export type { NetworkFunction, NetworkInput } from './sampler/callback-network.ts'
@@ -15,11 +19,11 @@ export type { MemberStep, MemberTrace, StepAction, StepEvent, Trace } from './sa
 // Importing this module reads nothing else from disk: both entry points load what they need at their first call.
 
 /**
- * Loads a model: a bundled one by name (`'avatar'`), or a folder that holds a `plan.json`.
+ * Loads a model: a bundled one by name (`'avatar'`), a folder that holds a `plan.json`, or one in the layout of diffusers and Optimum.
  * Rejects with a `SadaError`: MODEL_NOT_FOUND, UNKNOWN_NAME, MANIFEST_INVALID, MODEL_CORRUPT, IO_MISMATCH, TOKENIZER_INVALID
  * or BACKEND_UNAVAILABLE.
  */
-export async function load(model: string, settings?: EngineSettings): Promise<Pipeline> {
+export async function load(model: string, settings?: FamilySettings): Promise<Pipeline> {
   const pipeline = await import('./pipeline/load.ts')
   return pipeline.load(model, settings)
 }

@@ -35,8 +35,9 @@ interface Call {
 
 /** A pipeline that takes its time from its network runs, and whose skips show in the sample. */
 function fakePipeline(calls: Call[] = []): Generate {
-  return async ({ prompt, seed, steps = 1, policy, scheduler = '', guidanceScale = 1, signal }) => {
+  return async ({ prompt, seed, steps = 1, policy, scheduler: schedulerName, guidanceScale = 1, signal }) => {
     signal?.throwIfAborted()
+    const scheduler = typeof schedulerName === 'string' ? schedulerName : ''
     const name = typeof policy === 'string' ? policy : policy!.name
     const seeds = seed as readonly number[]
     calls.push({ policy: name, steps, seeds })
@@ -72,7 +73,7 @@ function fakePipeline(calls: Call[] = []): Generate {
       overheadMs: 1,
     }
     assert.is((prompt as readonly string[]).length, seeds.length)
-    return { images: [], latents, trace, unknownWords: [] }
+    return { images: [], latents, trace, unknownWords: [], audio: [], droppedTokens: [] }
   }
 }
 

@@ -5,6 +5,7 @@ import { findModel, load } from '../pipeline/load.ts'
 import type { GenerateResult } from '../pipeline/pipeline.ts'
 import { loadManifest } from '../plan/model.ts'
 import { Tokenizer } from '../plan/tokenizer.ts'
+import { offerOf } from '../families/staged.ts'
 import { checkGenerateOptions } from '../pipeline/options.ts'
 import type { Manifest } from '../plan/manifest.ts'
 import type { PolicySpec } from '../policy/index.ts'
@@ -41,7 +42,7 @@ export async function generate(prompt: string, options: GenerateArguments, signa
   const folder = await findModel(options.model)
   const manifest = await loadManifest(folder)
   const request = requestFor(prompt, options)
-  checkGenerateOptions(request, manifest)
+  checkGenerateOptions(request, offerOf(manifest))
   checkWords(prompt, await Tokenizer.load(folder, manifest.text), manifest)
   const file = await reserve(prompt, options.output)
   try {

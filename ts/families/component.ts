@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path'
 import { SadaError } from '../errors.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
-import type { Binding, Engine, SessionInfo, TensorInfo } from '../native/types.ts'
+import type { Binding, Engine, GpuRef, SessionInfo, TensorInfo } from '../native/types.ts'
 import { orAborted } from '../sampler/abort.ts'
 import type { Folder, JsonObject } from './folder.ts'
 import { checkOnnxFile } from './onnx-file.ts'
@@ -10,6 +10,7 @@ import { checkOnnxFile } from './onnx-file.ts'
 export interface LoadContext {
   readonly folder: Folder
   readonly engine: Engine
+  readonly gpu?: GpuRef
   readonly threads?: number
   readonly memoryArena?: boolean
   /** Role → path of its model file or of the subfolder with it, for folders that are laid out otherwise. */

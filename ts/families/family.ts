@@ -1,4 +1,4 @@
-import type { Engine, Workspace } from '../native/types.ts'
+import type { Engine, GpuRef, Workspace } from '../native/types.ts'
 import type { Network } from '../sampler/network.ts'
 import type { Solver } from '../solver/solver.ts'
 
@@ -84,16 +84,22 @@ export interface FamilyRun {
   readonly droppedTokens: readonly number[]
 }
 
-/** A loaded model of some kind. Nothing of a run lives on it. */
-export interface Family {
-  readonly name: string
-  readonly engine: Engine
-  /** [width, height] of a picture where nothing else is asked; [0, 0] of a sound. */
-  readonly size: readonly [number, number]
+/** What a model can be asked. */
+export interface Offer {
   readonly defaults: { readonly scheduler: string; readonly steps: number; readonly guidance: number }
   readonly schedulers: readonly string[]
   /** Options beside the common ones that it takes. */
   readonly takes: readonly (keyof FamilyRequest)[]
+}
+
+/** A loaded model of some kind. Nothing of a run lives on it. */
+export interface Family extends Offer {
+  readonly name: string
+  readonly engine: Engine
+  /** The GPU that holds the tensors of a run; undefined: they lie in host memory. */
+  readonly gpu?: GpuRef
+  /** [width, height] of a picture where nothing else is asked; [0, 0] of a sound. */
+  readonly size: readonly [number, number]
   /** Prepares a run in `workspace`, which is the run's own. Throws before anything of its size is allocated where it can. */
   begin(request: Request, workspace: Workspace, signal: AbortSignal): Promise<FamilyRun>
 }

@@ -4,6 +4,7 @@ import type { Network } from '../sampler/network.ts'
 import type { Schedule } from '../schedule/schedule.ts'
 import { createSolver } from '../solver/solver.ts'
 import { toSample, type Autoencoder, type LatentDistribution } from './autoencoder.ts'
+import type { LoadContext } from './component.ts'
 import type { Family, FamilyRequest, FamilyRun, Output, Request } from './family.ts'
 import type { Schedulers } from './scheduler.ts'
 import { latentMask, startOf } from './start.ts'
@@ -35,14 +36,16 @@ export abstract class LatentFamily implements Family {
   abstract readonly defaults: Family['defaults']
   abstract readonly takes: readonly (keyof FamilyRequest)[]
   readonly engine: Engine
+  readonly gpu: Family['gpu']
   protected readonly autoencoder: Autoencoder
   protected readonly schedulersOfFolder: Schedulers
 
   /** How latents lie for the network, where that is not as the autoencoder has them. */
   protected readonly packing: Packing | undefined
 
-  constructor(engine: Engine, autoencoder: Autoencoder, schedulers: Schedulers, packing?: Packing) {
+  constructor({ engine, gpu }: LoadContext, autoencoder: Autoencoder, schedulers: Schedulers, packing?: Packing) {
     this.engine = engine
+    this.gpu = gpu
     this.packing = packing
     this.autoencoder = autoencoder
     this.schedulersOfFolder = schedulers

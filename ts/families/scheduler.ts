@@ -1,6 +1,7 @@
 import { invalidArgument, unknownName } from '../errors.ts'
 import { parseSchedulerConfig, type SchedulerConfig, type SolverName } from '../schedule/config.ts'
 import { createSchedule, type Schedule, type ScheduleOptions } from '../schedule/schedule.ts'
+import { parsePythonJson } from '../schedule/python-json.ts'
 import type { Folder } from './folder.ts'
 import type { Request } from './family.ts'
 
@@ -44,7 +45,10 @@ export class Schedulers {
   private parse(name: SolverName): SchedulerConfig {
     const { config } = parseSchedulerConfig(this.text, name)
     return name === 'dpm++' && Object.keys(this.additions).length > 0
-      ? parseSchedulerConfig({ ...(parseLoose(this.text) as object), ...this.additions, _class_name: undefined }, name).config
+      ? parseSchedulerConfig(
+          { ...(parsePythonJson(this.text, { name: FILE }) as object), ...this.additions, _class_name: undefined },
+          name,
+        ).config
       : config
   }
 }
@@ -55,10 +59,6 @@ function ownSolver(text: string): SolverName | undefined {
   } catch {
     return undefined
   }
-}
-
-function parseLoose(text: string): unknown {
-  return JSON.parse(text)
 }
 
 /** The part of a schedule from step `from` up to, not including, step `to`: a run that starts from less noise, or ends early. */

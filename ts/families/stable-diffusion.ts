@@ -27,9 +27,9 @@ export class StableDiffusion extends LatentFamily {
   private constructor(
     name: string,
     parts: { unet: Component; text: TextEncoder; vae: Autoencoder; schedulers: Schedulers },
-    engine: LoadContext['engine'],
+    context: LoadContext,
   ) {
-    super(engine, parts.vae, parts.schedulers)
+    super(context, parts.vae, parts.schedulers)
     this.name = name
     this.unet = parts.unet
     this.text = parts.text
@@ -46,7 +46,7 @@ export class StableDiffusion extends LatentFamily {
     const text = await TextEncoder.load(context, 'text_encoder', 'tokenizer', { states: ['last_hidden_state'] })
     const vae = await Autoencoder.load(context)
     const unet = await Component.load(context, 'unet')
-    return new StableDiffusion(name, { unet, text, vae, schedulers }, context.engine)
+    return new StableDiffusion(name, { unet, text, vae, schedulers }, context)
   }
 
   protected schedule(request: Request): Schedule {

@@ -1,3 +1,7 @@
+import { invalidArgument } from '../errors.ts'
+import type { Pixels } from '../families/family.ts'
+import type { ImageInput } from './options.ts'
+
 /** A picture: 8-bit RGB, row by row from the top left. */
 export class Picture {
   readonly width: number
@@ -32,4 +36,31 @@ export function toPicture(
       data[p * 3 + c] = Math.min(255, Math.max(0, Math.round((sample[c * pixels + p] - low) * scale)))
   }
   return new Picture(width, height, data)
+}
+
+/** Pixels of a picture at most, 16384 × 16384. */
+const MOST_PIXELS = 2 ** 28
+
+/** Pixels of a picture that was given as such, or as a PNG file. Throws INVALID_ARGUMENT. */
+export async function readImage(argument: string, input: ImageInput): Promise<Pixels> {
+  const pixels = input instanceof Uint8Array ? await decode(argument, input) : input
+  const { width, height, data } = pixels ?? {}
+  const count = width * height
+  const fits = Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0 && count <= MOST_PIXELS
+  const isBytes = data instanceof Uint8Array || data instanceof Uint8ClampedArray
+  if (fits && isBytes && [1, 3, 4].some((channels) => data.length === count * channels)) return pixels
+  throw invalidArgument(argument, 'a PNG file, or { width, height, data } with 1, 3 or 4 bytes for each pixel', input)
+}
+
+async function decode(argument: string, file: Uint8Array): Promise<Pixels> {
+  const { decode: decodePng } = await import('fast-png')
+  try {
+    const { width, height, data, depth, channels, palette } = decodePng(file)
+    if (palette) throw new Error('pictures with a palette are not read')
+    const bytes = depth === 16 ? Uint8Array.from(data, (value) => value >> 8) : Uint8Array.from(data)
+    if (depth !== 8 && depth !== 16) throw new Error(`${depth} bits per value are not read`)
+    return channels === 2 ? { width, height, data: bytes.filter((_, k) => k % 2 === 0) } : { width, height, data: bytes }
+  } catch (error) {
+    throw invalidArgument(argument, 'a sound PNG file', (error as Error).message)
+  }
 }

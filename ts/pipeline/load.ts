@@ -2,7 +2,9 @@ import { stat } from 'node:fs/promises'
 import { existsSync, readdirSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { invalidArgument, SadaError, unknownName } from '../errors.ts'
-import { loadModel, type EngineSettings } from '../plan/model.ts'
+import { loadModel } from '../plan/model.ts'
+import { loadFamily, type FamilySettings } from '../families/index.ts'
+import { Staged } from '../families/staged.ts'
 import { Pipeline } from './pipeline.ts'
 
 /** Where the bundled models are: beside `dist/` in the package, beside `ts/` in a checkout. */
@@ -14,17 +16,20 @@ export function bundledModels(): string[] {
 }
 
 /**
- * Loads a model: a bundled one by name (`'avatar'`), or a folder that holds a `plan.json`.
- * Rejects with MODEL_NOT_FOUND, MANIFEST_INVALID, MODEL_CORRUPT, IO_MISMATCH, TOKENIZER_INVALID or BACKEND_UNAVAILABLE.
+ * Loads a model: a bundled one by name (`'avatar'`), a folder that holds a `plan.json`, or one in the layout of diffusers and
+ * Optimum. Rejects with MODEL_NOT_FOUND, MANIFEST_INVALID, MODEL_CORRUPT, IO_MISMATCH, TOKENIZER_INVALID or BACKEND_UNAVAILABLE, and
+ * what `loadFamily` adds.
  */
-export async function load(model: string, settings: EngineSettings = {}): Promise<Pipeline> {
+export async function load(model: string, settings: FamilySettings = {}): Promise<Pipeline> {
   if (typeof model !== 'string' || model === '')
     throw invalidArgument('model', "a bundled model's name or the path of a folder", model)
   const { threads } = settings
   if (threads !== undefined && (!Number.isInteger(threads) || threads < 0 || threads > 1024)) {
     throw invalidArgument('threads', 'an integer from 0 (one per physical core) to 1024', threads)
   }
-  return new Pipeline(await loadModel(await findModel(model), settings))
+  const folder = await findModel(model)
+  if (existsSync(join(folder, 'plan.json'))) return new Pipeline(new Staged(await loadModel(folder, settings)))
+  return new Pipeline(await loadFamily(folder, settings))
 }
 
 /** The folder of a model given by name or path. */

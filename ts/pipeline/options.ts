@@ -1,10 +1,16 @@
 import { invalidArgument, unknownName } from '../errors.ts'
-import type { Manifest } from '../plan/manifest.ts'
+import type { Control, FamilyRequest, Offer, Pixels, Request } from '../families/family.ts'
 import { createPolicy, type Policy, type PolicySpec } from '../policy/index.ts'
 import { checkAudit } from '../sampler/audit.ts'
 import type { StepEvent } from '../sampler/trace.ts'
 
-export interface GenerateOptions {
+/** Pixels, or a picture file (PNG or JPEG). */
+export type ImageInput = Pixels | Uint8Array
+
+/** A picture that leads a ControlNet, and how much. */
+export type ControlOptions = Omit<Control, 'image'> & { readonly image: ImageInput }
+
+export interface GenerateOptions extends Omit<FamilyRequest, 'init' | 'mask' | 'control'> {
   /** One prompt, or one for each picture. */
   readonly prompt: string | readonly string[]
   /** Integers 0 … 2⁶⁴−1: one for the whole batch (one `randn` over all members), or one for each picture. Default 0. */
@@ -13,8 +19,14 @@ export interface GenerateOptions {
   readonly steps?: number
   /** ≥ 0; 1 runs the network once per step, without guidance. Default: the model's, 3. */
   readonly guidanceScale?: number
-  /** `'flow-euler'`, `'dpm++'` or `'euler'`. Default: the model's. */
-  readonly scheduler?: string
+  /** `'flow-euler'`, `'dpm++'` or `'euler'`, or a diffusers `scheduler_config.json` as an object. Default: the model's. */
+  readonly scheduler?: string | object
+  /** Where the run starts: a picture, or latents of a run that `denoisingEnd` ended early. */
+  readonly init?: ImageInput | { readonly latents: Float32Array }
+  /** White where the picture is made anew, black where `init` stays. */
+  readonly mask?: ImageInput
+  /** For models with ControlNets: one picture for each. */
+  readonly control?: ControlOptions | readonly ControlOptions[]
   /** Default `'sada'`; `'none'` switches acceleration off. */
   readonly policy?: PolicySpec
   /** Note every decision and measurement, for `policy: { name: 'replay', recording }`. */
@@ -26,11 +38,7 @@ export interface GenerateOptions {
 }
 
 export interface CheckedOptions {
-  readonly prompts: readonly string[]
-  readonly seed: number | bigint | readonly (number | bigint)[]
-  readonly steps: number
-  readonly guidance: number
-  readonly scheduler: string
+  readonly request: Omit<Request, 'init' | 'mask' | 'control'>
   readonly policy: Policy
   readonly audit: number
 }
@@ -39,7 +47,7 @@ export interface CheckedOptions {
 const MOST_PICTURES = 64
 
 /** Checks everything a call was given before anything is allocated. */
-export function checkGenerateOptions(options: GenerateOptions, { defaults, schedulers }: Manifest): CheckedOptions {
+export function checkGenerateOptions(options: GenerateOptions, offer: Offer): CheckedOptions {
   const prompts = typeof options.prompt === 'string' ? [options.prompt] : options.prompt
   if (
     !Array.isArray(prompts) ||
@@ -49,15 +57,74 @@ export function checkGenerateOptions(options: GenerateOptions, { defaults, sched
   ) {
     throw invalidArgument('prompt', `a string, or an array of 1 to ${MOST_PICTURES} strings`, options.prompt)
   }
-  const { seed = 0, steps = defaults.steps, guidanceScale = defaults.guidance_scale, scheduler = defaults.scheduler } = options
+  const { defaults, schedulers } = offer
+  const {
+    seed = 0,
+    steps = defaults.steps,
+    guidanceScale: guidance = defaults.guidance,
+    scheduler = defaults.scheduler,
+  } = options
   if (Array.isArray(seed) && seed.length !== prompts.length) {
     throw invalidArgument('seed', `one seed, or an array of ${prompts.length} (one for each prompt)`, seed)
   }
   if (!Number.isInteger(steps) || steps < 1 || steps > 1000) throw invalidArgument('steps', 'an integer from 1 to 1000', steps)
-  if (typeof guidanceScale !== 'number' || !(guidanceScale >= 0 && guidanceScale <= 100)) {
-    throw invalidArgument('guidanceScale', 'a number from 0 to 100', guidanceScale)
+  if (typeof guidance !== 'number' || !(guidance >= 0 && guidance <= 100)) {
+    throw invalidArgument('guidanceScale', 'a number from 0 to 100', guidance)
   }
-  if (!Object.hasOwn(schedulers, scheduler)) throw unknownName('scheduler', String(scheduler), Object.keys(schedulers))
+  if (typeof scheduler !== 'object' || scheduler === null) {
+    if (!schedulers.includes(scheduler)) throw unknownName('scheduler', String(scheduler), schedulers)
+  }
   const audit = checkAudit(options.audit)
-  return { prompts, seed, steps, guidance: guidanceScale, scheduler, policy: createPolicy(options.policy ?? 'sada'), audit }
+  const request = { ...checkFamilyOptions(options, offer), prompts, seed, steps, guidance, scheduler }
+  return { request, policy: createPolicy(options.policy ?? 'sada'), audit }
+}
+
+const isShare = (value: unknown): boolean => typeof value === 'number' && value >= 0 && value <= 1
+const SHARE = [isShare, 'a number from 0 to 1'] as const
+const isPair = (value: unknown): boolean =>
+  Array.isArray(value) && value.length === 2 && value.every((n) => Number.isInteger(n) && n >= 0)
+const PAIR = [isPair, 'a pair of whole numbers'] as const
+
+/** What the options of families are; those that are not listed are checked where they are used. */
+const FAMILY_OPTIONS: Readonly<
+  Record<keyof FamilyRequest, readonly [fits: (value: unknown) => boolean, expected: string] | undefined>
+> = {
+  negativePrompt: undefined,
+  width: undefined,
+  height: undefined,
+  init: undefined,
+  mask: undefined,
+  control: undefined,
+  strength: SHARE,
+  denoisingStart: SHARE,
+  denoisingEnd: SHARE,
+  trueGuidanceScale: [(value) => typeof value === 'number' && value >= 1 && value <= 100, 'a number from 1 to 100'],
+  maxSequenceLength: [
+    (value) => Number.isInteger(value) && (value as number) >= 4 && (value as number) <= 512,
+    'an integer from 4 to 512',
+  ],
+  seconds: [(value) => typeof value === 'number' && value > 0 && value <= 600, 'a number above 0, at most 600'],
+  originalSize: PAIR,
+  targetSize: PAIR,
+  cropTopLeft: PAIR,
+  negativeOriginalSize: PAIR,
+  negativeTargetSize: PAIR,
+  negativeCropTopLeft: PAIR,
+}
+
+/** The options that are the model's own. One that it does not take is an error: it would not be what was asked for. */
+function checkFamilyOptions(options: GenerateOptions, { takes }: Offer): FamilyRequest {
+  const given: Record<string, unknown> = {}
+  for (const name of Object.keys(FAMILY_OPTIONS) as (keyof FamilyRequest)[]) {
+    const value = options[name]
+    if (value === undefined) continue
+    if (!takes.includes(name)) {
+      const known = takes.length > 0 ? `It takes ${takes.join(', ')}.` : ''
+      throw invalidArgument(name, 'left out: this model does not take it', value, known)
+    }
+    const [fits, expected] = FAMILY_OPTIONS[name] ?? []
+    if (fits && !fits(value)) throw invalidArgument(name, expected!, value)
+    if (name !== 'init' && name !== 'mask' && name !== 'control') given[name] = value
+  }
+  return given
 }

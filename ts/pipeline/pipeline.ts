@@ -1,29 +1,27 @@
 import { SadaError } from '../errors.ts'
-import { asSadaError, loadAddon } from '../native/load.ts'
-import type { EngineOp, Workspace } from '../native/types.ts'
-import type { Model } from '../plan/model.ts'
-import { networkOf, PlanNetwork, rowsPerMember } from '../plan/plan-network.ts'
-import { RowTensors } from '../plan/row-tensors.ts'
+import type { Family, Output, Request } from '../families/family.ts'
+import { loadAddon } from '../native/load.ts'
 import { recorded, type Recording } from '../policy/recording.ts'
-import { orAborted } from '../sampler/abort.ts'
 import { DenoisingLoop } from '../sampler/loop.ts'
-import { initialLatents } from '../sampler/latents.ts'
 import type { StepEvent, Trace } from '../sampler/trace.ts'
-import { parseSchedulerConfig } from '../schedule/config.ts'
-import { createSchedule } from '../schedule/schedule.ts'
-import { createSolver } from '../solver/solver.ts'
-import { toPicture, type Picture } from './image.ts'
+import { Sound } from './audio.ts'
+import { readImage, toPicture, type Picture } from './image.ts'
 import { checkGenerateOptions, type CheckedOptions, type GenerateOptions } from './options.ts'
 
 export interface GenerateResult {
+  /** One for each prompt; none where the model makes sounds. */
   readonly images: readonly Picture[]
-  /** Final samples before they became pictures, [pictures, channels, height, width]. */
+  /** One for each prompt; none where the model makes pictures. */
+  readonly audio: readonly Sound[]
+  /** Final states of the sampler, [pictures, channels, height, width]; for Flux [pictures, tokens, channels]. */
   readonly latents: Float32Array
   readonly trace: Trace
   /** With `record`: plain data, fit for a JSON file. */
   readonly recording?: Recording
   /** Words of the prompts that the model does not know; they were read as "unknown". */
   readonly unknownWords: readonly string[]
+  /** For each prompt, the tokens at its end that the model's text encoder had no room for. */
+  readonly droppedTokens: readonly number[]
 }
 
 /** What `stream` yields: every step, and last the result. */
@@ -34,24 +32,23 @@ const MOST_RUNS = 256
 
 /** A loaded model, ready for any number of calls, also concurrent ones: each has state of its own. */
 export class Pipeline {
-  private readonly model: Model
+  private readonly family: Family
   private readonly runs = new Set<Promise<unknown>>()
   private readonly closing = new AbortController()
   private disposal: Promise<void> | undefined
 
-  constructor(model: Model) {
-    this.model = model
+  constructor(family: Family) {
+    this.family = family
   }
 
-  /** The model's name, as its manifest gives it. */
+  /** The model's name, as its folder gives it. */
   get name(): string {
-    return this.model.manifest.name
+    return this.family.name
   }
 
-  /** [width, height] of the pictures. */
+  /** [width, height] of pictures where nothing else is asked; [0, 0] of sounds. */
   get size(): readonly [number, number] {
-    const [, height, width] = this.model.manifest.latents
-    return [width, height]
+    return this.family.size
   }
 
   /**
@@ -63,7 +60,7 @@ export class Pipeline {
     if (this.runs.size >= MOST_RUNS)
       throw new SadaError('QUEUE_FULL', `${MOST_RUNS} calls of generate are in progress; wait for one to end.`)
     options.signal?.throwIfAborted()
-    const run = this.run(options, checkGenerateOptions(options, this.model.manifest))
+    const run = this.run(options, checkGenerateOptions(options, this.family))
     this.runs.add(run)
     try {
       return await run
@@ -116,73 +113,50 @@ export class Pipeline {
   private async close(): Promise<void> {
     this.closing.abort(new SadaError('DISPOSED', 'This pipeline has been disposed; load() makes a new one.'))
     await Promise.allSettled(this.runs)
-    await this.model.engine.dispose()
+    await this.family.engine.dispose()
   }
 
-  private async run(options: GenerateOptions, checked: CheckedOptions): Promise<GenerateResult> {
-    const { manifest, tokenizer } = this.model
-    const { prompts, steps, guidance, seed } = checked
-    const notes = options.record ? recorded(checked.policy) : undefined
+  private async run(options: GenerateOptions, { request, policy, audit }: CheckedOptions): Promise<GenerateResult> {
+    const notes = options.record ? recorded(policy) : undefined
     const signal = options.signal ? AbortSignal.any([options.signal, this.closing.signal]) : this.closing.signal
-    const { config } = parseSchedulerConfig(manifest.schedulers[checked.scheduler])
-    const schedule = createSchedule(config, { steps, prediction: manifest.prediction })
-    const encoded = prompts.map((prompt) => tokenizer.encode(prompt))
-    const members = prompts.length
-    const length = manifest.latents.reduce((product, n) => product * n, 1)
-    const latents = initialLatents(seed, members, length, schedule.initNoiseSigma)
-
-    const workspace = new (loadAddon().Workspace)(this.model.gpu)
+    const complete = { ...request, ...(await readImages(options)) }
+    const workspace = new (loadAddon().Workspace)(this.family.gpu)
     try {
-      const rows = members * rowsPerMember(guidance)
-      const tensors = new RowTensors(workspace, manifest.tensors, rows, manifest.tokens.grid[0] * manifest.tokens.grid[1])
-      const unconditional = tokenizer.unconditional()
-      const ids = encoded.flatMap((each) => (guidance === 1 ? [each.ids] : [each.ids, unconditional]))
-      await this.encodeText(workspace, tensors, ids, signal)
-      const network = new PlanNetwork(networkOf(this.model), workspace, members, guidance, tensors)
+      const run = await this.family.begin(complete, workspace, signal)
+      const { solver, network, latents, afterStep, unknownWords, droppedTokens } = run
       const loop = new DenoisingLoop({
-        solver: createSolver(schedule),
+        solver,
         network,
-        policy: notes?.policy ?? checked.policy,
+        policy: notes?.policy ?? policy,
         workspace,
         latents,
-        audit: checked.audit,
+        audit,
+        afterStep,
         signal,
         onStep: options.onStep,
       })
       const result = await loop.run()
-      const images = latents.map((_, b) =>
-        toPicture(result.latents.subarray(b * length, (b + 1) * length), manifest.latents, manifest.output.range),
-      )
-      const unknownWords = [...new Set(encoded.flatMap(({ unknown }) => unknown))]
-      return { images, ...result, unknownWords, ...(notes && { recording: notes.take() }) }
+      const made = results(await run.finish(result.latents))
+      return { ...made, ...result, unknownWords, droppedTokens, ...(notes && { recording: notes.take() }) }
     } finally {
       workspace.dispose()
     }
   }
+}
 
-  /** Runs the text encoder over one row of ids for each row of the run; its outputs stay in the workspace. */
-  private async encodeText(
-    workspace: Workspace,
-    tensors: RowTensors,
-    ids: readonly Float32Array[],
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { text } = this.model.manifest
-    const input = workspace.allocate(ids.length * text.length)
-    for (const [row, each] of ids.entries()) workspace.write(input, row * text.length, each)
-    const op: EngineOp = {
-      kind: 'stage',
-      session: this.model.sessions.get('text')!,
-      inputs: [{ name: text.input, tensor: input, offset: 0, dims: [ids.length, text.length] }],
-      outputs: text.outputs.map((name) => tensors.bind('run', name, ids.length)),
-    }
-    const job = this.model.engine.run(workspace, [op])
-    try {
-      await orAborted(job.done, signal)
-    } catch (error) {
-      job.abort()
-      signal.throwIfAborted()
-      throw asSadaError(error, { stage: 'text' })
-    }
+/** The pictures among the options, as pixels. */
+async function readImages({ init, mask, control }: GenerateOptions): Promise<Pick<Request, 'init' | 'mask' | 'control'>> {
+  const controls = control === undefined ? undefined : 'image' in control ? [control] : control
+  return {
+    init: init === undefined || 'latents' in init ? init : await readImage('init', init),
+    mask: mask && (await readImage('mask', mask)),
+    control:
+      controls &&
+      (await Promise.all(controls.map(async (each) => ({ ...each, image: await readImage('control.image', each.image) })))),
   }
+}
+
+function results(output: Output): Pick<GenerateResult, 'images' | 'audio'> {
+  if (output.kind === 'audio') return { images: [], audio: output.samples.map((each) => new Sound(each, output.sampleRate)) }
+  return { images: output.samples.map((each) => toPicture(each, output.shape, output.range)), audio: [] }
 }

@@ -85,6 +85,15 @@ export interface Observation {
   readonly means?: readonly Mean[]
   /** Which of `means` is also wanted per token, as the scores of a later `prune`. */
   readonly tokenScores?: number
+  readonly host?: HostMeasure
+}
+
+/** Numbers that no row can express, formed in JavaScript from rows that the step stores. They follow the means. */
+export interface HostMeasure {
+  /** Names in `store`. */
+  readonly read: readonly string[]
+  /** The rows' values, one array for each name. Called once, after the step. */
+  reduce(values: readonly Float32Array[]): readonly number[]
 }
 
 /** Rows to be added, at a computed step, to the state and to the x0 of the step before. They may use `x0` and what is stored. */
@@ -121,7 +130,7 @@ export interface MemberPolicy {
   midway?(step: number, found: FeatureChange): Decision
   observe(step: number, done: Decision): Observation
   /**
-   * `done` is what was really done (a refused skip or prune, or a partial pass without memories, is a `run`), `means` are in the order of the observation, and
+   * `done` is what was really done (a refused skip or prune, or a partial pass without memories, is a `run`), `means` are in the order of the observation, the host's after them, and
    * `magnitude` is the mean of |x0|, which the loop forms at every step.
    */
   after(step: number, done: Decision, means: readonly number[], magnitude: number): Verdict
@@ -140,6 +149,8 @@ export interface RunContext {
   readonly canPrune: boolean
   /** Number of tokens of one member (0 where the network has none). */
   readonly tokens: number
+  /** What one member's elements are, where that is known: [channels, height, width]. */
+  readonly map?: readonly [channels: number, height: number, width: number]
   /** Stages of the network in order; none where it is one piece. */
   readonly stages: readonly StageInfo[]
 }

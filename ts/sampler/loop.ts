@@ -16,6 +16,8 @@ export interface LoopOptions {
   readonly latents: readonly Float32Array[]
   /** Share of the skips that are computed as well, to see what they got wrong. */
   readonly audit?: number
+  /** Changes a member's state in place, after step `step` has made it. */
+  readonly afterStep?: (step: number, member: number, state: Float32Array) => void
   readonly signal: AbortSignal
   readonly onStep?: (event: StepEvent) => void
 }
@@ -83,6 +85,7 @@ export class DenoisingLoop {
     for (let step = 0; step < solver.schedule.steps; step++) {
       signal.throwIfAborted()
       await this.step(step)
+      this.changeStates(step)
       onStep?.(this.event(step))
       if (performance.now() - lastTurn > LONGEST_STRETCH_MS) {
         await new Promise(setImmediate)
@@ -91,6 +94,17 @@ export class DenoisingLoop {
     }
     signal.throwIfAborted()
     return { latents: this.readAll('x'), trace: this.trace() }
+  }
+
+  private changeStates(step: number): void {
+    const { afterStep, workspace } = this.options
+    if (!afterStep) return
+    const state = new Float32Array(this.length)
+    for (const member of this.members) {
+      member.read('x', state)
+      afterStep(step, member.index, state)
+      workspace.write(member.slice('x').tensor as number, 0, state)
+    }
   }
 
   private async step(step: number): Promise<void> {

@@ -15,6 +15,7 @@ export interface PreparedStep {
   readonly native: StepMember
   readonly keptTokens?: number
   readonly flopShare?: number
+  readonly host?: Observation['host']
   readonly outputs: readonly { readonly names: readonly string[]; readonly tensor: number }[]
 }
 
@@ -73,12 +74,24 @@ export class Member {
       return request.sum(first, b && request.row(substitute(b, definitions)), signed)
     })
     const scored = tokens && observation.tokenScores !== undefined ? { sum: sums[observation.tokenScores], ...tokens } : undefined
-    return { decision, native: request.build(scored), keptTokens: output?.keptTokens, flopShare: output?.flopShare, outputs }
+    const { keptTokens, flopShare } = output ?? {}
+    return { decision, native: request.build(scored), keptTokens, flopShare, host: observation.host, outputs }
   }
 
   /** Makes the step's results the member's state. */
   accept({ outputs }: PreparedStep): void {
     for (const { names, tensor } of outputs) this.buffers.bind(names, tensor)
+  }
+
+  /** What the policy wants formed in JavaScript, of an accepted step. */
+  measure({ host }: PreparedStep, length: number): readonly number[] {
+    if (!host) return []
+    const values = host.read.map((name) => {
+      const target = new Float32Array(length)
+      this.workspace.read(this.find(name)!.tensor as number, 0, target)
+      return target
+    })
+    return host.reduce(values)
   }
 
   /** Forgets what no later step can use; called after the policy has heard of the step. */

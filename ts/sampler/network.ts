@@ -56,3 +56,8 @@ export interface Network {
   }
   evaluate(call: NetworkCall): Promise<readonly NetworkOutput[]>
 }
+
+/** [channels, height, width] of elements that are such a map. */
+export function mapOf({ order, channels, grid, patch }: TokenLayout): readonly [number, number, number] | undefined {
+  return order === 'channels-first' ? [channels, grid[0] * patch[0], grid[1] * patch[1]] : undefined
+}

@@ -1,0 +1,78 @@
+import { SadaError } from '../errors.ts'
+import { asSadaError, findOnnxRuntime, loadAddon } from '../native/load.ts'
+import { chooseGpu } from '../native/gpu.ts'
+import type { Engine } from '../native/types.ts'
+import type { EngineSettings } from '../plan/model.ts'
+import type { LoadContext } from './component.ts'
+import type { Family } from './family.ts'
+import { Folder } from './folder.ts'
+import { StableDiffusion } from './stable-diffusion.ts'
+
+export interface FamilySettings extends EngineSettings {
+  /** For folders that are laid out otherwise: role (`unet`, `vae_decoder`, …) → its model file, or the subfolder with a `model.onnx`. */
+  readonly paths?: Readonly<Record<string, string>>
+  /** What kind of model a folder without `model_index.json` holds. */
+  readonly family?: FamilyName
+  /** A folder that links in the model's folder may lead into, like that of the Hugging Face cache. */
+  readonly linksInto?: string
+}
+
+interface Entry {
+  readonly classes: RegExp
+  readonly load: (context: LoadContext, name: string) => Promise<Family>
+}
+
+/** The families by their names, each with the classes of diffusers that it stands for. */
+const FAMILIES = {
+  'stable-diffusion': {
+    classes: /^StableDiffusion(ControlNet)?(Img2Img|Inpaint)?Pipeline$/,
+    load: (context, name) => StableDiffusion.load(context, name),
+  },
+} satisfies Record<string, Entry>
+
+export type FamilyName = keyof typeof FAMILIES
+
+const NAMES = Object.keys(FAMILIES) as FamilyName[]
+
+/**
+ * Loads a folder in the layout of diffusers and Optimum. Rejects with MODEL_NOT_FOUND, MANIFEST_INVALID, MODEL_CORRUPT,
+ * MODEL_TOO_LARGE, IO_MISMATCH, TOKENIZER_INVALID, INVALID_SCHEDULE, PATH_ESCAPE, PATH_UNSAFE, UNTRUSTED_CODE or BACKEND_UNAVAILABLE.
+ */
+export async function loadFamily(path: string, settings: FamilySettings): Promise<Family> {
+  const folder = await Folder.open(path, settings.linksInto)
+  await folder.refuseLibraries()
+  const family = await familyOf(folder, settings.family)
+  const gpu = await chooseGpu(settings.device ?? 'cpu')
+  const { threads, memoryArena, paths } = settings
+  let engine: Engine
+  try {
+    engine = new (loadAddon().Engine)({ library: findOnnxRuntime() })
+  } catch (error) {
+    throw asSadaError(error)
+  }
+  try {
+    const loaded = await FAMILIES[family].load({ folder, engine, gpu, threads, memoryArena, paths }, family)
+    return loaded
+  } catch (error) {
+    await engine.dispose()
+    throw error
+  }
+}
+
+/** Which family a folder holds: as `model_index.json` says, or the caller. */
+async function familyOf(folder: Folder, given: FamilyName | undefined): Promise<FamilyName> {
+  if (given !== undefined) {
+    if (NAMES.includes(given)) return given
+    throw new SadaError('UNKNOWN_NAME', `Unknown family "${String(given)}". Known: ${NAMES.join(', ')}.`, { argument: 'family' })
+  }
+  if (!(await folder.has('model_index.json'))) {
+    const hint = `It holds neither plan.json nor model_index.json; say what it is with "family": ${NAMES.join(', ')}.`
+    throw new SadaError('MODEL_NOT_FOUND', `${folder.root} is no model folder that is known. ${hint}`)
+  }
+  const { _class_name: written } = await folder.json('model_index.json')
+  // The exports of ONNX Runtime's and Optimum's own pipelines put their mark before the name.
+  const name = String(written).replace(/^(ORT|Onnx)/, '')
+  const family = NAMES.find((each) => FAMILIES[each].classes.test(name))
+  if (family !== undefined) return family
+  throw new SadaError('UNSUPPORTED', `${folder.root} holds a ${String(written)}, which is none of ${NAMES.join(', ')}.`)
+}

@@ -1,0 +1,97 @@
+import { asSadaError } from '../native/load.ts'
+import type { EngineOp, Workspace } from '../native/types.ts'
+import type { Manifest } from '../plan/manifest.ts'
+import type { Model } from '../plan/model.ts'
+import { networkOf, PlanNetwork, rowsPerMember } from '../plan/plan-network.ts'
+import { RowTensors } from '../plan/row-tensors.ts'
+import { orAborted } from '../sampler/abort.ts'
+import { initialLatents, split } from '../sampler/latents.ts'
+import { parseSchedulerConfig } from '../schedule/config.ts'
+import { createSchedule } from '../schedule/schedule.ts'
+import { createSolver } from '../solver/solver.ts'
+import type { Family, FamilyRun, Offer, Request } from './family.ts'
+
+/** What a model with this `plan.json` can be asked. */
+export function offerOf({ defaults, schedulers }: Manifest): Offer {
+  const { scheduler, steps, guidance_scale: guidance } = defaults
+  return { defaults: { scheduler, steps, guidance }, schedulers: Object.keys(schedulers), takes: [] }
+}
+
+/** A model with a `plan.json`: its network in stages, its samples pictures. */
+export class Staged implements Family {
+  readonly name: string
+  readonly size: readonly [number, number]
+  readonly engine: Family['engine']
+  readonly gpu: Family['gpu']
+  readonly defaults: Offer['defaults']
+  readonly schedulers: Offer['schedulers']
+  readonly takes: Offer['takes']
+  private readonly model: Model
+
+  constructor(model: Model) {
+    const { manifest, engine, gpu } = model
+    const [, height, width] = manifest.latents
+    this.model = model
+    this.name = manifest.name
+    this.size = [width, height]
+    this.engine = engine
+    this.gpu = gpu
+    const { defaults, schedulers, takes } = offerOf(manifest)
+    this.defaults = defaults
+    this.schedulers = schedulers
+    this.takes = takes
+  }
+
+  async begin(request: Request, workspace: Workspace, signal: AbortSignal): Promise<FamilyRun> {
+    const { manifest, tokenizer } = this.model
+    const { prompts, steps, guidance, seed, scheduler } = request
+    const { config } = parseSchedulerConfig(typeof scheduler === 'string' ? manifest.schedulers[scheduler] : scheduler)
+    const schedule = createSchedule(config, { steps, prediction: manifest.prediction })
+    const encoded = prompts.map((prompt) => tokenizer.encode(prompt))
+    const members = prompts.length
+    const length = manifest.latents.reduce((product, n) => product * n, 1)
+    const latents = initialLatents(seed, members, length, schedule.initNoiseSigma)
+
+    const rows = members * rowsPerMember(guidance)
+    const tensors = new RowTensors(workspace, manifest.tensors, rows, manifest.tokens.grid[0] * manifest.tokens.grid[1])
+    const unconditional = tokenizer.unconditional()
+    const ids = encoded.flatMap((each) => (guidance === 1 ? [each.ids] : [each.ids, unconditional]))
+    await this.encodeText(workspace, tensors, ids, signal)
+    const [, height, width] = manifest.latents
+    const { range } = manifest.output
+    return {
+      solver: createSolver(schedule),
+      network: new PlanNetwork(networkOf(this.model), workspace, members, guidance, tensors),
+      latents,
+      finish: (all) => Promise.resolve({ kind: 'image', samples: split(all, members), shape: [3, height, width], range }),
+      unknownWords: [...new Set(encoded.flatMap(({ unknown }) => unknown))],
+      droppedTokens: prompts.map(() => 0),
+    }
+  }
+
+  /** Runs the text encoder over one row of ids for each row of the run; its outputs stay in the workspace. */
+  private async encodeText(
+    workspace: Workspace,
+    tensors: RowTensors,
+    ids: readonly Float32Array[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { text } = this.model.manifest
+    const input = workspace.allocate(ids.length * text.length)
+    for (const [row, each] of ids.entries()) workspace.write(input, row * text.length, each)
+    const op: EngineOp = {
+      kind: 'stage',
+      session: this.model.sessions.get('text')!,
+      inputs: [{ name: text.input, tensor: input, offset: 0, dims: [ids.length, text.length] }],
+      outputs: text.outputs.map((name) => tensors.bind('run', name, ids.length)),
+    }
+    const job = this.model.engine.run(workspace, [op])
+    try {
+      await orAborted(job.done, signal)
+    } catch (error) {
+      job.abort()
+      signal.throwIfAborted()
+      throw asSadaError(error, { stage: 'text' })
+    }
+  }
+}
