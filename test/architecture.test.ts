@@ -13,7 +13,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   plan: ['sampler', 'policy', 'native'],
   families: ['plan', 'sampler', 'solver', 'schedule', 'native'],
   pipeline: ['families', 'plan', 'sampler', 'policy', 'solver', 'schedule', 'native'],
-  metrics: ['plan', 'native'],
+  metrics: ['families', 'native'],
   bench: ['metrics', 'pipeline', 'plan', 'sampler', 'policy', 'native'],
   cli: ['bench', 'metrics', 'pipeline', 'families', 'plan', 'sampler', 'policy', 'native'],
 }

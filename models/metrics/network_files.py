@@ -57,8 +57,8 @@ class Graph:
     def __init__(self, name):
         self.name, self.nodes, self.weights, self.inputs, self.outputs = name, [], [], [], []
 
-    def input(self, name, shape):
-        self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    def input(self, name, shape, kind=TensorProto.FLOAT):
+        self.inputs.append(helper.make_tensor_value_info(name, kind, shape))
         return name
 
     def output(self, name, value, shape):
@@ -68,6 +68,11 @@ class Graph:
     def weight(self, array):
         name = f"w{len(self.weights)}"
         self.weights.append(numpy_helper.from_array(np.ascontiguousarray(array, np.float32), name))
+        return name
+
+    def integers(self, values):
+        name = f"w{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(np.asarray(values, np.int64), name))
         return name
 
     def node(self, operator, *inputs, **attributes):

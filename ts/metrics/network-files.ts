@@ -18,6 +18,21 @@ const common = {
 }
 const graph = v.object({ file: fileName, sha256, bytes: size })
 
+const clip = {
+  ...common,
+  graphs: v.object({ image: graph, text: graph }),
+  /** The model's published name. */
+  model: v.string(),
+  /** Pixels each way of what the image encoder reads. */
+  size,
+  /** Tokens that the text encoder reads. */
+  length: size,
+  /** Numbers in an embedding. */
+  embedding: size,
+  /** Subfolder of the tokenizer's files. */
+  tokenizer: fileName,
+}
+
 const sidecars = {
   'lpips-alex': v.object({
     ...common,
@@ -33,6 +48,8 @@ const sidecars = {
     /** How many features it gives of a picture. */
     features: size,
   }),
+  'clip-vit-b-32': v.object({ network: v.literal('clip-vit-b-32'), ...clip }),
+  'clip-vit-l-14': v.object({ network: v.literal('clip-vit-l-14'), ...clip }),
 }
 
 export type NetworkName = keyof typeof sidecars
@@ -47,11 +64,19 @@ const PUBLISHED: Record<NetworkName, Record<string, readonly string[]>> = {
   'inception-fid': {
     network: ['6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2'], // pytorch-fid's pt_inception-2015-12-05-6726825d.pth
   },
+  'clip-vit-b-32': {
+    network: ['a63082132ba4f97a80bea76823f544493bffa8082296d62d71581a4feff1576f'], // openai/clip-vit-base-patch32's pytorch_model.bin
+  },
+  'clip-vit-l-14': {
+    network: ['f1a17cdbe0f36fec524f5cafb1c261ea3bbbc13e346e0f74fc9eb0460dedd0d3'], // openai/clip-vit-large-patch14's pytorch_model.bin
+  },
 }
 
 export const CONVERTERS: Record<NetworkName, string> = {
   'lpips-alex': 'models/metrics/convert_lpips.py',
   'inception-fid': 'models/metrics/convert_inception.py',
+  'clip-vit-b-32': 'models/metrics/convert_clip.py',
+  'clip-vit-l-14': 'models/metrics/convert_clip.py',
 }
 
 /** Why a metric has no value. Stable: programs may switch on it. */

@@ -12,6 +12,8 @@ export interface Tensor {
 
 /** A network that can be run. */
 export interface Network<N extends NetworkName> {
+  /** Where its files are. */
+  readonly folder: string
   readonly sidecar: Sidecar<N>
   /** Runs one of its graphs. `outputs`: what to return, with the shapes the graph gives for these inputs. */
   run(
@@ -69,7 +71,11 @@ export class MetricNetworks {
         const { session } = await engine.load({ path: join(folder!, file), threads })
         sessions.set(graph, session)
       }
-      return { sidecar, run: (graph, inputs, outputs) => runGraph(addon, engine, sessions.get(graph)!, inputs, outputs) }
+      return {
+        folder: folder!,
+        sidecar,
+        run: (graph, inputs, outputs) => runGraph(addon, engine, sessions.get(graph)!, inputs, outputs),
+      }
     } catch (error) {
       const known = asSadaError(error)
       if (!(known instanceof SadaError)) throw error

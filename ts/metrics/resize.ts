@@ -22,7 +22,18 @@ export function bilinear(plane: Plane, height: number, width: number): Plane {
  */
 export function bicubic(plane: Plane, height: number, width: number): Plane {
   checkSize(plane, height, width)
-  return resample(plane, { rows: bicubicTaps(plane.height, height), columns: bicubicTaps(plane.width, width), rounded: true })
+  const [rows, columns] = [bicubicTaps(plane.height, height), bicubicTaps(plane.width, width)]
+  return resample(plane, { rows, columns, round: Math.fround })
+}
+
+/**
+ * Pillow's `resize(resample=BICUBIC)` of an 8-bit image: the same kernel, weights in units of 2⁻²², rounded and clipped to bytes
+ * in between and at the end. What CLIP's preprocessing does. `plane`: whole numbers from 0 to 255.
+ */
+export function bicubicBytes(plane: Plane, height: number, width: number): Plane {
+  checkSize(plane, height, width)
+  const [rows, columns] = [fixedPoint(bicubicTaps(plane.height, height)), fixedPoint(bicubicTaps(plane.width, width))]
+  return resample(plane, { rows, columns, round: (sum) => Math.min(255, Math.max(0, Math.floor(sum + 0.5))) })
 }
 
 /** Which inputs make an output, from `first` on, and their weights. */
@@ -60,20 +71,23 @@ function keys(x: number): number {
   return t < 2 ? ((-0.5 * t + 2.5) * t - 4) * t + 2 : 0
 }
 
+const fixedPoint = (taps: readonly Taps[]): Taps[] =>
+  taps.map(({ first, weights }) => ({ first, weights: weights.map((weight) => Math.round(weight * 2 ** 22) / 2 ** 22) }))
+
+/** `round`: what becomes of a sum, after the columns and after the rows. */
 function resample(
   { height, width, values }: Plane,
-  { rows, columns, rounded = false }: { rows: readonly Taps[]; columns: readonly Taps[]; rounded?: boolean },
+  { rows, columns, round = (sum) => sum }: { rows: readonly Taps[]; columns: readonly Taps[]; round?: (sum: number) => number },
 ): Plane {
-  const make = (length: number): Float32Array | Float64Array => (rounded ? new Float32Array(length) : new Float64Array(length))
-  const across = make(height * columns.length)
+  const across = new Float64Array(height * columns.length)
   for (let k = 0; k < across.length; k++) {
     const { first, weights } = columns[k % columns.length]
-    across[k] = weighted(values, Math.floor(k / columns.length) * width + first, 1, weights)
+    across[k] = round(weighted(values, Math.floor(k / columns.length) * width + first, 1, weights))
   }
-  const result = make(rows.length * columns.length)
+  const result = new Float64Array(rows.length * columns.length)
   for (let k = 0; k < result.length; k++) {
     const { first, weights } = rows[Math.floor(k / columns.length)]
-    result[k] = weighted(across, first * columns.length + (k % columns.length), columns.length, weights)
+    result[k] = round(weighted(across, first * columns.length + (k % columns.length), columns.length, weights))
   }
   return { height: rows.length, width: columns.length, values: result }
 }
