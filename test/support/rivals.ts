@@ -23,6 +23,8 @@ interface RecordedRun {
 }
 
 const WATCHED = 16
+/** As record.py's MAP. */
+const map = [2, 8, 16] as const
 
 /** E[x0 | s] of record.py's network. */
 function denoised(s: number, k: number, alpha: number, sigma: number): number {
@@ -61,6 +63,7 @@ export function testRecorded(policy: string, optionsOf = (options: RecordedRun['
           steps,
           policy: { name: policy, ...optionsOf(options) },
           latents: [floats(noise)],
+          map,
           network: network(scheduler, asSample),
           prediction: asSample ? 'sample' : undefined,
           onStep: ({ state }) => states.push(state().filter((_, k) => k % (LENGTH / WATCHED) === 0)),
@@ -86,7 +89,7 @@ export function testNeverAndDefault(policy: string, never: Readonly<Record<strin
   for (const scheduler of schedulers) {
     test(`${policy} ${JSON.stringify(never)}, ${scheduler}: the plain run, bit for bit, announced`, async () => {
       const plain = await runInJs({ scheduler, policy: 'none', latents })
-      const { latents: result, trace } = await runInJs({ scheduler, policy: { name: policy, ...never }, latents })
+      const { latents: result, trace } = await runInJs({ scheduler, policy: { name: policy, ...never }, latents, map })
       assert.equal(result, plain.latents)
       assert.equal(
         trace.members.map(({ nfe }) => nfe),
@@ -97,7 +100,7 @@ export function testNeverAndDefault(policy: string, never: Readonly<Record<strin
 
     test(`${policy}, ${scheduler}: its defaults skip, and the result is the plain run's but for 5 % of its energy`, async () => {
       const plain = await runInJs({ scheduler, policy: 'none', latents })
-      const { latents: result, trace } = await runInJs({ scheduler, policy: { name: policy, ...defaults }, latents })
+      const { latents: result, trace } = await runInJs({ scheduler, policy: { name: policy, ...defaults }, latents, map })
       for (const { nfe } of trace.members) assert.ok(nfe < 50, `${nfe} runs`)
       assert.not(trace.warnings?.some((warning) => warning.includes('nothing can be skipped')))
       const square = (a: Float32Array, b?: Float32Array): number => a.reduce((sum, v, k) => sum + (v - (b ? b[k] : 0)) ** 2, 0)
@@ -107,7 +110,7 @@ export function testNeverAndDefault(policy: string, never: Readonly<Record<strin
   }
 
   test(`${policy}: a member decides the same alone and in a batch`, async () => {
-    const spec = { scheduler: 'dpm++', policy: { name: policy, ...defaults } } as const
+    const spec = { scheduler: 'dpm++', policy: { name: policy, ...defaults }, map } as const
     const both = await runInJs({ ...spec, latents })
     const alone = await runInJs({ ...spec, latents: [latents[1]] })
     assert.equal(both.latents.slice(LENGTH), alone.latents)

@@ -1,3 +1,4 @@
+import type { TokenLayout } from '../../ts/native/types.ts'
 import { createPolicy, type PolicySpec } from '../../ts/policy/index.ts'
 import type { Policy } from '../../ts/policy/policy.ts'
 import { never } from '../../ts/sampler/abort.ts'
@@ -54,6 +55,8 @@ export interface RunSpec {
   readonly steps?: number
   /** What `network` predicts, where that is not what the scheduler's configuration says. */
   readonly prediction?: PredictionType
+  /** What a member's LENGTH elements are, where the policy is to know: [channels, height, width]. */
+  readonly map?: readonly [number, number, number]
   readonly audit?: number
   readonly signal?: AbortSignal
   readonly onStep?: (event: StepEvent) => void
@@ -64,9 +67,17 @@ export async function runInJs(spec: RunSpec): Promise<{ latents: Float32Array; t
   const { config } = parseSchedulerConfig(configs[spec.scheduler])
   const schedule = createSchedule(config, { steps: spec.steps ?? 50, prediction: spec.prediction })
   const workspace = new JsWorkspace()
-  const network = new CallbackNetwork(spec.network ?? mixtureNetwork(spec.scheduler), workspace, spec.latents.length, LENGTH)
+  const call = spec.network ?? mixtureNetwork(spec.scheduler)
+  const network = new CallbackNetwork(call, workspace, spec.latents.length, LENGTH, spec.map && layoutOf(spec.map))
   const policy = typeof spec.policy === 'object' && 'begin' in spec.policy ? (spec.policy as Policy) : createPolicy(spec.policy)
   const latents = spec.latents.map((noise) => noise.map((value) => value * schedule.initNoiseSigma))
   const { signal = never, audit, onStep } = spec
   return new DenoisingLoop({ solver: createSolver(schedule), network, policy, workspace, latents, audit, signal, onStep }).run()
 }
+
+const layoutOf = ([channels, ...grid]: readonly [number, number, number]): TokenLayout => ({
+  order: 'channels-first',
+  channels,
+  grid,
+  patch: [1, 1],
+})

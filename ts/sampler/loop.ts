@@ -4,7 +4,7 @@ import { run, type Decision, type FeatureChange, type Features, type Policy, typ
 import type { Solver } from '../solver/solver.ts'
 import { Audit } from './audit.ts'
 import { Member, type PreparedStep } from './member.ts'
-import type { FeatureCall, Network, NetworkOutput } from './network.ts'
+import { mapOf, type FeatureCall, type Network, type NetworkOutput } from './network.ts'
 import type { MemberStep, StepEvent, Trace } from './trace.ts'
 
 export interface LoopOptions {
@@ -63,6 +63,7 @@ export class DenoisingLoop {
       guidance: network.guidance,
       canPrune: network.canPrune,
       tokens: height * width,
+      map: network.tokens && mapOf(network.tokens.layout),
       stages: network.stages ?? [],
     })
     this.policyOptions = policyOptions
@@ -151,8 +152,7 @@ export class DenoisingLoop {
     for (const [k, { member }] of candidates.entries()) {
       const to = from + prepared[k].native.sums.length
       const magnitude = sums[from] / this.length // of x0: the first sum is Σ|x0|
-      const means: number[] = []
-      for (let s = from + 1; s < to; s++) means.push(sums[s] / this.length)
+      const means = Array.from(sums.subarray(from + 1, to), (sum) => sum / this.length)
       from = to
       if (Number.isFinite(magnitude)) this.accept(step, member, prepared[k], means, magnitude)
       else refused.push(this.refuse(step, member, prepared[k]))
@@ -209,7 +209,7 @@ export class DenoisingLoop {
 
   private accept(step: number, member: Member, prepared: PreparedStep, means: readonly number[], magnitude: number): void {
     member.accept(prepared)
-    const verdict = member.policy.after(step, prepared.decision, means, magnitude)
+    const verdict = member.policy.after(step, prepared.decision, [...means, ...member.measure(prepared, this.length)], magnitude)
     member.recycle()
     member.trace.push(this.describe(step, member, prepared, verdict))
   }

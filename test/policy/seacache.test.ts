@@ -1,0 +1,60 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { SadaError } from '../../ts/errors.ts'
+import { seaFilter } from '../../ts/policy/sea-filter.ts'
+import { Numbers } from '../support/numbers.ts'
+import { testNeverAndDefault, testRecorded } from '../support/rivals.ts'
+import { LENGTH, runInJs } from '../support/run.ts'
+
+testRecorded('seacache')
+testNeverAndDefault('seacache', { threshold: 0 })
+
+test('the filter multiplies a wave by its gain over the mean gain, by hand', () => {
+  // One row of 4: f = 0, ¼, ½, ¼ cycles per element. At α = σ = ½ and power 1, S = 10^16, 4, 2, 4:
+  // gain ½S / (¼S + ¼) = 2S/(S + 1) = 2, 8/5, 4/3, 8/5; mean 49/30.
+  const level = { alpha: 0.5, sigma: 0.5 }
+  const gain = (g: number): number => g / (49 / 30)
+  const close = (values: Float64Array, expected: readonly number[]): void =>
+    values.forEach((value, k) => assert.ok(Math.abs(value - expected[k]) < 1e-12, `${k}: ${value}, not ${expected[k]}`))
+  const filter = (row: readonly number[], map: [number, number, number]) => seaFilter(Float32Array.from(row), map, level, 1)
+  for (const map of [
+    [1, 1, 4],
+    [1, 4, 1],
+  ] as [number, number, number][]) {
+    close(
+      filter([1, 1, 1, 1], map),
+      [1, 1, 1, 1].map((v) => gain(2) * v),
+    )
+    close(
+      filter([1, 0, -1, 0], map),
+      [1, 0, -1, 0].map((v) => gain(8 / 5) * v),
+    )
+    close(
+      filter([1, -1, 1, -1], map),
+      [1, -1, 1, -1].map((v) => gain(4 / 3) * v),
+    )
+  }
+})
+
+test('each channel is filtered alone; one element is left as it is', () => {
+  const numbers = new Numbers(1)
+  const level = { alpha: 0.3, sigma: 0.7 }
+  const both = numbers.floats(2 * 3 * 5)
+  for (const c of [0, 1]) {
+    const alone = seaFilter(both.slice(c * 15, (c + 1) * 15), [1, 3, 5], level, 2)
+    assert.equal(seaFilter(both, [2, 3, 5], level, 2).slice(c * 15, (c + 1) * 15), alone)
+  }
+  assert.equal([...seaFilter(Float32Array.of(0.25, -8), [2, 1, 1], level, 2)], [0.25, -8])
+})
+
+test('without a map the policy says before the run what is missing', async () => {
+  await runInJs({ scheduler: 'euler', policy: 'seacache', latents: [new Float32Array(LENGTH)] }).then(
+    () => assert.unreachable(),
+    (error: SadaError) => {
+      assert.is(error.code, 'UNSUPPORTED')
+      assert.match(error.message, 'layout: "channels-first"')
+    },
+  )
+})
+
+test.run()
