@@ -50,6 +50,7 @@ export function pixelsOf({ shape, data }: RecordedTensor): Pixels {
 /** A recorded call as options of `generate`, without acceleration. */
 export function optionsOf(recorded: RecordedCase): GenerateOptions {
   const { init } = recorded as { init?: RecordedTensor }
+  const isLatents = init !== undefined && init.shape.at(-1) !== 3
   const options: Record<string, unknown> = {
     prompt: recorded.prompt,
     negativePrompt: recorded.negative_prompt,
@@ -57,16 +58,39 @@ export function optionsOf(recorded: RecordedCase): GenerateOptions {
     steps: recorded.num_inference_steps,
     guidanceScale: recorded.guidance_scale,
     scheduler: recorded.scheduler,
-    width: recorded.width,
-    height: recorded.height,
+    // Latents do not say what size they are of; two pixels to a side of one in the fixtures.
+    width: recorded.width ?? (isLatents ? init.shape[3] * 2 : undefined),
+    height: recorded.height ?? (isLatents ? init.shape[2] * 2 : undefined),
     strength: recorded.strength,
     denoisingStart: recorded.denoising_start,
     denoisingEnd: recorded.denoising_end,
-    init: init && (init.shape.at(-1) === 3 ? pixelsOf(init) : { latents: init.data }),
+    init: init && (isLatents ? { latents: init.data } : pixelsOf(init)),
+    originalSize: recorded.original_size,
+    targetSize: recorded.target_size,
+    cropTopLeft: recorded.crops_coords_top_left,
+    negativeOriginalSize: recorded.negative_original_size,
+    negativeTargetSize: recorded.negative_target_size,
+    negativeCropTopLeft: recorded.negative_crops_coords_top_left,
+    trueGuidanceScale: recorded.true_cfg_scale,
+    maxSequenceLength: recorded.max_sequence_length,
+    seconds: recorded.audio_length_in_s,
+    control: recorded.control && controlsOf(recorded),
     mask: recorded.mask_image && pixelsOf(recorded.mask_image),
     policy: 'none',
   }
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as unknown as GenerateOptions
+}
+
+function controlsOf(recorded: RecordedCase): object[] {
+  const { shape, data } = recorded.control as RecordedTensor
+  const length = data.length / shape[0]
+  const of = (name: string, k: number): unknown => (Array.isArray(recorded[name]) ? recorded[name][k] : recorded[name])
+  return Array.from({ length: shape[0] }, (_, k) => ({
+    image: pixelsOf({ shape: shape.slice(1), data: data.subarray(k * length, (k + 1) * length) }),
+    strength: of('controlnet_conditioning_scale', k),
+    start: of('control_guidance_start', k),
+    end: of('control_guidance_end', k),
+  }))
 }
 
 /** A picture as diffusers has it before rounding, within half a step of 8 bits and what the latents may differ by. */

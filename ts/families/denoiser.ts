@@ -30,14 +30,14 @@ export interface DenoiserInputs {
 export function denoiser(inputs: DenoiserInputs): { network: PlanNetwork; tensors: RowTensors } {
   const { engine, component, workspace, members, guidance, state, time, conditioning, written = {} } = inputs
   const rows = members * rowsPerMember(guidance)
-  const shapes = {
-    [state.input]: [...state.shape],
-    [state.output]: [...state.shape],
+  const shapes: Record<string, RowShape> = {
+    [state.input]: state.shape,
+    [state.output]: state.shape,
     [time.input]: timeShape(component, time.input, state.input),
-    ...Object.fromEntries(Object.entries(conditioning).map(([name, { shape }]) => [name, [...shape]])),
-    ...Object.fromEntries(Object.entries(written).map(([name, shape]) => [name, [...shape]])),
+    ...Object.fromEntries(Object.entries(conditioning).map(([name, { shape }]) => [name, shape])),
+    ...written,
   }
-  const tensors = new RowTensors(workspace, shapes, rows, 0)
+  const tensors = new RowTensors(workspace, mutable(shapes), rows, 0)
   for (const [name, { rows: values }] of Object.entries(conditioning)) {
     for (const [row, each] of values.entries()) {
       const { tensor, offset } = tensors.slice('run', name, row)
@@ -60,6 +60,10 @@ export function denoiser(inputs: DenoiserInputs): { network: PlanNetwork; tensor
   }
   return { network: new PlanNetwork(model, workspace, members, guidance, tensors), tensors }
 }
+
+/** Shapes as tensors of a plan have them. */
+export const mutable = (shapes: Readonly<Record<string, RowShape>>): Record<string, (number | 'rows')[]> =>
+  Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, [...shape]]))
 
 /** One time for all rows (no dimension, or one of size 1), or one for each: exports differ. */
 export function timeShape(component: Component, time: string, sample: string): (number | 'rows')[] {

@@ -7,6 +7,7 @@ import type { LoadContext } from './component.ts'
 import type { Family } from './family.ts'
 import { Folder } from './folder.ts'
 import { StableDiffusion } from './stable-diffusion.ts'
+import { StableDiffusionXl } from './stable-diffusion-xl.ts'
 
 export interface FamilySettings extends EngineSettings {
   /** For folders that are laid out otherwise: role (`unet`, `vae_decoder`, …) → its model file, or the subfolder with a `model.onnx`. */
@@ -27,6 +28,10 @@ const FAMILIES = {
   'stable-diffusion': {
     classes: /^StableDiffusion(ControlNet)?(Img2Img|Inpaint)?Pipeline$/,
     load: (context, name) => StableDiffusion.load(context, name),
+  },
+  'stable-diffusion-xl': {
+    classes: /^StableDiffusionXL(ControlNet)?(Img2Img|Inpaint)?Pipeline$/,
+    load: (context, name) => StableDiffusionXl.load(context, name),
   },
 } satisfies Record<string, Entry>
 

@@ -1,0 +1,263 @@
+import { invalidArgument } from '../errors.ts'
+import { asSadaError } from '../native/load.ts'
+import type { Engine, EngineOp, Slice, Workspace } from '../native/types.ts'
+import { rowsPerMember } from '../plan/plan-network.ts'
+import { RowTensors } from '../plan/row-tensors.ts'
+import { orAborted } from '../sampler/abort.ts'
+import type { Network, NetworkCall, NetworkOutput } from '../sampler/network.ts'
+import { Component, type LoadContext } from './component.ts'
+import { mutable, timeShape, type Conditioning, type RowShape } from './denoiser.ts'
+import type { Control } from './family.ts'
+import type { LatentSize } from './latent-family.ts'
+
+// A ControlNet (Zhang et al. 2023) is a copy of a UNet's first half that reads a picture as well; what it gives is added to the UNet's
+// own features. Several add up.
+
+const INPUTS = { sample: ['sample'], time: ['timestep', 'timesteps', 't'], picture: ['controlnet_cond', 'conditioning'] }
+const MORE = {
+  text: ['encoder_hidden_states'],
+  pooled: ['text_embeds'],
+  sizes: ['time_ids'],
+  strength: ['conditioning_scale'],
+}
+
+/** The UNet's inputs for what ControlNets add, in the order of the outputs that go there. */
+export const residualInputs = (unet: Component): string[] =>
+  unet.inputs.map(({ name }) => name).filter((name) => /^(down_block|mid_block)_additional_residual/.test(name))
+
+/** A ControlNet of a folder. */
+export class ControlNet {
+  readonly component: Component
+  /** What of the UNet's conditioning it takes too, by the names of the inputs, which are the UNet's. */
+  readonly shared: readonly string[]
+  readonly names: { readonly sample: string; readonly time: string; readonly picture: string; readonly strength?: string }
+
+  private constructor(component: Component) {
+    const { text, pooled, sizes, ...names } = component.meanings(INPUTS, MORE)
+    this.component = component
+    this.names = names
+    this.shared = [text, pooled, sizes].filter((name) => name !== undefined)
+  }
+
+  /** `controlnet`, `controlnet_1`, …, as many as the folder has. Throws IO_MISMATCH where one does not fit the UNet. */
+  static async loadAll(context: LoadContext, unet: Component): Promise<ControlNet[]> {
+    const inputs = residualInputs(unet)
+    const nets: ControlNet[] = []
+    for (let k = 0; ; k++) {
+      const role = k === 0 ? 'controlnet' : `controlnet_${k}`
+      if (!(await Component.has(context, role))) break
+      const net = new ControlNet(await Component.load(context, role))
+      const outputs = net.component.outputs
+      if (inputs.length === 0)
+        throw unet.mismatch(
+          'inputs down_block_additional_residual_0, … for the ControlNet',
+          unet.inputs.map(({ name }) => name),
+        )
+      if (outputs.length !== inputs.length)
+        throw net.component.mismatch(
+          `${inputs.length} outputs, one for each of the UNet's inputs`,
+          outputs.map(({ name }) => name),
+        )
+      inputs.forEach((name, i) => unet.expectDimension(name, 1, net.component.dimension(outputs[i].name, 1), `the ${role}`))
+      nets.push(net)
+    }
+    return nets
+  }
+}
+
+/** Shapes of a UNet's residual inputs at a size: after the first convolution, then each block's layers and its halving. */
+export function residualShapes(unet: Component, [height, width]: LatentSize): Record<string, ['rows', number, number, number]> {
+  const names = residualInputs(unet)
+  const { block_out_channels: blocks = [320, 640, 1280, 1280], layers_per_block: layers = 2 } = unet.config as {
+    block_out_channels?: number[]
+    layers_per_block?: number | number[]
+  }
+  const levels = [0]
+  for (let block = 0; block < blocks.length; block++) {
+    const count = Array.isArray(layers) ? layers[block] : layers
+    levels.push(...Array<number>(count).fill(block), ...(block < blocks.length - 1 ? [block + 1] : []))
+  }
+  levels.push(blocks.length - 1)
+  if (levels.length !== names.length)
+    throw unet.mismatch(`${levels.length} inputs for ControlNets, as its configuration has blocks`, names)
+  const at = (size: number, level: number): number => Math.ceil(size / 2 ** level)
+  return Object.fromEntries(
+    names.map((name, k) => [name, ['rows', unet.dimension(name, 1), at(height, levels[k]), at(width, levels[k])]]),
+  )
+}
+
+/** One ControlNet in a run: its picture, and at which steps it counts how much. */
+interface Lead {
+  readonly net: ControlNet
+  readonly tensors: RowTensors
+  readonly strengthAt: (step: number) => number
+}
+
+export interface ControlInputs {
+  readonly engine: Engine
+  readonly workspace: Workspace
+  readonly members: number
+  readonly guidance: number
+  readonly steps: number
+  readonly size: LatentSize
+  readonly channels: number
+  readonly pixels: readonly [height: number, width: number]
+  readonly conditioning: Readonly<Record<string, Conditioning>>
+  readonly nets: readonly ControlNet[]
+  readonly controls: readonly Control[]
+  /** The controls' pictures, [3, height, width] from 0 to 1. */
+  readonly pictures: readonly Float32Array[]
+  readonly unet: Component
+  readonly network: Network
+  /** The UNet's tensors. */
+  readonly tensors: RowTensors
+}
+
+/** A UNet led by ControlNets, as one network. */
+export class ControlledNetwork implements Network {
+  readonly guidance: number
+  readonly canPrune: boolean
+  readonly tokens: Network['tokens']
+  readonly stages: Network['stages']
+  private readonly inputs: ControlInputs
+  private readonly leads: readonly Lead[]
+  private readonly names: readonly string[]
+
+  constructor(inputs: ControlInputs) {
+    const { network, nets, controls, unet } = inputs
+    this.guidance = network.guidance
+    this.canPrune = network.canPrune
+    this.tokens = network.tokens
+    this.stages = network.stages
+    this.inputs = inputs
+    this.names = residualInputs(unet)
+    this.leads = controls.map((control, k) => prepare(inputs, nets[k], control, inputs.pictures[k]))
+  }
+
+  async evaluate(call: NetworkCall): Promise<readonly NetworkOutput[]> {
+    const active = this.leads.filter(({ strengthAt }) => strengthAt(call.step) > 0)
+    await this.run(call, active)
+    await this.add(call, active)
+    return this.inputs.network.evaluate(call)
+  }
+
+  private get rowsPerMember(): number {
+    return rowsPerMember(this.guidance)
+  }
+
+  /** Evaluates the ControlNets that count at this step. */
+  private async run(call: NetworkCall, active: readonly Lead[]): Promise<void> {
+    const { engine, workspace } = this.inputs
+    const ops: EngineOp[] = []
+    for (const lead of active) {
+      await this.compose(call, lead)
+      ops.push(...this.commands(call, lead))
+    }
+    if (ops.length === 0) return
+    const job = engine.run(workspace, ops)
+    try {
+      await orAborted(job.done, call.signal)
+    } catch (error) {
+      job.abort()
+      call.signal.throwIfAborted()
+      throw asSadaError(error, { step: call.step, stage: 'controlnet' })
+    }
+  }
+
+  private async compose({ states, inputScale, timestep }: NetworkCall, { net, tensors }: Lead): Promise<void> {
+    const { workspace } = this.inputs
+    const rows = this.rowsPerMember
+    const weights = [inputScale]
+    const members = states.map((state, k) => ({
+      inputs: [state],
+      rows: Array.from({ length: rows }, (_, r) => ({
+        inputs: [0],
+        weights,
+        store: tensors.slice('call', net.names.sample, k * rows + r),
+      })),
+      sums: [],
+    }))
+    await workspace.step(tensors.rowLength(net.names.sample), members)
+    const time = tensors.slice('call', net.names.time, 0).tensor as number
+    const isWhole = net.component.tensor(net.names.time).type.startsWith('int')
+    workspace.write(time, 0, new Float32Array(states.length * rows).fill(isWhole ? Math.trunc(timestep) : timestep))
+  }
+
+  private commands({ members }: NetworkCall, { net, tensors }: Lead): EngineOp[] {
+    const rows = this.rowsPerMember
+    const count = members.length * rows
+    const runRows = members.flatMap((member) => Array.from({ length: rows }, (_, r) => member * rows + r))
+    const ops: EngineOp[] = []
+    const { sample, time } = net.names
+    const inputs = net.component.inputs.map(({ name }) =>
+      name === sample || name === time ? tensors.bind('call', name, count) : tensors.bindRows(ops, 'run', name, runRows),
+    )
+    const outputs = net.component.outputs.map(({ name }) => tensors.bind('call', name, count))
+    return [...ops, { kind: 'stage', session: net.component.session, inputs, outputs }]
+  }
+
+  /** Writes the sum of what the ControlNets give to where the UNet reads it; zeros where none counts. */
+  private async add(call: NetworkCall, active: readonly Lead[]): Promise<void> {
+    const { workspace, tensors } = this.inputs
+    for (const [i, name] of this.names.entries()) {
+      const store = tensors.slice('call', name, 0)
+      const length = tensors.rowLength(name) * call.members.length * this.rowsPerMember
+      if (active.length === 0) {
+        workspace.write(store.tensor as number, 0, new Float32Array(length))
+        continue
+      }
+      const given = active.map(({ net, tensors: own }): Slice => own.slice('call', net.component.outputs[i].name, 0))
+      const weights = active.map(({ strengthAt }) => strengthAt(call.step))
+      await workspace.step(length, [{ inputs: given, rows: [{ inputs: given.map((_, k) => k), weights, store }], sums: [] }])
+    }
+  }
+}
+
+/** ControlNets that one step can add up. */
+const MOST_NETS = 8
+
+/** Throws INVALID_ARGUMENT unless there is a ControlNet for each control, and each is sound. */
+export function checkControls(controls: readonly Control[], nets: readonly ControlNet[]): void {
+  if (controls.length > Math.min(nets.length, MOST_NETS))
+    throw invalidArgument(
+      'control',
+      `at most ${Math.min(nets.length, MOST_NETS)} pictures, one for each ControlNet of the model`,
+      controls.length,
+    )
+  for (const { strength = 1, start = 0, end = 1 } of controls) {
+    if (!(strength >= 0 && strength <= 2)) throw invalidArgument('control.strength', 'a number from 0 to 2', strength)
+    if (!(start >= 0 && start < end && end <= 1))
+      throw invalidArgument('control.start', `at least 0 and below "end" (${end}), which is at most 1`, start)
+  }
+}
+
+function prepare(inputs: ControlInputs, net: ControlNet, control: Control, picture: Float32Array): Lead {
+  const { workspace, members, guidance, steps, size, channels, pixels, conditioning, unet } = inputs
+  const rows = members * rowsPerMember(guidance)
+  const { component, names } = net
+  const unetShapes = residualShapes(unet, size)
+  const outputs = residualInputs(unet).map((name, i) => [component.outputs[i].name, unetShapes[name]] as const)
+  const shared = net.shared.map((name) => [name, conditioning[name].shape] as const)
+  const shapes: Record<string, RowShape> = {
+    [names.sample]: ['rows', channels, ...size],
+    [names.time]: timeShape(component, names.time, names.sample),
+    [names.picture]: ['rows', 3, ...pixels],
+    ...(names.strength !== undefined && { [names.strength]: [1] }),
+    ...Object.fromEntries(shared),
+    ...Object.fromEntries(outputs),
+  }
+  const tensors = new RowTensors(workspace, mutable(shapes), rows, 0)
+  const write = (name: string, row: number, values: Float32Array): void => {
+    const { tensor, offset } = tensors.slice('run', name, row)
+    workspace.write(tensor as number, offset, values)
+  }
+  for (let row = 0; row < rows; row++) {
+    write(names.picture, row, picture)
+    // Strengths are applied where the ControlNets are added up.
+    if (names.strength !== undefined) write(names.strength, row, Float32Array.of(1))
+    for (const name of net.shared) write(name, row, conditioning[name].rows[row])
+  }
+  const { strength = 1, start = 0, end = 1 } = control
+  const strengthAt = (step: number): number => (step / steps < start || (step + 1) / steps > end ? 0 : strength)
+  return { net, tensors, strengthAt }
+}

@@ -1,0 +1,94 @@
+import type { Workspace } from '../native/types.ts'
+import type { Schedule } from '../schedule/schedule.ts'
+import { toSample, type Autoencoder } from './autoencoder.ts'
+import type { Component, LoadContext } from './component.ts'
+import { checkControls, ControlledNetwork, residualShapes, type ControlNet } from './controlnet.ts'
+import { denoiser, type Conditioning } from './denoiser.ts'
+import type { FamilyRequest, Request } from './family.ts'
+import { effectiveGuidance, LatentFamily, type Conditioned, type LatentSize } from './latent-family.ts'
+import { scheduleFor, type Schedulers } from './scheduler.ts'
+
+export interface UnetParts {
+  readonly name: string
+  readonly unet: Component
+  readonly autoencoder: Autoencoder
+  readonly schedulers: Schedulers
+  readonly controlNets: readonly ControlNet[]
+  /** Names of the UNet's inputs for the state and the time. */
+  readonly inputs: { readonly sample: string; readonly time: string }
+  readonly guidance: number
+}
+
+export const UNET_INPUTS = { sample: ['sample'], time: ['timestep', 'timesteps', 't'] }
+const PICTURE_OPTIONS = ['negativePrompt', 'width', 'height', 'init', 'strength', 'mask'] as const
+
+/** The conditioning of a run by the names of the UNet's inputs. */
+export interface UnetConditioning {
+  readonly tensors: Readonly<Record<string, Conditioning>>
+  readonly droppedTokens: readonly number[]
+}
+
+/** A family whose network is diffusers' UNet2DConditionModel. */
+export abstract class UnetFamily extends LatentFamily {
+  readonly name: string
+  readonly size: readonly [number, number]
+  readonly defaults: LatentFamily['defaults']
+  readonly takes: readonly (keyof FamilyRequest)[]
+  protected readonly unet: Component
+  private readonly parts: UnetParts
+  private readonly output: string
+
+  constructor(context: LoadContext, parts: UnetParts, takes: readonly (keyof FamilyRequest)[] = PICTURE_OPTIONS) {
+    const { name, unet, autoencoder, schedulers, controlNets, inputs, guidance } = parts
+    super(context, autoencoder, schedulers)
+    this.name = name
+    this.unet = unet
+    this.parts = parts
+    this.takes = controlNets.length > 0 ? [...takes, 'control'] : takes
+    this.output = unet.output('out_sample', 'sample_out', 'noise_pred')
+    unet.expectDimension(inputs.sample, 1, autoencoder.channels, 'the channels of the autoencoder')
+    const { sample_size: latents = 64 } = unet.config
+    const side = (typeof latents === 'number' ? latents : 64) * autoencoder.scale
+    this.size = [side, side]
+    this.defaults = { scheduler: schedulers.own, steps: 50, guidance }
+    if (controlNets.length > 0) residualShapes(unet, [64, 64])
+  }
+
+  /** Reads the prompts of a run. */
+  protected abstract readPrompts(
+    request: Request,
+    guidance: number,
+    size: LatentSize,
+    signal: AbortSignal,
+  ): Promise<UnetConditioning>
+
+  protected schedule(request: Request): Schedule {
+    return scheduleFor(this.schedulersOfFolder.configOf(request.scheduler), request, { steps: request.steps })
+  }
+
+  protected async condition(
+    { request, workspace, size, schedule }: { request: Request; workspace: Workspace; size: LatentSize; schedule: Schedule },
+    signal: AbortSignal,
+  ): Promise<Conditioned> {
+    const { unet, autoencoder, parts } = this
+    const { controlNets: nets, inputs } = parts
+    const { control: controls = [] } = request
+    checkControls(controls, nets)
+    const pixels = [size[0] * autoencoder.scale, size[1] * autoencoder.scale] as const
+    const pictures = controls.map(({ image }) => toSample('control.image', image, pixels).map((value) => (value + 1) / 2))
+    const guidance = effectiveGuidance(request.guidance)
+    const { tensors: conditioning, droppedTokens } = await this.readPrompts(request, guidance, size, signal)
+    const common = { engine: this.engine, workspace, members: request.prompts.length, guidance, conditioning }
+    const { network, tensors } = denoiser({
+      ...common,
+      component: unet,
+      state: { input: inputs.sample, output: this.output, shape: ['rows', autoencoder.channels, ...size] },
+      time: { input: inputs.time, value: ({ timestep }) => timestep },
+      written: nets.length > 0 ? residualShapes(unet, size) : {},
+    })
+    if (controls.length === 0) return { network, droppedTokens }
+    const { channels } = autoencoder
+    const led = { ...common, steps: schedule.steps, size, channels, pixels, nets, controls, pictures, unet, network, tensors }
+    return { network: new ControlledNetwork(led), droppedTokens }
+  }
+}
