@@ -8,7 +8,7 @@ import { assertPicture, familyFolder, optionsOf, recordedCases, relativeError } 
 /** Recorded calls of what is not supported (docs/families.md). */
 const UNSUPPORTED = ['a prompt for each encoder', 'guidance rescaled']
 
-for (const family of ['sd2', 'sdxl', 'sd2-controlnet', 'sdxl-controlnet']) {
+for (const family of ['sd2', 'sdxl', 'sd2-controlnet', 'sdxl-controlnet', 'flux', 'flux-schnell']) {
   let pipeline: Pipeline
   for (const recorded of recordedCases(family).filter(({ name }) => !UNSUPPORTED.includes(name))) {
     test(`${family}, ${recorded.name}: latents and picture are what diffusers gives`, async () => {
@@ -23,5 +23,19 @@ for (const family of ['sd2', 'sdxl', 'sd2-controlnet', 'sdxl-controlnet']) {
   }
   test.after(() => pipeline.dispose())
 }
+
+let music: Pipeline
+for (const recorded of recordedCases('musicldm')) {
+  test(`musicldm, ${recorded.name}: latents and sound are what diffusers gives`, async () => {
+    music ??= await load(familyFolder('musicldm'), { threads: 1 })
+    const { latents, images, audio } = await music.generate(optionsOf(recorded))
+    assert.ok(relativeError(latents, recorded.final.data) < 1e-4)
+    assert.equal(images, [])
+    assert.is(audio[0].sampleRate, 16_000)
+    const error = relativeError(audio[0].samples, recorded.audio.data)
+    assert.ok(error < 1e-3, `relative error ${error}`)
+  })
+}
+test.after(() => music.dispose())
 
 test.run()

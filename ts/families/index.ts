@@ -5,7 +5,9 @@ import type { Engine } from '../native/types.ts'
 import type { EngineSettings } from '../plan/model.ts'
 import type { LoadContext } from './component.ts'
 import type { Family } from './family.ts'
+import { Flux } from './flux.ts'
 import { Folder } from './folder.ts'
+import { MusicLdm } from './musicldm.ts'
 import { StableDiffusion } from './stable-diffusion.ts'
 import { StableDiffusionXl } from './stable-diffusion-xl.ts'
 
@@ -33,6 +35,8 @@ const FAMILIES = {
     classes: /^StableDiffusionXL(ControlNet)?(Img2Img|Inpaint)?Pipeline$/,
     load: (context, name) => StableDiffusionXl.load(context, name),
   },
+  flux: { classes: /^Flux(Img2Img|Inpaint)?Pipeline$/, load: (context, name) => Flux.load(context, name) },
+  musicldm: { classes: /^MusicLDMPipeline$/, load: (context, name) => MusicLdm.load(context, name) },
 } satisfies Record<string, Entry>
 
 export type FamilyName = keyof typeof FAMILIES

@@ -76,7 +76,7 @@ export abstract class LatentFamily implements Family {
       arrange: (latents) => this.packing?.pack(latents, size) ?? latents,
     })
     const { network, droppedTokens } = await this.condition({ request, workspace, size, schedule }, signal)
-    const finish = (latents: Float32Array): Promise<Output> => this.decode(latents, request.prompts.length, size, signal)
+    const finish = (latents: Float32Array): Promise<Output> => this.decode(latents, request, size, signal)
     return { solver, network, ...start, finish, unknownWords: [], droppedTokens }
   }
 
@@ -89,7 +89,8 @@ export abstract class LatentFamily implements Family {
     signal: AbortSignal,
   ): Promise<Conditioned>
 
-  protected async decode(latents: Float32Array, members: number, size: LatentSize, signal: AbortSignal): Promise<Output> {
+  protected async decode(latents: Float32Array, request: Request, size: LatentSize, signal: AbortSignal): Promise<Output> {
+    const members = request.prompts.length
     const length = latents.length / members
     const samples: Float32Array[] = []
     for (let b = 0; b < members; b++) {
@@ -100,7 +101,8 @@ export abstract class LatentFamily implements Family {
     return { kind: 'image', samples, shape: [3, height, width], range: [-1, 1] }
   }
 
-  private latentSize(request: Request): LatentSize {
+  /** The size of a run's latents. Throws INVALID_ARGUMENT. */
+  protected latentSize(request: Request): LatentSize {
     const { init } = request
     const given = init !== undefined && !('latents' in init) ? init : undefined
     const side = (name: 'width' | 'height', preset: number): number => {

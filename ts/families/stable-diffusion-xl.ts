@@ -7,7 +7,7 @@ import type { Request } from './family.ts'
 import { negativePrompts, type LatentSize } from './latent-family.ts'
 import { Schedulers } from './scheduler.ts'
 import { TextEncoder, type Encoded } from './text-encoder.ts'
-import { UNET_INPUTS, UnetFamily, type UnetConditioning, type UnetParts } from './unet-family.ts'
+import { PICTURE_OPTIONS, UNET_INPUTS, UnetFamily, type UnetConditioning, type UnetParts } from './unet-family.ts'
 
 const INPUTS = {
   ...UNET_INPUTS,
@@ -16,12 +16,7 @@ const INPUTS = {
   sizes: ['time_ids'],
 }
 const TAKES = [
-  'negativePrompt',
-  'width',
-  'height',
-  'init',
-  'strength',
-  'mask',
+  ...PICTURE_OPTIONS,
   'denoisingStart',
   'denoisingEnd',
   'originalSize',

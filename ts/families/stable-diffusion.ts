@@ -6,7 +6,7 @@ import type { Request } from './family.ts'
 import { negativePrompts, type LatentSize } from './latent-family.ts'
 import { Schedulers } from './scheduler.ts'
 import { TextEncoder } from './text-encoder.ts'
-import { UNET_INPUTS, UnetFamily, type UnetConditioning, type UnetParts } from './unet-family.ts'
+import { PICTURE_OPTIONS, UNET_INPUTS, UnetFamily, type UnetConditioning, type UnetParts } from './unet-family.ts'
 
 /** Stable Diffusion 1 and 2: one CLIP text encoder, a UNet that reads its states. */
 export class StableDiffusion extends UnetFamily {
@@ -14,7 +14,7 @@ export class StableDiffusion extends UnetFamily {
   private readonly textInput: string
 
   private constructor(context: LoadContext, parts: UnetParts, text: TextEncoder, textInput: string) {
-    super(context, parts)
+    super(context, parts, PICTURE_OPTIONS)
     this.text = text
     this.textInput = textInput
     parts.unet.expectDimension(textInput, 2, text.features, 'the features of the text encoder')

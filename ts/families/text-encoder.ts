@@ -1,4 +1,5 @@
 import { Component, type LoadContext } from './component.ts'
+import type { JsonObject } from './folder.ts'
 import { TextTokenizer } from './tokenizers.ts'
 
 /** Prompts of one call at a text encoder, read. */
@@ -53,7 +54,8 @@ export class TextEncoder {
     length?: number,
   ): Promise<TextEncoder> {
     const component = await Component.load(context, role)
-    const { vocab_size: size } = component.config
+    const { text_config: nested } = component.config
+    const { vocab_size: size } = { ...(nested as object | undefined), ...component.config } as JsonObject
     const words = await TextTokenizer.load(context.folder, tokenizer, typeof size === 'number' ? size : Infinity)
     return new TextEncoder(component, words, outputs, length)
   }

@@ -20,7 +20,7 @@ export interface UnetParts {
 }
 
 export const UNET_INPUTS = { sample: ['sample'], time: ['timestep', 'timesteps', 't'] }
-const PICTURE_OPTIONS = ['negativePrompt', 'width', 'height', 'init', 'strength', 'mask'] as const
+export const PICTURE_OPTIONS = ['negativePrompt', 'width', 'height', 'init', 'strength', 'mask'] as const
 
 /** The conditioning of a run by the names of the UNet's inputs. */
 export interface UnetConditioning {
@@ -38,7 +38,7 @@ export abstract class UnetFamily extends LatentFamily {
   private readonly parts: UnetParts
   private readonly output: string
 
-  constructor(context: LoadContext, parts: UnetParts, takes: readonly (keyof FamilyRequest)[] = PICTURE_OPTIONS) {
+  constructor(context: LoadContext, parts: UnetParts, takes: readonly (keyof FamilyRequest)[]) {
     const { name, unet, autoencoder, schedulers, controlNets, inputs, guidance } = parts
     super(context, autoencoder, schedulers)
     this.name = name
@@ -71,6 +71,7 @@ export abstract class UnetFamily extends LatentFamily {
     signal: AbortSignal,
   ): Promise<Conditioned> {
     const { unet, autoencoder, parts } = this
+    const { channels } = autoencoder
     const { controlNets: nets, inputs } = parts
     const { control: controls = [] } = request
     checkControls(controls, nets)
@@ -82,12 +83,16 @@ export abstract class UnetFamily extends LatentFamily {
     const { network, tensors } = denoiser({
       ...common,
       component: unet,
-      state: { input: inputs.sample, output: this.output, shape: ['rows', autoencoder.channels, ...size] },
+      state: {
+        input: inputs.sample,
+        output: this.output,
+        shape: ['rows', channels, ...size],
+        layout: { order: 'channels-first', channels, grid: size, patch: [1, 1] },
+      },
       time: { input: inputs.time, value: ({ timestep }) => timestep },
       written: nets.length > 0 ? residualShapes(unet, size) : {},
     })
     if (controls.length === 0) return { network, droppedTokens }
-    const { channels } = autoencoder
     const led = { ...common, steps: schedule.steps, size, channels, pixels, nets, controls, pictures, unet, network, tensors }
     return { network: new ControlledNetwork(led), droppedTokens }
   }

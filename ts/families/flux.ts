@@ -1,0 +1,184 @@
+import { invalidArgument } from '../errors.ts'
+import type { Workspace } from '../native/types.ts'
+import { dynamicShiftFor } from '../schedule/flow-grid.ts'
+import type { FlowEulerConfig } from '../schedule/config.ts'
+import type { Schedule } from '../schedule/schedule.ts'
+import { Autoencoder } from './autoencoder.ts'
+import { Component, type LoadContext } from './component.ts'
+import { denoiser, rowsOf, type Conditioning, type RowShape } from './denoiser.ts'
+import type { FamilyRequest, Request } from './family.ts'
+import { LatentFamily, negativePrompts, type Conditioned, type LatentSize, type Packing } from './latent-family.ts'
+import { Schedulers, scheduleFor } from './scheduler.ts'
+import { TextEncoder } from './text-encoder.ts'
+
+const INPUTS = {
+  sample: ['hidden_states'],
+  time: ['timestep'],
+  text: ['encoder_hidden_states'],
+  pooled: ['pooled_projections'],
+  imagePositions: ['img_ids'],
+  textPositions: ['txt_ids'],
+}
+/** Latents along one side of a token. */
+const PATCH = 2
+
+/** Latents [channels, height, width] as tokens [height/2 · width/2, channels · 4], row by row. */
+export const packing: Packing = {
+  patch: PATCH,
+  pack: (latents, size) => permuted(latents, size, (from, to, packed, plain) => (packed[to] = plain[from])),
+  unpack: (packed, size) => permuted(packed, size, (from, to, plain, tokens) => (plain[from] = tokens[to])),
+}
+
+function permuted(
+  source: Float32Array,
+  [height, width]: LatentSize,
+  move: (plain: number, packed: number, target: Float32Array, source: Float32Array) => void,
+): Float32Array {
+  const channels = source.length / (height * width)
+  const target = new Float32Array(source.length)
+  for (let plain = 0; plain < source.length; plain++) {
+    const [c, y, x] = [Math.floor(plain / (height * width)), Math.floor(plain / width) % height, plain % width]
+    const token = (y >> 1) * (width / PATCH) + (x >> 1)
+    move(plain, (token * channels + c) * PATCH * PATCH + (y & 1) * PATCH + (x & 1), target, source)
+  }
+  return target
+}
+
+interface FluxParts {
+  readonly transformer: Component
+  readonly autoencoder: Autoencoder
+  readonly schedulers: Schedulers
+  /** For the pooled vector. */
+  readonly clip: TextEncoder
+  /** For the states. */
+  readonly t5: TextEncoder
+  readonly names: Record<keyof typeof INPUTS, string> & { readonly guidance?: string }
+}
+
+/** Flux: a transformer over packed latents and text tokens with positions; guidance is distilled into it. */
+export class Flux extends LatentFamily {
+  readonly name: string
+  readonly size: readonly [number, number]
+  readonly defaults: LatentFamily['defaults']
+  readonly takes: readonly (keyof FamilyRequest)[] = [
+    'negativePrompt',
+    'trueGuidanceScale',
+    'maxSequenceLength',
+    'width',
+    'height',
+    'init',
+    'strength',
+    'mask',
+  ]
+  private readonly parts: FluxParts
+  private readonly output: string
+
+  private constructor(context: LoadContext, name: string, parts: FluxParts) {
+    super(context, parts.autoencoder, parts.schedulers, packing)
+    const { transformer, autoencoder, clip, t5, names, schedulers } = parts
+    this.name = name
+    this.parts = parts
+    this.output = transformer.output('out_hidden_states', 'sample', 'output')
+    transformer.expectDimension(names.sample, 2, autoencoder.channels * PATCH * PATCH, 'four latents of each channel')
+    transformer.expectDimension(names.text, 2, t5.features, 'the features of text_encoder_2')
+    transformer.expectDimension(names.pooled, 1, clip.pooledFeatures, 'the pooled features of text_encoder')
+    const side = 128 * autoencoder.scale
+    this.size = [side, side]
+    // What is not guided was distilled for few steps.
+    const isGuided = names.guidance !== undefined
+    this.defaults = { scheduler: schedulers.own, steps: isGuided ? 28 : 4, guidance: isGuided ? 3.5 : 1 }
+  }
+
+  static async load(context: LoadContext, name: string): Promise<Flux> {
+    const shift = Number((await context.folder.json('scheduler/scheduler_config.json')).shift ?? 1)
+    const flow = { use_flow_sigmas: true, prediction_type: 'flow_prediction', flow_shift: shift }
+    const schedulers = await Schedulers.load(context.folder, ['flow-euler', 'dpm++'], flow)
+    const clip = await TextEncoder.load(context, 'text_encoder', 'tokenizer', { pooled: ['pooler_output', 'text_embeds'] })
+    const t5 = await TextEncoder.load(context, 'text_encoder_2', 'tokenizer_2', { states: ['last_hidden_state'] }, 512)
+    const autoencoder = await Autoencoder.load(context)
+    const transformer = await Component.load(context, 'transformer')
+    const names = transformer.meanings(INPUTS, { guidance: ['guidance'] })
+    return new Flux(context, name, { transformer, autoencoder, schedulers, clip, t5, names })
+  }
+
+  protected schedule(request: Request, size: LatentSize): Schedule {
+    const { steps } = request
+    const config = this.schedulersOfFolder.configOf(request.scheduler)
+    const isShifted = 'useDynamicShifting' in config && config.useDynamicShifting
+    const mu = isShifted ? dynamicShiftFor(shiftOf(config), (size[0] * size[1]) / PATCH ** 2) : undefined
+    if (config.solver !== 'flow-euler') return scheduleFor(config, request, { steps, mu })
+    const sigmas = Array.from({ length: steps }, (_, i) => 1 - (i * (1 - 1 / steps)) / Math.max(1, steps - 1))
+    return scheduleFor(config, request, { sigmas, mu })
+  }
+
+  protected async condition(
+    { request, workspace, size }: { request: Request; workspace: Workspace; size: LatentSize },
+    signal: AbortSignal,
+  ): Promise<Conditioned> {
+    const { transformer, names } = this.parts
+    const { trueGuidanceScale: guidance = 1, prompts } = request
+    const negative = negativePrompts(request)
+    if (guidance > 1 && negative === undefined)
+      throw invalidArgument('negativePrompt', 'given with "trueGuidanceScale", which leads away from it', undefined)
+    const [height, width] = [size[0] / PATCH, size[1] / PATCH]
+    const channels = this.autoencoder.channels * PATCH * PATCH
+    const read = await this.read(request, negative ?? [], guidance, signal)
+    const rows = read.tensors[names.text].rows.length
+    const same = (values: Float32Array): Float32Array[] => Array<Float32Array>(rows).fill(values)
+    const positions = (name: string, tokens: number): RowShape =>
+      transformer.tensor(name).dims.length === 3 ? ['rows', tokens, 3] : [tokens, 3]
+    const { network } = denoiser({
+      engine: this.engine,
+      component: transformer,
+      workspace,
+      members: prompts.length,
+      guidance,
+      state: {
+        input: names.sample,
+        output: this.output,
+        shape: ['rows', height * width, channels],
+        layout: { order: 'tokens', channels, grid: [height, width], patch: [1, 1] },
+      },
+      time: { input: names.time, value: ({ timestep }) => timestep / 1000 },
+      conditioning: {
+        ...read.tensors,
+        [names.imagePositions]: { shape: positions(names.imagePositions, height * width), rows: same(grid(height, width)) },
+        [names.textPositions]: {
+          shape: positions(names.textPositions, read.length),
+          rows: same(new Float32Array(read.length * 3)),
+        },
+        ...(names.guidance !== undefined && {
+          [names.guidance]: { shape: ['rows'] as const, rows: same(Float32Array.of(request.guidance)) },
+        }),
+      },
+    })
+    return { network, droppedTokens: read.dropped }
+  }
+
+  private async read(request: Request, negative: readonly string[], guidance: number, signal: AbortSignal) {
+    const { clip, t5, names } = this.parts
+    const { prompts, maxSequenceLength } = request
+    const fixed = this.parts.transformer.tensor(names.text).dims[1]
+    const length = maxSequenceLength ?? (fixed > 0 ? fixed : t5.length)
+    const all = guidance > 1 ? [prompts, negative] : [prompts, []]
+    const [states, noStates] = [await t5.encode(all[0], signal, length), await t5.encode(all[1], signal, length)]
+    const [pooled, noPooled] = [await clip.encode(all[0], signal), await clip.encode(all[1], signal)]
+    const tensors: Record<string, Conditioning> = {
+      [names.text]: { shape: ['rows', length, t5.features], rows: rowsOf(states.states, noStates.states, guidance) },
+      [names.pooled]: { shape: ['rows', clip.pooledFeatures], rows: rowsOf(pooled.pooled, noPooled.pooled, guidance) },
+    }
+    return { tensors, length, dropped: states.dropped }
+  }
+}
+
+/** The fields that say how the shift follows the number of tokens; diffusers' defaults where the scheduler has none. */
+function shiftOf(config: object): FlowEulerConfig {
+  return { baseShift: 0.5, maxShift: 1.15, baseImageSeqLen: 256, maxImageSeqLen: 4096, ...config } as FlowEulerConfig
+}
+
+/** Positions of tokens: [0, row, column]. */
+function grid(height: number, width: number): Float32Array {
+  const positions = new Float32Array(height * width * 3)
+  for (let token = 0; token < height * width; token++) positions.set([0, Math.floor(token / width), token % width], token * 3)
+  return positions
+}
