@@ -1,0 +1,76 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { load, type GenerateOptions, type Pipeline } from '../../ts/index.ts'
+import { loadAddon } from '../../ts/native/load.ts'
+import { familyFolder } from '../support/families.ts'
+
+// Acceleration on every family: the same policies on the same loop, whatever the network is.
+
+const prompts = ['a photo of the cat', 'the dog on the road', 'an old house at night']
+const edges = { width: 32, height: 32, data: Uint8Array.from({ length: 32 * 32 }, (_, k) => (k % 7 === 0 ? 255 : 0)) }
+
+const CALLS: Record<string, Partial<GenerateOptions>> = {
+  sd2: { width: 32, height: 32, guidanceScale: 5 },
+  sdxl: { width: 32, height: 32, guidanceScale: 5 },
+  'sd2-controlnet': { width: 32, height: 32, guidanceScale: 5, control: { image: edges, strength: 0.8 } },
+  flux: { width: 32, height: 32, maxSequenceLength: 16 },
+  musicldm: { seconds: 0.03, guidanceScale: 2 },
+}
+const SKIPPING = { name: 'every-n', n: 3, order: 1, warmup: 2, tail: 1 }
+// Random networks turn their output over from step to step: at the tolerance of trained ones nothing would be skipped.
+const SADA = { name: 'sada', tolerance: 0.5 }
+
+for (const [family, given] of Object.entries(CALLS)) {
+  let pipeline: Pipeline
+  const generate = async (options: Partial<GenerateOptions>) => {
+    pipeline ??= await load(familyFolder(family), { threads: 1 })
+    return pipeline.generate({ ...given, prompt: prompts[0], seed: 1, steps: 12, ...options })
+  }
+
+  test(`${family}: sada skips, members decide for themselves, and a member of a batch is what it is alone`, async () => {
+    const options = { steps: 20, policy: SADA }
+    const batch = await generate({ ...options, prompt: prompts, seed: [1, 2, 3] })
+    const runs = batch.trace.members.map(({ nfe }) => nfe)
+    assert.ok(Math.min(...runs) < 20, `network runs ${runs.join(', ')}`)
+    const length = batch.latents.length / 3
+    for (const [b, prompt] of prompts.entries()) {
+      const alone = await generate({ ...options, prompt, seed: 1 + b })
+      const part = batch.latents.subarray(b * length, (b + 1) * length)
+      const actions = (k: typeof alone, m: number) => k.trace.members[m].steps.map(({ action }) => action).join()
+      assert.is(actions(batch, b), actions(alone, 0))
+      assert.equal(part, alone.latents)
+    }
+  })
+
+  test(`${family}: calls in between, concurrent ones and aborted ones change nothing`, async () => {
+    const first = await generate({ policy: SKIPPING })
+    assert.is(first.trace.members[0].nfe < 12, true)
+    await generate({ policy: 'none', prompt: prompts[1], seed: 9 })
+    const controller = new AbortController()
+    const reason = new Error('enough')
+    const aborted = generate({
+      policy: SKIPPING,
+      prompt: prompts[2],
+      signal: controller.signal,
+      onStep: ({ step }) => step === 3 && controller.abort(reason),
+    })
+    assert.is(await aborted.catch((error: unknown) => error), reason)
+    const again = await Promise.all([
+      generate({ policy: SKIPPING }),
+      generate({ policy: SADA, seed: 4 }),
+      generate({ policy: SKIPPING }),
+    ])
+    assert.equal(again[0].latents, first.latents)
+    assert.equal(again[2].latents, first.latents)
+    assert.equal(again[0].images[0]?.data, first.images[0]?.data)
+    assert.equal(again[0].audio[0]?.samples, first.audio[0]?.samples)
+  })
+
+  test(`${family}: nothing is left behind`, async () => {
+    await pipeline.dispose()
+    const { workspaces, tensors, jobs, sessions } = loadAddon().counters()
+    assert.equal([workspaces, tensors, jobs, sessions], [0, 0, 0, 0])
+  })
+}
+
+test.run()
