@@ -18,6 +18,7 @@ interface RecordedRun {
   readonly scheduler: Scheduler
   readonly steps: number
   readonly options: Readonly<Record<string, unknown>>
+  readonly predicts: 'noise' | 'velocity' | 'x0'
   readonly decisions: string
   readonly states: string
 }
@@ -35,50 +36,44 @@ function denoised(s: number, k: number, alpha: number, sigma: number): number {
   return x0 + 0.01 * Math.sin(9 * s + 5 * alpha)
 }
 
-/** record.py's network, predicting what its scheduler expects or, `asSample`, x0. */
-function network(scheduler: Scheduler, asSample: boolean): NetworkFunction {
+/** record.py's network. */
+function network(predicts: RecordedRun['predicts']): NetworkFunction {
   return ({ sample, alpha, sigma }) =>
     sample.map((s, k) => {
       const x0 = denoised(s, k % LENGTH, alpha, sigma)
       const noise = (s - alpha * x0) / sigma
-      return asSample ? x0 : scheduler === 'flow-euler' ? noise - x0 : noise
+      return { x0, noise, velocity: noise - x0 }[predicts]
     })
 }
 
 /**
- * Replays every recorded run of a policy: the decisions are the same and so is every state, whether the network predicts what
- * the methods were published on or, as the bundled one, x0. Tolerance: float32 rounding of both sides over 50 steps, relative to
- * the states' size (the Euler solver starts at about 14).
+ * Replays every recorded run of a policy: the decisions are the same and so is every state. Tolerance: float32 rounding of
+ * both sides over 50 steps, relative to the states' size (the Euler solver starts at about 14).
  */
-export function testRecorded(policy: string, optionsOf = (options: RecordedRun['options']) => options): void {
+export function testRecorded(policy: string): void {
   const file = join(__dirname, '../fixtures/rivals', `${policy}.json`)
   const { noise, cases } = JSON.parse(readFileSync(file, 'utf8')) as { noise: string; cases: RecordedRun[] }
-  for (const recorded of cases) {
-    const { scheduler, steps, options } = recorded
-    for (const asSample of [false, true]) {
-      test(`${policy} ${JSON.stringify(options)}, ${scheduler} ${steps}${asSample ? ', x0' : ''}: as recorded`, async () => {
-        const states: Float32Array[] = []
-        const { trace } = await runInJs({
-          scheduler,
-          steps,
-          policy: { name: policy, ...optionsOf(options) },
-          latents: [floats(noise)],
-          map,
-          network: network(scheduler, asSample),
-          prediction: asSample ? 'sample' : undefined,
-          onStep: ({ state }) => states.push(state().filter((_, k) => k % (LENGTH / WATCHED) === 0)),
-        })
-        assert.is(decisionsOf(trace), recorded.decisions)
-        const expected = floats(recorded.states)
-        for (const [i, state] of states.entries()) {
-          const size = scheduler === 'euler' ? 16 : 4
-          for (const [k, value] of state.entries()) {
-            const error = Math.abs(value - expected[i * WATCHED + k])
-            assert.ok(error <= 3e-6 * size, `step ${i}, element ${k}: ${value}, recorded ${expected[i * WATCHED + k]}`)
-          }
-        }
+  for (const { scheduler, steps, options, predicts, decisions, states: expected } of cases) {
+    test(`${policy} ${JSON.stringify(options)}, ${scheduler} ${steps}, ${predicts}: as recorded`, async () => {
+      const states: Float32Array[] = []
+      const { trace } = await runInJs({
+        scheduler,
+        steps,
+        policy: { name: policy, ...options },
+        latents: [floats(noise)],
+        map,
+        network: network(predicts),
+        prediction: predicts === 'x0' ? 'sample' : undefined,
+        onStep: ({ state }) => states.push(state().filter((_, k) => k % (LENGTH / WATCHED) === 0)),
       })
-    }
+      assert.is(decisionsOf(trace), decisions)
+      const size = scheduler === 'euler' ? 16 : 4
+      floats(expected).forEach((value, k) => {
+        const found = states[Math.floor(k / WATCHED)][k % WATCHED]
+        assert.ok(Math.abs(found - value) <= 3e-6 * size, `step ${Math.floor(k / WATCHED)}: ${found}, recorded ${value}`)
+      })
+      assert.is(states.length, steps)
+    })
   }
 }
 
