@@ -1,7 +1,7 @@
 import { invalidArgument } from '../errors.ts'
 import { Folder } from '../families/folder.ts'
 import { TextTokenizer } from '../families/tokenizers.ts'
-import { dot } from './features.ts'
+import { dot } from './matrix.ts'
 import type { Network } from './networks.ts'
 import { bytesOf, checkPictures, type PictureShape } from './picture.ts'
 import { bicubicBytes } from './resize.ts'
@@ -60,7 +60,7 @@ async function embedPictures(
   network: ClipNetwork,
   samples: readonly Float32Array[],
   shape: PictureShape,
-): Promise<Float32Array[]> {
+): Promise<Float64Array[]> {
   const { size, embedding } = network.sidecar
   const values = new Float32Array(samples.length * 3 * size * size)
   samples.forEach((sample, k) => values.set(clipPixels(sample, shape, size), k * 3 * size * size))
@@ -68,14 +68,17 @@ async function embedPictures(
   return rows(await network.run('image', { picture }, { embedding: [samples.length, embedding] }), embedding)
 }
 
-async function embedTexts(network: ClipNetwork, tokenizer: TextTokenizer, captions: readonly string[]): Promise<Float32Array[]> {
+async function embedTexts(network: ClipNetwork, tokenizer: TextTokenizer, captions: readonly string[]): Promise<Float64Array[]> {
   const { length, embedding } = network.sidecar
   const values = Float32Array.from(captions.flatMap((caption) => tokenizer.encode(caption, length).ids))
   const ids = { dims: [captions.length, length], values }
   return rows(await network.run('text', { ids }, { embedding: [captions.length, embedding] }), embedding)
 }
 
-const rows = ({ embedding }: Record<string, Float32Array>, width: number): Float32Array[] =>
-  Array.from({ length: embedding.length / width }, (_, k) => embedding.subarray(k * width, (k + 1) * width))
+const rows = ({ embedding }: Record<string, Float32Array>, width: number): Float64Array[] =>
+  Array.from({ length: embedding.length / width }, (_, k) => Float64Array.from(embedding.subarray(k * width, (k + 1) * width)))
 
-const cosine = (a: Float32Array, b: Float32Array): number => dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b))
+function cosine(a: Float64Array, b: Float64Array): number {
+  const product = (x: Float64Array, y: Float64Array): number => dot(x, 0, y, 0, x.length)
+  return product(a, b) / Math.sqrt(product(a, a) * product(b, b))
+}

@@ -5,7 +5,7 @@ import type { TorchGenerator } from '../noise.ts'
 export interface Features {
   readonly count: number
   readonly dim: number
-  readonly values: Float32Array | Float64Array
+  readonly values: Float64Array
 }
 
 /** Throws INVALID_ARGUMENT where the length does not fit, there are fewer than two rows, or a value is not finite. */
@@ -24,13 +24,11 @@ export function checkPair(a: Features, b: Features): void {
   if (a.dim !== b.dim) throw invalidArgument('b.dim', `${a.dim}, that of a`, b.dim)
 }
 
-export const row = ({ dim, values }: Features, k: number): Float32Array | Float64Array => values.subarray(k * dim, (k + 1) * dim)
-
 /** The rows at `indices`, in that order. */
 export function take(features: Features, indices: readonly number[]): Features {
   const { dim } = features
   const values = new Float64Array(indices.length * dim)
-  indices.forEach((from, to) => values.set(row(features, from), to * dim))
+  indices.forEach((from, to) => values.set(features.values.subarray(from * dim, (from + 1) * dim), to * dim))
   return { count: indices.length, dim, values }
 }
 
@@ -43,11 +41,4 @@ export function drawSubset(generator: TorchGenerator, count: number, size: numbe
     ;[indices[k], indices[other]] = [indices[other], indices[k]]
   }
   return indices.slice(0, size)
-}
-
-/** Σ a·b in float64. */
-export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  let sum = 0
-  for (let k = 0; k < a.length; k++) sum += a[k] * b[k]
-  return sum
 }

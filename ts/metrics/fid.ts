@@ -1,8 +1,9 @@
-import { Matrix, SVD } from 'ml-matrix'
+import { Matrix as Rows, SVD } from 'ml-matrix'
 import { invalidArgument } from '../errors.ts'
 import { TorchGenerator } from '../noise.ts'
-import { checkPair, dot, drawSubset, take, type Features } from './features.ts'
+import { checkPair, drawSubset, take, type Features } from './features.ts'
 import { gaussianOf, type Gaussian } from './gaussian.ts'
+import { dot, timesTransposed, type Matrix } from './matrix.ts'
 
 /**
  * Fréchet distance of two normal distributions, ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2(Σ₁Σ₂)^½) (Heusel et al. 2017, eq. 6), in
@@ -13,8 +14,9 @@ import { gaussianOf, type Gaussian } from './gaussian.ts'
 export function frechetDistance(a: Gaussian, b: Gaussian): number {
   if (a.mean.length !== b.mean.length) throw invalidArgument('b.mean', `${a.mean.length} values, as a.mean`, b.mean)
   const shift = a.mean.map((value, k) => value - b.mean[k])
-  const [traceA, traceB] = [a, b].map(({ factor: { values } }) => dot(values, values))
-  return dot(shift, shift) + traceA + traceB - 2 * nuclearNorm(a.factor, b.factor)
+  const squares = (values: Float64Array): number => dot(values, 0, values, 0, values.length)
+  const [traceA, traceB] = [squares(a.factor.values), squares(b.factor.values)]
+  return squares(shift) + traceA + traceB - 2 * nuclearNorm(a.factor, b.factor)
 }
 
 /** FID of two sets of features. It is inflated by small samples: `sampleBias` says by how much. */
@@ -24,12 +26,9 @@ export function fid(a: Features, b: Features): number {
 }
 
 /** The sum of the singular values of F₁F₂ᵀ. */
-function nuclearNorm(f1: Gaussian['factor'], f2: Gaussian['factor']): number {
-  const dim = f1.values.length / f1.rows
-  const rowOf = ({ values }: Gaussian['factor'], k: number): Float64Array => values.subarray(k * dim, (k + 1) * dim)
-  const product = Matrix.zeros(f1.rows, f2.rows)
-  for (let i = 0; i < f1.rows; i++) for (let j = 0; j < f2.rows; j++) product.set(i, j, dot(rowOf(f1, i), rowOf(f2, j)))
-  const { diagonal } = new SVD(product, {
+function nuclearNorm(f1: Matrix, f2: Matrix): number {
+  const { rows, columns, values } = timesTransposed(f1, f2)
+  const { diagonal } = new SVD(Rows.from1DArray(rows, columns, values), {
     autoTranspose: true,
     computeLeftSingularVectors: false,
     computeRightSingularVectors: false,

@@ -28,7 +28,7 @@ export async function inceptionFeatures(
 ): Promise<Features> {
   checkPictures('samples', samples, shape)
   const dim = network.sidecar.features
-  const values = new Float32Array(samples.length * dim)
+  const values = new Float64Array(samples.length * dim)
   for (let start = 0; start < samples.length; start += BATCH) {
     const batch = samples.slice(start, start + BATCH)
     const pictures = new Float32Array(batch.length * 3 * SIZE * SIZE)

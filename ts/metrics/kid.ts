@@ -1,6 +1,7 @@
 import { invalidArgument } from '../errors.ts'
 import { TorchGenerator } from '../noise.ts'
-import { checkPair, dot, drawSubset, row, take, type Features } from './features.ts'
+import { checkPair, drawSubset, take, type Features } from './features.ts'
+import { timesItself, timesTransposed, type Matrix } from './matrix.ts'
 
 export interface Kid {
   /** Mean over the subsets of the unbiased MMD²; can be below zero where the distributions are alike. */
@@ -51,33 +52,28 @@ export function kid(a: Features, b: Features, options: KidOptions = {}): Kid {
 
 /** The kernel of each pair of pictures. */
 interface Kernels {
-  readonly aa: readonly Float64Array[]
-  readonly bb: readonly Float64Array[]
-  readonly ab: readonly Float64Array[]
+  readonly aa: Matrix
+  readonly bb: Matrix
+  readonly ab: Matrix
 }
 
 function kernelsOf(a: Features, b: Features): Kernels {
-  const kernel = (x: ArrayLike<number>, y: ArrayLike<number>): number => (dot(x, y) / a.dim + 1) ** 3
-  const within = (set: Features): Float64Array[] => {
-    const table = Array.from({ length: set.count }, () => new Float64Array(set.count))
-    for (let i = 0; i < set.count; i++) for (let j = 0; j <= i; j++) table[i][j] = table[j][i] = kernel(row(set, i), row(set, j))
-    return table
-  }
-  const across = Array.from({ length: a.count }, (_, i) =>
-    Float64Array.from({ length: b.count }, (__, j) => kernel(row(a, i), row(b, j))),
-  )
-  return { aa: within(a), bb: within(b), ab: across }
+  const matrix = ({ count, dim, values }: Features): Matrix => ({ rows: count, columns: dim, values })
+  const kernel = (products: Matrix): Matrix => ({ ...products, values: products.values.map((xy) => (xy / a.dim + 1) ** 3) })
+  const [x, y] = [matrix(a), matrix(b)]
+  return { aa: kernel(timesItself(x)), bb: kernel(timesItself(y)), ab: kernel(timesTransposed(x, y)) }
 }
 
 /** MMD² of the pictures at these indices (as many of each): a picture is not paired with itself, eq. 3 of Gretton et al. 2012. */
 function unbiasedMmd({ aa, bb, ab }: Kernels, fromA: readonly number[], fromB: readonly number[]): number {
   const count = fromA.length
+  const at = ({ columns, values }: Matrix, i: number, j: number): number => values[i * columns + j]
   let within = 0
   let across = 0
   for (let i = 0; i < count; i++) {
     for (let j = 0; j < count; j++) {
-      if (i !== j) within += aa[fromA[i]][fromA[j]] + bb[fromB[i]][fromB[j]]
-      across += ab[fromA[i]][fromB[j]]
+      if (i !== j) within += at(aa, fromA[i], fromA[j]) + at(bb, fromB[i], fromB[j])
+      across += at(ab, fromA[i], fromB[j])
     }
   }
   return within / (count * (count - 1)) - (2 * across) / count ** 2

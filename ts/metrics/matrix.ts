@@ -1,0 +1,67 @@
+/** Values [rows, columns], row after row. */
+export interface Matrix {
+  readonly rows: number
+  readonly columns: number
+  readonly values: Float64Array
+}
+
+/** Σ a[aStart + k]·b[bStart + k] over `length` k. Four sums side by side: a processor adds them at once. */
+export function dot(a: Float64Array, aStart: number, b: Float64Array, bStart: number, length: number): number {
+  let [s0, s1, s2, s3] = [0, 0, 0, 0]
+  let k = 0
+  for (; k + 3 < length; k += 4) {
+    s0 += a[aStart + k] * b[bStart + k]
+    s1 += a[aStart + k + 1] * b[bStart + k + 1]
+    s2 += a[aStart + k + 2] * b[bStart + k + 2]
+    s3 += a[aStart + k + 3] * b[bStart + k + 3]
+  }
+  for (; k < length; k++) s0 += a[aStart + k] * b[bStart + k]
+  return s0 + s1 + (s2 + s3)
+}
+
+/** a·bᵀ, [rows of a, rows of b]. */
+export function timesTransposed(a: Matrix, b: Matrix): Matrix {
+  const { columns } = a
+  const values = new Float64Array(a.rows * b.rows)
+  for (let i = 0; i < a.rows; i++)
+    for (let j = 0; j < b.rows; j++) values[i * b.rows + j] = dot(a.values, i * columns, b.values, j * columns, columns)
+  return { rows: a.rows, columns: b.rows, values }
+}
+
+/** a·aᵀ. */
+export function timesItself(a: Matrix): Matrix {
+  const { rows, columns } = a
+  const values = new Float64Array(rows * rows)
+  for (let i = 0; i < rows; i++)
+    for (let j = 0; j <= i; j++)
+      values[i * rows + j] = values[j * rows + i] = dot(a.values, i * columns, a.values, j * columns, columns)
+  return { rows, columns: rows, values }
+}
+
+export function transposed({ rows, columns, values }: Matrix): Matrix {
+  const turned = new Float64Array(values.length)
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) turned[j * rows + i] = values[i * columns + j]
+  return { rows: columns, columns: rows, values: turned }
+}
+
+/**
+ * L, lower triangular with LLᵀ = S, for S symmetric and positive semidefinite (its lower triangle is read). A pivot that is
+ * rounding error of the largest diagonal value leaves a column of zeros: the matrix has that much less rank. Undefined where a
+ * pivot is clearly negative.
+ */
+export function cholesky({ rows, values: s }: Matrix): Matrix | undefined {
+  const l = new Float64Array(s.length)
+  let largest = 0
+  for (let k = 0; k < rows; k++) largest = Math.max(largest, s[k * rows + k])
+  const tolerance = largest * rows * Number.EPSILON
+  const inverse = new Float64Array(rows)
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < i; j++) l[i * rows + j] = (s[i * rows + j] - dot(l, i * rows, l, j * rows, j)) * inverse[j]
+    const pivot = s[i * rows + i] - dot(l, i * rows, l, i * rows, i)
+    if (pivot < -1e-6 * largest) return undefined
+    if (pivot <= tolerance) continue
+    l[i * rows + i] = Math.sqrt(pivot)
+    inverse[i] = 1 / l[i * rows + i]
+  }
+  return { rows, columns: rows, values: l }
+}
