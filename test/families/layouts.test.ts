@@ -229,7 +229,7 @@ test('options that do not fit are named before anything runs', async () => {
   ]
   for (const [options, message] of attempts) {
     const error: unknown = await pipeline
-      .generate({ prompt: 'a', steps: 2, ...options } as GenerateOptions)
+      .generate({ prompt: 'a', steps: 2, ...options })
       .catch((e: unknown) => e)
     assert.match((error as SadaError).message, message)
     assert.ok(['INVALID_ARGUMENT', 'UNKNOWN_NAME'].includes((error as SadaError).code))
