@@ -1,6 +1,6 @@
-import { psnr } from './psnr.ts'
+import { psnr } from '../metrics/psnr.ts'
 import type { Fidelity } from './result.ts'
-import { ssim } from './ssim.ts'
+import { ssim } from '../metrics/ssim.ts'
 import { mean } from './statistics.ts'
 
 /** How close one picture is to the baseline's. */

@@ -1,5 +1,5 @@
 import { type Picture, toPicture } from '../../pipeline/image.ts'
-import { clip } from '../psnr.ts'
+import { clip } from '../../metrics/psnr.ts'
 import type { PictureShape } from '../fidelity.ts'
 
 type Range = readonly [number, number]
