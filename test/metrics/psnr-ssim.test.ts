@@ -1,0 +1,52 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { psnr } from '../../ts/metrics/psnr.ts'
+import { ssim } from '../../ts/metrics/ssim.ts'
+import { near } from '../support/metrics.ts'
+
+interface Recorded {
+  readonly cases: readonly {
+    shape: [number, number, number]
+    first: [number, number]
+    second: [number, number]
+    ssim: number
+    psnr: number | null
+  }[]
+}
+const recorded = JSON.parse(readFileSync(join(__dirname, '..', 'fixtures', 'ssim', 'values.json'), 'utf8')) as Recorded
+
+/** The pictures of test/fixtures/ssim/record.py. */
+const made = (length: number, [a, b]: [number, number]): number[] =>
+  Array.from({ length }, (_, k) => ((a * k + b * k * k) % 256) / 127.5 - 1)
+
+test('SSIM and PSNR are those of scikit-image', () => {
+  for (const { shape, first, second, ssim: structure, psnr: decibels } of recorded.cases) {
+    const length = shape[0] * shape[1] * shape[2]
+    const x = made(length, first)
+    const other = made(length, second)
+    const y = x.map((value, k) => 0.75 * value + 0.25 * other[k])
+    near(ssim(x, y, shape), structure, 1e-12)
+    if (decibels !== null) near(psnr(x, y), decibels, 1e-10)
+  }
+})
+
+test('PSNR: one unit of 255 everywhere is 48.13 dB, equal samples have none, values outside are clipped', () => {
+  const grey = new Float64Array(300)
+  near(
+    psnr(
+      grey,
+      grey.map(() => 2 / 255),
+    ),
+    20 * Math.log10(255),
+    1e-9,
+  )
+  assert.is(psnr(grey, grey), Infinity)
+  assert.is(psnr([1.5, -7], [1, -1]), Infinity)
+  assert.is(psnr([1, 1], [-1, -1]), 0)
+  assert.throws(() => psnr([1], [1, 2]), /one length/)
+  assert.throws(() => ssim(new Float32Array(300), new Float32Array(300), [3, 10, 10]), /at least 11/)
+})
+
+test.run()
