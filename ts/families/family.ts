@@ -95,6 +95,7 @@ export interface Offer {
 /** A loaded model of some kind. Nothing of a run lives on it. */
 export interface Family extends Offer {
   readonly name: string
+  readonly makes: Output['kind']
   readonly engine: Engine
   /** The GPU that holds the tensors of a run; undefined: they lie in host memory. */
   readonly gpu?: GpuRef

@@ -32,6 +32,7 @@ export interface Conditioned {
 /** A family whose network works on the latents of a picture's autoencoder. */
 export abstract class LatentFamily implements Family {
   abstract readonly name: string
+  readonly makes: Family['makes'] = 'image'
   abstract readonly size: readonly [number, number]
   abstract readonly defaults: Family['defaults']
   abstract readonly takes: readonly (keyof FamilyRequest)[]

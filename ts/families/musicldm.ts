@@ -13,6 +13,7 @@ const LONGEST = 600
 
 /** MusicLDM: a UNet over the latents of a mel spectrogram, led by CLAP's vector of a text; a vocoder makes the sound. */
 export class MusicLdm extends UnetFamily {
+  override readonly makes = 'audio'
   override readonly size = [0, 0] as const
   override readonly defaults: UnetFamily['defaults']
   private readonly text: TextEncoder

@@ -20,6 +20,7 @@ export function offerOf({ defaults, schedulers }: Manifest): Offer {
 /** A model with a `plan.json`: its network in stages, its samples pictures. */
 export class Staged implements Family {
   readonly name: string
+  readonly makes = 'image'
   readonly size: readonly [number, number]
   readonly engine: Family['engine']
   readonly gpu: Family['gpu']

@@ -41,7 +41,7 @@ export function toPicture(
 /** Pixels of a picture at most, 16384 × 16384. */
 const MOST_PIXELS = 2 ** 28
 
-/** Pixels of a picture that was given as such, or as a PNG file. Throws INVALID_ARGUMENT. */
+/** Pixels of a picture that was given as such, or as a PNG or JPEG file. Throws INVALID_ARGUMENT. */
 export async function readImage(argument: string, input: ImageInput): Promise<Pixels> {
   const pixels = input instanceof Uint8Array ? await decode(argument, input) : input
   const { width, height, data } = pixels ?? {}
@@ -49,18 +49,30 @@ export async function readImage(argument: string, input: ImageInput): Promise<Pi
   const fits = Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0 && count <= MOST_PIXELS
   const isBytes = data instanceof Uint8Array || data instanceof Uint8ClampedArray
   if (fits && isBytes && [1, 3, 4].some((channels) => data.length === count * channels)) return pixels
-  throw invalidArgument(argument, 'a PNG file, or { width, height, data } with 1, 3 or 4 bytes for each pixel', input)
+  throw invalidArgument(argument, 'a PNG or JPEG file, or { width, height, data } with 1, 3 or 4 bytes for each pixel', input)
 }
 
 async function decode(argument: string, file: Uint8Array): Promise<Pixels> {
-  const { decode: decodePng } = await import('fast-png')
+  const isJpeg = file[0] === 0xff && file[1] === 0xd8
   try {
-    const { width, height, data, depth, channels, palette } = decodePng(file)
-    if (palette) throw new Error('pictures with a palette are not read')
-    const bytes = depth === 16 ? Uint8Array.from(data, (value) => value >> 8) : Uint8Array.from(data)
-    if (depth !== 8 && depth !== 16) throw new Error(`${depth} bits per value are not read`)
-    return channels === 2 ? { width, height, data: bytes.filter((_, k) => k % 2 === 0) } : { width, height, data: bytes }
+    return isJpeg ? await decodeJpeg(file) : await decodePng(file)
   } catch (error) {
-    throw invalidArgument(argument, 'a sound PNG file', (error as Error).message)
+    throw invalidArgument(argument, `a sound ${isJpeg ? 'JPEG' : 'PNG'} file`, (error as Error).message)
   }
+}
+
+/** Lying down where the camera was turned: what EXIF says of that is not looked at. */
+async function decodeJpeg(file: Uint8Array): Promise<Pixels> {
+  const { decode: read } = await import('jpeg-js')
+  const { width, height, data } = read(file, { useTArray: true, maxResolutionInMP: MOST_PIXELS / 1e6, maxMemoryUsageInMB: 4096 })
+  return { width, height, data }
+}
+
+async function decodePng(file: Uint8Array): Promise<Pixels> {
+  const { decode: read } = await import('fast-png')
+  const { width, height, data, depth, channels, palette } = read(file)
+  if (palette) throw new Error('pictures with a palette are not read')
+  if (depth !== 8 && depth !== 16) throw new Error(`${depth} bits per value are not read`)
+  const bytes = depth === 16 ? Uint8Array.from(data, (value) => value >> 8) : Uint8Array.from(data)
+  return { width, height, data: channels === 2 ? bytes.filter((_, k) => k % 2 === 0) : bytes }
 }

@@ -46,6 +46,21 @@ export class Pipeline {
     return this.family.name
   }
 
+  /** Whether calls give pictures or sounds. */
+  get makes(): 'image' | 'audio' {
+    return this.family.makes
+  }
+
+  /** What is used where nothing else is asked. */
+  get defaults(): { readonly scheduler: string; readonly steps: number; readonly guidance: number } {
+    return this.family.defaults
+  }
+
+  /** The options of `generate` that are this model's own. */
+  get takes(): readonly string[] {
+    return this.family.takes
+  }
+
   /** [width, height] of pictures where nothing else is asked; [0, 0] of sounds. */
   get size(): readonly [number, number] {
     return this.family.size

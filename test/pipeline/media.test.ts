@@ -1,0 +1,79 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { encode } from 'fast-png'
+import { encode as encodeJpeg } from 'jpeg-js'
+import { Sound } from '../../ts/pipeline/audio.ts'
+import { readImage } from '../../ts/pipeline/image.ts'
+import { resize } from '../../ts/pipeline/resize.ts'
+
+const gradient = (width: number, height: number, channels: number): Uint8Array =>
+  Uint8Array.from({ length: width * height * channels }, (_, k) => (Math.floor(k / channels) % width) * 10 + (k % channels))
+
+test('PNG files of 8 and 16 bits, with and without alpha or colour, and JPEG files are read as pixels', async () => {
+  for (const channels of [1, 3, 4]) {
+    const data = gradient(5, 3, channels)
+    const read = await readImage('init', encode({ width: 5, height: 3, data, channels, depth: 8 }))
+    assert.equal([read.width, read.height, [...read.data]], [5, 3, [...data]])
+    const wide = Uint16Array.from(data, (value) => value * 257)
+    const deep = await readImage('init', encode({ width: 5, height: 3, data: wide, channels, depth: 16 }))
+    assert.equal([...deep.data], [...data])
+  }
+  const withAlpha = gradient(5, 3, 2)
+  const grey = await readImage('init', encode({ width: 5, height: 3, data: withAlpha, channels: 2, depth: 8 }))
+  assert.equal([...grey.data], [...withAlpha.filter((_, k) => k % 2 === 0)])
+
+  const photo = await readImage('init', encodeJpeg({ width: 16, height: 8, data: Buffer.alloc(16 * 8 * 4, 200) }, 95).data)
+  assert.equal([photo.width, photo.height, photo.data.length], [16, 8, 16 * 8 * 4])
+  photo.data.forEach((value, k) => assert.ok(Math.abs(value - (k % 4 === 3 ? 255 : 200)) <= 2))
+})
+
+test('what is no picture is an error that names the argument', async () => {
+  const sound = encodeJpeg({ width: 16, height: 8, data: Buffer.alloc(512, 9) }, 90).data
+  const wrong = [
+    new Uint8Array(0),
+    new Uint8Array(100),
+    new Uint8Array(sound.subarray(0, 40)),
+    { width: 2, height: 2, data: new Uint8Array(5) },
+    { width: 0, height: 0, data: new Uint8Array(0) },
+    { width: 2, height: 2, data: [1, 2, 3, 4] },
+    null,
+  ]
+  for (const input of wrong) {
+    const error: any = await readImage('mask', input as Uint8Array).catch((e: unknown) => e)
+    assert.equal([error.code, error.argument], ['INVALID_ARGUMENT', 'mask'])
+  }
+})
+
+test('resizing keeps means and flat colours, covers the size and cuts evenly', () => {
+  const flat = { width: 7, height: 5, data: new Uint8Array(7 * 5 * 3).fill(77) }
+  for (const [width, height] of [
+    [7, 5],
+    [3, 3],
+    [16, 4],
+    [1, 1],
+    [33, 32],
+  ]) {
+    const { data, ...size } = resize(flat, width, height)
+    assert.equal([size, data.length, new Set(data)], [{ width, height }, width * height * 3, new Set([77])])
+  }
+  // Halved: the means of pairs, at the edges and elsewhere weighted by a triangle of two pixels, which a ramp does not show.
+  const ramp = { width: 8, height: 2, data: Uint8Array.from({ length: 16 }, (_, k) => (k % 8) * 20) }
+  assert.equal([...resize(ramp, 4, 1).data].slice(1, 3), [50, 90])
+  // From 8 × 2 to 2 × 2: the middle, columns 3 and 4.
+  assert.equal([...resize(ramp, 2, 2).data], [60, 80, 60, 80])
+})
+
+test('a WAV file: its header by hand, samples clipped to 16 bits', () => {
+  const file = Buffer.from(new Sound(Float32Array.of(0, 1, -1, 2, -2, 0.5, NaN), 16_000).wav())
+  const text = (from: number, to: number) => file.toString('latin1', from, to)
+  assert.equal([text(0, 4), text(8, 16), text(36, 40), file.length], ['RIFF', 'WAVEfmt ', 'data', 44 + 14])
+  assert.equal(
+    [file.readUInt32LE(4), file.readUInt32LE(24), file.readUInt32LE(28), file.readUInt32LE(40)],
+    [36 + 14, 16_000, 32_000, 14],
+  )
+  assert.equal([file.readUInt16LE(20), file.readUInt16LE(22), file.readUInt16LE(32), file.readUInt16LE(34)], [1, 1, 2, 16])
+  const samples = Array.from({ length: 7 }, (_, k) => file.readInt16LE(44 + 2 * k))
+  assert.equal(samples, [0, 32767, -32767, 32767, -32768, 16384, 0])
+})
+
+test.run()
