@@ -1,5 +1,8 @@
 {
-  "variables": { "sada_version": "<!(node -p \"require('./package.json').version\")" },
+  "variables": {
+    "sada_version": "<!(node -p \"require('./package.json').version\")",
+    "tensorrt_headers": "<!(node scripts/find-tensorrt.mjs)"
+  },
   "target_defaults": {
     "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
     "defines": [
@@ -42,7 +45,13 @@
       "dependencies": ["sada_step_x86_64_v3"],
       "conditions": [
         ["target_arch=='x64' and OS!='win'", { "defines": ["SADA_X86_64_V3"] }],
-        ["OS=='linux'", { "libraries": ["-ldl", "-lpthread"] }]
+        ["OS=='linux'", { "libraries": ["-ldl", "-lpthread"] }],
+        ["tensorrt_headers!=''", {
+          "defines": ["SADA_TENSORRT"],
+          # As system headers: what they warn of is not ours.
+          "cflags_cc": ["-isystem", "<(module_root_dir)/native/engine/cuda_types", "-isystem", "<(tensorrt_headers)"],
+          "msvs_settings": { "VCCLCompilerTool": { "AdditionalIncludeDirectories": ["native/engine/cuda_types", "<(tensorrt_headers)"] } }
+        }]
       ],
       "sources": [
         "native/addon.cpp",
@@ -50,10 +59,12 @@
         "native/bind/gpu.cpp",
         "native/bind/promise.cpp",
         "native/bind/read.cpp",
+        "native/bind/tensorrt.cpp",
         "native/bind/workspace.cpp",
         "native/cpu/cpu.cpp",
         "native/cpu/step_scalar.cpp",
         "native/engine/onnxruntime.cpp",
+        "native/engine/tensorrt.cpp",
         "native/gpu.cpp"
       ]
     }

@@ -6,6 +6,7 @@
 #include "bind/engine.h"
 #include "bind/gpu.h"
 #include "bind/read.h"
+#include "bind/tensorrt.h"
 #include "bind/workspace.h"
 #include "counters.h"
 #include "math/half.h"
@@ -93,6 +94,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("inlineElements", static_cast<double>(kMostInline));
   exports.Set("Workspace", workspace);
   exports.Set("Engine", Engine::define(env));
+  exports.Set("TensorRtBuilder", TensorRtBuilder::define(env));
   exports.Set("select", Napi::Function::New<select>(env, "select"));
   exports.Set("convert", Napi::Function::New<convert>(env, "convert"));
   exports.Set("gpus", Napi::Function::New<find_gpus>(env, "gpus"));

@@ -152,6 +152,41 @@ export interface Engine {
   dispose(): Promise<void>
 }
 
+/** Sizes that an input of a model may have: TensorRT makes an engine for all between `smallest` and `largest`, fastest at `usual`. */
+export interface InputRange {
+  readonly input: string
+  readonly smallest: readonly number[]
+  readonly usual: readonly number[]
+  readonly largest: readonly number[]
+}
+
+export interface EngineBuildRequest {
+  readonly onnx: Uint8Array // copied before `build` returns
+  /** Where weights beside the model are looked for: the path of the model file. */
+  readonly modelPath?: string
+  readonly profiles: readonly (readonly InputRange[])[]
+  /** Compute capabilities, 89 for 8.9, to build for without a GPU: TensorRT for RTX alone. None: see `ts/engines/build.ts`. */
+  readonly targets: readonly number[]
+  /** What an earlier build measured. */
+  readonly timingCache?: Uint8Array
+}
+
+export interface EngineBuildJob {
+  /** Rejects with MODEL_CORRUPT or NETWORK_FAILED in the library's own words, INVALID_ARGUMENT, ABORTED. */
+  readonly done: Promise<{ readonly engine: Uint8Array; readonly timingCache: Uint8Array }>
+  abort(): void
+  /** The phases that are going on, outermost first. */
+  progress(): readonly { readonly phase: string; readonly done: number; readonly of: number }[]
+}
+
+/** TensorRT's builder, on a thread of its own; one build after another. */
+export interface TensorRtBuilder {
+  readonly flavour: 'tensorrt' | 'tensorrt-rtx'
+  readonly version: string
+  readonly parserVersion: string
+  build(request: EngineBuildRequest): EngineBuildJob
+}
+
 export interface Counters {
   readonly workspaces: number
   readonly tensors: number
@@ -195,6 +230,8 @@ export interface NativeAddon {
   readonly Workspace: new (gpu?: GpuRef) => Workspace
   /** Opens the library (once per process). Throws BACKEND_UNAVAILABLE with the loader's own words. */
   readonly Engine: new (options: EngineOptions) => Engine
+  /** Opens TensorRT and its ONNX parser (once per process). Throws BACKEND_UNAVAILABLE with the loader's own words. */
+  readonly TensorRtBuilder: new (paths: { readonly library: string; readonly parser: string }) => TensorRtBuilder
   select(request: SelectRequest): Int32Array // kept token indices, ascending
   /** float32 ↔ float16/bfloat16 (IEEE round-to-nearest-even; NaN stays NaN). Lengths must match. */
   convert(source: Float32Array | Uint16Array, target: Float32Array | Uint16Array, type: 'float16' | 'bfloat16'): void

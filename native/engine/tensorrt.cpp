@@ -1,0 +1,255 @@
+#include "tensorrt.h"
+
+#include "../error.h"
+
+#if !defined(SADA_TENSORRT)
+
+namespace sada {
+
+std::shared_ptr<const TensorRt> open_tensorrt(const std::string&, const std::string&) {
+  throw Error("BACKEND_UNAVAILABLE", "This addon was built without TensorRT's headers; set TENSORRT_ROOT and build it again.");
+}
+
+}  // namespace sada
+
+#else
+
+#include <NvInfer.h>
+#include <NvOnnxParser.h>
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "dynamic_library.h"
+
+namespace sada {
+namespace {
+
+using namespace nvinfer1;
+
+// The oldest and newest that speak the interfaces of the headers this was written with, as major * 10000 + minor * 100 + patch.
+constexpr int kOldest = 100000, kNewest = 119999;
+// TensorRT for RTX counts its own versions; these have been built with.
+constexpr int kOldestRtx = 10100, kNewestRtx = 19999;
+
+std::string show_version(int number) {
+  return std::to_string(number / 10000) + "." + std::to_string(number / 100 % 100) + "." + std::to_string(number % 100);
+}
+
+// Keeps what the library says; prints nothing. Called from the builder's threads.
+class Log : public ILogger {
+ public:
+  void log(Severity severity, const char* message) noexcept override {
+    if (severity > Severity::kERROR) return;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (said_.size() < 4000) said_ += (said_.empty() ? "" : "; ") + std::string(message);
+  }
+  std::string said() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return said_.empty() ? "it does not say why" : said_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::string said_;
+};
+
+class Monitor : public IProgressMonitor {
+ public:
+  explicit Monitor(const BuildMonitor& told) : told_(told) {}
+  void phaseStart(const char* phase, const char* parent, int32_t steps) noexcept override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    phases_[phase] = {parent == nullptr ? "" : parent, steps};
+    tell(phase, 0);
+  }
+  bool stepComplete(const char* phase, int32_t step) noexcept override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    tell(phase, step + 1);
+    return !told_.is_cancelled();
+  }
+  void phaseFinish(const char* phase) noexcept override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    tell(phase, phases_[phase].steps);
+  }
+
+ private:
+  struct Phase {
+    std::string parent;
+    int steps = 0;
+  };
+  void tell(const char* phase, int done) noexcept {
+    const Phase& of = phases_[phase];
+    told_.progress(phase, of.parent, std::min(done, of.steps), of.steps);
+  }
+  const BuildMonitor& told_;
+  std::mutex mutex_;
+  std::map<std::string, Phase> phases_;
+};
+
+// TensorRT for RTX has four methods where TensorRT's headers have others: setNbComputeCapabilities(int) → bool, its getter,
+// setComputeCapability(int, int index) → bool, its getter. They follow getL2LimitForTiling; read back after they are set.
+class RtxTargets : private IBuilderConfig {
+ public:
+  static bool set(IBuilderConfig& config, const std::vector<int>& targets) {
+    void* interface = static_cast<RtxTargets&>(config).mImpl;
+    const int count = static_cast<int>(targets.size());
+    bool done = call<bool>(interface, kSetCount, count) && call<int>(interface, kGetCount) == count;
+    for (int k = 0; done && k < count; ++k) done = call<bool>(interface, kSet, targets[k], k) && call<int>(interface, kGet, k) == targets[k];
+    return done;
+  }
+
+ private:
+#if defined(_WIN32)
+  static constexpr int kSetCount = 54;  // one slot for the destructor
+#else
+  static constexpr int kSetCount = 55;  // two slots for the destructor
+#endif
+  static constexpr int kGetCount = kSetCount + 1, kSet = kSetCount + 2, kGet = kSetCount + 3;
+
+  template <typename R, typename... A>
+  static R call(void* interface, int slot, A... arguments) {
+    void* const* table = *reinterpret_cast<void* const* const*>(interface);
+    return reinterpret_cast<R (*)(void*, A...)>(table[slot])(interface, arguments...);
+  }
+};
+
+Dims to_dims(const std::vector<int64_t>& sizes) {
+  if (sizes.size() > Dims::MAX_DIMS) throw invalid("Expected a profile's sizes to have at most 8 dimensions.");
+  Dims dims{};
+  dims.nbDims = static_cast<int32_t>(sizes.size());
+  std::copy(sizes.begin(), sizes.end(), dims.d);
+  return dims;
+}
+
+std::vector<uint8_t> to_bytes(const IHostMemory& memory) {
+  const auto* data = static_cast<const uint8_t*>(memory.data());
+  return std::vector<uint8_t>(data, data + memory.size());
+}
+
+class Library : public TensorRt {
+ public:
+  Library(void* library, void* parser, bool is_rtx, int version)
+      : is_rtx_(is_rtx),
+        version_(version),
+        create_builder_(reinterpret_cast<void* (*)(void*, int32_t)>(find_symbol(library, "createInferBuilder_INTERNAL"))),
+        create_parser_(reinterpret_cast<void* (*)(void*, void*, int)>(find_symbol(parser, "createNvOnnxParser_INTERNAL"))) {
+    const auto parser_version = reinterpret_cast<int (*)()>(find_symbol(parser, "getNvOnnxParserVersion"));
+    if (create_builder_ == nullptr || create_parser_ == nullptr || parser_version == nullptr) throw Error("BACKEND_UNAVAILABLE", "TensorRT's library or parser lacks its entry points.");
+    parser_version_ = parser_version();
+  }
+
+  bool is_rtx() const override { return is_rtx_; }
+  std::string version() const override { return show_version(version_); }
+  std::string parser_version() const override { return std::to_string(parser_version_ / 10000) + "." + std::to_string(parser_version_ / 100 % 100); }
+
+  BuiltEngine build(const EngineRequest& request, const BuildMonitor& told) const override {
+    Log log;
+    const std::unique_ptr<IBuilder> builder(static_cast<IBuilder*>(create_builder_(&log, version_)));
+    if (builder == nullptr) throw Error("BACKEND_UNAVAILABLE", "TensorRT made no builder: " + log.said() + ".");
+    // TensorRT 11 and TensorRT for RTX know strongly typed networks only; 10 has to be asked.
+    const uint32_t flags = version_ >= 110000 || is_rtx_ ? 0u : 1u << 1;
+    const std::unique_ptr<INetworkDefinition> network(builder->createNetworkV2(flags));
+    const std::unique_ptr<IBuilderConfig> config(builder->createBuilderConfig());
+    if (network == nullptr || config == nullptr) throw Error("NETWORK_FAILED", "TensorRT made no network: " + log.said() + ".");
+    const std::unique_ptr<nvonnxparser::IParser> parser = parse(*network, request, log);
+    add_profiles(*builder, *config, *network, request.profiles);
+    set_targets(*config, request.targets, log);
+    const std::unique_ptr<ITimingCache> cache = set_timing_cache(*config, request.timing_cache);
+    Monitor monitor(told);
+    config->setProgressMonitor(&monitor);
+    const std::unique_ptr<IHostMemory> engine(builder->buildSerializedNetwork(*network, *config));
+    if (told.is_cancelled()) throw Error("ABORTED", "The build was aborted.");
+    if (engine == nullptr) throw Error("NETWORK_FAILED", "TensorRT does not build the network: " + log.said() + ".");
+    BuiltEngine built{to_bytes(*engine), {}};
+    if (cache != nullptr) {
+      const std::unique_ptr<IHostMemory> kept(cache->serialize());
+      if (kept != nullptr) built.timing_cache = to_bytes(*kept);
+    }
+    return built;
+  }
+
+ private:
+  std::unique_ptr<nvonnxparser::IParser> parse(INetworkDefinition& network, const EngineRequest& request, Log& log) const {
+    std::unique_ptr<nvonnxparser::IParser> parser(static_cast<nvonnxparser::IParser*>(create_parser_(&network, &log, parser_version_)));
+    if (parser == nullptr) throw Error("BACKEND_UNAVAILABLE", "TensorRT's parser did not start: " + log.said() + ".");
+    const char* path = request.model_path.empty() ? nullptr : request.model_path.c_str();
+    if (parser->parse(request.onnx.data(), request.onnx.size(), path) && network.getNbOutputs() > 0) return parser;
+    std::string words;
+    for (int k = 0; k < parser->getNbErrors() && k < 4; ++k) {
+      const nvonnxparser::IParserError& error = *parser->getError(k);
+      words += (words.empty() ? "" : "; ") + std::string(error.desc());
+      if (error.node() >= 0) words += " (node " + std::to_string(error.node()) + ")";
+    }
+    throw Error("MODEL_CORRUPT", "TensorRT does not read the model: " + (words.empty() ? log.said() : words) + ".");
+  }
+
+  static void add_profiles(IBuilder& builder, IBuilderConfig& config, const INetworkDefinition& network, const std::vector<Profile>& profiles) {
+    for (const Profile& each : profiles) {
+      IOptimizationProfile& profile = *builder.createOptimizationProfile();  // the builder's own
+      for (const InputRange& range : each) {
+        check_input(network, range);
+        const char* input = range.input.c_str();
+        const bool fits = profile.setDimensions(input, OptProfileSelector::kMIN, to_dims(range.smallest)) &&
+                          profile.setDimensions(input, OptProfileSelector::kOPT, to_dims(range.usual)) &&
+                          profile.setDimensions(input, OptProfileSelector::kMAX, to_dims(range.largest));
+        if (!fits) throw invalid("Expected the sizes of \"" + range.input + "\" to ascend from smallest over usual to largest.");
+      }
+      if (!profile.isValid() || config.addOptimizationProfile(&profile) < 0) throw invalid("Expected a profile to have every input with sizes that change.");
+    }
+  }
+
+  static void check_input(const INetworkDefinition& network, const InputRange& range) {
+    for (int k = 0; k < network.getNbInputs(); ++k) {
+      const ITensor& input = *network.getInput(k);
+      if (range.input != input.getName()) continue;
+      const size_t rank = static_cast<size_t>(input.getDimensions().nbDims);
+      if (range.smallest.size() == rank && range.usual.size() == rank && range.largest.size() == rank) return;
+      throw invalid("Expected " + std::to_string(rank) + " sizes for \"" + range.input + "\".");
+    }
+    throw Error("IO_MISMATCH", "The model has no input named \"" + range.input + "\".");
+  }
+
+  void set_targets(IBuilderConfig& config, const std::vector<int>& targets, const Log& log) const {
+    if (targets.empty()) return;
+    if (!is_rtx_) throw invalid("Expected no targets: TensorRT builds for the GPU of this machine; TensorRT for RTX builds for others.");
+    if (!RtxTargets::set(config, targets)) throw invalid("TensorRT for RTX " + version() + " does not build for one of the targets: " + log.said() + ".");
+  }
+
+  // One that does not fit this library is left out.
+  static std::unique_ptr<ITimingCache> set_timing_cache(IBuilderConfig& config, const std::vector<uint8_t>& bytes) {
+    std::unique_ptr<ITimingCache> cache(config.createTimingCache(bytes.empty() ? nullptr : bytes.data(), bytes.size()));
+    if (cache == nullptr) cache.reset(config.createTimingCache(nullptr, 0));
+    if (cache != nullptr && !config.setTimingCache(*cache, false)) cache.reset();
+    return cache;
+  }
+
+  bool is_rtx_;
+  int version_;
+  int parser_version_ = 0;
+  void* (*create_builder_)(void*, int32_t);
+  void* (*create_parser_)(void*, void*, int);
+};
+
+}  // namespace
+
+std::shared_ptr<const TensorRt> open_tensorrt(const std::string& library, const std::string& parser) {
+  static std::mutex mutex;
+  static auto* opened = new std::map<std::string, std::shared_ptr<const TensorRt>>;  // leaked on purpose
+  const std::lock_guard<std::mutex> lock(mutex);
+  const auto known = opened->find(library + '\n' + parser);
+  if (known != opened->end()) return known->second;
+  void* handle = open_library(library);
+  const auto get_version = reinterpret_cast<int (*)()>(find_symbol(handle, "getInferLibVersion"));
+  if (get_version == nullptr) throw Error("BACKEND_UNAVAILABLE", library + " is not TensorRT: it has no getInferLibVersion.");
+  const int version = get_version();
+  const bool is_rtx = library.find("tensorrt_rtx") != std::string::npos;
+  if (version < (is_rtx ? kOldestRtx : kOldest) || version > (is_rtx ? kNewestRtx : kNewest)) {
+    throw Error("BACKEND_UNAVAILABLE", library + " is version " + show_version(version) + "; TensorRT 10 or 11, or TensorRT for RTX 1, is needed.");
+  }
+  return (*opened)[library + '\n' + parser] = std::make_shared<Library>(handle, open_library(parser), is_rtx, version);
+}
+
+}  // namespace sada
+
+#endif
