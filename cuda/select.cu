@@ -29,10 +29,10 @@ struct Cut {
 // Shared memory, by what it is for.
 struct Counts {
   Shared<int> bins = shared_memory<int>();
-  Shared<int> warps = shared_memory<int>(kBins * sizeof(int));
-  Shared<int> found = shared_memory<int>((kBins + kWarps) * sizeof(int));  // digit, how many before it, how many in it
+  Shared<int> found = shared_memory<int>(kBins * sizeof(int));  // digit, how many before it, how many in it
+  Shared<int> warps = shared_memory<int>((kBins + 3) * sizeof(int));  // each of the three times that warps are counted has its own
 };
-constexpr size_t kSharedBytes = (kBins + kWarps + 3) * sizeof(int);
+constexpr size_t kSharedBytes = (kBins + 3 + 3 * kWarps) * sizeof(int);
 
 // NaN first, then from high to low, -0 as +0; equal ones by index.
 __device__ __forceinline__ uint64_t key_of(float score, int token) {
@@ -53,22 +53,21 @@ __device__ __forceinline__ bool is_refreshed(const DeviceSelection& s, int token
 }
 
 // The sum over the block, in every thread.
-__device__ __forceinline__ int sum_of_block(int value, const Counts& counts) {
+__device__ __forceinline__ int sum_of_block(int value, int time, const Counts& counts) {
   const int warp = static_cast<int>(threadIdx.x) / kLanes, lane = static_cast<int>(threadIdx.x) % kLanes;
   for (int offset = kLanes / 2; offset > 0; offset /= 2) value += __shfl_down_sync(kAllLanes, value, offset);
+  if (lane == 0) counts.warps[time * kWarps + warp] = value;
   __syncthreads();
-  if (lane == 0) counts.warps[warp] = value;
-  __syncthreads();
-  int sum = counts.warps[lane];
+  int sum = counts.warps[time * kWarps + lane];
   for (int offset = kLanes / 2; offset > 0; offset /= 2) sum += __shfl_xor_sync(kAllLanes, sum, offset);
   return sum;
 }
 
 template <typename Is>
-__device__ __forceinline__ int count_tokens(int tokens, const Counts& counts, Is is) {
+__device__ __forceinline__ int count_tokens(int tokens, int time, const Counts& counts, Is is) {
   int count = 0;
   for (int64_t token = threadIdx.x; token < tokens; token += kThreads) count += is(static_cast<int>(token)) ? 1 : 0;
-  return sum_of_block(count, counts);
+  return sum_of_block(count, time, counts);
 }
 
 // By warp 0: in which bin the rank-th (from 1) lies, eight bins to a lane.
@@ -98,7 +97,6 @@ __device__ __forceinline__ Cut cut_after(int rank, const DeviceSelection& s, int
     // The index of few tokens has no such digit.
     const bool is_zero = shift < 32 && static_cast<uint64_t>(tokens - 1) >> shift == 0;
     if (!is_zero) {
-      __syncthreads();
       if (threadIdx.x < kBins) counts.bins[static_cast<int>(threadIdx.x)] = 0;
       __syncthreads();
       for (int64_t t = threadIdx.x; t < tokens; t += kThreads) {
@@ -129,10 +127,9 @@ __device__ __forceinline__ void write_tokens(const DeviceSelection& s, int token
   };
   int own = 0;
   for (int64_t step = 0; step < steps; ++step) own += __popc(kept(step));
+  if (lane == 0) counts.warps[2 * kWarps + warp] = own;
   __syncthreads();
-  if (lane == 0) counts.warps[warp] = own;
-  __syncthreads();
-  int before = lane < warp ? counts.warps[lane] : 0;
+  int before = lane < warp ? counts.warps[2 * kWarps + lane] : 0;
   for (int offset = kLanes / 2; offset > 0; offset /= 2) before += __shfl_xor_sync(kAllLanes, before, offset);
   for (int64_t step = 0; step < steps; ++step) {
     const unsigned lanes = kept(step);
@@ -154,11 +151,11 @@ __global__ void __launch_bounds__(kThreads) select_kernel(const Batch __grid_con
   const DeviceSelection& s = batch.member[blockIdx.x];
   const Counts counts;
   const int tokens = s.height * s.width;
-  const int unstable = count_tokens(tokens, counts, [&](int token) { return is_unstable(s.scores[token], s.threshold); });
+  const int unstable = count_tokens(tokens, 0, counts, [&](int token) { return is_unstable(s.scores[token], s.threshold); });
   const int highest = least(least(s.max_kept, unstable), tokens);
   const Cut cut = highest == 0 ? Cut{false, 0} : cut_after(highest, s, tokens, counts, [](int, uint64_t) { return true; });
   const auto must = [&](int token, uint64_t key) { return cut.holds(key) || is_refreshed(s, token); };
-  const int kept = count_tokens(tokens, counts, [&](int token) { return must(token, key_of(s.scores[token], token)); });
+  const int kept = count_tokens(tokens, 1, counts, [&](int token) { return must(token, key_of(s.scores[token], token)); });
   const int target = target_of(s, tokens, kept);
   const Cut fill = target == kept ? Cut{false, 0} : cut_after(target - kept, s, tokens, counts, [&](int token, uint64_t key) { return !must(token, key); });
   write_tokens(s, tokens, counts, [&](int token) {

@@ -29,7 +29,7 @@ struct Fiber {
   void* fake_stack = nullptr;
   State state = State::kDone;
   Index thread;
-  int linear = 0, barriers = 0;
+  int linear = 0;
 };
 
 struct Warp {
@@ -82,6 +82,7 @@ class Machine {
   void barrier();
   void exchange(uint32_t mask, uint64_t value, uint64_t lanes[kLanes]);
   void* touch(size_t offset, size_t bytes, Access access);
+  int barriers() const { return barriers_; }
   int lane() const { return running_->linear % kLanes; }
 
  private:
@@ -101,7 +102,7 @@ class Machine {
   char* shared_ = nullptr;
   size_t shared_bytes_ = 0;
   std::vector<Word> words_;
-  int threads_ = 0, epoch_ = 0;
+  int threads_ = 0, barriers_ = 0, epoch_ = 0;
   const std::function<void()>* thread_ = nullptr;
   Fiber* running_ = nullptr;
   ucontext_t scheduler_;
@@ -129,6 +130,7 @@ void Machine::prepare(Fiber& fiber) {
   fiber.context.uc_link = nullptr;
   fiber.fake_stack = nullptr;
   makecontext(&fiber.context, &Machine::enter, 0);
+  fiber.context.uc_stack.ss_size = 0;  // else the address sanitizer clears what it knows of the whole stack at every switch
 }
 
 void Machine::resume(Fiber& fiber) {
@@ -147,7 +149,6 @@ void Machine::suspend() {
 }
 
 void Machine::barrier() {
-  if (++running_->barriers == options().skip_barrier) return;
   running_->state = State::kAtBarrier;
   suspend();
 }
@@ -180,18 +181,18 @@ void Machine::exchange(uint32_t mask, uint64_t value, uint64_t lanes[kLanes]) {
 
 void Machine::look(Word& word, size_t at, Access access) {
   const int thread = running_->linear;
-  const std::string where = " at byte " + std::to_string(at) + " of shared memory";
+  const auto race = [at](const char* what) { faults.add(std::string("race: ") + what + " between two barriers at byte " + std::to_string(at) + " of shared memory"); };
   const bool written = word.written_at == epoch_, read = word.read_at == epoch_;
   if (!word.ever_written && access != Access::kWrite) faults.add("read before it was written");
   if (access == Access::kRead) {
-    if (written && word.writer != thread) faults.add("race: read and write between two barriers" + where);
+    if (written && word.writer != thread) race("read and write");
     word.reader = read && word.reader != thread ? kMany : thread;
     word.read_at = epoch_;
     return;
   }
   const bool both_atomic = access == Access::kAtomic && word.atomic;
-  if (written && word.writer != thread && !both_atomic) faults.add("race: two writes between two barriers" + where);
-  if (read && word.reader != thread) faults.add("race: write and read between two barriers" + where);
+  if (written && word.writer != thread && !both_atomic) race("two writes");
+  if (read && word.reader != thread) race("write and read");
   word.writer = written && word.writer != thread ? kMany : thread;
   word.written_at = epoch_;
   word.atomic = access == Access::kAtomic;
@@ -218,7 +219,7 @@ bool Machine::release_barrier() {
     faults.add("threads wait for each other: " + std::to_string(at_barrier) + " at a barrier, " + std::to_string(live - at_barrier) + " at an exchange");
     return false;
   }
-  ++epoch_;
+  if (++barriers_ != options().forgotten_barrier) ++epoch_;
   for (int t = 0; t < threads_; ++t) {
     Fiber& fiber = *fibers_[static_cast<size_t>(t)];
     if (fiber.state == State::kAtBarrier) fiber.state = State::kReady;
@@ -227,14 +228,14 @@ bool Machine::release_barrier() {
 }
 
 bool Machine::run_block(const Launch& launch, Random& random) {
-  epoch_ = 0;
+  barriers_ = epoch_ = 0;
   std::fill(shared_, shared_ + shared_bytes_, static_cast<char>(0xcb));
   words_.assign((shared_bytes_ + 3) / 4, Word{});
   warps_.assign(static_cast<size_t>((threads_ + kLanes - 1) / kLanes), Warp{});
   for (int t = 0; t < threads_; ++t) {
     Fiber& fiber = *fibers_[static_cast<size_t>(t)];
     const unsigned linear = static_cast<unsigned>(t);
-    fiber.state = State::kReady, fiber.linear = t, fiber.barriers = 0;
+    fiber.state = State::kReady, fiber.linear = t;
     fiber.thread = {linear % launch.block.x, linear / launch.block.x % launch.block.y, linear / launch.block.x / launch.block.y};
   }
   shuffle_order(order_, random);
@@ -260,7 +261,7 @@ bool Machine::run(const Launch& launch, const std::function<void()>& thread) {
   shared_ = shared_storage_.data() + (16 - reinterpret_cast<uintptr_t>(shared_storage_.data()) % 16) % 16;
   thread_ = &thread;
   current_position.block_dim = launch.block, current_position.grid_dim = launch.grid;
-  Random random(options().seed);
+  Random random(options().seed++);
   std::vector<uint64_t> blocks(static_cast<size_t>(launch.grid.x) * launch.grid.y);
   shuffle_order(blocks, random);
   for (uint64_t block : blocks) {
@@ -283,6 +284,7 @@ Options& options() {
 
 std::vector<std::string> take_faults() { return std::exchange(faults.list, {}); }
 bool run(const Launch& launch, const std::function<void()>& thread) { return machine.run(launch, thread); }
+int barriers_of_last_block() { return machine.barriers(); }
 void barrier() { machine.barrier(); }
 void exchange(uint32_t mask, uint64_t value, uint64_t lanes[32]) { machine.exchange(mask, value, lanes); }
 int lane() { return machine.lane(); }

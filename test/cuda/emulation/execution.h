@@ -23,10 +23,13 @@ struct Position {
 Position& position();
 
 struct Options {
-  uint32_t seed = 1;     // of the order of blocks and threads
-  int skip_barrier = 0;  // the n-th barrier of every thread does nothing; 0: all hold
+  uint32_t seed = 1;  // of the order of blocks and threads; every launch takes the next
+  int forgotten_barrier = 0;  // threads wait at a block's n-th barrier, but what they do is judged as if it were not there; 0: none
 };
 Options& options();
+
+// How many barriers the block that ran last had.
+int barriers_of_last_block();
 
 // What went wrong since they were last taken.
 std::vector<std::string> take_faults();

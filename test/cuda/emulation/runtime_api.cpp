@@ -3,7 +3,7 @@
 //   SADA_EMULATED_DRIVER=v         what the driver serves (13000); 0: none
 //   SADA_EMULATED_CAPABILITY=m.n   of the GPUs (9.0)
 //   SADA_EMULATED_MEMORY=bytes     of each (8 GiB); allocations beyond fail
-//   SADA_EMULATED_LOST_AFTER=n     the n-th launch from here on, and all after it, ends with an illegal address
+//   SADA_EMULATED_LOST_AFTER=n     the n-th launch from here on, and all after it, ends with an illegal address; taken away, a new process
 #include "runtime_api.h"
 
 #include <atomic>
@@ -27,8 +27,18 @@ namespace {
 constexpr int kRuntimeVersion = 13000;
 constexpr size_t kAlignment = 256;
 
+int64_t setting(const char* name, int64_t otherwise) {
+  const char* value = std::getenv(name);
+  return value == nullptr || *value == '\0' ? otherwise : std::atoll(value);
+}
+
 struct Gpu {
   std::recursive_mutex mutex;
+  // An illegal address stays for good. Work that the emulation finds fault with fails once.
+  cudaError_t status() {
+    if (setting("SADA_EMULATED_LOST_AFTER", 0) == 0) lost = cudaSuccess, launches = 0;
+    return lost;
+  }
   std::map<void*, size_t> memory;  // on the GPU
   std::map<void*, size_t> pinned;
   std::set<Stream*> streams;
@@ -40,11 +50,6 @@ struct Gpu {
 Gpu& gpu() {
   static Gpu* all = new Gpu;  // outlives whatever ends after it
   return *all;
-}
-
-int64_t setting(const char* name, int64_t otherwise) {
-  const char* value = std::getenv(name);
-  return value == nullptr || *value == '\0' ? otherwise : std::atoll(value);
 }
 
 int driver_version() { return static_cast<int>(setting("SADA_EMULATED_DRIVER", kRuntimeVersion)); }
@@ -64,18 +69,19 @@ void* aligned(size_t bytes) {
 }
 
 cudaError_t drain(Stream& stream) {
-  cudaError_t first = gpu().lost;
+  cudaError_t first = gpu().status();
   while (!stream.work.empty()) {
     const std::function<cudaError_t()> work = std::move(stream.work.front());
     stream.work.pop_front();
-    if (gpu().lost == cudaSuccess) gpu().lost = work();
-    if (first == cudaSuccess) first = gpu().lost;
+    const cudaError_t status = gpu().status() == cudaSuccess ? work() : gpu().status();
+    if (status == cudaErrorIllegalAddress) gpu().lost = status;
+    if (first == cudaSuccess) first = status;
   }
   return first;
 }
 
 cudaError_t drain_all() {
-  cudaError_t first = gpu().lost;
+  cudaError_t first = gpu().status();
   for (Stream* stream : gpu().streams) {
     const cudaError_t status = drain(*stream);
     if (first == cudaSuccess) first = status;
@@ -92,13 +98,13 @@ bool is_pinned(const void* address) {
 
 cudaError_t enqueue(Stream* stream, std::function<cudaError_t()> work) {
   if (stream == nullptr || gpu().streams.count(stream) == 0) return cudaErrorInvalidValue;
-  if (gpu().lost != cudaSuccess) return gpu().lost;
+  if (gpu().status() != cudaSuccess) return gpu().status();
   stream->work.push_back(std::move(work));
   return cudaSuccess;
 }
 
 cudaError_t free_from(std::map<void*, size_t>& from, void* memory, size_t* used) {
-  if (memory == nullptr) return gpu().lost;
+  if (memory == nullptr) return gpu().status();
   const auto found = from.find(memory);
   if (found == from.end()) return cudaErrorInvalidValue;
   const cudaError_t status = drain_all();
@@ -113,12 +119,12 @@ cudaError_t free_from(std::map<void*, size_t>& from, void* memory, size_t* used)
 cudaError_t has_code() {
   int major, minor;
   capability(major, minor);
-  return 10 * major + minor < 75 ? cudaErrorNoKernelImageForDevice : gpu().lost;
+  return 10 * major + minor < 75 ? cudaErrorNoKernelImageForDevice : gpu().status();
 }
 
 cudaError_t allocate(void** memory, size_t bytes) {
   const Locked locked(gpu().mutex);
-  if (gpu().lost != cudaSuccess) return gpu().lost;
+  if (gpu().status() != cudaSuccess) return gpu().status();
   if (bytes == 0) return *memory = nullptr, cudaSuccess;
   if (bytes > total_bytes() || gpu().used > total_bytes() - bytes) return cudaErrorMemoryAllocation;
   void* made = aligned(bytes);
@@ -192,12 +198,12 @@ cudaError_t cudaMemGetInfo(size_t* free_bytes, size_t* total) {
   const Locked locked(gpu().mutex);
   *total = total_bytes();
   *free_bytes = *total > gpu().used ? *total - gpu().used : 0;
-  return gpu().lost;
+  return gpu().status();
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   const Locked locked(gpu().mutex);
-  if (gpu().lost != cudaSuccess) return gpu().lost;
+  if (gpu().status() != cudaSuccess) return gpu().status();
   *stream = new Stream;
   gpu().streams.insert(*stream);
   return cudaSuccess;
@@ -219,7 +225,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 
 cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned) {
   const Locked locked(gpu().mutex);
-  if (gpu().lost != cudaSuccess) return gpu().lost;
+  if (gpu().status() != cudaSuccess) return gpu().status();
   *memory = aligned(bytes);
   if (*memory == nullptr) return cudaErrorMemoryAllocation;
   std::memset(*memory, 0xcb, bytes);
