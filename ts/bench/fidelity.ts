@@ -1,6 +1,6 @@
 import { psnr } from '../metrics/psnr.ts'
 import type { Fidelity } from './result.ts'
-import { ssim } from '../metrics/ssim.ts'
+import { ssim, SSIM_SMALLEST } from '../metrics/ssim.ts'
 import { mean } from './statistics.ts'
 
 /** How close one picture is to the baseline's. */
@@ -14,7 +14,7 @@ export type PictureShape = readonly [channels: number, height: number, width: nu
 
 export function closeness(samples: readonly Float32Array[], baseline: readonly Float32Array[], shape: PictureShape): Closeness[] {
   // Pictures smaller than the window have no SSIM of their own; equality is then all that can be said.
-  const measurable = Math.min(shape[1], shape[2]) >= 11
+  const measurable = Math.min(shape[1], shape[2]) >= SSIM_SMALLEST
   return samples.map((sample, k) => {
     const decibels = psnr(sample, baseline[k])
     return { psnr: decibels, ssim: measurable ? ssim(sample, baseline[k], shape) : Number(decibels === Infinity) }

@@ -22,12 +22,14 @@ export async function clipCosines(
   samples: readonly Float32Array[],
   shape: PictureShape,
   captions: readonly string[],
+  signal?: AbortSignal,
 ): Promise<number[]> {
   checkPictures('samples', samples, shape)
   if (captions.length !== samples.length) throw invalidArgument('captions', `${samples.length}, one per sample`, captions.length)
   const tokenizer = await TextTokenizer.load(await Folder.open(network.folder), network.sidecar.tokenizer)
   const cosines: number[] = []
   for (let start = 0; start < samples.length; start += BATCH) {
+    signal?.throwIfAborted()
     const pictures = await embedPictures(network, samples.slice(start, start + BATCH), shape)
     const texts = await embedTexts(network, tokenizer, captions.slice(start, start + BATCH))
     pictures.forEach((picture, k) => cosines.push(cosine(picture, texts[k])))

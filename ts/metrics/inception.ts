@@ -25,11 +25,13 @@ export async function inceptionFeatures(
   samples: readonly Float32Array[],
   shape: PictureShape,
   flavour: FidFlavour,
+  signal?: AbortSignal,
 ): Promise<Features> {
   checkPictures('samples', samples, shape)
   const dim = network.sidecar.features
   const values = new Float64Array(samples.length * dim)
   for (let start = 0; start < samples.length; start += BATCH) {
+    signal?.throwIfAborted()
     const batch = samples.slice(start, start + BATCH)
     const pictures = new Float32Array(batch.length * 3 * SIZE * SIZE)
     batch.forEach((sample, k) => pictures.set(prepared(sample, shape, flavour), k * 3 * SIZE * SIZE))
@@ -41,6 +43,25 @@ export async function inceptionFeatures(
     values.set(features, start * dim)
   }
   return { count: samples.length, dim, values }
+}
+
+/** Keeps the features of sets, by the array that holds the set: what a table of methods against one baseline asks for again. */
+export class InceptionMemory {
+  private readonly known = new Map<FidFlavour, WeakMap<readonly Float32Array[], Features>>()
+
+  async features(
+    network: Network<'inception-fid'>,
+    samples: readonly Float32Array[],
+    shape: PictureShape,
+    flavour: FidFlavour,
+    signal?: AbortSignal,
+  ): Promise<Features> {
+    const sets = this.known.get(flavour) ?? new WeakMap<readonly Float32Array[], Features>()
+    this.known.set(flavour, sets)
+    const features = sets.get(samples) ?? (await inceptionFeatures(network, samples, shape, flavour, signal))
+    sets.set(samples, features)
+    return features
+  }
 }
 
 function prepared(sample: Float32Array, [, height, width]: PictureShape, flavour: FidFlavour): Float32Array {

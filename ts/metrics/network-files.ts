@@ -88,6 +88,7 @@ export type UnavailableCode =
   | 'no-captions'
   | 'too-few' // fewer samples than the metric is defined for
   | 'too-small' // samples with fewer pixels or frames than the metric needs
+  | 'silent' // a sound of the baseline has no level to count from
   | 'wrong-kind' // pictures where sound is needed, or the other way round
 
 /** A metric that cannot be computed here, and why, in words. */

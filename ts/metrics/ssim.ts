@@ -4,6 +4,8 @@ import { clip } from './psnr.ts'
 // scikit-image: gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=2, channel_axis=0.
 const RADIUS = 5
 const WINDOW = gaussian(RADIUS, 1.5)
+/** Smaller pictures have no place where the window fits. */
+export const SSIM_SMALLEST = 2 * RADIUS + 1
 const C1 = (0.01 * 2) ** 2
 const C2 = (0.03 * 2) ** 2
 
@@ -16,8 +18,8 @@ export function ssim(
   b: ArrayLike<number>,
   [channels, height, width]: readonly [number, number, number],
 ): number {
-  if (Math.min(height, width) <= 2 * RADIUS)
-    throw new RangeError(`Expected pictures of at least ${2 * RADIUS + 1} pixels each way, received ${width}×${height}.`)
+  if (Math.min(height, width) < SSIM_SMALLEST)
+    throw new RangeError(`Expected pictures of at least ${SSIM_SMALLEST} pixels each way, received ${width}×${height}.`)
   let sum = 0
   for (let c = 0; c < channels; c++) sum += channelSsim(plane(a, c, height * width), plane(b, c, height * width), height, width)
   return sum / channels

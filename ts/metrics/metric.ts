@@ -1,0 +1,154 @@
+import { invalidArgument } from '../errors.ts'
+import type { SampleBias } from './fid.ts'
+import type { InceptionMemory } from './inception.ts'
+import { isPublished, unavailable, type NetworkName, type Unavailable } from './network-files.ts'
+import type { MetricNetworks, Network } from './networks.ts'
+import type { PictureShape } from './picture.ts'
+
+/** What samples are: pictures [channels, height, width], or mono sounds [samples]; values in [−1, 1] either way. */
+export type SampleForm =
+  { readonly kind: 'pictures'; readonly shape: PictureShape } | { readonly kind: 'sounds'; readonly sampleRate: number }
+
+export interface MetricContext {
+  readonly form: SampleForm
+  readonly networks: MetricNetworks
+  /** One per sample: what it was to show. */
+  readonly captions?: readonly string[]
+  /** Of random subsets. Default 0. */
+  readonly seed?: number
+  /** Keeps what the Inception network said of a set, for the next metric and the next comparison with the same baseline. */
+  readonly inception?: InceptionMemory
+  /** Ends an evaluation between two runs of a network; its reason is thrown. */
+  readonly signal?: AbortSignal
+}
+
+export interface MetricValue {
+  /** Over the samples; of a metric that compares sets, its value. Null: every pair is equal, and the metric infinite for such. */
+  readonly mean: number | null
+  readonly min?: number | null
+  readonly max?: number | null
+  /** One value per sample where the metric has such; null: infinite, the pair is equal. */
+  readonly perSample?: readonly (number | null)[]
+  /** Pairs left out of mean, min and max because they are equal. */
+  readonly identical?: number
+  /** Over random subsets (KID). */
+  readonly std?: number
+  /** The same of the baseline, where the metric looks at one set at a time (CLIP score). */
+  readonly baseline?: number
+  /** How far a small number of samples inflates the value (FID). */
+  readonly bias?: SampleBias
+  readonly samples: number
+  /** What must be said beside the value: flavour, model, scale, parameters. */
+  readonly settings: Readonly<Record<string, string | number>>
+  /** Whether the network's weights are the published ones; absent: no network. */
+  readonly publishedWeights?: boolean
+}
+
+export interface MetricNeeds {
+  readonly kind?: SampleForm['kind'] // left out: either
+  readonly samples: number // at least
+  readonly pixels?: number // each way, at least
+  readonly network?: NetworkName
+  readonly captions?: boolean
+}
+
+/** A metric of the table. */
+export interface Metric {
+  /** '' where the value is a bare number. */
+  readonly unit: string
+  readonly direction: 'higher' | 'lower'
+  readonly needs: MetricNeeds
+  /** One sentence: what is compared, and by whose definition. */
+  readonly about: string
+  /**
+   * Compares samples with those of the baseline, pair by pair (same prompt and noise). What the metric needs and does not have is
+   * in the answer; what cannot be a pair of sample sets throws INVALID_ARGUMENT.
+   */
+  evaluate(
+    baseline: readonly Float32Array[],
+    accelerated: readonly Float32Array[],
+    context: MetricContext,
+  ): Promise<MetricValue | Unavailable>
+}
+
+/** What a metric's own formula is given: pairs that meet its needs, and its network. */
+export interface Pairs<N extends NetworkName = never> {
+  readonly baseline: readonly Float32Array[]
+  readonly accelerated: readonly Float32Array[]
+  readonly context: MetricContext
+  /** [1, 1, length] where the samples are sounds. */
+  readonly shape: PictureShape
+  readonly network: Network<N>
+}
+
+type Definition<N extends NetworkName> = Omit<Metric, 'evaluate'> & {
+  readonly needs: MetricNeeds & { readonly network?: N }
+  readonly compute: (pairs: Pairs<N>) => Promise<Answer> | Answer
+}
+type Answer = Omit<MetricValue, 'samples' | 'publishedWeights'> | Unavailable
+
+/** A metric from its description and formula: its needs are checked before the formula runs. */
+export function metric<N extends NetworkName = never>({ compute, ...description }: Definition<N>): Metric {
+  const { needs } = description
+  return {
+    ...description,
+    async evaluate(baseline, accelerated, context) {
+      const shape = shapeOf(baseline, accelerated, context)
+      const unmet = unmetNeed(needs, baseline.length, shape, context)
+      if (unmet !== undefined) return unmet
+      const network = needs.network === undefined ? undefined : await context.networks.open(needs.network)
+      if (network !== undefined && 'unavailable' in network) return network
+      const value = await compute({ baseline, accelerated, context, shape, network: network! })
+      if ('unavailable' in value) return value
+      return { ...value, samples: baseline.length, ...(network && { publishedWeights: isPublished(network.sidecar) }) }
+    },
+  }
+}
+
+/** Their shape, once they are known to be pairs of one. */
+function shapeOf(
+  baseline: readonly Float32Array[],
+  accelerated: readonly Float32Array[],
+  { form, captions }: MetricContext,
+): PictureShape {
+  if (baseline.length === 0) throw invalidArgument('baseline', 'at least one sample', baseline)
+  if (accelerated.length !== baseline.length)
+    throw invalidArgument('accelerated', `${baseline.length} samples, as the baseline`, accelerated)
+  if (captions !== undefined && captions.length !== baseline.length)
+    throw invalidArgument('context.captions', `${baseline.length}, one per sample`, captions)
+  const shape = form.kind === 'pictures' ? form.shape : ([1, 1, baseline[0].length] as const)
+  const length = shape[0] * shape[1] * shape[2]
+  for (const [name, samples] of Object.entries({ baseline, accelerated })) {
+    const wrong = samples.findIndex((sample) => sample.length !== length)
+    if (wrong >= 0) throw invalidArgument(`${name}[${wrong}]`, `${length} values`, samples[wrong])
+  }
+  return shape
+}
+
+function unmetNeed(
+  needs: MetricNeeds,
+  count: number,
+  [, height, width]: PictureShape,
+  { form, captions }: MetricContext,
+): Unavailable | undefined {
+  const { kind = form.kind, samples, pixels = 1 } = needs
+  if (form.kind !== kind) return unavailable('wrong-kind', `It compares ${kind}, and these are ${form.kind}.`)
+  if (count < samples) return unavailable('too-few', `It needs at least ${samples} samples, and there are ${count}.`)
+  if (Math.min(height, width) < pixels)
+    return unavailable('too-small', `It needs at least ${pixels} pixels each way, and these have ${width}×${height}.`)
+  if (needs.captions === true && captions === undefined) return unavailable('no-captions', 'It needs a caption per sample.')
+  return undefined
+}
+
+/** Mean, least and greatest of one value per sample; infinite ones are counted apart. */
+export function summary(values: readonly number[]): Pick<MetricValue, 'mean' | 'min' | 'max' | 'perSample' | 'identical'> {
+  const finite = values.filter(Number.isFinite)
+  const some = finite.length > 0
+  return {
+    mean: some ? finite.reduce((sum, value) => sum + value, 0) / finite.length : null,
+    min: some ? finite.reduce((least, value) => Math.min(least, value)) : null,
+    max: some ? finite.reduce((most, value) => Math.max(most, value)) : null,
+    perSample: values.map((value) => (Number.isFinite(value) ? value : null)),
+    identical: values.length - finite.length,
+  }
+}
