@@ -56,7 +56,7 @@ class AdaptiveDiffusionMember implements MemberPolicy {
   constructor(options: AdaptiveDiffusionOptions, { solver }: RunContext) {
     this.options = options
     this.steps = solver.schedule.steps
-    this.network = networkOutput(solver)
+    this.network = networkOutput(solver, 'noise')
   }
 
   before(step: number): Decision {

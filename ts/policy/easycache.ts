@@ -70,7 +70,7 @@ class EasyCacheMember implements MemberPolicy {
   constructor(options: EasyCacheOptions, { solver }: RunContext) {
     this.options = options
     this.steps = solver.schedule.steps
-    this.network = networkOutput(solver)
+    this.network = networkOutput(solver, 'velocity')
   }
 
   before(step: number): Decision {

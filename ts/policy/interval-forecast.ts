@@ -38,7 +38,7 @@ export class IntervalForecast implements MemberPolicy {
     this.options = options
     this.forecast = forecast
     this.steps = solver.schedule.steps
-    this.network = networkOutput(solver)
+    this.network = networkOutput(solver, 'noise')
     this.capacity = options.order + 2
   }
 

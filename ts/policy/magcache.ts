@@ -100,7 +100,7 @@ class MagCacheMember implements MemberPolicy {
   constructor(options: MagCacheOptions, { solver }: RunContext) {
     this.options = options
     this.steps = solver.schedule.steps
-    this.network = networkOutput(solver)
+    this.network = networkOutput(solver, 'velocity')
   }
 
   before(step: number): Decision {

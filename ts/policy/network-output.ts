@@ -6,8 +6,9 @@ import type { Solver } from '../solver/solver.ts'
  * The network's input and output as methods that store and reuse them see them, in one place because what they are depends on the network.
  *
  * They are its own: α·x0 + σ·n, and the guided noise, v or flow velocity that it predicts. The methods were published on such networks.
- * A network that predicts x0 is taken for the velocity network that it is equivalent to, under every scheduler: given
- * (α·x0 + σ·n)/(α + σ), it answers n − x0. (Reusing x0 itself would be another method: `every-n` with `order: 0`.)
+ * A network that predicts x0 is taken for an equivalent one of the kind that the method was published on: under a flow-matching
+ * scheduler one that answers the velocity n − x0; under the others `kind`, noise or again velocity, then given (α·x0 + σ·n)/(α + σ).
+ * (Reusing x0 itself would be another method: `every-n` with `order: 0`.)
  */
 export interface NetworkOutput {
   /** The output at computed step i, over `output`, or `x` and `x0`. */
@@ -18,12 +19,19 @@ export interface NetworkOutput {
   input(i: number): Row
 }
 
-export function networkOutput(solver: Solver): NetworkOutput {
+export function networkOutput(solver: Solver, kind: 'noise' | 'velocity'): NetworkOutput {
   const { prediction, frame, levels } = solver.schedule
   if (prediction !== 'sample') {
     return {
       observed: () => ({ output: 1 }),
       x0: (i, output) => substitute(solver.denoised(i), { output }),
+      input: (i) => ({ x: solver.inputScale(i) }),
+    }
+  }
+  if (kind === 'noise' && frame !== 'flow') {
+    return {
+      observed: (i) => noiseOf(levels[i], frame),
+      x0: (i, output) => substitute(denoised('epsilon', levels[i], frame), { output }),
       input: (i) => ({ x: solver.inputScale(i) }),
     }
   }

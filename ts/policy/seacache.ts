@@ -90,7 +90,7 @@ class SeaCacheMember implements MemberPolicy {
     this.options = options
     this.context = context
     this.map = map
-    this.network = networkOutput(context.solver)
+    this.network = networkOutput(context.solver, 'velocity')
   }
 
   before(step: number): Decision {
