@@ -15,6 +15,7 @@ import { checkRecording, replayed } from './recording.ts'
 import { reference } from './reference.ts'
 import { resilPhase } from './resilphase.ts'
 import { sada } from './sada.ts'
+import { seaCache } from './seacache.ts'
 import { spectrum } from './spectrum.ts'
 import { taylorSeer } from './taylorseer.ts'
 import { teaCache, teaCachePresets } from './teacache.ts'
@@ -45,6 +46,7 @@ export const policies: Readonly<Record<string, AnyDefinition>> = {
   resilphase: resilPhase,
   magcache: magCache,
   spectrum,
+  seacache: seaCache,
 }
 
 /** Checks a policy's name and options. Throws UNKNOWN_NAME or INVALID_ARGUMENT. */
