@@ -1,19 +1,19 @@
-import { extname } from 'node:path'
+import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import { extname, join } from 'node:path'
 import { invalidArgument, nearestName, SadaError } from '../errors.ts'
+import { offerOf } from '../families/staged.ts'
 import { findModel, load } from '../pipeline/load.ts'
-import type { GenerateResult } from '../pipeline/pipeline.ts'
+import { checkGenerateOptions } from '../pipeline/options.ts'
+import type { Pipeline } from '../pipeline/pipeline.ts'
+import type { Manifest } from '../plan/manifest.ts'
 import { loadManifest } from '../plan/model.ts'
 import { Tokenizer } from '../plan/tokenizer.ts'
-import { offerOf } from '../families/staged.ts'
-import { checkGenerateOptions } from '../pipeline/options.ts'
-import type { Manifest } from '../plan/manifest.ts'
-import type { PolicySpec } from '../policy/index.ts'
 import type { StepEvent } from '../sampler/trace.ts'
-import { packageVersion } from '../version.ts'
 import { OutputFile } from './output-file.ts'
 import { Preview } from './preview.ts'
-import { sheet } from './sheet.ts'
+import { readPictures, requestFor } from './request.ts'
+import { save } from './save.ts'
 import { isLive } from './terminal.ts'
 
 /** The options of `sada`, parsed. */
@@ -23,52 +23,56 @@ export interface GenerateArguments {
   readonly steps?: number
   readonly guidance?: number
   readonly scheduler?: string
-  readonly policy: PolicySpec
+  /** As it was written. */
+  readonly policy: string
   readonly model: string
+  readonly negative?: string
+  readonly width?: number
+  readonly height?: number
+  readonly init?: string
+  readonly strength?: number
+  readonly mask?: string
+  readonly control?: readonly string[]
+  readonly controlStrength?: number
+  readonly seconds?: number
   readonly output?: string
   readonly preview: boolean
   readonly threads?: number
   readonly json: boolean
 }
 
-const COMMANDS = ['models', 'policies', 'doctor', 'help']
+const COMMANDS = ['models', 'policies', 'doctor', 'info', 'help']
 const STDOUT = '-'
 const MOST_NAMES = 10_000
 
-/** Makes pictures, writes them as one PNG, and says what was saved. */
+/** Makes pictures or a sound, writes them as one file, and says what was saved. */
 export async function generate(prompt: string, options: GenerateArguments, signal: AbortSignal): Promise<void> {
   if (prompt === '')
     throw invalidArgument('prompt', 'what to draw, like "a teal robot with round eyes"', prompt, 'See "sada --help".')
   const folder = await findModel(options.model)
-  const manifest = await loadManifest(folder)
+  const manifest = existsSync(join(folder, 'plan.json')) ? await loadManifest(folder) : undefined
   const request = requestFor(prompt, options)
-  checkGenerateOptions(request, offerOf(manifest))
-  checkWords(prompt, await Tokenizer.load(folder, manifest.text), manifest)
-  const file = await reserve(prompt, options.output)
+  if (manifest) {
+    checkGenerateOptions(request, offerOf(manifest))
+    checkWords(prompt, await Tokenizer.load(folder, manifest.text), manifest)
+  } else if (options.preview)
+    throw invalidArgument('--preview', 'left out: only models with a plan.json can be drawn while they form', true)
+  const early = manifest || options.output !== undefined ? await reserve(prompt, options.output, manifest && 'image') : undefined
+  let file = early
   try {
     const pipeline = await load(options.model, { threads: options.threads })
     try {
+      if (!manifest) file = await fittingFile(prompt, options, pipeline, early)
+      const pictures = await readPictures(options, pipeline.size)
       const startedAt = performance.now()
-      const result = await pipeline.generate({ ...request, signal, onStep: watcher(options, manifest) })
-      await save(file, prompt, options, manifest, result, performance.now() - startedAt)
+      const result = await pipeline.generate({ ...request, ...pictures, signal, onStep: watcher(options, manifest) })
+      await save(file, { prompt, options, pipeline, wallMs: performance.now() - startedAt }, result)
     } finally {
       await pipeline.dispose()
     }
   } catch (error) {
     await file?.release()
     throw error
-  }
-}
-
-function requestFor(prompt: string, { count, seed, steps, guidance, scheduler, policy }: GenerateArguments) {
-  const members = Array.from({ length: count }, (_, k) => k)
-  return {
-    prompt: members.map(() => prompt),
-    seed: members.map((k) => seed + k),
-    steps,
-    guidanceScale: guidance,
-    scheduler,
-    policy,
   }
 }
 
@@ -83,18 +87,37 @@ function checkWords(prompt: string, tokenizer: Tokenizer, { name }: Manifest): v
   process.stderr.write(`The model "${name}" does not know ${words}; "sada models" lists its words.\n`)
 }
 
-/** The file to write; undefined is stdout. */
-async function reserve(prompt: string, output: string | undefined): Promise<OutputFile | undefined> {
+type Kind = Pipeline['makes']
+const EXTENSION: Readonly<Record<Kind, string>> = { image: '.png', audio: '.wav' }
+
+/** The file to write; undefined is stdout. `kind`: what will be written, where that is known. */
+async function reserve(prompt: string, output: string | undefined, kind?: Kind): Promise<OutputFile | undefined> {
   if (output === STDOUT) return undefined
-  if (output === undefined) return OutputFile.reserveNew(names(prompt))
+  if (output === undefined) return OutputFile.reserveNew(names(prompt, EXTENSION[kind ?? 'image']))
   const isDevice = !((await stat(output).catch(() => undefined))?.isFile() ?? true)
-  if (!isDevice && !['', '.png'].includes(extname(output).toLowerCase()))
-    throw invalidArgument('--output', 'a name that ends with .png', output)
+  const fitting = kind === undefined ? Object.values(EXTENSION) : [EXTENSION[kind]]
+  if (!isDevice && !['', ...fitting].includes(extname(output).toLowerCase()))
+    throw invalidArgument('--output', `a name that ends with ${fitting.join(' or ')}`, output)
   return OutputFile.reserve(output)
 }
 
+/** The file for what a loaded model makes. */
+async function fittingFile(
+  prompt: string,
+  { output, count }: GenerateArguments,
+  { makes }: Pipeline,
+  reserved: OutputFile | undefined,
+): Promise<OutputFile | undefined> {
+  if (makes === 'audio' && count > 1) throw invalidArgument('--count', '1 with a model that makes sounds', count)
+  if (output === undefined) return reserve(prompt, undefined, makes)
+  const found = output === STDOUT ? '' : extname(output).toLowerCase()
+  const isOther = Object.entries(EXTENSION).some(([kind, extension]) => kind !== makes && extension === found)
+  if (isOther) throw invalidArgument('--output', `a name that ends with ${EXTENSION[makes]}, which this model makes`, output)
+  return reserved
+}
+
 /** `a-teal-robot.png`, `a-teal-robot-2.png`, … */
-function* names(prompt: string): Generator<string> {
+function* names(prompt: string, extension: string): Generator<string> {
   const stem =
     prompt
       .toLowerCase()
@@ -102,95 +125,19 @@ function* names(prompt: string): Generator<string> {
       .replace(/^-|-$/g, '')
       .slice(0, 60)
       .replace(/-$/, '') || 'sada'
-  yield `${stem}.png`
-  for (let k = 2; k <= MOST_NAMES; k++) yield `${stem}-${k}.png`
+  yield `${stem}${extension}`
+  for (let k = 2; k <= MOST_NAMES; k++) yield `${stem}-${k}${extension}`
 }
 
 /** What watches the steps: a preview, a line that counts them, or nothing where stderr is no terminal. */
-function watcher({ preview, steps }: GenerateArguments, manifest: Manifest): ((event: StepEvent) => void) | undefined {
+function watcher({ preview }: GenerateArguments, manifest: Manifest | undefined): ((event: StepEvent) => void) | undefined {
   if (!isLive(process.stderr)) return undefined
-  if (preview && !process.env.NO_COLOR) {
+  if (preview && manifest && !process.env.NO_COLOR) {
     const drawing = new Preview(process.stderr, manifest)
     return (event) => drawing.show(event)
   }
-  const total = steps ?? manifest.defaults.steps
-  return ({ step, etaMs }) => {
-    const left = step + 1 === total ? '\r\x1b[2K' : `\r\x1b[2Kstep ${step + 1} of ${total}, ${(etaMs / 1000).toFixed(1)} s left`
+  return ({ step, steps, etaMs }) => {
+    const left = step + 1 === steps ? '\r\x1b[2K' : `\r\x1b[2Kstep ${step + 1} of ${steps}, ${(etaMs / 1000).toFixed(1)} s left`
     process.stderr.write(left)
   }
 }
-
-async function save(
-  file: OutputFile | undefined,
-  prompt: string,
-  options: GenerateArguments,
-  manifest: Manifest,
-  { images, trace, unknownWords }: GenerateResult,
-  wallMs: number,
-): Promise<void> {
-  const whole = images.length === 1 ? images[0] : sheet(images)
-  const { scheduler = manifest.defaults.scheduler } = options
-  const settings = {
-    model: manifest.name,
-    scheduler,
-    steps: trace.steps,
-    guidance: trace.guidance,
-    policy: trace.policy,
-    ...trace.options,
-  }
-  const png = await whole.png({
-    Title: latin1(prompt),
-    Software: `sada ${packageVersion()}`,
-    Seed: images.map((_, k) => options.seed + k).join(' '),
-    Settings: JSON.stringify(settings),
-  })
-  if (file) await file.write(png)
-  else process.stdout.write(png)
-  const runs = trace.members.map(({ nfe }) => nfe)
-  const told = {
-    file: file?.path ?? null,
-    bytes: png.length,
-    width: whole.width,
-    height: whole.height,
-    pictures: images.length,
-    prompt,
-    seed: options.seed,
-    model: manifest.name,
-    scheduler,
-    policy: trace.policy,
-    options: trace.options,
-    ...(trace.warnings && { warnings: trace.warnings }),
-    guidance: trace.guidance,
-    steps: trace.steps,
-    network_runs: runs,
-    wall_ms: Math.round(wallMs * 10) / 10,
-    unknown_words: unknownWords,
-  }
-  for (const warning of trace.warnings ?? []) process.stderr.write(`Warning: ${warning}\n`)
-  const line = options.json ? JSON.stringify(told) : summary(told)
-  // Where the picture itself is on stdout, what is said about it is not.
-  ;(file ? process.stdout : process.stderr).write(line + '\n')
-}
-
-interface Told {
-  readonly file: string | null
-  readonly bytes: number
-  readonly width: number
-  readonly height: number
-  readonly pictures: number
-  readonly steps: number
-  readonly network_runs: readonly number[]
-  readonly wall_ms: number
-}
-
-/** `robot.png: 4 pictures, 130×130, 24 kB, 2.13 s, 21–25 network runs of 50` */
-function summary({ file, bytes, width, height, pictures, steps, network_runs: all, wall_ms: wall }: Told): string {
-  const [least, most] = [Math.min(...all), Math.max(...all)]
-  const runs = least === most ? `${least}` : `${least}–${most}`
-  const what = pictures === 1 ? '1 picture' : `${pictures} pictures`
-  const size = `${width}×${height}, ${(bytes / 1000).toFixed(1)} kB`
-  return `${file ?? 'stdout'}: ${what}, ${size}, ${(wall / 1000).toFixed(2)} s, ${runs} network runs of ${steps}`
-}
-
-/** PNG text chunks hold Latin-1. */
-const latin1 = (text: string): string => text.replace(/[^\x20-\x7e\xa1-\xff]/g, '?')

@@ -12,16 +12,28 @@ Examples:
   sada "a toon person" --seed 7 --policy none            without acceleration
   sada "a robot" --policy every-n:n=3,order=1 --json     what happened, as one JSON object
   sada "a robot" -o - | display                          the PNG on stdout
+  sada -m ./sdxl "a lighthouse" --negative "blurry" -o x.png    a folder in the layout of diffusers and Optimum
+  sada -m ./sdxl "at night" --init photo.jpg --strength 0.6     from a picture
+  sada -m ./musicldm "a slow piano" --seconds 10 -o x.wav       a sound
 
 Exit codes: 0 done, 1 failure, 2 wrong usage, 3 no backend, 130 interrupted.`
 
 const JSON_FLAG = ['--json', 'as JSON', false] as const
 
+/** A policy as it is written, once it is known to be one. */
+function checkedPolicy(text: string): string {
+  parsePolicy(text)
+  return text
+}
+
+/** An option that can be given several times. */
+const collect = (each: string, all: readonly string[] | undefined): readonly string[] => [...(all ?? []), each]
+
 const program = withOwnErrors(new Command('sada'))
 let signal: AbortSignal
 
 program
-  .description('Makes pictures from text, about twice as fast as the plain sampler.')
+  .description('Makes pictures and sounds from text, about twice as fast as the plain sampler.')
   .version(packageVersion())
   .argument('[prompt...]', 'what to draw; "sada models" says what a model knows')
   .option('-n, --count <n>', 'pictures, with the seeds that follow each other', integer('--count', 1, 64), 1)
@@ -29,9 +41,18 @@ program
   .option('--steps <n>', "sampling steps (default: the model's)", integer('--steps', 1, 1000))
   .option('--guidance <scale>', "guidance scale; 1 is none (default: the model's)", decimal('--guidance', 0, 100))
   .option('--scheduler <name>', "flow-euler, dpm++ or euler (default: the model's)")
-  .option('--policy <policy>', 'when to skip the network; options behind a colon; none: never', parsePolicy, 'sada')
+  .option('--policy <policy>', 'when to skip the network; options behind a colon; none: never', checkedPolicy, 'sada')
   .option('-m, --model <name>', 'a bundled model, or a model folder', 'avatar')
-  .option('-o, --output <file>', 'the PNG file, overwritten; - for stdout (default: a new file named after the prompt)')
+  .option('-o, --output <file>', 'the PNG or WAV file, overwritten; - for stdout (default: a new file named after the prompt)')
+  .option('--negative <prompt>', 'what guidance leads away from')
+  .option('--width <pixels>', "width of the picture (default: the model's)", integer('--width', 1, 8192))
+  .option('--height <pixels>', "height of the picture (default: the model's)", integer('--height', 1, 8192))
+  .option('--init <file>', 'a PNG or JPEG picture to start from, cut to fit')
+  .option('--strength <share>', 'how much of it is made anew (default: 0.8)', decimal('--strength', 0, 1))
+  .option('--mask <file>', 'white where the picture is made anew, black where it stays')
+  .option('--control <file>', 'a picture for a ControlNet; again for the next one', collect)
+  .option('--control-strength <n>', 'how much ControlNets count (default: 1)', decimal('--control-strength', 0, 2))
+  .option('--seconds <n>', "length of the sound (default: the model's)", decimal('--seconds', 0, 600))
   .option('--preview', 'draw the picture in the terminal while it forms', false)
   .option('--threads <n>', 'threads of the network; 0: one per physical core', integer('--threads', 0, 1024))
   .option('--json', 'print what was done as one JSON object', false)
@@ -39,6 +60,17 @@ program
   .action(async (prompt: string[], options: GenerateArguments) => {
     const { generate } = await import('./generate.ts')
     await generate(prompt.join(' ').trim(), options, signal)
+  })
+
+program
+  .command('info')
+  .description('how a picture was made, and the command that makes it again')
+  .argument('<file>', 'a PNG file that sada has written')
+  .option(...JSON_FLAG)
+  .addHelpText('after', '\nExamples:\n  sada info robot.png\n  eval "$(sada info robot.png | tail -n 1) -o again.png"')
+  .action(async (file: string, _, command: Command) => {
+    const { info } = await import('./info.ts')
+    process.stdout.write(await info(file, command.optsWithGlobals<{ json: boolean }>().json))
   })
 
 program

@@ -1,0 +1,83 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { commandFor, promptOf, quoted } from '../../ts/cli/command-line.ts'
+import { familyFolder } from '../support/families.ts'
+import { emptyFolder, run } from '../support/spawn.ts'
+
+const picture = async (path: string, width: number, height: number): Promise<void> => {
+  const { encode } = await import('fast-png')
+  const data = Uint8Array.from({ length: width * height * 3 }, (_, k) => (k * 7) % 256)
+  writeFileSync(path, encode({ width, height, data, channels: 3, depth: 8 }))
+}
+
+test('a diffusers folder: negative prompt, size, a picture to start from; info prints the command that makes the same bytes', async () => {
+  const cwd = emptyFolder()
+  await picture(join(cwd, 'photo.png'), 50, 34)
+  const words = ["it's a cat — 猫", '-m', familyFolder('sd2'), '--negative', 'blurry "x"', '--steps', '4', '--seed', '11']
+  const more = ['--init', 'photo.png', '--strength', '.6', '--guidance', '5', '--policy', 'every-n:n=2,warmup=1', '-n', '2']
+  const first = await run('sada', [...words, ...more, '-o', 'x.png', '--json'], cwd)
+  assert.equal([first.code, first.stderr], [0, ''])
+  const told = JSON.parse(first.stdout)
+  // 50 × 34 pixels are more than the 32 × 32 the model was made for: two pictures of 32 × 32 with a gap of two pixels.
+  assert.equal([told.pictures, told.width, told.height, told.model, told.steps], [2, 66, 32, 'stable-diffusion', 2])
+  const told2 = JSON.parse((await run('sada', ['info', 'x.png', '--json'], cwd)).stdout)
+  assert.equal([told2.prompt, told2.seeds], ["it's a cat — 猫", [11, 12]])
+  const same = await run('sada', [...told2.command, '-o', 'y.png'], cwd)
+  assert.equal([same.code, same.stderr], [0, ''])
+  assert.equal(readFileSync(join(cwd, 'y.png')), readFileSync(join(cwd, 'x.png')))
+  const text = (await run('sada', ['info', 'x.png'], cwd)).stdout
+  assert.match(text, /^prompt +it's a cat/)
+  assert.match(text, /seeds +11, 12\n/)
+})
+
+test('ControlNets and sounds from the command line', async () => {
+  const cwd = emptyFolder()
+  await picture(join(cwd, 'edges.png'), 32, 32)
+  const [led, sound] = await Promise.all([
+    run('sada', ['a cat', '-m', familyFolder('sd2-controlnet'), '--control', 'edges.png', '--steps', '2', '-o', 'x.png'], cwd),
+    run('sada', ['a drum', '-m', familyFolder('musicldm'), '--seconds', '0.03', '--steps', '2'], cwd),
+  ])
+  assert.match(led.stdout, /^x\.png: 1 picture, 32×32/)
+  assert.match(sound.stdout, /^a-drum\.wav: 0\.03 s of sound, 1\.0 kB/)
+  const wav = readFileSync(join(cwd, 'a-drum.wav'))
+  assert.equal([wav.toString('latin1', 0, 4), wav.length], ['RIFF', 44 + 2 * 480])
+})
+
+test('what does not fit the model is said, and nothing is left behind', async () => {
+  const cwd = emptyFolder()
+  writeFileSync(join(cwd, 'text.png'), 'no picture')
+  const wrong: [string[], RegExp][] = [
+    [['-m', familyFolder('musicldm'), '-o', 'x.png'], /ends with \.wav.*\[INVALID_ARGUMENT\]/],
+    [['-m', familyFolder('sd2'), '-o', 'x.wav'], /ends with \.png.*\[INVALID_ARGUMENT\]/],
+    [['-m', familyFolder('sd2'), '--init', 'none.png'], /--init.*none\.png \(ENOENT\)/],
+    [['-m', familyFolder('sd2'), '--init', 'text.png'], /"--init".*PNG/],
+    [['-m', familyFolder('sd2'), '--seconds', '3'], /"seconds".*does not take it/],
+    [['--negative', 'x'], /"negativePrompt".*does not take it/],
+    [['-m', familyFolder('sd2'), '--width', '31'], /"width".*multiple of 2/],
+  ]
+  for (const [args, said] of wrong) {
+    const { code, stdout, stderr } = await run('sada', ['a cat', '--steps', '2', ...args], cwd)
+    assert.equal([code, stdout], [2, ''], args.join(' '))
+    assert.match(stderr, said)
+  }
+  const { code, stderr } = await run('sada', ['info', 'text.png'], cwd)
+  assert.is(code, 2)
+  assert.match(stderr, /PNG file that sada has written/)
+  assert.equal(readdirSync(cwd), ['text.png'])
+})
+
+test('prompts that look like options stay prompts', () => {
+  for (const prompt of ['a cat', '-o x', '--'])
+    assert.is(promptOf(commandFor(prompt, { model: 'm', seed: 1, count: 1 } as never)), prompt)
+})
+
+test('quoting is what a shell undoes', () => {
+  assert.is(
+    quoted(['--steps=4', `--negative=it's "x"`, '--', 'a $HOME `b`']),
+    `--steps=4 --negative='it'\\''s "x"' -- 'a $HOME \`b\`'`,
+  )
+})
+
+test.run()

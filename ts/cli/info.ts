@@ -1,0 +1,53 @@
+import { readFile } from 'node:fs/promises'
+import { invalidArgument } from '../errors.ts'
+import { promptOf, quoted } from './command-line.ts'
+
+/** What a PNG file of `sada` says about itself. */
+export interface Info {
+  readonly width: number
+  readonly height: number
+  readonly prompt: string
+  readonly software: string
+  readonly seeds: readonly number[]
+  readonly settings: Readonly<Record<string, unknown>>
+  /** The arguments of `sada` that make it again. */
+  readonly command: readonly string[]
+}
+
+/** Reads a file's own account and formats it. Throws INVALID_ARGUMENT where there is none. */
+export async function info(path: string, json: boolean): Promise<string> {
+  const told = await readInfo(path)
+  if (json) return JSON.stringify(told) + '\n'
+  const { width, height, prompt, software, seeds, settings, command } = told
+  const lines = [
+    ['prompt', prompt],
+    ['size', `${width}×${height}`],
+    ['seeds', seeds.join(', ')],
+    ...Object.entries(settings).map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]),
+    ['made by', software],
+  ]
+  const column = Math.max(...lines.map(([name]) => name.length)) + 2
+  return [...lines.map(([name, value]) => name.padEnd(column) + value), '', `sada ${quoted(command)}`, ''].join('\n')
+}
+
+async function readInfo(path: string): Promise<Info> {
+  const { decode } = await import('fast-png')
+  try {
+    const { width, height, text } = decode(await readFile(path))
+    const command = JSON.parse(text.Command ?? 'null') as unknown
+    const settings = JSON.parse(text.Settings ?? 'null') as unknown
+    const isList = Array.isArray(command) && command.every((each) => typeof each === 'string')
+    if (!isList || typeof settings !== 'object' || settings === null) throw new Error('it says nothing about how it was made')
+    return {
+      width,
+      height,
+      prompt: promptOf(command),
+      software: text.Software ?? '',
+      seeds: (text.Seed ?? '').split(' ').filter(Boolean).map(Number),
+      settings: settings as Record<string, unknown>,
+      command,
+    }
+  } catch (error) {
+    throw invalidArgument('file', `a PNG file that sada has written (${(error as Error).message})`, path)
+  }
+}

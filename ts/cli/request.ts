@@ -1,0 +1,71 @@
+import { readFile } from 'node:fs/promises'
+import { invalidArgument } from '../errors.ts'
+import type { Pixels } from '../families/family.ts'
+import { readImage } from '../pipeline/image.ts'
+import type { GenerateOptions } from '../pipeline/options.ts'
+import { resize } from '../pipeline/resize.ts'
+import { parsePolicy } from './arguments.ts'
+import type { GenerateArguments } from './generate.ts'
+
+/** Sides of pictures that follow from a given one are multiples of this: what every family takes. */
+const UNIT = 16
+
+/** What the command line asks of `generate`, apart from pictures. */
+export function requestFor(prompt: string, options: GenerateArguments): GenerateOptions & { seed: readonly number[] } {
+  const { count, seed, steps, guidance, scheduler, policy, negative, width, height, strength, seconds } = options
+  const members = Array.from({ length: count }, (_, k) => k)
+  return {
+    prompt: members.map(() => prompt),
+    seed: members.map((k) => seed + k),
+    steps,
+    guidanceScale: guidance,
+    scheduler,
+    policy: parsePolicy(policy),
+    negativePrompt: negative,
+    width,
+    height,
+    strength,
+    seconds,
+  }
+}
+
+/** The pictures that the command line names, brought to one size: that asked for, or that of the first as large as the model likes. */
+export async function readPictures(
+  options: GenerateArguments,
+  preset: readonly [number, number],
+): Promise<Partial<GenerateOptions>> {
+  const { init, mask, control = [], controlStrength } = options
+  const read = async (option: string, path: string): Promise<Pixels> => readImage(option, await readPicture(option, path))
+  const start = init === undefined ? undefined : await read('--init', init)
+  const leads = await Promise.all(control.map((path) => read('--control', path)))
+  const [first] = [start, ...leads].filter((each) => each !== undefined)
+  if (first === undefined) return mask === undefined ? {} : { mask: await read('--mask', mask) }
+  const [width, height] = sizeFor(first, options, preset)
+  const fitted = (picture: Pixels): Pixels => resize(picture, width, height)
+  return {
+    width,
+    height,
+    ...(start && { init: fitted(start) }),
+    ...(mask !== undefined && { mask: fitted(await read('--mask', mask)) }),
+    ...(leads.length > 0 && { control: leads.map((image) => ({ image: fitted(image), strength: controlStrength })) }),
+  }
+}
+
+async function readPicture(option: string, path: string): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await readFile(path))
+  } catch (error) {
+    throw invalidArgument(
+      option,
+      'a picture file that can be read',
+      `${path} (${(error as NodeJS.ErrnoException).code ?? 'unreadable'})`,
+    )
+  }
+}
+
+/** The shape of a picture, with about as many pixels as the model was made for where it has more. */
+function sizeFor(picture: Pixels, { width, height }: GenerateArguments, preset: readonly [number, number]): [number, number] {
+  const scale = Math.min(1, Math.sqrt((preset[0] * preset[1]) / (picture.width * picture.height)))
+  const side = (pixels: number): number => Math.max(UNIT, Math.round((pixels * scale) / UNIT) * UNIT)
+  return [width ?? side(picture.width), height ?? side(picture.height)]
+}

@@ -1,0 +1,93 @@
+import type { GenerateResult, Pipeline } from '../pipeline/pipeline.ts'
+import { packageVersion } from '../version.ts'
+import { commandFor } from './command-line.ts'
+import type { GenerateArguments } from './generate.ts'
+import type { OutputFile } from './output-file.ts'
+import { sheet } from './sheet.ts'
+
+/** What was asked, of what, and how long it took. */
+export interface Asked {
+  readonly prompt: string
+  readonly options: GenerateArguments
+  readonly pipeline: Pick<Pipeline, 'name' | 'defaults'>
+  readonly wallMs: number
+}
+
+/** Writes the result, to stdout where there is no file, and says what was saved. */
+export async function save(file: OutputFile | undefined, asked: Asked, result: GenerateResult): Promise<void> {
+  const { trace, droppedTokens } = result
+  const made = result.audio.length > 0 ? soundOf(result) : await pictureOf(asked, result)
+  if (file) await file.write(made.bytes)
+  else process.stdout.write(made.bytes)
+  for (const warning of trace.warnings ?? []) process.stderr.write(`Warning: ${warning}\n`)
+  const dropped = Math.max(0, ...droppedTokens)
+  if (dropped > 0) process.stderr.write(`The model did not read the last ${dropped} tokens of the prompt: it is too long.\n`)
+  const told = describe(file, asked, result, made)
+  const line = asked.options.json ? JSON.stringify(told) : summary(told)
+  // Where the result itself is on stdout, what is said about it is not.
+  ;(file ? process.stdout : process.stderr).write(line + '\n')
+}
+
+/** A result as the bytes of a file, and what it is. */
+interface Made {
+  readonly bytes: Uint8Array
+  readonly what: { readonly pictures: number; readonly width: number; readonly height: number } | { readonly seconds: number }
+}
+
+function soundOf({ audio: [sound] }: GenerateResult): Made {
+  return { bytes: sound.wav(), what: { seconds: sound.seconds } }
+}
+
+async function pictureOf({ prompt, options, pipeline }: Asked, { images, trace }: GenerateResult): Promise<Made> {
+  const whole = images.length === 1 ? images[0] : sheet(images)
+  const settings = { ...settingsOf(options, pipeline), steps: trace.steps, policy: trace.policy, ...trace.options }
+  const bytes = await whole.png({
+    Title: latin1(prompt),
+    Software: `sada ${packageVersion()}`,
+    Seed: images.map((_, k) => options.seed + k).join(' '),
+    Settings: JSON.stringify(settings),
+    // Characters that a text chunk cannot hold are escaped.
+    Command: escaped(JSON.stringify(commandFor(prompt, options))),
+  })
+  return { bytes, what: { pictures: images.length, width: whole.width, height: whole.height } }
+}
+
+function settingsOf({ scheduler, guidance }: GenerateArguments, { name, defaults }: Asked['pipeline']) {
+  return { model: name, scheduler: scheduler ?? defaults.scheduler, guidance: guidance ?? defaults.guidance }
+}
+
+function describe(file: OutputFile | undefined, asked: Asked, { trace, unknownWords }: GenerateResult, { bytes, what }: Made) {
+  const { prompt, options, pipeline, wallMs } = asked
+  return {
+    file: file?.path ?? null,
+    bytes: bytes.length,
+    ...what,
+    prompt,
+    seed: options.seed,
+    ...settingsOf(options, pipeline),
+    policy: trace.policy,
+    options: trace.options,
+    ...(trace.warnings && { warnings: trace.warnings }),
+    steps: trace.steps,
+    network_runs: trace.members.map(({ nfe }) => nfe),
+    wall_ms: Math.round(wallMs * 10) / 10,
+    unknown_words: unknownWords,
+  }
+}
+
+/** `robot.png: 4 pictures, 130×130, 24 kB, 2.13 s, 21–25 network runs of 50` */
+function summary(told: ReturnType<typeof describe>): string {
+  const { file, bytes, network_runs: all, steps, wall_ms: wall } = told
+  const [least, most] = [Math.min(...all), Math.max(...all)]
+  const runs = least === most ? `${least}` : `${least}–${most}`
+  const what =
+    'seconds' in told
+      ? `${told.seconds.toFixed(2)} s of sound`
+      : `${told.pictures === 1 ? '1 picture' : `${told.pictures} pictures`}, ${told.width}×${told.height}`
+  return `${file ?? 'stdout'}: ${what}, ${(bytes / 1000).toFixed(1)} kB, ${(wall / 1000).toFixed(2)} s, ${runs} network runs of ${steps}`
+}
+
+/** PNG text chunks hold Latin-1. */
+const latin1 = (text: string): string => text.replace(/[^\x20-\x7e\xa1-\xff]/g, '?')
+const escaped = (json: string): string =>
+  json.replace(/[^\x20-\x7e]/g, (character) => '\\u' + character.charCodeAt(0).toString(16).padStart(4, '0'))
