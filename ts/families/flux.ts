@@ -123,10 +123,6 @@ export class Flux extends LatentFamily {
     const [height, width] = [size[0] / PATCH, size[1] / PATCH]
     const channels = this.autoencoder.channels * PATCH * PATCH
     const read = await this.read(request, negative ?? [], guidance, signal)
-    const rows = read.tensors[names.text].rows.length
-    const same = (values: Float32Array): Float32Array[] => Array<Float32Array>(rows).fill(values)
-    const positions = (name: string, tokens: number): RowShape =>
-      transformer.tensor(name).dims.length === 3 ? ['rows', tokens, 3] : [tokens, 3]
     const { network } = denoiser({
       engine: this.engine,
       component: transformer,
@@ -140,19 +136,29 @@ export class Flux extends LatentFamily {
         layout: { order: 'tokens', channels, grid: [height, width], patch: [1, 1] },
       },
       time: { input: names.time, value: ({ timestep }) => timestep / 1000 },
-      conditioning: {
-        ...read.tensors,
-        [names.imagePositions]: { shape: positions(names.imagePositions, height * width), rows: same(grid(height, width)) },
-        [names.textPositions]: {
-          shape: positions(names.textPositions, read.length),
-          rows: same(new Float32Array(read.length * 3)),
-        },
-        ...(names.guidance !== undefined && {
-          [names.guidance]: { shape: ['rows'] as const, rows: same(Float32Array.of(request.guidance)) },
-        }),
-      },
+      conditioning: { ...read.tensors, ...this.constants(request, [height, width], read) },
     })
     return { network, droppedTokens: read.dropped }
+  }
+
+  /** What is the same for every row: positions of image and text tokens, and the distilled guidance. */
+  private constants(
+    request: Request,
+    [height, width]: readonly [number, number],
+    { rows, length }: { readonly rows: number; readonly length: number },
+  ): Record<string, Conditioning> {
+    const { transformer, names } = this.parts
+    const same = (shape: RowShape, values: Float32Array): Conditioning => ({
+      shape,
+      rows: Array<Float32Array>(rows).fill(values),
+    })
+    const positions = (name: string, tokens: number): RowShape =>
+      transformer.tensor(name).dims.length === 3 ? ['rows', tokens, 3] : [tokens, 3]
+    return {
+      [names.imagePositions]: same(positions(names.imagePositions, height * width), grid(height, width)),
+      [names.textPositions]: same(positions(names.textPositions, length), new Float32Array(length * 3)),
+      ...(names.guidance !== undefined && { [names.guidance]: same(['rows'], Float32Array.of(request.guidance)) }),
+    }
   }
 
   private async read(request: Request, negative: readonly string[], guidance: number, signal: AbortSignal) {
@@ -167,7 +173,7 @@ export class Flux extends LatentFamily {
       [names.text]: { shape: ['rows', length, t5.features], rows: rowsOf(states.states, noStates.states, guidance) },
       [names.pooled]: { shape: ['rows', clip.pooledFeatures], rows: rowsOf(pooled.pooled, noPooled.pooled, guidance) },
     }
-    return { tensors, length, dropped: states.dropped }
+    return { tensors, length, rows: tensors[names.text].rows.length, dropped: states.dropped }
   }
 }
 
