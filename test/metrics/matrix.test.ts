@@ -50,4 +50,10 @@ test("Cholesky's factor is triangular and restores the matrix, also where it has
   assert.equal([...cholesky({ rows: 2, columns: 2, values: new Float64Array(4) })!.values], [0, 0, 0, 0])
 })
 
+test('a pivot that is rounding error is taken for zero: dividing by it would blow up what rounding left beside it', () => {
+  const [bit, beside] = [Number.EPSILON, 1e-13]
+  const values = Float64Array.of(1, 1, 1, 1, 1 + bit, 1 + beside, 1, 1 + beside, 1)
+  timesItself(cholesky({ rows: 3, columns: 3, values })!).values.forEach((value, k) => near(value, values[k], 2 * beside))
+})
+
 test.run()
