@@ -20,6 +20,8 @@ export type SadaErrorCode =
   | 'BACKEND_UNAVAILABLE'
   | 'OUT_OF_MEMORY'
   | 'DEVICE_LOST' // the GPU answers nothing any more in this process: restart it
+  | 'ENGINE_UNTRUSTED' // a compiled engine that this machine did not make, or that was changed since
+  | 'ENGINE_INCOMPATIBLE' // a compiled engine of another library, version or GPU
   | 'QUEUE_FULL'
   | 'DISPOSED'
   | 'OUTPUT_FAILED' // a result could not be written

@@ -93,6 +93,40 @@ program
     process.stdout.write(policies(command.optsWithGlobals<{ json: boolean }>().json))
   })
 
+const engines = program
+  .command('engines')
+  .description('TensorRT engines: what is kept, building them ahead of time, clearing the cache')
+engines
+  .command('list', { isDefault: true })
+  .description('the engines that are kept, the last used first')
+  .option(...JSON_FLAG)
+  .action(async (_, command: Command) => {
+    const { listEngines } = await import('./engines.ts')
+    process.stdout.write(await listEngines(command.optsWithGlobals<{ json: boolean }>().json))
+  })
+engines
+  .command('build')
+  .description("builds the engines of a model's stages; without --target for the GPU of this machine")
+  .option('--target <capability>', 'build for this compute capability, without a GPU (TensorRT for RTX); again for more', collect)
+  .option('--out <folder>', 'also write them there, to be shipped with an application')
+  .option('--tensorrt <path>', 'the TensorRT library, or its folder')
+  .option(...JSON_FLAG)
+  .addHelpText(
+    'after',
+    '\nExamples:\n  sada engines build --target sm_89\n  sada engines build -m ./model --target sm_86 --target sm_120 --out engines',
+  )
+  .action(async (_, command: Command) => {
+    const { buildModelEngines } = await import('./engines.ts')
+    process.stdout.write(await buildModelEngines(command.optsWithGlobals(), signal))
+  })
+engines
+  .command('clear')
+  .description('deletes every engine that is kept')
+  .action(async () => {
+    const { clearEngines } = await import('./engines.ts')
+    process.stdout.write(await clearEngines())
+  })
+
 program
   .command('doctor')
   .description('what runs on this machine, and why something does not; exits with 3 where nothing does')

@@ -1,0 +1,81 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import Table from 'cli-table3'
+import { buildEngines, type BuildProgress } from '../engines/build.ts'
+import { EngineCache } from '../engines/cache.ts'
+import { openTensorRt } from '../engines/library.ts'
+import { findModel } from '../pipeline/load.ts'
+
+export interface BuildArguments {
+  readonly model: string
+  readonly target?: readonly string[]
+  readonly out?: string
+  readonly tensorrt?: string
+  readonly json: boolean
+}
+
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
+const shownTargets = (targets: readonly number[], gpu?: string): string =>
+  targets.length > 0 ? targets.map((target) => `sm_${target}`).join(' ') : (gpu ?? 'all')
+
+/** What `sada engines list` prints. */
+export async function listEngines(json: boolean): Promise<string> {
+  const cache = new EngineCache()
+  const engines = await cache.list()
+  if (json) return JSON.stringify({ folder: cache.folder, engines }, undefined, 2) + '\n'
+  if (engines.length === 0) return `No engines are kept in ${cache.folder}.\n`
+  const table = new Table({ head: ['model', 'stage', 'for', 'library', 'size', 'last used'], style: { head: [], border: [] } })
+  for (const { model, stage, targets, gpu, flavour, version, bytes, usedAt } of engines) {
+    const used = usedAt.toISOString().slice(0, 16).replace('T', ' ')
+    table.push([model, stage, shownTargets(targets, gpu), `${flavour} ${version}`, megabytes(bytes), used])
+  }
+  return `${cache.folder}\n${table.toString()}\n`
+}
+
+/** Builds the engines of a model, with progress on stderr; returns what `sada engines build` prints. */
+export async function buildModelEngines(
+  { model, target, out, tensorrt, json }: BuildArguments,
+  signal: AbortSignal,
+): Promise<string> {
+  const builder = openTensorRt(tensorrt)
+  const startedAt = performance.now()
+  const onProgress = process.stderr.isTTY ? showProgress : undefined
+  const engines = await buildEngines(builder, await findModel(model), new EngineCache(), { targets: target, signal, onProgress })
+  if (onProgress) process.stderr.write('\r\x1b[K')
+  if (out !== undefined) await writeEngines(out, engines)
+  const built = engines.map(({ description: { stage, targets, gpu }, engine }) => ({
+    stage,
+    for: shownTargets(targets, gpu),
+    bytes: engine.length,
+  }))
+  const seconds = (performance.now() - startedAt) / 1000
+  if (json)
+    return (
+      JSON.stringify({ model, library: `${builder.flavour} ${builder.version}`, seconds, engines: built }, undefined, 2) + '\n'
+    )
+  const lines = built.map((each) => `  ${each.stage.padEnd(12)} ${each.for.padEnd(16)} ${megabytes(each.bytes)}`)
+  return `${model}, ${builder.flavour} ${builder.version}, ${seconds.toFixed(1)} s\n${lines.join('\n')}\n`
+}
+
+/** What `sada engines clear` prints. */
+export async function clearEngines(): Promise<string> {
+  const { engines, bytes } = await new EngineCache().clear()
+  return `${engines} engines deleted, ${megabytes(bytes)}.\n`
+}
+
+/** Engines and what they are for, to be shipped: the application vouches for them, not this machine's cache. */
+async function writeEngines(folder: string, engines: Awaited<ReturnType<typeof buildEngines>>): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  const index = []
+  for (const { description, engine } of engines) {
+    const file = `${description.stage}.engine`
+    await writeFile(join(folder, file), engine)
+    index.push({ file, sha256: createHash('sha256').update(engine).digest('hex'), ...description })
+  }
+  await writeFile(join(folder, 'engines.json'), JSON.stringify({ schema: 'sada-engines/1', engines: index }, undefined, 2) + '\n')
+}
+
+function showProgress({ stage, phase, done, of }: BuildProgress): void {
+  process.stderr.write(`\r\x1b[K${stage}: ${phase} ${done}/${of}`)
+}

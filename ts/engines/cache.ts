@@ -1,0 +1,282 @@
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { chmod, link, mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
+import { homedir, hostname } from 'node:os'
+import { join } from 'node:path'
+import { SadaError } from '../errors.ts'
+
+/** What an engine was made from and for. Two engines with the same description are the same. */
+export interface EngineDescription {
+  readonly model: string
+  readonly stage: string
+  /** SHA-256 of the ONNX file and of the weights beside it. */
+  readonly source: string
+  readonly flavour: string
+  readonly version: string
+  /** Compute capabilities it was built for; none: the GPU named by `gpu`. */
+  readonly targets: readonly number[]
+  /** Name, compute capability and driver of the GPU it was built on; absent for named targets. */
+  readonly gpu?: string
+  readonly profiles: unknown
+}
+
+export interface CachedEngine extends EngineDescription {
+  readonly key: string
+  readonly bytes: number
+  readonly usedAt: Date
+}
+
+const MAGIC = Buffer.from('SADAENG1')
+const MAC_BYTES = 32
+const KEY_BYTES = 32
+const SUFFIX = '.engine'
+/** Engines of a few large models. */
+const MOST_BYTES = 16 * 2 ** 30
+const LOCK_POLL_MS = 50
+/** A lock whose owner cannot be asked (another machine on a shared disk) is believed for so long. */
+const LOCK_STALE_MS = 60 * 60 * 1000
+
+/** The user's cache folder for compiled engines: `SADA_CACHE`, else `sada/engines` where the platform keeps caches. */
+export function cacheFolder(): string {
+  const own = process.env.SADA_CACHE
+  if (own) return join(own, 'engines')
+  if (process.platform === 'win32')
+    return join(process.env.LOCALAPPDATA ?? join(homedir(), 'AppData', 'Local'), 'sada', 'engines')
+  if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'sada', 'engines')
+  return join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'sada', 'engines')
+}
+
+/** The name under which an engine is kept: SHA-256 of its description. */
+export function engineKey(description: EngineDescription): string {
+  const { model, stage, ...decisive } = description // names are for people
+  return createHash('sha256')
+    .update(JSON.stringify(['sada-engine/1', ...Object.entries(decisive).sort(([a], [b]) => (a < b ? -1 : 1))]))
+    .digest('hex')
+}
+
+/**
+ * Compiled engines on disk. They are code: each is signed with a random key that only this user can read and that never leaves this
+ * folder, and a signature is checked before anything else is made of a file. A file is written whole or not at all; processes that
+ * want the same engine make it once. Where the folder cannot be written nothing is kept, with one warning.
+ */
+export class EngineCache {
+  readonly folder: string
+  private readonly mostBytes: number
+  private readonly warn: (message: string) => void
+
+  constructor(
+    folder = cacheFolder(),
+    { mostBytes = MOST_BYTES, warn = warnProcess }: { mostBytes?: number; warn?: (message: string) => void } = {},
+  ) {
+    this.folder = folder
+    this.mostBytes = mostBytes
+    this.warn = warn
+  }
+
+  /** The engine of this description: the one that is kept, or what `build` makes, once for all processes. Rejects with the signal's reason. */
+  async obtain(description: EngineDescription, build: () => Promise<Uint8Array>, signal?: AbortSignal): Promise<Uint8Array> {
+    const kept = await this.read(description)
+    if (kept !== undefined) return kept
+    const key = engineKey(description)
+    let unlock: () => Promise<void>
+    try {
+      unlock = await this.lock(key, signal)
+    } catch (error) {
+      signal?.throwIfAborted()
+      this.warn(`Engines are not kept: ${(error as Error).message}`)
+      return build()
+    }
+    try {
+      const made = await this.read(description) // by the process that had the lock
+      if (made !== undefined) return made
+      const engine = await build()
+      await this.write(description, engine)
+      return engine
+    } finally {
+      await unlock()
+    }
+  }
+
+  /** The kept engine of this description. One that was changed, cut or put there by someone else is deleted, with a warning. */
+  async read(description: EngineDescription): Promise<Uint8Array | undefined> {
+    const path = this.path(engineKey(description))
+    const bytes = await readFile(path).catch(() => undefined)
+    if (bytes === undefined) return undefined
+    try {
+      const { header, engine } = unpack(bytes, await this.secret(), path)
+      if (engineKey(header) !== engineKey(description)) {
+        throw new SadaError('ENGINE_INCOMPATIBLE', `${path} holds an engine for something else.`)
+      }
+      const now = new Date()
+      await utimes(path, now, now).catch(() => {})
+      return engine
+    } catch (error) {
+      this.warn(`${(error as Error).message} It is deleted and made again.`)
+      await rm(path, { force: true }).catch(() => {})
+      return undefined
+    }
+  }
+
+  /** Every kept engine, the last used first. */
+  async list(): Promise<CachedEngine[]> {
+    const names = await readdir(this.folder).catch(() => [])
+    const found: CachedEngine[] = []
+    for (const name of names.filter((each) => each.endsWith(SUFFIX))) {
+      const path = join(this.folder, name)
+      const { size, mtime } = await stat(path)
+      const header = await readHeader(path)
+      if (header) found.push({ ...header, key: name.slice(0, -SUFFIX.length), bytes: size, usedAt: mtime })
+    }
+    return found.sort((a, b) => b.usedAt.getTime() - a.usedAt.getTime())
+  }
+
+  /** Deletes every kept engine; returns how many and how many bytes. */
+  async clear(): Promise<{ engines: number; bytes: number }> {
+    const all = await this.list()
+    for (const { key } of all) await rm(this.path(key), { force: true })
+    return { engines: all.length, bytes: all.reduce((sum, { bytes }) => sum + bytes, 0) }
+  }
+
+  private path(key: string): string {
+    return join(this.folder, key + SUFFIX)
+  }
+
+  private async write(description: EngineDescription, engine: Uint8Array): Promise<void> {
+    const path = this.path(engineKey(description))
+    const unfinished = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`
+    try {
+      const file = await open(unfinished, 'wx', 0o600)
+      try {
+        await file.writeFile(pack(description, engine, await this.secret()))
+        await file.sync()
+      } finally {
+        await file.close()
+      }
+      await rename(unfinished, path)
+      await this.evict(engineKey(description))
+    } catch (error) {
+      await rm(unfinished, { force: true }).catch(() => {})
+      this.warn(`The engine of stage "${description.stage}" is not kept: ${(error as Error).message}`)
+    }
+  }
+
+  /** Deletes the engines that were not used for the longest time, until the rest fits; never `newest`. */
+  private async evict(newest: string): Promise<void> {
+    let left = 0
+    for (const { key, bytes } of await this.list()) {
+      left += bytes
+      if (left > this.mostBytes && key !== newest) await rm(this.path(key), { force: true })
+    }
+  }
+
+  /** The key of the signatures, made at first use. */
+  private async secret(): Promise<Buffer> {
+    const path = join(this.folder, 'key')
+    await mkdir(this.folder, { recursive: true, mode: 0o700 })
+    const read = async (): Promise<Buffer | undefined> => {
+      const bytes = await readFile(path).catch(() => undefined)
+      return bytes?.length === KEY_BYTES ? bytes : undefined
+    }
+    const known = await read()
+    if (known) return known
+    const own = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`
+    const file = await open(own, 'wx', 0o600)
+    try {
+      await file.writeFile(randomBytes(KEY_BYTES))
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    // Whole at once, and never over another process's: who comes second takes the first one's.
+    await link(own, path).catch(async () => {
+      if ((await read()) === undefined) await rename(own, path)
+    })
+    await rm(own, { force: true })
+    await chmod(path, 0o600).catch(() => {})
+    return (await read())!
+  }
+
+  private async lock(key: string, signal?: AbortSignal): Promise<() => Promise<void>> {
+    await mkdir(this.folder, { recursive: true, mode: 0o700 })
+    const path = join(this.folder, `${key}.lock`)
+    for (;;) {
+      signal?.throwIfAborted()
+      try {
+        const file = await open(path, 'wx', 0o600)
+        await file.writeFile(JSON.stringify({ pid: process.pid, host: hostname() }))
+        await file.close()
+        return () => rm(path, { force: true })
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+      }
+      if (await isStale(path)) await rm(path, { force: true })
+      else await new Promise((resolve) => setTimeout(resolve, LOCK_POLL_MS))
+    }
+  }
+}
+
+/** Whether the process that made a lock is gone. */
+async function isStale(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined)
+  if (found === undefined) return false
+  const age = Date.now() - found.mtimeMs
+  let owner: { pid?: unknown; host?: unknown }
+  try {
+    owner = JSON.parse(await readFile(path, 'utf8')) as typeof owner
+  } catch {
+    return age > 5000 // between `open` and `write` it is empty
+  }
+  if (owner.host !== hostname() || typeof owner.pid !== 'number') return age > LOCK_STALE_MS
+  try {
+    process.kill(owner.pid, 0)
+    return false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH'
+  }
+}
+
+/** magic · length of the header · header (JSON) · engine · HMAC-SHA256 of all that */
+function pack(description: EngineDescription, engine: Uint8Array, secret: Buffer): Buffer {
+  const header = Buffer.from(JSON.stringify(description))
+  const length = Buffer.alloc(4)
+  length.writeUInt32LE(header.length)
+  const signed = Buffer.concat([MAGIC, length, header, engine])
+  return Buffer.concat([signed, mac(signed, secret)])
+}
+
+/** The signature first: nothing of a file is believed before. */
+function unpack(bytes: Buffer, secret: Buffer, path: string): { header: EngineDescription; engine: Uint8Array } {
+  const signed = bytes.subarray(0, Math.max(0, bytes.length - MAC_BYTES))
+  const given = bytes.subarray(signed.length)
+  if (signed.length < MAGIC.length + 4 || !timingSafeEqual(mac(signed, secret), pad(given))) {
+    throw new SadaError('ENGINE_UNTRUSTED', `${path} is not what this user's sada wrote: its signature is wrong.`)
+  }
+  const end = MAGIC.length + 4 + signed.readUInt32LE(MAGIC.length)
+  const header = JSON.parse(signed.subarray(MAGIC.length + 4, end).toString()) as EngineDescription
+  return { header, engine: signed.subarray(end) }
+}
+
+const mac = (bytes: Buffer, secret: Buffer): Buffer => createHmac('sha256', secret).update(bytes).digest()
+const pad = (bytes: Buffer): Buffer => (bytes.length === MAC_BYTES ? bytes : Buffer.alloc(MAC_BYTES))
+
+/** The description in a file, unchecked: for lists alone. */
+async function readHeader(path: string): Promise<EngineDescription | undefined> {
+  const file = await open(path, 'r').catch(() => undefined)
+  if (file === undefined) return undefined
+  try {
+    const start = Buffer.alloc(MAGIC.length + 4)
+    await file.read(start, 0, start.length, 0)
+    const length = start.readUInt32LE(MAGIC.length)
+    if (!start.subarray(0, MAGIC.length).equals(MAGIC) || length > 2 ** 20) return undefined
+    const header = Buffer.alloc(length)
+    await file.read(header, 0, length, start.length)
+    return JSON.parse(header.toString()) as EngineDescription
+  } catch {
+    return undefined
+  } finally {
+    await file.close()
+  }
+}
+
+function warnProcess(message: string): void {
+  process.emitWarning(message, { type: 'SadaWarning' })
+}
