@@ -8,6 +8,9 @@ from diffusers import DiffusionPipeline
 
 from .graph import Part, WeightFile, trace
 from .parts import clap_part, controlnet_part, flux_part, text_part, unet_part, vae_parts, vocoder_part
+from .plan_file import LENGTH, check_plan, flops, manifest, pretty, write_stages
+from .stages import Plan
+from .unet_stages import Uncuttable, unet_plan
 from .verify import check
 
 
@@ -78,31 +81,60 @@ SIZES = {
 }
 
 
-def export(pipeline: DiffusionPipeline, source: Path, output: Path) -> None:
+def export(pipeline: DiffusionPipeline, source: Path, output: Path, staged: bool = True) -> None:
     """Writes the pipeline's ONNX folder. Raises `Disagreement` when a file does not match PyTorch; it is then removed."""
     kind = type(pipeline).__name__
     if kind not in FAMILIES:
         raise SystemExit(f"Expected a pipeline of {', '.join(FAMILIES)}; {source} holds a {kind}.")
     output.mkdir(parents=True, exist_ok=True)
     for part in FAMILIES[kind](pipeline):
-        write(part, output / part.name)
+        write(part, output / part.name, staged)
     copy_settings(source, output)
 
 
-def write(part: Part, folder: Path) -> None:
-    path = folder / "model.onnx"
-    model = trace(part)
+def write(part: Part, folder: Path, staged: bool) -> None:
+    """Writes a part, and its stages and plan where it has any; a folder that does not agree with PyTorch is removed."""
     folder.mkdir(parents=True, exist_ok=True)
-    if part.name in STAGED or model.ByteSize() > LARGEST_INSIDE:
-        with WeightFile(folder / "model.onnx_data") as weights:
-            weights.take(model)
-    path.write_bytes(model.SerializeToString(deterministic=True))
     try:
-        found = check(part, path, sizes(part))
+        plan = cut(part) if staged and part.name in STAGED else None
+        write_files(part, plan, folder)
+        found = check(part, folder / "model.onnx", sizes(part))
+        print(f"{part.name}: largest difference to PyTorch {found:.1e} of its range", flush=True)
+        if plan is not None:
+            found = check_plan(plan, part, folder, sizes(part))
+            counted = flops(plan, part, flop_sizes(plan, part))
+            (folder / "plan.json").write_text(pretty(manifest(plan, folder, counted, part.name)) + "\n")
+            print(f"{part.name}: {len(plan.stages)} stages, largest difference to the whole {found:.1e} of its range", flush=True)
     except BaseException:
         shutil.rmtree(folder)
         raise
-    print(f"{part.name}: largest difference to PyTorch {found:.1e} of its range", flush=True)
+
+
+def write_files(part: Part, plan: Plan | None, folder: Path) -> None:
+    model = trace(part)
+    if part.name in STAGED or model.ByteSize() > LARGEST_INSIDE:
+        with WeightFile(folder / "model.onnx_data") as weights:
+            weights.take(model)
+            (folder / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
+            if plan is not None:
+                write_stages(plan, folder, weights)
+    else:
+        (folder / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
+
+
+def cut(part: Part) -> Plan | None:
+    """The part's stages, or None with a line that says why it stays whole."""
+    try:
+        return unet_plan(part.module.unet, controlled="mid_block_additional_residual" in part.inputs)
+    except Uncuttable as reason:
+        print(f"{part.name}: no plan ({reason})", flush=True)
+        return None
+
+
+def flop_sizes(plan: Plan, part: Part) -> list[tuple[int, dict[str, int]]]:
+    """Numbers of tokens, and sizes of the latents that have them."""
+    factor = 2 ** (len(part.module.unet.config.block_out_channels) - 1)
+    return [(k * (factor // plan.patch[0]) ** 2, {"height": factor * k, "width": factor, "length": LENGTH, **deeper(factor * k, factor)}) for k in (1, 2, 4, 8)]
 
 
 def sizes(part: Part) -> list[dict[str, int]]:
@@ -113,13 +145,17 @@ def sizes(part: Part) -> list[dict[str, int]]:
         return SIZES["transformer"]
     made = []
     for one in UNET_SIZES:
-        deeper = {f"{axis}/{1 << k}": -(-one[axis] >> k) for axis in ("height", "width") for k in range(1, 6)}
         picture = {}
         if "controlnet_cond" in part.inputs:
             factor = part.inputs["controlnet_cond"].shape[2] // part.inputs["sample"].shape[2]
             picture = {f"image_{axis}": factor * one[axis] for axis in ("height", "width")}
-        made.append({**one, **deeper, **picture})
+        made.append({**one, **deeper(one["height"], one["width"]), **picture})
     return made
+
+
+def deeper(height: int, width: int) -> dict[str, int]:
+    """The sizes that a UNet's halvings make."""
+    return {f"{axis}/{1 << k}": -(-size >> k) for axis, size in (("height", height), ("width", width)) for k in range(1, 6)}
 
 
 def copy_settings(source: Path, output: Path) -> None:
