@@ -95,6 +95,17 @@ for (const policy of active) {
   })
 }
 
+for (const policy of active) {
+  test(`${JSON.stringify(policy)}: recorded and replayed it is the same, and would decide the same`, async () => {
+    const { recording, latents } = await pipeline.generate({ ...robot, policy, record: true })
+    const read = JSON.parse(JSON.stringify(recording)) as typeof recording
+    const again = await pipeline.generate({ ...robot, policy: { name: 'replay', recording: read } })
+    assert.equal(again.latents, latents)
+    for (const { steps } of again.trace.members)
+      for (const { own, deviation } of steps) assert.equal([own, deviation], [undefined, undefined])
+  })
+}
+
 test('deepcache: the power schedule of the published worked example; equal intervals otherwise', () => {
   const options = { interval: 5, uniform: false, center: 15, power: 1.4 }
   assert.equal(deepCacheSchedule(50, options), [0, 5, 9, 13, 17, 21, 26, 31, 37, 43])

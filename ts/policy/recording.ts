@@ -169,7 +169,9 @@ class ReplayingMember extends Delegate {
 
   override before(step: number): Decision {
     this.own = super.before(step)
-    return this.steps[step].done
+    const { done } = this.steps[step]
+    // What was decided in the middle of the pass is decided there again, so that the policy sees what it saw.
+    return done.kind === 'partial' && this.features?.probe && this.own.kind === 'run' ? this.own : done
   }
 
   override midway(step: number, found: FeatureChange): Decision {
