@@ -125,6 +125,9 @@ test('stream yields every step and then the result; leaving it ends the run', as
   for await (const event of pipeline.stream(robot)) types.push(event.type)
   assert.equal(types, [...Array<string>(6).fill('step'), 'result'])
   for await (const event of pipeline.stream({ ...robot, steps: 1000 })) if (event.type === 'step' && event.step === 1) break
+  // The engine's thread may be within an operator, and holds the run's memory until it has left that.
+  for (let waited = 0; loadAddon().counters().workspaces > 0 && waited < 5000; waited += 5)
+    await new Promise((resolve) => setTimeout(resolve, 5))
   assert.is(loadAddon().counters().workspaces, 0)
 })
 

@@ -75,10 +75,9 @@ export class PlanNetwork implements Network {
   private readonly tensors: RowTensors
   private readonly tokenCount: number
   private readonly scores: number
-  /** The dense stages before, the token stages, and the dense stages after them. */
-  private readonly before: StagedNetwork['stages']
-  private readonly thinned: StagedNetwork['stages']
-  private readonly after: StagedNetwork['stages']
+  private readonly segments: readonly Segment[]
+  /** Tensors that token stages leave to others: of a member's pass that is thinned, the rest is from its passes before. */
+  private readonly cached: ReadonlySet<string>
   /** Made in the first call of a policy that leaves stages out. */
   private reuse: FeatureReuse | undefined
 
@@ -92,11 +91,9 @@ export class PlanNetwork implements Network {
     this.rowsPerMember = rowsPerMember(guidance)
     this.stages = stages
     this.tensors = tensors
-    this.thinned = stages.filter(({ kind }) => kind === 'tokens')
-    const first = this.thinned.length > 0 ? stages.indexOf(this.thinned[0]) : stages.length
-    this.before = stages.slice(0, first)
-    this.after = stages.slice(first + this.thinned.length)
-    this.canPrune = this.thinned.length > 0
+    this.segments = segmentsOf(stages)
+    this.cached = leftByTokens(this.segments)
+    this.canPrune = this.cached.size > 0
     this.tokenCount = layout ? layout.grid[0] * layout.grid[1] : 0
     this.scores = layout ? workspace.allocate(members * this.tokenCount) : -1
     this.tokens = layout && {
@@ -173,9 +170,10 @@ export class PlanNetwork implements Network {
   /** The whole evaluation as one list of commands for the engine's thread. */
   private commands(passes: readonly Pass[]): EngineOp[] {
     const ops: EngineOp[] = []
-    for (const stage of this.before) this.dense(ops, stage, passes)
-    for (const group of byKeptCount(passes)) this.tokenwise(ops, group)
-    for (const stage of this.after) this.dense(ops, stage, passes)
+    for (const { kind, stages } of this.segments) {
+      if (kind === 'dense') for (const stage of stages) this.dense(ops, stage, passes)
+      else for (const group of byKeptCount(passes)) this.tokenwise(ops, stages, group)
+    }
     return ops
   }
 
@@ -189,43 +187,44 @@ export class PlanNetwork implements Network {
     })
   }
 
-  /** The token stages for one group: gather what they read, run them, scatter what they leave into the cache. */
-  private tokenwise(ops: EngineOp[], group: readonly Pass[]): void {
+  /** Token stages that follow each other for one group: gather what they read, run them, scatter what they leave into the cache. */
+  private tokenwise(ops: EngineOp[], stages: StagedNetwork['stages'], group: readonly Pass[]): void {
     const kept = group[0].keep?.length ?? this.tokenCount
     const rows = group.length * this.rowsPerMember
-    const made = new Set(this.thinned.flatMap(({ outputs }) => outputs))
-    const gathered = new Set<string>()
-    for (const stage of this.thinned) {
+    const inGroup = new Set<string>()
+    for (const stage of stages) {
       const inputs = stage.inputs.map((name) => {
-        if (!this.tensors.isTokens(name)) return this.input(ops, name, group)
-        if (!made.has(name) && !gathered.has(name)) this.move(ops, 'gather', name, group)
-        gathered.add(name)
+        if (!inGroup.has(name) && !this.tensors.isTokens(name)) return this.input(ops, name, group)
+        if (!inGroup.has(name)) this.move(ops, 'gather', name, group)
+        inGroup.add(name)
         return this.tensors.bind('group', name, rows, kept)
       })
       const outputs = stage.outputs.map((name) => this.tensors.bind('group', name, rows, kept))
+      for (const name of stage.outputs) inGroup.add(name)
       ops.push({ kind: 'stage', session: this.session(stage), inputs, outputs })
     }
-    for (const name of made) if (this.isCached(name)) this.move(ops, 'scatter', name, group)
+    for (const name of stages.flatMap(({ outputs }) => outputs)) if (this.cached.has(name)) this.move(ops, 'scatter', name, group)
   }
 
-  /** Moves a group's rows of a token tensor from the call to the group, or from the group to the run's cache. */
+  /** Moves a group's rows of a tensor from where it lies to the group, or from the group to the run's cache. */
   private move(ops: EngineOp[], kind: 'gather' | 'scatter', name: string, group: readonly Pass[]): void {
     const length = this.tensors.rowLength(name)
     for (const [k, { keep, callRows, runRows }] of group.entries()) {
       const inGroup = this.tensors.slice('group', name, k * this.rowsPerMember, keep?.length)
-      const [from, to] =
-        kind === 'gather'
-          ? [this.tensors.slice('call', name, callRows[0]), inGroup]
-          : [inGroup, this.tensors.slice('run', name, runRows[0])]
+      const outside = this.isOfRun(name)
+        ? this.tensors.slice('run', name, runRows[0])
+        : this.tensors.slice('call', name, callRows[0])
+      const [from, to] = kind === 'gather' ? [outside, inGroup] : [inGroup, outside]
       const [rows, tokens, channels] = [this.rowsPerMember, this.tokenCount, length / this.tokenCount]
-      if (keep) ops.push({ kind, from, to, rows, tokens, channels, order: 'tokens', indices: keep })
+      if (keep && this.tensors.isTokens(name))
+        ops.push({ kind, from, to, rows, tokens, channels, order: 'tokens', indices: keep })
       else ops.push({ kind: 'copy', from, to, length: rows * length })
     }
   }
 
   /** A stage's input: conditioning and cached features by the run's rows, everything else by the call's. */
   private input(ops: EngineOp[], name: string, passes: readonly Pass[]) {
-    const ofRun = this.isCached(name) || this.model.conditioning.includes(name)
+    const ofRun = this.isOfRun(name)
     return this.tensors.bindRows(
       ops,
       ofRun ? 'run' : 'call',
@@ -234,9 +233,8 @@ export class PlanNetwork implements Network {
     )
   }
 
-  private isCached(name: string): boolean {
-    const madeByTokens = this.thinned.some(({ outputs }) => outputs.includes(name))
-    return madeByTokens && this.after.some(({ inputs }) => inputs.includes(name))
+  private isOfRun(name: string): boolean {
+    return this.cached.has(name) || this.model.conditioning.includes(name)
   }
 
   private session({ name }: { readonly name: string }): number {
@@ -249,6 +247,33 @@ export class PlanNetwork implements Network {
     if (uncond === undefined) return { row: { cond: 1 }, buffers: { cond }, keptTokens: keep?.length }
     return { row: { cond: this.guidance, uncond: 1 - this.guidance }, buffers: { cond, uncond }, keptTokens: keep?.length }
   }
+}
+
+/** Stages of one kind that follow each other. */
+interface Segment {
+  readonly kind: Stage['kind']
+  readonly stages: StagedNetwork['stages']
+}
+
+function segmentsOf(stages: StagedNetwork['stages']): Segment[] {
+  const segments: { kind: Stage['kind']; stages: StagedNetwork['stages'][number][] }[] = []
+  for (const stage of stages) {
+    const last = segments.at(-1)
+    if (last?.kind === stage.kind) last.stages.push(stage)
+    else segments.push({ kind: stage.kind, stages: [stage] })
+  }
+  return segments
+}
+
+/** What token stages make and stages outside their own segment read. */
+function leftByTokens(segments: readonly Segment[]): Set<string> {
+  const left = new Set<string>()
+  for (const own of segments.filter(({ kind }) => kind === 'tokens')) {
+    const made = own.stages.flatMap(({ outputs }) => outputs)
+    const others = segments.filter((each) => each !== own).flatMap(({ stages }) => stages.flatMap(({ inputs }) => inputs))
+    for (const name of made) if (others.includes(name)) left.add(name)
+  }
+  return left
 }
 
 /** Passes that keep equally many tokens share the calls of the token stages. */
