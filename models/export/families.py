@@ -6,6 +6,7 @@ from pathlib import Path
 
 from diffusers import DiffusionPipeline
 
+from .flux_stages import flux_plan
 from .graph import Part, WeightFile, trace
 from .parts import clap_part, controlnet_part, flux_part, text_part, unet_part, vae_parts, vocoder_part
 from .plan_file import LENGTH, check_plan, flops, manifest, pretty, write_stages
@@ -124,6 +125,8 @@ def write_files(part: Part, plan: Plan | None, folder: Path) -> None:
 
 def cut(part: Part) -> Plan | None:
     """The part's stages, or None with a line that says why it stays whole."""
+    if part.name == "transformer":
+        return flux_plan(part.module.transformer)
     try:
         return unet_plan(part.module.unet, controlled="mid_block_additional_residual" in part.inputs)
     except Uncuttable as reason:
@@ -133,6 +136,8 @@ def cut(part: Part) -> Plan | None:
 
 def flop_sizes(plan: Plan, part: Part) -> list[tuple[int, dict[str, int]]]:
     """Numbers of tokens, and sizes of the latents that have them."""
+    if plan.packed:
+        return [(n, {"tokens": n, "length": LENGTH}) for n in (8, 16, 32, 64)]
     factor = 2 ** (len(part.module.unet.config.block_out_channels) - 1)
     return [(k * (factor // plan.patch[0]) ** 2, {"height": factor * k, "width": factor, "length": LENGTH, **deeper(factor * k, factor)}) for k in (1, 2, 4, 8)]
 

@@ -153,7 +153,7 @@ def manifest(plan: Plan, folder: Path, counted: dict[str, dict[str, int]], netwo
         **{kind: getattr(plan, kind) for kind in kinds},
         "conditioning": [name for name in plan.inputs if name not in own and name not in plan.controls],
         "controls": plan.controls,
-        "tokens": {"grid": plan.grid, "patch": plan.patch},
+        "tokens": {"grid": plan.grid, "patch": plan.patch, "packed": plan.packed},
         "tensors": plan.shapes,
         "whole": described(folder / "model.onnx"),
         "weights": described(folder / "model.onnx_data"),

@@ -95,6 +95,8 @@ class Plan:
     patch: list[int]
     # Stages that can be left out, as `reusable` gives them.
     reuse: list[dict[str, object]]
+    # Whether the sample is a list of tokens already, each a patch of the latents.
+    packed: bool = False
 
     def run(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """All tensors, computed stage by stage in PyTorch."""
