@@ -1,5 +1,6 @@
 import { availableParallelism, cpus, release } from 'node:os'
 import { asSadaError, findOnnxRuntime, libraryPaths, loadAddon } from '../native/load.ts'
+import { openTensorRt } from '../engines/library.ts'
 import { findGpu } from '../native/gpu.ts'
 import { bundledModels, load } from '../pipeline/load.ts'
 import type { NativeAddon } from '../native/types.ts'
@@ -19,8 +20,6 @@ interface Backend {
   readonly reason: string
 }
 
-const NOT_BUILT = 'not built into this version'
-
 /** What `sada doctor` prints: versions, backends with reasons, the libraries looked for, and a self-test. */
 export async function doctor(json: boolean, signal: AbortSignal): Promise<{ text: string; exitCode: number }> {
   const cpu = findCpuBackend()
@@ -31,7 +30,7 @@ export async function doctor(json: boolean, signal: AbortSignal): Promise<{ text
       reason: cpu.reason ?? `ONNX Runtime ${cpu.onnxruntime}, kernels for ${cpu.addon?.instructionSet}`,
     },
     await cudaBackend(),
-    { name: 'tensorrt', usable: false, reason: NOT_BUILT },
+    tensorRtBackend(),
   ]
   const checks = cpu.addon ? [checkStep(cpu.addon), ...(cpu.reason === undefined ? [await checkGeneration(signal)] : [])] : []
   const ok = backends[0].usable && checks.every((check) => check.ok)
@@ -67,6 +66,17 @@ function findCpuBackend(): { addon?: NativeAddon; onnxruntime?: string; reason?:
     return { addon, onnxruntime: version }
   } catch (error) {
     return { addon, reason: (asSadaError(error) as Error).message }
+  }
+}
+
+/** Its builder, which needs no GPU. */
+function tensorRtBackend(): Backend {
+  const name = 'tensorrt'
+  try {
+    const { flavour, version } = openTensorRt()
+    return { name, usable: true, reason: `${flavour} ${version} builds engines ("sada engines build")` }
+  } catch (error) {
+    return { name, usable: false, reason: (error as Error).message }
   }
 }
 

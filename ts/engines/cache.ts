@@ -47,9 +47,10 @@ export function cacheFolder(): string {
 
 /** The name under which an engine is kept: SHA-256 of its description. */
 export function engineKey(description: EngineDescription): string {
-  const { model, stage, ...decisive } = description // names are for people
+  // Model and stage are names for people: what the engine is made from is `source`.
+  const decisive = Object.entries(description).filter(([name]) => name !== 'model' && name !== 'stage')
   return createHash('sha256')
-    .update(JSON.stringify(['sada-engine/1', ...Object.entries(decisive).sort(([a], [b]) => (a < b ? -1 : 1))]))
+    .update(JSON.stringify(['sada-engine/1', ...decisive.sort(([a], [b]) => (a < b ? -1 : 1))]))
     .digest('hex')
 }
 

@@ -1,0 +1,191 @@
+import { existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { SadaError } from '../../ts/errors.ts'
+import { parseTarget } from '../../ts/engines/build.ts'
+import { cacheFolder, EngineCache, engineKey, type EngineDescription } from '../../ts/engines/cache.ts'
+
+const description: EngineDescription = {
+  model: 'avatar',
+  stage: 'first',
+  source: 'a'.repeat(64),
+  flavour: 'tensorrt-rtx',
+  version: '1.7.1',
+  targets: [89],
+  profiles: [[{ input: 'x', smallest: [1], usual: [2], largest: [16] }]],
+}
+const ENGINE = Uint8Array.from({ length: 1000 }, (_, k) => (k * 7) & 255)
+const newFolder = (): string => join(mkdtempSync(join(tmpdir(), 'sada-engines-')), 'deep', 'engines')
+
+function newCache(options: { mostBytes?: number } = {}): { cache: EngineCache; warnings: string[]; file: () => string } {
+  const warnings: string[] = []
+  const cache = new EngineCache(newFolder(), { ...options, warn: (message) => warnings.push(message) })
+  return { cache, warnings, file: () => join(cache.folder, `${engineKey(description)}.engine`) }
+}
+const never = (): Promise<Uint8Array> => assert.unreachable('built again') as never
+
+test('what was built once is taken from disk, also by another process', async () => {
+  const { cache, warnings } = newCache()
+  assert.equal(await cache.obtain(description, () => Promise.resolve(ENGINE)), ENGINE)
+  assert.equal(Uint8Array.from(await cache.obtain(description, never)), ENGINE)
+  assert.equal(Uint8Array.from(await new EngineCache(cache.folder).obtain(description, never)), ENGINE)
+  assert.equal(warnings, [])
+  assert.equal(readdirSync(cache.folder).sort(), [`${engineKey(description)}.engine`, 'key'].sort())
+})
+
+test('the key of the signatures is random, the user’s alone, and an engine signed elsewhere is not believed', async () => {
+  const [one, other] = [newCache(), newCache()]
+  await one.cache.obtain(description, () => Promise.resolve(ENGINE))
+  await other.cache.obtain(description, () => Promise.resolve(ENGINE))
+  const keys = [one, other].map(({ cache }) => readFileSync(join(cache.folder, 'key')))
+  assert.is(keys[0].length, 32)
+  assert.not.equal(keys[0], keys[1])
+  if (process.platform !== 'win32') assert.is(statSync(join(one.cache.folder, 'key')).mode & 0o777, 0o600)
+  renameSync(one.file(), other.file())
+  assert.is(await other.cache.read(description), undefined)
+  assert.match(other.warnings[0], 'signature')
+  assert.not(existsSync(other.file()))
+})
+
+test('one flipped bit anywhere, or one byte cut off or put on, is found before anything else is read', async () => {
+  const { cache, warnings, file } = newCache()
+  await cache.obtain(description, () => Promise.resolve(ENGINE))
+  const whole = readFileSync(file())
+  const damaged: Buffer[] = []
+  for (let at = 0; at < whole.length; at += 41) {
+    const copy = Buffer.from(whole)
+    copy[at] ^= 1 << (at % 8)
+    damaged.push(copy)
+  }
+  for (const length of [0, 1, 11, 12, 31, 32, 44, whole.length - 33, whole.length - 1]) damaged.push(whole.subarray(0, length))
+  damaged.push(Buffer.concat([whole, Buffer.from([0])]))
+  for (const bytes of damaged) {
+    writeFileSync(file(), bytes)
+    assert.is(await cache.read(description), undefined)
+    assert.not(existsSync(file()))
+  }
+  assert.is(warnings.length, damaged.length)
+  // And it is made again.
+  assert.equal(await cache.obtain(description, () => Promise.resolve(ENGINE)), ENGINE)
+})
+
+test('everything that decides an engine is in its key; names for people are not', () => {
+  const changes: Partial<EngineDescription>[] = [
+    { source: 'b'.repeat(64) },
+    { flavour: 'tensorrt' },
+    { version: '1.7.2' },
+    { targets: [] },
+    { targets: [86, 89] },
+    { gpu: 'NVIDIA L4, 8.9, driver 580' },
+    { profiles: [] },
+  ]
+  const keys = [{}, ...changes].map((change) => engineKey({ ...description, ...change }))
+  assert.is(new Set(keys).size, keys.length)
+  assert.is(engineKey({ ...description, model: 'other', stage: 'x' }), keys[0])
+})
+
+test('an engine that lies under another one’s name is refused and deleted', async () => {
+  const { cache, warnings, file } = newCache()
+  const other = { ...description, version: '1.6.0' }
+  await cache.obtain(other, () => Promise.resolve(ENGINE))
+  renameSync(join(cache.folder, `${engineKey(other)}.engine`), file())
+  assert.is(await cache.read(description), undefined)
+  assert.match(warnings[0], 'something else')
+})
+
+test('who wants the same engine at once waits for the one who makes it', async () => {
+  const folder = newFolder()
+  let builds = 0
+  const build = async (): Promise<Uint8Array> => {
+    builds++
+    await new Promise((resolve) => setTimeout(resolve, 120))
+    return ENGINE
+  }
+  const all = await Promise.all([1, 2, 3, 4].map(() => new EngineCache(folder).obtain(description, build)))
+  assert.is(builds, 1)
+  for (const engine of all) assert.equal(Uint8Array.from(engine), ENGINE)
+})
+
+test('waiting for another process ends with the signal; a build that fails leaves no lock and no file', async () => {
+  const { cache } = newCache()
+  const lock = join(cache.folder, `${engineKey(description)}.lock`)
+  await cache.obtain({ ...description, stage: 'x', version: '0' }, () => Promise.resolve(ENGINE))
+  writeFileSync(lock, JSON.stringify({ pid: process.pid, host: (await import('node:os')).hostname() }))
+  const stop = new AbortController()
+  const waiting = cache.obtain(description, never, stop.signal).then(never, (error: Error) => error)
+  setTimeout(() => stop.abort(new Error('enough')), 60)
+  assert.is(((await waiting) as Error).message, 'enough')
+  // A lock whose process is gone is taken over.
+  writeFileSync(lock, JSON.stringify({ pid: 2 ** 22 + 1, host: (await import('node:os')).hostname() }))
+  const failure = await cache
+    .obtain(description, () => Promise.reject(new Error('no build')))
+    .then(never, (error: Error) => error)
+  assert.is((failure as Error).message, 'no build')
+  assert.not(existsSync(lock))
+  assert.is((await cache.list()).length, 1)
+})
+
+test('engines beyond the limit go, the longest unused first, never the newest', async () => {
+  const { cache } = newCache({ mostBytes: 3300 })
+  for (let k = 0; k < 5; k++) {
+    await cache.obtain({ ...description, version: String(k) }, () => Promise.resolve(ENGINE))
+    await new Promise((resolve) => setTimeout(resolve, 15))
+  }
+  const kept = (await cache.list()).map(({ version }) => version)
+  assert.equal(kept, ['4', '3'])
+  const small = newCache({ mostBytes: 10 })
+  await small.cache.obtain(description, () => Promise.resolve(ENGINE))
+  assert.is((await small.cache.list()).length, 1)
+})
+
+test('a folder that cannot be written: the engine is made, not kept, and a warning says so', async () => {
+  const base = mkdtempSync(join(tmpdir(), 'sada-engines-'))
+  writeFileSync(join(base, 'file'), '')
+  const warnings: string[] = []
+  const cache = new EngineCache(join(base, 'file', 'engines'), { warn: (message) => warnings.push(message) })
+  assert.equal(await cache.obtain(description, () => Promise.resolve(ENGINE)), ENGINE)
+  assert.ok(warnings.length >= 1)
+  assert.equal(await cache.list(), [])
+})
+
+test('clear deletes the engines and says how much that was; the key stays', async () => {
+  const { cache } = newCache()
+  await cache.obtain(description, () => Promise.resolve(ENGINE))
+  const { engines, bytes } = await cache.clear()
+  assert.is(engines, 1)
+  assert.ok(bytes > ENGINE.length)
+  assert.equal(readdirSync(cache.folder), ['key'])
+})
+
+test('SADA_CACHE names the folder', () => {
+  const before = process.env.SADA_CACHE
+  process.env.SADA_CACHE = '/somewhere'
+  assert.is(cacheFolder(), join('/somewhere', 'engines'))
+  if (before === undefined) delete process.env.SADA_CACHE
+  else process.env.SADA_CACHE = before
+})
+
+test('targets are read as people write them', () => {
+  for (const [text, number] of [
+    ['sm_89', 89],
+    ['8.9', 89],
+    ['89', 89],
+    [89, 89],
+    ['sm_120', 120],
+    ['12.0', 120],
+    ['sm75', 75],
+  ] as const)
+    assert.is(parseTarget(text), number)
+  for (const bad of ['', 'ada', 'sm_', '8', '8.9.1', 'sm_1234']) {
+    try {
+      parseTarget(bad)
+      assert.unreachable(bad)
+    } catch (error) {
+      assert.is((error as SadaError).argument, 'target')
+    }
+  }
+})
+
+test.run()

@@ -1,0 +1,130 @@
+import { mkdtempSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { SadaError } from '../../ts/errors.ts'
+import { buildEngines, type BuildProgress } from '../../ts/engines/build.ts'
+import { EngineCache } from '../../ts/engines/cache.ts'
+import { openTensorRt } from '../../ts/engines/library.ts'
+import { stageProfiles } from '../../ts/engines/profiles.ts'
+import type { TensorRtBuilder } from '../../ts/native/types.ts'
+import { loadManifest } from '../../ts/plan/model.ts'
+
+/** The real builder of TensorRT for RTX, which needs no GPU; `npm run test:gpu` fetches it. */
+
+const MODEL = join(__dirname, '../../models/avatar')
+const FETCHED = join(__dirname, '../../build/tensorrt/tensorrt_rtx_libs')
+
+function open(): TensorRtBuilder | undefined {
+  try {
+    return openTensorRt(process.env.SADA_TENSORRT_PATH ?? FETCHED)
+  } catch (error) {
+    console.log(`SKIPPED the builder of TensorRT: ${(error as Error).message.split('\n').slice(0, 2).join(' ')}`)
+    return undefined
+  }
+}
+const newCache = (): EngineCache => new EngineCache(mkdtempSync(join(tmpdir(), 'sada-engines-')))
+const failure = (work: Promise<unknown>): Promise<SadaError> =>
+  work.then(
+    () => assert.unreachable() as never,
+    (error: SadaError) => error,
+  )
+
+test('a place without the library is an error that lists what was tried', () => {
+  try {
+    openTensorRt('/nonexistent/folder')
+    assert.unreachable()
+  } catch (error) {
+    const { code, message } = error as SadaError
+    assert.is(code, 'BACKEND_UNAVAILABLE')
+    assert.match(message, /\/nonexistent\/folder\/libtensorrt_rtx\.so\.1: does not exist|without TensorRT/)
+  }
+})
+
+test('profiles: every number of tokens that a pruned pass keeps, on the stages of tokens alone', async () => {
+  const manifest = await loadManifest(MODEL)
+  for (const stage of manifest.stages) {
+    const profiles = stageProfiles(manifest, stage)
+    assert.is(profiles.length, stage.kind === 'tokens' ? 4 : 1)
+    for (const profile of profiles) {
+      assert.equal(
+        profile.map(({ input }) => input),
+        stage.inputs,
+      )
+      for (const { smallest, usual, largest } of profile) {
+        assert.ok(usual.every((n, k) => smallest[k] <= n && n <= largest[k]))
+        assert.equal([smallest[0], usual[0], largest[0]], [1, 2, 16])
+      }
+    }
+  }
+  const first = stageProfiles(manifest, manifest.stages[1])
+  assert.equal(
+    first.map((profile) => profile[0].usual[1]),
+    [16, 32, 48, 64],
+  )
+})
+
+const builder = open()
+if (builder === undefined) {
+  test.skip('TensorRT’s builder', () => {})
+} else {
+  test('every stage of the bundled model is built for two compute capabilities, once', async () => {
+    const cache = newCache()
+    const phases: BuildProgress[] = []
+    const build = () =>
+      buildEngines(builder, MODEL, cache, { targets: ['sm_86', 'sm_89'], onProgress: (each) => phases.push(each) })
+    const made = await build()
+    assert.equal(
+      made.map(({ description }) => description.stage),
+      ['embed', 'first', 'middle', 'last', 'head'],
+    )
+    for (const { engine } of made) assert.ok(engine.length > 1e6)
+    assert.ok(phases.length > 0 && phases.every(({ done, of }) => done >= 0 && done <= of))
+    const from = performance.now()
+    const again = await build()
+    assert.ok(performance.now() - from < 5000)
+    for (const [k, { engine }] of again.entries()) assert.ok(Buffer.compare(engine, made[k].engine) === 0)
+    assert.is((await cache.list()).length, 5)
+  })
+
+  const stage = readFileSync(join(MODEL, 'embed.onnx'))
+  const job = (
+    onnx: Uint8Array,
+    targets: readonly number[] = [89],
+    profiles: Parameters<TensorRtBuilder['build']>[0]['profiles'] = [],
+  ) => builder.build({ onnx, profiles, targets })
+
+  test('a corrupt model is an error in the parser’s words, and the next build works', async () => {
+    for (const cut of [1, 100, stage.length >> 1, stage.length - 1]) {
+      const error = await failure(job(stage.subarray(0, cut)).done)
+      assert.is(error.code, 'MODEL_CORRUPT', `${cut}: ${error.message}`)
+    }
+    const noise = Uint8Array.from({ length: 4096 }, (_, k) => (k * 2654435761) >>> 24)
+    assert.is((await failure(job(noise).done)).code, 'MODEL_CORRUPT')
+    assert.is((await buildEngines(builder, MODEL, newCache(), { targets: [89] })).length, 5)
+  })
+
+  test('targets and profiles that do not fit are refused with what is wrong', async () => {
+    assert.is((await failure(job(stage, [33]).done)).code, 'INVALID_ARGUMENT')
+    const range = (sizes: number[]) => ({ smallest: sizes, usual: sizes, largest: sizes })
+    const unknown = await failure(job(stage, [89], [[{ input: 'nonsense', ...range([1]) }]]).done)
+    assert.is(unknown.code, 'IO_MISMATCH')
+    const rank = await failure(job(stage, [89], [[{ input: 'sample', ...range([1, 3]) }]]).done)
+    assert.match(rank.message, '4 sizes')
+  })
+
+  test('a build ends with the signal and leaves nothing behind', async () => {
+    const cache = newCache()
+    const stop = new AbortController()
+    const building = failure(buildEngines(builder, MODEL, cache, { targets: [89], signal: stop.signal }))
+    setTimeout(() => stop.abort(new Error('enough')), 300)
+    assert.is((await building).message, 'enough')
+    assert.ok((await cache.list()).length < 5)
+    const before = new AbortController()
+    before.abort(new Error('not at all'))
+    assert.is((await failure(buildEngines(builder, MODEL, cache, { signal: before.signal }))).message, 'not at all')
+  })
+}
+
+test.run()
