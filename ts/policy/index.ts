@@ -4,6 +4,7 @@ import { adaptiveDiffusion } from './adaptive-diffusion.ts'
 import { dbCache } from './dbcache.ts'
 import { deepCache } from './deepcache.ts'
 import { easyCache } from './easycache.ts'
+import { auto } from './auto.ts'
 import { everyN } from './every-n.ts'
 import { magCache } from './magcache.ts'
 import { firstBlockCache } from './first-block-cache.ts'
@@ -34,6 +35,7 @@ export const policies: Readonly<Record<string, AnyDefinition>> = {
   sada,
   'sada/poster': poster,
   'sada-reference': reference,
+  auto,
   'every-n': everyN,
   'adaptive-diffusion': adaptiveDiffusion,
   easycache: easyCache,
@@ -52,6 +54,8 @@ export const policies: Readonly<Record<string, AnyDefinition>> = {
 /** Checks a policy's name and options. Throws UNKNOWN_NAME or INVALID_ARGUMENT. */
 export function createPolicy(spec: PolicySpec): Policy {
   const { name, given } = parse(spec)
+  if (name === 'auto' && typeof given.target === 'object')
+    return createPolicy({ ...given, target: undefined, ...given.target, name })
   if (name === 'replay') return replay(given)
   const names = [...Object.keys(policies), 'replay']
   if (!Object.hasOwn(policies, name)) throw unknownName('policy', name, names)

@@ -63,19 +63,20 @@ export const sada: PolicyDefinition<SadaOptions> = {
   begin: (options, context) => Array.from({ length: context.members }, () => new SadaMember(options, context)),
 }
 
-class SadaMember implements MemberPolicy {
+/** One member under the error ledger. */
+export class SadaMember implements MemberPolicy {
   readonly capacity = 6
-  private readonly options: SadaOptions
-  private readonly context: RunContext
+  protected readonly options: SadaOptions
+  protected readonly context: RunContext
   private readonly pruning: Pruning
   /** Computed steps, newest first, three at most. */
-  private computed: readonly number[] = []
+  protected computed: readonly number[] = []
   /** Mean error of a prediction per step of its gap. */
-  private errorRate = Infinity
-  private spent = 0
+  protected errorRate = Infinity
+  protected spent = 0
   private stable = false
   /** Mean |x0| of the newest computed step: what the tolerance is relative to. */
-  private magnitude = 0
+  protected magnitude = 0
 
   constructor(options: SadaOptions, context: RunContext) {
     this.options = options
@@ -142,13 +143,14 @@ class SadaMember implements MemberPolicy {
     return this.stable || gap > 1 ? run : this.pruning.decide(step, false)
   }
 
-  private level(step: number): number {
+  protected level(step: number): number {
     return flowLevel(this.context.solver.schedule.levels[step])
   }
 
   /** The clean sample at `step`, continued from the newest two computed ones. */
-  private prediction(step: number): Row {
+  protected prediction(step: number): Row {
     const [newest, older] = this.computed
+    if (older === undefined) return { [x0At(newest)]: 1 }
     const span = this.level(newest) - this.level(older)
     // Some grids repeat a level; there is no slope between two estimates at the same one.
     const reach = span === 0 ? 0 : (this.options.slope * (this.level(step) - this.level(newest))) / span
@@ -156,11 +158,11 @@ class SadaMember implements MemberPolicy {
   }
 
   /** The error that skipping `step` is expected to add: how much of x0 the step mixes into the state, times its expected error. */
-  private cost(step: number, gap: number): number {
+  protected cost(step: number, gap: number, errorRate = this.errorRate): number {
     const mixed = 1 - this.level(step + 1) / this.level(step)
     const isEarly = this.level(step) > 0.75
     const isUnstable = gap === 1 && !this.stable
-    return mixed * this.errorRate * gap * (isEarly ? this.options.early : 1) * (isUnstable ? this.options.unstable : 1)
+    return mixed * errorRate * gap * (isEarly ? this.options.early : 1) * (isUnstable ? this.options.unstable : 1)
   }
 
   private learn(step: number, done: Decision, [square, criterion]: readonly number[]): Verdict {

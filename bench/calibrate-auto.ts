@@ -1,0 +1,98 @@
+/**
+ * The two laws that policy `auto` forecasts with, fitted on the bundled model under `sada`'s defaults:
+ * - how the ledger's error rate changes along the noise level: ln(rate/|x0|) as a cubic in the flow level σ/(α+σ);
+ * - what is still to come when the network runs no more: ln(rms(final − x0)/|x0|) from ln rate, ln of the steps left and ln of the level.
+ *
+ *   npx tsx bench/calibrate-auto.ts [--prompts 12] [--offset 36] [--json FILE]
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { Matrix, solve } from 'ml-matrix'
+import { load } from '../ts/index.ts'
+import { findModel } from '../ts/pipeline/load.ts'
+import { loadManifest } from '../ts/plan/model.ts'
+import { parseSchedulerConfig } from '../ts/schedule/config.ts'
+import { createSchedule } from '../ts/schedule/schedule.ts'
+
+const { values } = parseArgs({
+  options: {
+    prompts: { type: 'string', default: '12' },
+    offset: { type: 'string', default: '36' },
+    json: { type: 'string' },
+  },
+})
+const STEPS = 50
+const BATCH = 4
+
+interface Point {
+  readonly level: number
+  readonly rate: number
+  readonly left: number
+  readonly remaining: number
+}
+
+async function main(): Promise<void> {
+  const pipeline = await load('avatar')
+  const folder = await findModel('avatar')
+  const manifest = await loadManifest(folder)
+  const prompts = JSON.parse(readFileSync(join(folder, manifest.prompts!), 'utf8')) as Record<string, string[]>
+  const points: Point[] = []
+  for (const scheduler of Object.keys(manifest.schedulers)) {
+    const { config } = parseSchedulerConfig(manifest.schedulers[scheduler])
+    const { levels } = createSchedule(config, { steps: STEPS, prediction: manifest.prediction })
+    const flow = levels.map(({ alpha, sigma }) => sigma / (alpha + sigma))
+    for (const list of [prompts.full, prompts.short]) {
+      for (let from = 0; from < Number(values.prompts); from += BATCH) {
+        const prompt = list.slice(Number(values.offset) + from, Number(values.offset) + from + BATCH)
+        const call = { prompt, seed: prompt.map((_, k) => 5000 + from + k), scheduler, steps: STEPS }
+        const full = await pipeline.generate({ ...call, policy: 'none' })
+        const denoised: Float32Array[] = []
+        const { trace } = await pipeline.generate({ ...call, policy: 'sada', onStep: (e) => denoised.push(e.denoised()) })
+        const length = full.latents.length / prompt.length
+        for (const [b, { steps }] of trace.members.entries()) {
+          let newest = 0
+          for (const { step, action, error } of steps) {
+            if (action !== 'run') continue
+            const x0 = denoised[step].subarray(b * length, (b + 1) * length)
+            let [square, magnitude] = [0, 0]
+            for (let k = 0; k < length; k++) {
+              square += (x0[k] - full.latents[b * length + k]) ** 2
+              magnitude += Math.abs(x0[k])
+            }
+            magnitude /= length
+            const remaining = Math.sqrt(square / length) / magnitude
+            if (error)
+              points.push({ level: flow[step], rate: error / (step - newest) / magnitude, left: STEPS - step, remaining })
+            newest = step
+          }
+        }
+      }
+    }
+  }
+  await pipeline.dispose()
+  const profile = fit(points.map(({ level, rate }) => ({ x: [1, level, level ** 2, level ** 3], y: Math.log(rate) })))
+  // What the last steps bring is the sampler's end, and what comes before the picture is there is no end yet.
+  const middle = points.filter(({ left, remaining }) => left >= 3 && left <= 42 && remaining < 0.5)
+  const rest = fit(
+    middle.map(({ level, rate, left, remaining }) => ({
+      x: [1, Math.log(rate), Math.log(left), Math.log(level)],
+      y: Math.log(remaining),
+    })),
+  )
+  if (values.json) writeFileSync(`${values.json}.points`, JSON.stringify(points))
+  const result = { points: points.length, profile, rest }
+  console.log(JSON.stringify(result, undefined, 1))
+  if (values.json) writeFileSync(values.json, JSON.stringify(result, undefined, 1) + '\n')
+}
+
+/** Least squares, and the median absolute residual in decibels. */
+function fit(samples: readonly { x: number[]; y: number }[]): { weights: number[]; medianErrorDb: number } {
+  const solved = solve(new Matrix(samples.map(({ x }) => x)), Matrix.columnVector(samples.map(({ y }) => y)), true)
+  const weights = solved.to1DArray()
+  const errors = samples.map(({ x, y }) => Math.abs(y - x.reduce((sum, v, k) => sum + v * weights[k], 0)))
+  const medianErrorDb = (20 / Math.LN10) * errors.sort((a, b) => a - b)[errors.length >> 1]
+  return { weights: weights.map((w) => Number(w.toPrecision(4))), medianErrorDb }
+}
+
+void main()

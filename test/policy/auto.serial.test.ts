@@ -1,0 +1,102 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type SadaError } from '../../ts/errors.ts'
+import { TorchGenerator } from '../../ts/noise.ts'
+import type { PolicySpec } from '../../ts/policy/index.ts'
+import type { NetworkFunction } from '../../ts/sampler/callback-network.ts'
+import { configs, LENGTH, mixtureNetwork, runInJs } from '../support/run.ts'
+
+const noise = (seed: number): Float32Array => new TorchGenerator(seed).randn(LENGTH)
+const schedulers = Object.keys(configs) as (keyof typeof configs)[]
+const auto = (target: Record<string, number>): PolicySpec => ({ name: 'auto', target })
+
+/** A network that takes its time, as real ones do: `ms` milliseconds for each call. */
+function slow(scheduler: keyof typeof configs, ms: number): NetworkFunction {
+  const inner = mixtureNetwork(scheduler)
+  return async (call) => {
+    const until = performance.now() + ms
+    const output = await inner(call)
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, until - performance.now() - 1)))
+    while (performance.now() < until);
+    return output
+  }
+}
+
+for (const scheduler of schedulers) {
+  test(`${scheduler}: the runs are those that a speed-up leaves, on every prompt`, async () => {
+    for (const speedup of [1.5, 2, 3]) {
+      const nfe: number[] = []
+      for (let seed = 1; seed <= 2; seed++) {
+        const { trace } = await runInJs({
+          scheduler,
+          policy: auto({ speedup }),
+          latents: [noise(seed)],
+          network: slow(scheduler, 15),
+        })
+        nfe.push(trace.members[0].nfe)
+      }
+      // Skips take time as well: a little fewer runs than 50 / speedup.
+      for (const each of nfe) assert.ok(each <= 50 / speedup + 0.5 && each >= (50 / speedup) * 0.85, `${speedup}: ${nfe.join()}`)
+    }
+  })
+}
+
+test('planned runs do better than the same number at equal distances', async () => {
+  let wins = 0
+  for (let seed = 1; seed <= 6; seed++) {
+    const latents = [noise(seed)]
+    const network = slow('dpm++', 2)
+    const full = await runInJs({ scheduler: 'dpm++', policy: 'none', latents })
+    const planned = await runInJs({ scheduler: 'dpm++', policy: auto({ speedup: 2 }), latents, network })
+    const plain = await runInJs({ scheduler: 'dpm++', policy: 'none', latents, steps: planned.trace.members[0].nfe })
+    const distance = (x: Float32Array): number => Math.hypot(...x.map((v, i) => v - full.latents[i]))
+    if (distance(planned.latents) < distance(plain.latents)) wins++
+  }
+  assert.ok(wins >= 5, `${wins} of 6`)
+})
+
+test('a time is exceeded by no more than one step, also where it is little', async () => {
+  const cost = 8
+  for (const ms of [60, 120, 250]) {
+    const { trace } = await runInJs({
+      scheduler: 'flow-euler',
+      policy: auto({ ms }),
+      latents: [noise(1)],
+      network: slow('flow-euler', cost),
+    })
+    const slowest = Math.max(...trace.members[0].steps.map((step) => step.ms))
+    assert.ok(trace.ms <= ms + slowest + 1, `${ms} ms took ${trace.ms}`)
+    assert.ok(trace.members[0].nfe >= 1)
+  }
+})
+
+test('the wider the error that a PSNR target allows, the fewer the runs', async () => {
+  const runs: number[] = []
+  for (const psnrDb of [25, 35, 45, 200]) {
+    const { trace } = await runInJs({ scheduler: 'dpm++', policy: auto({ psnrDb }), latents: [noise(3)] })
+    runs.push(trace.members[0].nfe)
+  }
+  for (let k = 1; k < runs.length; k++) assert.ok(runs[k] >= runs[k - 1], runs.join())
+  assert.ok(runs[0] < runs[3])
+  // A target that cannot be had is as close as the ledger comes.
+  const { trace } = await runInJs({ scheduler: 'dpm++', policy: 'sada', latents: [noise(3)] })
+  assert.is(runs[3], trace.members[0].nfe)
+})
+
+test('a target is needed, one, above 0', async () => {
+  for (const policy of ['auto', auto({}), auto({ speedup: 2, ms: 100 }), auto({ speedup: 0 })] as PolicySpec[]) {
+    const error = await runInJs({ scheduler: 'dpm++', policy, latents: [noise(1)] }).then(
+      () => assert.unreachable() as never,
+      (refused: SadaError) => refused,
+    )
+    assert.is(error.code, 'INVALID_ARGUMENT')
+    assert.is(error.argument, 'policy.target')
+  }
+  const error = await runInJs({ scheduler: 'dpm++', policy: auto({ fps: 3 }), latents: [noise(1)] }).then(
+    () => assert.unreachable() as never,
+    (refused: SadaError) => refused,
+  )
+  assert.is(error.code, 'UNKNOWN_NAME')
+})
+
+test.run()

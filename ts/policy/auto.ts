@@ -1,0 +1,210 @@
+import { invalidArgument } from '../errors.ts'
+import type { PolicyDefinition } from './definition.ts'
+import { resolveOptions } from './options.ts'
+import { run, type Decision, type RunContext, type Verdict } from './policy.ts'
+import { sada, SadaMember, type SadaOptions } from './sada.ts'
+
+export interface AutoOptions {
+  speedup: number
+  ms: number
+  psnrDb: number
+}
+
+/**
+ * A target instead of thresholds. The error ledger of `sada` runs below it; before every step its tolerance is set anew, so that the
+ * runs it is forecast to take are those that are left. Time is measured while the run goes on: a network run and a skip have the
+ * median cost they had so far.
+ */
+export const auto: PolicyDefinition<AutoOptions> = {
+  name: 'auto',
+  about: 'Meets a target: as many times faster, within so many milliseconds, or as close to the full run in decibels.',
+  source: 'this package; the ledger of `sada`, planned again at every step',
+  options: {
+    speedup: {
+      about: 'wall time of the full run over that of this one, to be reached; 0: no such target',
+      default: 0,
+      min: 0,
+      max: 100,
+    },
+    ms: { about: 'time that the sampling loop may take; 0: no such target', default: 0, min: 0, max: 1e9 },
+    psnrDb: { about: 'PSNR against the full run, on samples in [−1, 1]; 0: no such target', default: 0, min: 0, max: 200 },
+  },
+  begin(options, context) {
+    const given = Object.entries(options).filter(([, value]) => value > 0)
+    if (given.length !== 1) {
+      const received = given.length === 0 ? 'none' : given.map(([name]) => name).join(' and ')
+      throw invalidArgument('policy.target', 'exactly one of speedup, ms and psnrDb, above 0', received)
+    }
+    const ledger = resolveOptions(sada.options, {}, context)
+    const clock = new Clock()
+    return Array.from(
+      { length: context.members },
+      (_, b) => new AutoMember(options, { ...ledger, prune: false }, context, clock, b),
+    )
+  },
+}
+
+/**
+ * How the ledger's error rate changes along a run: ln(rate / mean |x0|) is about Σ weight·level^k in the level σ/(α+σ). Here and below:
+ * `bench/calibrate-auto.ts` on the bundled model, 24 pictures for each scheduler; other models' own measurements correct the height, not
+ * the shape.
+ */
+const RATE_BY_LEVEL = [-4.436, -9.546, 20.51, -9.004]
+/** ln(root mean square of what is still to come / mean |x0|) by 1, ln(rate / mean |x0|) and ln(steps left), of 50; to 1.7 dB in the median. */
+const REST = [-1.512, 0.4527, 0.4727]
+
+/** What steps cost, measured from one to the next; shared by the members of a batch, which run together. */
+class Clock {
+  private readonly startedAt = performance.now()
+  private lastAt = this.startedAt
+  private readonly costs: Record<'run' | 'skip', number[]> = { run: [], skip: [] }
+  private step = 0
+  private ran = false
+
+  get elapsed(): number {
+    return performance.now() - this.startedAt
+  }
+
+  /** Told by every member before its decision at `step`. */
+  tick(step: number): void {
+    if (step === this.step) return
+    const now = performance.now()
+    this.costs[this.ran ? 'run' : 'skip'].push(now - this.lastAt)
+    this.lastAt = now
+    this.step = step
+    this.ran = false
+  }
+
+  runs(): void {
+    this.ran = true
+  }
+
+  /** Median milliseconds of a step that runs the network; of one that does not. Undefined before there was one. */
+  get costOfRun(): number | undefined {
+    return median(this.costs.run)
+  }
+  get costOfSkip(): number {
+    return median(this.costs.skip) ?? 0.01 * (this.costOfRun ?? 0)
+  }
+}
+
+class AutoMember extends SadaMember {
+  private readonly target: AutoOptions
+  private readonly clock: Clock
+  private readonly member: number
+  private runs = 0
+  /** With a PSNR target: the step from which on the rest is predicted. */
+  private closed = false
+
+  constructor(target: AutoOptions, ledger: SadaOptions, context: RunContext, clock: Clock, member: number) {
+    super({ ...ledger }, context)
+    this.target = target
+    this.clock = clock
+    this.member = member
+  }
+
+  override before(step: number): Decision {
+    this.clock.tick(step)
+    const decision = this.decide(step)
+    if (decision.kind !== 'skip') this.clock.runs()
+    return decision
+  }
+
+  override after(step: number, done: Decision, means: readonly number[], magnitude: number): Verdict {
+    if (done.kind !== 'skip') this.runs++
+    return super.after(step, done, means, magnitude)
+  }
+
+  private decide(step: number): Decision {
+    if (this.computed.length === 0) return run
+    if (this.target.psnrDb > 0) return this.decideByError(step)
+    const left = this.runsLeft(step)
+    const steps = this.context.solver.schedule.steps - step
+    if (left <= 0) return this.skip(step)
+    if (left >= steps || this.computed.length < 2) return run
+    // A small budget is not spent on the ends.
+    this.options.tail = Math.min(3, Math.floor(left / 4))
+    this.options.maxConsecutive = Math.max(5, Math.ceil(steps / left))
+    this.options.tolerance = this.toleranceFor(step, left)
+    return super.before(step)
+  }
+
+  /** Network runs that the target leaves from `step` on. */
+  private runsLeft(step: number): number {
+    const { steps } = this.context.solver.schedule
+    const { speedup, ms } = this.target
+    const { costOfRun = 0, costOfSkip } = this.clock
+    if (ms > 0) {
+      if (costOfRun === 0) return Infinity
+      return Math.floor((ms - this.clock.elapsed - (steps - step) * costOfSkip) / Math.max(costOfRun - costOfSkip, 1e-6))
+    }
+    // steps·run / (runs·run + (steps − runs)·skip) = speedup
+    const skipShare = costOfRun > 0 ? Math.min(costOfSkip / costOfRun, 0.9) : 0.01
+    const runs = (steps * (1 / speedup - skipShare)) / (1 - skipShare)
+    // Members of a batch share what cannot be divided among them.
+    return Math.max(2, Math.floor(runs + (this.member % 2 === 0 ? 0.5 : 0.49))) - this.runs
+  }
+
+  private skip(step: number): Decision {
+    return { kind: 'skip', action: this.computed.length < 2 ? 'reuse' : 'extrapolate', x0: this.prediction(step) }
+  }
+
+  /** The smallest tolerance, between a millionth and 10, that is forecast to take at most `runs` runs from `step` on. */
+  private toleranceFor(step: number, runs: number): number {
+    let [low, high] = [Math.log(1e-6), Math.log(10)]
+    for (let k = 0; k < 24; k++) {
+      const middle = (low + high) / 2
+      if (this.forecastRuns(step, Math.exp(middle)) <= runs) high = middle
+      else low = middle
+    }
+    return Math.exp(high)
+  }
+
+  /** The ledger played on to the end, with errors that fall with the noise level as they did so far. */
+  private forecastRuns(from: number, tolerance: number): number {
+    const { tail, maxConsecutive } = this.options
+    const { steps } = this.context.solver.schedule
+    let [newest] = this.computed
+    let { spent } = this
+    let runs = 0
+    for (let step = from; step < steps; step++) {
+      const gap = step - newest
+      const cost = step < steps - tail ? spent + this.cost(step, gap, this.forecastRate(step)) : Infinity
+      if (gap <= maxConsecutive && cost <= tolerance * this.magnitude) spent = cost
+      else [newest, spent, runs] = [step, 0, runs + 1]
+    }
+    return runs
+  }
+
+  /** Error per step of gap at `step`: the present rate, changed as it usually changes with the noise level. */
+  private forecastRate(step: number): number {
+    const typical = (i: number): number =>
+      Math.exp(RATE_BY_LEVEL.reduce((sum, weight, k) => sum + weight * this.level(i) ** k, 0))
+    return (this.errorRate * typical(step)) / typical(this.computed[0])
+  }
+
+  /** Runs as `sada` does until what is still to come is forecast to change the sample by no more than the target allows. */
+  private decideByError(step: number): Decision {
+    this.closed ||= this.computed.length >= 2 && Number.isFinite(this.errorRate) && this.remaining() <= this.allowed()
+    return this.closed ? this.skip(step) : super.before(step)
+  }
+
+  /** Root mean square error that the target stands for. */
+  private allowed(): number {
+    return 2 * 10 ** (-this.target.psnrDb / 20)
+  }
+
+  /** Forecast of the root mean square change of x0 from the newest computed step to the end. */
+  private remaining(): number {
+    const { steps } = this.context.solver.schedule
+    // The laws were fitted on 50 steps: so many of ours are one of those.
+    const scale = 50 / steps
+    const [offset, byRate, byLeft] = REST
+    const rate = this.errorRate / this.magnitude / scale
+    return this.magnitude * Math.exp(offset + byRate * Math.log(rate) + byLeft * Math.log((steps - this.computed[0]) * scale))
+  }
+}
+
+function median(values: readonly number[]): number | undefined {
+  return [...values].sort((a, b) => a - b)[values.length >> 1]
+}
