@@ -63,10 +63,10 @@ function parseOptions(policy: string, text: string): Record<string, unknown> {
   return Object.fromEntries(options)
 }
 
-/** `true`, `12`, `0.5`, or `3x3` for a pair; anything else stays text, which the policy's own check refuses by name. */
+/** `true`, `12`, `0.5`, or `3x3` for a pair and `1x0.9x1e-3` for a list; anything else stays text, which the policy's own check refuses by name. */
 function parseValue(text: string): unknown {
   if (text === 'true' || text === 'false') return text === 'true'
-  const [, height, width] = /^(\d+)x(\d+)$/.exec(text) ?? []
-  if (height !== undefined) return [Number(height), Number(width)]
-  return Number.isNaN(Number(text)) ? text : Number(text)
+  const numbers = text.split('x').map((part) => (/^[-+]?[.\d]/.test(part) ? Number(part) : NaN))
+  if (numbers.some(Number.isNaN)) return text
+  return numbers.length === 1 ? numbers[0] : numbers
 }

@@ -128,6 +128,23 @@ engines
   })
 
 program
+  .command('calibrate')
+  .description("measures whole runs of a model and fits what a policy must know of it: TeaCache's polynomial, MagCache's curve")
+  .argument('<policy>', 'teacache or magcache')
+  .option('--samples <n>', 'pictures to measure, each with a prompt of its own', integer('--samples', 1, 10_000), 8)
+  .option('--prompts <file>', "prompts, one on each line (default: the model's examples)")
+  .option('--degree <n>', "degree of TeaCache's polynomial", integer('--degree', 1, 8), 4)
+  .option(...JSON_FLAG)
+  .addHelpText(
+    'after',
+    '\nExamples:\n  sada calibrate teacache -m avatar --scheduler euler\n  sada calibrate magcache --steps 28 --json',
+  )
+  .action(async (policy: string, _, command: Command) => {
+    const { calibrate } = await import('./calibrate.ts')
+    process.stdout.write(await calibrate(policy, command.optsWithGlobals(), signal))
+  })
+
+program
   .command('doctor')
   .description('what runs on this machine, and why something does not; exits with 3 where nothing does')
   .option(...JSON_FLAG)

@@ -97,6 +97,10 @@ function define(name: string, of: string, coefficients: readonly number[], thres
   }
 }
 
+/** A polynomial's value; coefficients from the highest power down. */
+export const polynomialAt = (coefficients: readonly number[], x: number): number =>
+  coefficients.reduce((value, coefficient) => value * x + coefficient, 0)
+
 /** The network's output at the step before, kept where everything runs. */
 const OUTPUT = 'output[-1]'
 
@@ -125,8 +129,7 @@ class TeaCacheMember implements MemberPolicy {
     const { threshold, coefficients, warmup } = this.options
     this.change = magnitude > 0 ? change / magnitude : undefined
     if (this.change === undefined || this.calibrates || step < warmup || step >= this.lastStep) return this.compute()
-    const x = this.change
-    this.accumulated += coefficients.reduce((value, coefficient) => value * x + coefficient, 0)
+    this.accumulated += polynomialAt(coefficients, this.change)
     return this.accumulated < threshold ? { kind: 'partial', weights: [1] } : this.compute()
   }
 

@@ -1,0 +1,74 @@
+import {
+  calibrateMagCache,
+  calibrateTeaCache,
+  type CalibrationSettings,
+  type MagCacheCalibration,
+  type TeaCacheCalibration,
+} from '../bench/calibrate.ts'
+import { filePrompts, modelPrompts } from '../bench/prompts.ts'
+import { unknownName } from '../errors.ts'
+import { findModel, load } from '../pipeline/load.ts'
+import { loadManifest } from '../plan/model.ts'
+import { createProgress } from './progress.ts'
+
+export interface CalibrateArguments {
+  readonly model: string
+  readonly samples: number
+  readonly prompts?: string
+  readonly degree: number
+  readonly steps?: number
+  readonly guidance?: number
+  readonly scheduler?: string
+  readonly seed: number
+  readonly threads?: number
+  readonly json: boolean
+}
+
+type Calibration = { readonly policy: string; readonly model: string } & (TeaCacheCalibration | MagCacheCalibration)
+
+/** What `sada calibrate` prints: what was fitted, how well, and the option that uses it. */
+export async function calibrate(policy: string, options: CalibrateArguments, signal: AbortSignal): Promise<string> {
+  if (policy !== 'teacache' && policy !== 'magcache') {
+    throw unknownName('policy to calibrate', policy, ['teacache', 'magcache'])
+  }
+  const settings = await settingsFor(options)
+  const pipeline = await load(options.model, { threads: options.threads })
+  const progress = createProgress()
+  try {
+    const generate = pipeline.generate.bind(pipeline)
+    const found =
+      policy === 'teacache'
+        ? await calibrateTeaCache(generate, settings, options.degree, progress, signal)
+        : await calibrateMagCache(generate, settings, progress, signal)
+    const calibration = { policy, model: pipeline.name, ...found }
+    return options.json ? JSON.stringify(calibration) + '\n' : asText(calibration)
+  } finally {
+    progress.stop()
+    await pipeline.dispose()
+  }
+}
+
+async function settingsFor(options: CalibrateArguments): Promise<CalibrationSettings> {
+  const { model, prompts, samples, scheduler, steps, guidance, seed } = options
+  const folder = await findModel(model)
+  const chosen =
+    prompts === undefined ? await modelPrompts(folder, await loadManifest(folder), samples) : await filePrompts(prompts, samples)
+  return { prompts: chosen, scheduler, steps, guidance, seed }
+}
+
+function asText(found: Calibration): string {
+  const { policy, model, scheduler, steps, guidance, pictures } = found
+  const digits = (values: readonly number[], count: number): string =>
+    values.map((value) => Number(value.toPrecision(count))).join('x')
+  const head = `${policy} for ${model}: ${scheduler}, ${steps} steps, guidance ${guidance}, ${pictures} ${pictures === 1 ? 'picture' : 'pictures'}`
+  if ('ratios' in found) {
+    const spread = `largest standard deviation between pictures at a step: ${found.deviation.toPrecision(2)}`
+    return [head, spread, `  --policy magcache:ratios=${digits(found.ratios, 5)},keep=-1`, ''].join('\n')
+  }
+  const [from, to] = found.range.map((x) => x.toPrecision(3))
+  const fit = `R² = ${found.rSquared.toFixed(3)} over ${found.pairs} pairs, changes from ${from} to ${to}`
+  const negative = found.isNegative ? ['The polynomial is negative in places there: take a lower --degree.'] : []
+  return [head, fit, ...negative, `  --policy teacache:coefficients=${digits(found.coefficients, 9)},threshold=0.15`, ''].join(
+    '\n',
+  )
+}
