@@ -73,7 +73,7 @@ void check_selections(std::vector<Request> requests) {
 }
 
 void grids() {
-  const int all[][2] = {{0, 0}, {1, 1}, {1, 2}, {1, 31}, {4, 8}, {3, 11}, {5, 7}, {16, 16}, {1, 1023}, {32, 32}, {25, 41}, {64, 64}};
+  const int all[][2] = {{0, 0}, {1, 1}, {1, 2}, {1, 31}, {4, 8}, {3, 11}, {5, 7}, {16, 16}, {1, 300}, {13, 29}, {1, 1023}, {32, 32}, {25, 41}, {64, 64}};
   for (const auto& grid : all) {
     for (uint32_t seed = 0; seed < 6; ++seed) {
       cases::test("select of " + std::to_string(grid[0]) + " x " + std::to_string(grid[1]) + ", seed " + std::to_string(seed), [=] {

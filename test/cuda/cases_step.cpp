@@ -1,4 +1,5 @@
 // The fused step: every member's stores, sums and token means have the bits of the CPU's.
+#include <algorithm>
 #include <limits>
 #include <memory>
 
@@ -15,7 +16,8 @@ using sada::TokenLayout;
 struct Variant {
   bool in_place = false, halves = false, shifted = false, specials = false;
   const TokenLayout* layout = nullptr;
-  int most_inputs = sada::kMaxInputs, most_rows = sada::kMaxRows, most_sums = sada::kMaxSums;
+  int most_inputs = sada::kMaxInputs, most_rows = sada::kMaxRows, most_sums = sada::kMaxSums, least_sums = 0;
+  bool wide = false;  // tiles of very different magnitude: then the order of float64 additions shows
 };
 
 constexpr float kSpecials[] = {0.0f, -0.0f, 1e-42f, -1e-42f, std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
@@ -42,7 +44,7 @@ class Member {
   Member(int64_t length, cases::Numbers& numbers, const Variant& variant) : length_(length), variant_(variant) {
     sada::StepRequest& cpu = cpu_;
     cpu.length = length;
-    cpu.inputs = 1 + numbers.below(variant.most_inputs), cpu.rows = 1 + numbers.below(variant.most_rows), cpu.sums = numbers.below(variant.most_sums + 1);
+    cpu.inputs = 1 + numbers.below(variant.most_inputs), cpu.rows = 1 + numbers.below(variant.most_rows), cpu.sums = variant.least_sums + numbers.below(variant.most_sums - variant.least_sums + 1);
     for (int k = 0; k < cpu.inputs; ++k) {
       inputs_.emplace_back(some_floats(numbers), type(numbers), shift(numbers));
       cpu.input[k] = inputs_.back().values.data();
@@ -95,6 +97,10 @@ class Member {
  private:
   std::vector<float> some_floats(cases::Numbers& numbers) const {
     std::vector<float> values = numbers.floats(length_);
+    for (size_t k = 0; variant_.wide && k < values.size(); k += sada::kTile) {
+      const float scale = std::ldexp(1.0f, numbers.below(40) - 20);
+      for (size_t j = k; j < std::min(k + sada::kTile, values.size()); ++j) values[j] *= scale;
+    }
     for (size_t k = 0; variant_.specials && k < values.size(); ++k) {
       if (numbers.below(50) == 0) values[k] = kSpecials[numbers.below(10)];
     }
@@ -177,9 +183,12 @@ void sizes() {
 
 void large() {
   constexpr int64_t kGroup = int64_t{sada::kTile} * sada::kTile;
-  const Variant lean = {false, false, false, false, nullptr, 2, 2, 1};
+  const Variant lean = {false, false, false, false, nullptr, 2, 2, 2, 1, true};
   for (int64_t length : {kGroup - 1, kGroup, kGroup + 1, kGroup + sada::kTile + 1}) {
     cases::test("step of " + std::to_string(length) + ", about 1024 tiles", [=] { check_steps(length, 1, static_cast<uint32_t>(length % 7), lean); });
+  }
+  for (int64_t tiles : {2, 3, 31, 32, 33, 100, 129}) {
+    cases::test("step of " + std::to_string(tiles) + " tiles of all magnitudes", [=] { check_steps(tiles * sada::kTile - 1, 2, static_cast<uint32_t>(tiles), lean); });
   }
   cases::test("two members of two groups of tiles", [=] { check_steps(2 * kGroup + 5, 2, 11, lean); });
 }
@@ -202,9 +211,38 @@ void layouts() {
   }
 }
 
+// 1, -1 and a small number, such that the first two meet first in the tree, one level before the third joins: the sum is the third
+// exactly. Were the two levels swapped, the third would be lost. `unit`: elements apart, 1 within a tile or kTile between tiles.
+void check_level(int64_t unit, int stride) {
+  constexpr float kSmall = 0x1p-70f;
+  const int64_t length = unit * sada::kTile, at = 5 * unit;
+  std::vector<float> values(static_cast<size_t>(length), 0.0f);
+  const auto element = [&](int64_t offset) -> float& { return values[static_cast<size_t>((at ^ offset * unit) % length)]; };
+  element(0) = 1.0f, element(stride) = -1.0f, element(stride / 2) = kSmall;
+  const Memory input(values.data(), length * 4);
+  const Pinned sum(1);
+  DeviceStep step;
+  step.request.length = length, step.request.inputs = step.request.rows = step.request.sums = 1;
+  step.request.input[0] = reinterpret_cast<const float*>(input.data());
+  step.request.row[0].terms = 1, step.request.row[0].weight[0] = 1.0f;
+  step.request.sum[0] = {0, -1, true};
+  check(table().step(device(), &step, 1, sum.data()), "step");
+  check(table().synchronize(device()), "synchronize");
+  cases::expect(*sum.data() == static_cast<double>(kSmall), "the sum is " + std::to_string(*sum.data()));
+}
+
+void levels() {
+  for (int stride = sada::kTile / 2; stride > 1; stride /= 2) {
+    for (int64_t unit : {1, sada::kTile}) {
+      cases::test(std::string("stride ") + std::to_string(stride) + (unit == 1 ? " of a tile" : " of the tiles") + " is added before the next", [=] { check_level(unit, stride); });
+    }
+  }
+}
+
 }  // namespace
 
 void step_cases() {
+  levels();
   sizes();
   batches();
   layouts();
