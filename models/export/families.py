@@ -102,7 +102,7 @@ def write(part: Part, folder: Path, staged: bool) -> None:
         found = check(part, folder / "model.onnx", sizes(part))
         print(f"{part.name}: largest difference to PyTorch {found:.1e} of its range", flush=True)
         if plan is not None:
-            found = check_plan(plan, part, folder, sizes(part))
+            found = check_plan(plan, part, folder, sizes(part), cut)
             counted = flops(plan, part, flop_sizes(plan, part))
             (folder / "plan.json").write_text(pretty(manifest(plan, folder, counted, part.name)) + "\n")
             print(f"{part.name}: {len(plan.stages)} stages, largest difference to the whole {found:.1e} of its range", flush=True)

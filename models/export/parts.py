@@ -124,7 +124,8 @@ def unet_inputs(unet: nn.Module, length: int = 77) -> tuple[dict[str, Tensor], d
     inputs = {
         # No multiple of the factor: then a trace takes the sizes to upsample to from the skips, which is right for all sizes.
         "sample": torch.randn(2, config.in_channels, 2 * factor + 1, 3 * factor - 1, dtype=dtype),
-        "timestep": torch.tensor([501.0], dtype=dtype),
+        # In half precision times between steps would be rounded.
+        "timestep": torch.tensor([501.0]),
     }
     axes = {"sample": {0: "rows", 2: "height", 3: "width"}, "timestep": {0: "steps"}}
     if config.class_embed_type == "simple_projection":
@@ -237,9 +238,9 @@ def flux_inputs(transformer: nn.Module, length: int = 9) -> tuple[dict[str, Tens
         "hidden_states": torch.randn(2, 4 * 6, config.in_channels),
         "encoder_hidden_states": torch.randn(2, length, config.joint_attention_dim),
         "pooled_projections": torch.randn(2, config.pooled_projection_dim),
-        "timestep": torch.tensor([0.7, 0.7]),
     }
-    inputs = {name: value.to(dtype) for name, value in inputs.items()} | {"img_ids": flux_positions(4, 6), "txt_ids": torch.zeros(length, 3)}
+    inputs = {name: value.to(dtype) for name, value in inputs.items()}
+    inputs |= {"timestep": torch.tensor([0.7, 0.7]), "img_ids": flux_positions(4, 6), "txt_ids": torch.zeros(length, 3)}
     axes = {
         "hidden_states": {0: "rows", 1: "tokens"},
         "encoder_hidden_states": {0: "rows", 1: "length"},

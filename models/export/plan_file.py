@@ -2,17 +2,17 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from .graph import Part, WeightFile, to_numpy, trace
 from .stages import Plan, StageModule
-from .verify import TOLERANCE, Disagreement, difference, resized, session
+from .verify import Runner, agreed, is_bfloat16, reference, resized
 
 SCHEMA = "sada-plan/2"
 LENGTH = 77  # tokens of text at which operations are counted
@@ -26,29 +26,20 @@ def write_stages(plan: Plan, folder: Path, weights: WeightFile) -> None:
         (folder / f"{part.name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
 
 
-def sessions(plan: Plan, folder: Path) -> dict[str, onnxruntime.InferenceSession]:
-    return {stage.name: session(folder / f"{stage.name}.onnx") for stage in plan.stages}
-
-
-def run(running: onnxruntime.InferenceSession, named: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    names = [one.name for one in running.get_outputs()]
-    return dict(zip(names, running.run(names, {one.name: named[one.name] for one in running.get_inputs()})))
-
-
-def check_plan(plan: Plan, whole: Part, folder: Path, sizes: list[dict[str, int]]) -> float:
+def check_plan(plan: Plan, whole: Part, folder: Path, sizes: list[dict[str, int]], recut: Callable[[Part], Plan]) -> float:
     """Largest relative difference of the plan to the whole network in PyTorch, of every stage to PyTorch, with all tokens and with few.
 
-    Raises `Disagreement` above the tolerance.
+    Raises `Disagreement` above the tolerance. `recut` cuts the float32 network that bfloat16 files are compared with.
     """
-    stages = sessions(plan, folder)
+    runners = {stage.name: Runner(folder / f"{stage.name}.onnx", is_bfloat16(whole.module)) for stage in plan.stages}
+    if is_bfloat16(whole.module):
+        whole = reference(whole)
+        plan = recut(whole)
     worst = 0.0
 
     def compare(made: np.ndarray, wanted: torch.Tensor, what: str) -> None:
         nonlocal worst
-        found, limit = difference(made, wanted, what), TOLERANCE[wanted.dtype]
-        if not found <= limit:
-            raise Disagreement(f"{folder}: {what} differs from PyTorch by {found:.1e} of its range; at most {limit:.0e} is rounding")
-        worst = max(worst, found)
+        worst = max(worst, agreed(made, wanted, f"{folder}: {what}"))
 
     # The whole network takes one time for all rows; its stages one for each row.
     whole = Part(whole.name, whole.module, {**whole.inputs, plan.time: plan.inputs[plan.time]}, whole.outputs, {**whole.axes, plan.time: {0: "rows"}})
@@ -59,27 +50,27 @@ def check_plan(plan: Plan, whole: Part, folder: Path, sizes: list[dict[str, int]
         compare(to_numpy(wanted[plan.output]), whole.run(inputs)[plan.output], f"the cut network in PyTorch at {size}")
         made = {name: to_numpy(value) for name, value in inputs.items()}
         for stage in plan.stages:
-            made |= run(stages[stage.name], made)
+            made |= runners[stage.name].run(made)
             for name in stage.outputs:
                 compare(made[name], wanted[name], f"{stage.name}: {name} at {size}")
         for reuse in plan.reuse:
-            compare(without(plan, stages, made, inputs, reuse), wanted[plan.output], f"the network without {reuse['from']} to {reuse['to']}")
-        for name, value, expected in pruned(plan, stages, wanted, k):
+            compare(without(plan, runners, made, inputs, reuse), wanted[plan.output], f"the network without {reuse['from']} to {reuse['to']}")
+        for name, value, expected in pruned(plan, runners, wanted, k):
             compare(value, expected, f"{name} on some of the tokens at {size}")
     return worst
 
 
-def without(plan: Plan, running: dict[str, onnxruntime.InferenceSession], made: dict[str, np.ndarray], inputs: dict[str, torch.Tensor], reuse: dict[str, object]) -> np.ndarray:
+def without(plan: Plan, runners: dict[str, Runner], made: dict[str, np.ndarray], inputs: dict[str, torch.Tensor], reuse: dict[str, object]) -> np.ndarray:
     """The output of a pass that leaves a range of stages out and has only what the plan says it remembers."""
     names = [stage.name for stage in plan.stages]
     first, last = names.index(reuse["from"]), names.index(reuse["to"])
     named = {name: to_numpy(value) for name, value in inputs.items()} | {name: made[name] for name in reuse["remembers"]}
     for stage in [*plan.stages[:first], *plan.stages[last + 1 :]]:
-        named |= run(running[stage.name], named)
+        named |= runners[stage.name].run(named)
     return named[plan.output]
 
 
-def pruned(plan: Plan, running: dict[str, onnxruntime.InferenceSession], named: dict[str, torch.Tensor], seed: int):
+def pruned(plan: Plan, runners: dict[str, Runner], named: dict[str, torch.Tensor], seed: int):
     """(stage, made, wanted) of each token stage on a third of the tokens."""
     for stage in plan.stages:
         if stage.kind != "tokens":
@@ -94,7 +85,7 @@ def pruned(plan: Plan, running: dict[str, onnxruntime.InferenceSession], named: 
             given[name] = value
         with torch.no_grad():
             wanted = StageModule(stage)(*given.values())
-        made = run(running[stage.name], {name: to_numpy(value) for name, value in given.items()})
+        made = runners[stage.name].run({name: to_numpy(value) for name, value in given.items()})
         for name, value in zip(stage.outputs, wanted):
             yield stage.name, made[name], value
 
