@@ -32,12 +32,14 @@ test('magcache, calibrate: the ratios of what a network with known outputs adds 
   })
 })
 
-test("magcache warns of FLUX's ratios on whatever network, and not of its own", async () => {
-  const warningsOf = async (policy: object) =>
-    (await runInJs({ scheduler: 'euler', policy: { name: 'magcache', ...policy }, latents: [noise(1)], steps: 10 })).trace
-      .warnings
+test("magcache warns of FLUX's ratios on whatever network, and of others where their number is another", async () => {
+  const warningsOf = async (policy: object) => {
+    const spec = { scheduler: 'flow-euler', policy: { name: 'magcache', ...policy }, latents: [noise(1)], steps: 10 } as const
+    return (await runInJs(spec)).trace.warnings
+  }
   assert.match((await warningsOf({}))![0], "FLUX.1-dev's")
-  assert.is(await warningsOf({ ratios: [1, 1], keep: -1 }), undefined)
+  assert.is(await warningsOf({ ratios: Array(10).fill(1), keep: -1 }), undefined)
+  assert.equal(await warningsOf({ ratios: [1, 1], keep: -1 }), ['The ratios are of a run of 2 steps, this one has 10.'])
 })
 
 test('magcache: ratios are a list of numbers', async () => {

@@ -2,7 +2,7 @@ import { minus, plus, substitute, type Row } from '../solver/row.ts'
 import type { PolicyDefinition } from './definition.ts'
 import { networkOutput, type NetworkOutput } from './network-output.ts'
 import { run, type Decision, type MemberPolicy, type Observation, type RunContext, type Verdict } from './policy.ts'
-import { leavesNothing, switchedOff } from './preflight.ts'
+import { leavesNothing, residualOfNoise, switchedOff } from './preflight.ts'
 
 export interface EasyCacheOptions {
   threshold: number
@@ -48,6 +48,7 @@ export const easyCache: PolicyDefinition<EasyCacheOptions> = {
   preflight: ({ threshold, warmup, tail }, context) => [
     ...switchedOff('threshold', threshold),
     ...leavesNothing(context, warmup, tail),
+    ...residualOfNoise(context, warmup),
   ],
 }
 

@@ -2,7 +2,7 @@ import { minus, plus } from '../solver/row.ts'
 import type { PolicyDefinition } from './definition.ts'
 import { networkOutput, type NetworkOutput } from './network-output.ts'
 import { run, type Decision, type MemberPolicy, type Observation, type RunContext, type Verdict } from './policy.ts'
-import { drySchedule } from './preflight.ts'
+import { drySchedule, residualOfNoise } from './preflight.ts'
 
 export interface MagCacheOptions {
   threshold: number
@@ -69,11 +69,16 @@ export const magCache: PolicyDefinition<MagCacheOptions> = {
   },
   begin: (options, context) => Array.from({ length: context.members }, () => new MagCacheMember(options, context)),
   preflight(options, context) {
-    if (options.calibrate) return []
-    const borrowed = options.ratios === FLUX
+    const { calibrate, ratios, retention } = options
+    const { steps } = context.solver.schedule
+    if (calibrate) return []
     return [
       ...drySchedule(new MagCacheMember(options, context), context),
-      ...(borrowed ? ["The ratios are FLUX.1-dev's; for another network measure them with calibrate: true."] : []),
+      ...residualOfNoise(context, Math.max(1, Math.floor(retention * steps + 0.5))),
+      ...(ratios === FLUX ? ["The ratios are FLUX.1-dev's; for another network measure them with calibrate: true."] : []),
+      ...(ratios !== FLUX && ratios.length !== steps
+        ? [`The ratios are of a run of ${ratios.length} steps, this one has ${steps}.`]
+        : []),
     ]
   },
 }

@@ -22,3 +22,18 @@ export function drySchedule(member: MemberPolicy, { solver }: RunContext): strin
   }
   return [`Of ${steps} steps this setting runs all: nothing can be skipped.`]
 }
+
+/**
+ * What there is to say where output − input of a network that predicts noise is reused from `step` on. It was published on velocity. The
+ * noise then changes by as much as the input z = α·x0 + σ·n, and x0 = (z − σ·n)/α by −σ/α times that.
+ */
+export function residualOfNoise({ solver: { schedule } }: RunContext, step: number): string[] {
+  const { prediction, levels, steps } = schedule
+  const { alpha, sigma } = levels[Math.min(step, steps - 1)]
+  if (prediction !== 'epsilon' || sigma <= alpha) return []
+  const factor = (sigma / alpha).toPrecision(2)
+  return [
+    `This network predicts noise: reusing its output − input, published on velocities, carries the input's change into x0 ${factor} ` +
+      `times over at step ${step}.`,
+  ]
+}

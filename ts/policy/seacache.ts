@@ -3,7 +3,7 @@ import { minus, plus, substitute, times, type Row } from '../solver/row.ts'
 import type { PolicyDefinition } from './definition.ts'
 import { networkOutput, type NetworkOutput } from './network-output.ts'
 import { run, type Decision, type MemberPolicy, type Observation, type RunContext, type Verdict } from './policy.ts'
-import { leavesNothing, switchedOff } from './preflight.ts'
+import { leavesNothing, residualOfNoise, switchedOff } from './preflight.ts'
 import { seaFilter } from './sea-filter.ts'
 
 export interface SeaCacheOptions {
@@ -64,6 +64,7 @@ export const seaCache: PolicyDefinition<SeaCacheOptions> = {
   preflight: ({ threshold, warmup, tail }, context) => [
     ...switchedOff('threshold', threshold),
     ...leavesNothing(context, warmup, tail),
+    ...residualOfNoise(context, warmup),
   ],
 }
 

@@ -52,7 +52,9 @@ export const spectrum: PolicyDefinition<SpectrumOptions> = {
   preflight(options, context) {
     const { steps } = context.solver.schedule
     const nothing = leavesNothing(context, options.warmup, steps - Math.floor(options.stop * steps))
-    return nothing.length > 0 ? nothing : drySchedule(new SpectrumMember(options, context), context)
+    if (nothing.length > 0) return nothing
+    const beyond = `Steps after ${options.span} lie beyond the axis of the fit, which ends at τ = 1: set span to ${steps}.`
+    return [...drySchedule(new SpectrumMember(options, context), context), ...(steps > options.span ? [beyond] : [])]
   },
 }
 
