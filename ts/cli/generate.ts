@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { invalidArgument, nearestName, SadaError } from '../errors.ts'
 import { offerOf } from '../families/staged.ts'
+import type { DeviceSetting } from '../native/gpu.ts'
 import { findModel, load } from '../pipeline/load.ts'
 import { checkGenerateOptions } from '../pipeline/options.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
@@ -38,10 +39,11 @@ export interface GenerateArguments {
   readonly output?: string
   readonly preview: boolean
   readonly threads?: number
+  readonly device?: string
   readonly json: boolean
 }
 
-const COMMANDS = ['models', 'policies', 'doctor', 'info', 'help']
+const COMMANDS = ['models', 'policies', 'doctor', 'info', 'engines', 'help']
 const STDOUT = '-'
 const MOST_NAMES = 10_000
 
@@ -60,7 +62,10 @@ export async function generate(prompt: string, options: GenerateArguments, signa
   const early = manifest || options.output !== undefined ? await reserve(prompt, options.output, manifest && 'image') : undefined
   let file = early
   try {
-    const pipeline = await load(options.model, { threads: options.threads })
+    const pipeline = await load(options.model, {
+      threads: options.threads,
+      device: options.device as DeviceSetting | undefined,
+    })
     try {
       if (!manifest) file = await fittingFile(prompt, options, pipeline, early)
       const pictures = await readPictures(options, pipeline.size)
