@@ -77,24 +77,26 @@ function define(name: string, of: string, coefficients: readonly number[], thres
         max: 1,
       },
     },
-    begin(options, context) {
-      const all = blocks(name, context, 1)
-      const features: Features = {
-        reuse: { from: all[0], to: all.at(-1)!, mode: 'residual', history: 1 },
-        probe: {
-          after: stageBefore(name, context, all[0]),
-          of: 'output',
-          against: 'previous',
-          conditionalOnly: options.conditionalOnly,
-        },
-      }
-      return Array.from({ length: context.members }, () => new TeaCacheMember(options, features, context))
-    },
+    begin: (options, context) => begin(name, options, context),
     preflight: ({ threshold: limit, warmup, tail }, context) => [
       ...switchedOff('threshold', limit),
       ...leavesNothing(context, warmup, tail),
     ],
   }
+}
+
+function begin(name: string, options: TeaCacheOptions, context: RunContext): MemberPolicy[] {
+  const all = blocks(name, context, 1)
+  const features: Features = {
+    reuse: { from: all[0], to: all.at(-1)!, mode: 'residual', history: 1 },
+    probe: {
+      after: stageBefore(name, context, all[0]),
+      of: 'output',
+      against: 'previous',
+      conditionalOnly: options.conditionalOnly,
+    },
+  }
+  return Array.from({ length: context.members }, () => new TeaCacheMember(options, features, context))
 }
 
 /** A polynomial's value; coefficients from the highest power down. */
