@@ -228,9 +228,7 @@ test('options that do not fit are named before anything runs', async () => {
     [{ scheduler: 'flow-euler' }, /Known: dpm\+\+, euler/],
   ]
   for (const [options, message] of attempts) {
-    const error: unknown = await pipeline
-      .generate({ prompt: 'a', steps: 2, ...options })
-      .catch((e: unknown) => e)
+    const error: unknown = await pipeline.generate({ prompt: 'a', steps: 2, ...options }).catch((e: unknown) => e)
     assert.match((error as SadaError).message, message)
     assert.ok(['INVALID_ARGUMENT', 'UNKNOWN_NAME'].includes((error as SadaError).code))
   }

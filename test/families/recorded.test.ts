@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { load, type Pipeline } from '../../ts/index.ts'
@@ -8,34 +10,30 @@ import { assertPicture, familyFolder, optionsOf, recordedCases, relativeError } 
 /** Recorded calls of what is not supported (docs/families.md). */
 const UNSUPPORTED = ['a prompt for each encoder', 'guidance rescaled']
 
-for (const family of ['sd2', 'sdxl', 'sd2-controlnet', 'sdxl-controlnet', 'flux', 'flux-schnell']) {
-  let pipeline: Pipeline
-  for (const recorded of recordedCases(family).filter(({ name }) => !UNSUPPORTED.includes(name))) {
-    test(`${family}, ${recorded.name}: latents and picture are what diffusers gives`, async () => {
-      pipeline ??= await load(familyFolder(family), { threads: 1 })
-      const { latents, images } = await pipeline.generate(optionsOf(recorded))
-      // Two engines, a few steps of float32.
-      const error = relativeError(latents, recorded.final.data)
-      assert.ok(error < 1e-4, `relative error ${error}`)
-      const length = images[0].data.length
-      images.forEach(({ data }, b) => assertPicture(data, recorded.image, b * length))
-    })
-  }
-  test.after(() => pipeline.dispose())
-}
+const FAMILIES = ['sd2', 'sdxl', 'sd2-controlnet', 'sdxl-controlnet', 'flux', 'flux-schnell', 'musicldm']
+const inStages = (family: string): boolean =>
+  ['unet', 'transformer'].some((role) => existsSync(join(familyFolder(family), role, 'plan.json')))
 
-let music: Pipeline
-for (const recorded of recordedCases('musicldm')) {
-  test(`musicldm, ${recorded.name}: latents and sound are what diffusers gives`, async () => {
-    music ??= await load(familyFolder('musicldm'), { threads: 1 })
-    const { latents, images, audio } = await music.generate(optionsOf(recorded))
-    assert.ok(relativeError(latents, recorded.final.data) < 1e-4)
-    assert.equal(images, [])
-    assert.is(audio[0].sampleRate, 16_000)
-    const error = relativeError(audio[0].samples, recorded.audio.data)
-    assert.ok(error < 1e-3, `relative error ${error}`)
-  })
+for (const family of FAMILIES) {
+  for (const stages of inStages(family) ? [false, true] : [false]) {
+    let pipeline: Pipeline
+    for (const recorded of recordedCases(family).filter(({ name }) => !UNSUPPORTED.includes(name))) {
+      test(`${family}${stages ? ' in stages' : ''}, ${recorded.name}: what diffusers gives`, async () => {
+        pipeline ??= await load(familyFolder(family), { threads: 1, stages })
+        const { latents, images, audio } = await pipeline.generate(optionsOf(recorded))
+        // Two engines, a few steps of float32.
+        const error = relativeError(latents, recorded.final.data)
+        assert.ok(error < 1e-4, `relative error ${error}`)
+        assert.equal([images.length, audio.length], recorded.audio ? [0, 1] : [recorded.final.shape[0], 0])
+        images.forEach(({ data }, b) => assertPicture(data, recorded.image, b * data.length))
+        for (const { samples, sampleRate } of audio) {
+          assert.is(sampleRate, 16_000)
+          assert.ok(relativeError(samples, recorded.audio.data) < 1e-3)
+        }
+      })
+    }
+    test.after(() => pipeline.dispose())
+  }
 }
-test.after(() => music.dispose())
 
 test.run()

@@ -15,6 +15,8 @@ export interface LoadContext {
   readonly memoryArena?: boolean
   /** Role → path of its model file or of the subfolder with it, for folders that are laid out otherwise. */
   readonly paths?: Readonly<Record<string, string>>
+  /** `false`: networks are loaded whole also where they come in stages as well. */
+  readonly stages?: boolean
 }
 
 /** A tensor as it is handed to a model, in float32. */
@@ -46,7 +48,7 @@ export class Component {
   /** Loads a role; throws MODEL_NOT_FOUND where the folder lacks it. */
   static async load(context: LoadContext, role: string): Promise<Component> {
     const { folder, engine, threads, memoryArena } = context
-    const relative = pathOf(context, role)
+    const relative = Component.pathOf(context, role)
     const path = await folder.file(relative)
     await folder.refuseLibraries(dirname(relative))
     const config = await folder.optionalJson(join(dirname(relative), 'config.json'))
@@ -58,8 +60,14 @@ export class Component {
     }
   }
 
+  /** Path of a role's model file, relative to the folder. */
+  static pathOf({ paths = {} }: LoadContext, role: string): string {
+    const given = Object.hasOwn(paths, role) ? paths[role] : role
+    return given.endsWith('.onnx') ? given : join(given, 'model.onnx')
+  }
+
   static has(context: LoadContext, role: string): Promise<boolean> {
-    return context.folder.has(pathOf(context, role))
+    return context.folder.has(Component.pathOf(context, role))
   }
 
   /**
@@ -158,8 +166,3 @@ export class Component {
 }
 
 export const sizeOf = (dims: readonly number[]): number => dims.reduce((product, n) => product * n, 1)
-
-function pathOf({ paths = {} }: LoadContext, role: string): string {
-  const given = Object.hasOwn(paths, role) ? paths[role] : role
-  return given.endsWith('.onnx') ? given : join(given, 'model.onnx')
-}

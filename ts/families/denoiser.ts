@@ -1,8 +1,9 @@
 import type { Engine, TokenLayout, Workspace } from '../native/types.ts'
-import { PlanNetwork, rowsPerMember } from '../plan/plan-network.ts'
+import { PlanNetwork, rowsPerMember, type StagedNetwork } from '../plan/plan-network.ts'
 import { RowTensors } from '../plan/row-tensors.ts'
 import type { NetworkCall } from '../sampler/network.ts'
 import type { Component } from './component.ts'
+import type { NetworkPlan } from './network-plan.ts'
 
 /** Shape of one tensor of the network: sizes, and `rows` for the dimension that counts members and guidance branches. */
 export type RowShape = readonly (number | 'rows')[]
@@ -19,6 +20,11 @@ export interface DenoiserInputs {
   readonly workspace: Workspace
   readonly members: number
   readonly guidance: number
+  /** The network's stages, where it comes in some. */
+  readonly plan?: NetworkPlan
+  /** Of the latents, before they are packed. */
+  readonly size: readonly [height: number, width: number]
+  readonly channels: number
   readonly state: { readonly input: string; readonly output: string; readonly shape: RowShape; readonly layout?: TokenLayout }
   readonly time: { readonly input: string; readonly value: (call: NetworkCall) => number }
   readonly conditioning: Readonly<Record<string, Conditioning>>
@@ -26,31 +32,24 @@ export interface DenoiserInputs {
   readonly written?: Readonly<Record<string, RowShape>>
 }
 
-/** A model's whole network as one stage, with its conditioning written. */
+/** A model's network with its conditioning written: in stages where it has a plan, else as one. */
 export function denoiser(inputs: DenoiserInputs): { network: PlanNetwork; tensors: RowTensors } {
-  const { engine, component, workspace, members, guidance, state, time, conditioning, written = {} } = inputs
-  const rows = members * rowsPerMember(guidance)
-  const shapes: Record<string, RowShape> = {
-    [state.input]: state.shape,
-    [state.output]: state.shape,
-    [time.input]: timeShape(component, time.input, state.input),
-    ...Object.fromEntries(Object.entries(conditioning).map(([name, { shape }]) => [name, shape])),
-    ...written,
-  }
-  const tensors = new RowTensors(workspace, mutable(shapes), rows, 0)
+  const { engine, component, workspace, members, guidance, state, time, conditioning } = inputs
+  const { shapes, tokens, layout, stages, sessions } = inputs.plan ? inStages(inputs, inputs.plan) : whole(inputs)
+  const tensors = new RowTensors(workspace, shapes, members * rowsPerMember(guidance), tokens)
   for (const [name, { rows: values }] of Object.entries(conditioning)) {
     for (const [row, each] of values.entries()) {
       const { tensor, offset } = tensors.slice('run', name, row)
       workspace.write(tensor as number, offset, each)
     }
   }
-  const names = { inputs: component.inputs.map(({ name }) => name), outputs: [state.output] }
   const model = {
     engine,
-    sessions: new Map([[component.role, component.session]]),
-    stages: [{ name: component.role, kind: 'dense' as const, ...names }],
+    sessions,
+    stages,
     conditioning: Object.keys(conditioning),
-    layout: state.layout,
+    layout,
+    tokenCount: tokens,
     input: {
       sample: state.input,
       level: time.input,
@@ -59,6 +58,61 @@ export function denoiser(inputs: DenoiserInputs): { network: PlanNetwork; tensor
     },
   }
   return { network: new PlanNetwork(model, workspace, members, guidance, tensors), tensors }
+}
+
+/** What a network is made of in one run. */
+interface Made {
+  readonly shapes: Record<string, (number | 'rows' | 'tokens')[]>
+  /** Tokens of one member. */
+  readonly tokens: number
+  readonly layout: TokenLayout | undefined
+  readonly stages: StagedNetwork['stages']
+  readonly sessions: ReadonlyMap<string, number>
+}
+
+function whole({ component, state, time, conditioning, written = {} }: DenoiserInputs): Made {
+  const shapes: Record<string, RowShape> = {
+    [state.input]: state.shape,
+    [state.output]: state.shape,
+    [time.input]: timeShape(component, time.input, state.input),
+    ...Object.fromEntries(Object.entries(conditioning).map(([name, { shape }]) => [name, shape])),
+    ...written,
+  }
+  const { role, session } = component
+  const inputs = component.inputs.map(({ name }) => name)
+  return {
+    shapes: mutable(shapes),
+    tokens: state.layout ? state.layout.grid[0] * state.layout.grid[1] : 0,
+    layout: state.layout,
+    stages: [{ name: role, kind: 'dense', inputs, outputs: [state.output] }],
+    sessions: new Map([[role, session]]),
+  }
+}
+
+function inStages({ state, size: [height, width], channels, conditioning }: DenoiserInputs, plan: NetworkPlan): Made {
+  const sideOf = (side: string): number => {
+    const [name, divisor = '1'] = side.split('/')
+    return Math.ceil((name === 'height' ? height : width) / Number(divisor))
+  }
+  const told = Object.entries(conditioning).find(([name]) => plan.tensors[name].includes('length'))
+  const length = told ? Number(told[1].shape[plan.tensors[told[0]].indexOf('length')]) : 1
+  const shapes = Object.entries(plan.tensors).map(([name, dims]) => [
+    name,
+    dims.map((n) => (n === 'length' ? length : typeof n === 'string' && n !== 'rows' && n !== 'tokens' ? sideOf(n) : n)),
+  ])
+  const { patch } = plan.tokens
+  const grid = (plan.tokens.grid ?? ['height', 'width']).map(sideOf) as [number, number]
+  // Tokens at the edge of an odd size are of fewer latents: then they are not told apart.
+  const isEven = grid[0] * patch[0] === height && grid[1] * patch[1] === width
+  const isPacked = state.layout?.order === 'tokens'
+  const layout: TokenLayout = { order: 'channels-first', channels, grid, patch }
+  return {
+    shapes: Object.fromEntries(shapes) as Made['shapes'],
+    tokens: grid[0] * grid[1],
+    layout: isPacked ? state.layout : isEven ? layout : undefined,
+    stages: plan.stages,
+    sessions: plan.sessions,
+  }
 }
 
 /** Shapes as tensors of a plan have them. */

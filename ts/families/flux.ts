@@ -4,10 +4,11 @@ import { dynamicShiftFor } from '../schedule/flow-grid.ts'
 import type { FlowEulerConfig } from '../schedule/config.ts'
 import type { Schedule } from '../schedule/schedule.ts'
 import { Autoencoder } from './autoencoder.ts'
-import { Component, type LoadContext } from './component.ts'
+import { type Component, type LoadContext } from './component.ts'
 import { denoiser, rowsOf, type Conditioning, type RowShape } from './denoiser.ts'
 import type { FamilyRequest, Request } from './family.ts'
 import { LatentFamily, negativePrompts, type Conditioned, type LatentSize, type Packing } from './latent-family.ts'
+import { loadNetwork, type NetworkPlan } from './network-plan.ts'
 import { Schedulers, scheduleFor } from './scheduler.ts'
 import { TextEncoder } from './text-encoder.ts'
 
@@ -46,6 +47,7 @@ function permuted(
 
 interface FluxParts {
   readonly transformer: Component
+  readonly plan?: NetworkPlan
   readonly autoencoder: Autoencoder
   readonly schedulers: Schedulers
   /** For the pooled vector. */
@@ -96,9 +98,9 @@ export class Flux extends LatentFamily {
     const clip = await TextEncoder.load(context, 'text_encoder', 'tokenizer', { pooled: ['pooler_output', 'text_embeds'] })
     const t5 = await TextEncoder.load(context, 'text_encoder_2', 'tokenizer_2', { states: ['last_hidden_state'] }, 512)
     const autoencoder = await Autoencoder.load(context)
-    const transformer = await Component.load(context, 'transformer')
+    const { component: transformer, plan } = await loadNetwork(context, 'transformer')
     const names = transformer.meanings(INPUTS, { guidance: ['guidance'] })
-    return new Flux(context, name, { transformer, autoencoder, schedulers, clip, t5, names })
+    return new Flux(context, name, { transformer, plan, autoencoder, schedulers, clip, t5, names })
   }
 
   protected schedule(request: Request, size: LatentSize): Schedule {
@@ -126,6 +128,9 @@ export class Flux extends LatentFamily {
     const { network } = denoiser({
       engine: this.engine,
       component: transformer,
+      plan: this.parts.plan,
+      size,
+      channels: this.autoencoder.channels,
       workspace,
       members: prompts.length,
       guidance,

@@ -18,6 +18,8 @@ export interface FamilySettings extends EngineSettings {
   readonly family?: FamilyName
   /** A folder that links in the model's folder may lead into, like that of the Hugging Face cache. */
   readonly linksInto?: string
+  /** `false`: the network as one file also where the folder has it in stages as well; nothing can be pruned or reused then. */
+  readonly stages?: boolean
 }
 
 interface Entry {
@@ -52,7 +54,7 @@ export async function loadFamily(path: string, settings: FamilySettings): Promis
   await folder.refuseLibraries()
   const family = await familyOf(folder, settings.family)
   const gpu = await chooseGpu(settings.device ?? 'cpu')
-  const { threads, memoryArena, paths } = settings
+  const { threads, memoryArena, paths, stages } = settings
   let engine: Engine
   try {
     engine = new (loadAddon().Engine)({ library: findOnnxRuntime() })
@@ -60,7 +62,7 @@ export async function loadFamily(path: string, settings: FamilySettings): Promis
     throw asSadaError(error)
   }
   try {
-    const loaded = await FAMILIES[family].load({ folder, engine, gpu, threads, memoryArena, paths }, family)
+    const loaded = await FAMILIES[family].load({ folder, engine, gpu, threads, memoryArena, paths, stages }, family)
     return loaded
   } catch (error) {
     await engine.dispose()

@@ -4,6 +4,7 @@ import { Component, type LoadContext } from './component.ts'
 import { rowsOf } from './denoiser.ts'
 import type { Output, Request } from './family.ts'
 import { negativePrompts, type LatentSize } from './latent-family.ts'
+import { loadNetwork } from './network-plan.ts'
 import { Schedulers } from './scheduler.ts'
 import { TextEncoder } from './text-encoder.ts'
 import { UNET_INPUTS, UnetFamily, type UnetConditioning, type UnetParts } from './unet-family.ts'
@@ -34,9 +35,9 @@ export class MusicLdm extends UnetFamily {
     const text = await TextEncoder.load(context, 'text_encoder', 'tokenizer', { pooled: ['text_embeds', 'pooler_output'] })
     const autoencoder = await Autoencoder.load(context)
     const vocoder = await Vocoder.load(context)
-    const unet = await Component.load(context, 'unet')
+    const { component: unet, plan } = await loadNetwork(context, 'unet')
     const { text: textInput, ...inputs } = unet.meanings({ ...UNET_INPUTS, text: ['class_labels'] })
-    const parts = { name, unet, autoencoder, schedulers, controlNets: [], inputs, guidance: 2 }
+    const parts = { name, unet, plan, autoencoder, schedulers, controlNets: [], inputs, guidance: 2 }
     return new MusicLdm(context, parts, text, textInput, vocoder)
   }
 

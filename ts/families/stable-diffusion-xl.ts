@@ -5,6 +5,7 @@ import { ControlNet, residualInputs } from './controlnet.ts'
 import { rowsOf } from './denoiser.ts'
 import type { Request } from './family.ts'
 import { negativePrompts, type LatentSize } from './latent-family.ts'
+import { loadNetwork } from './network-plan.ts'
 import { Schedulers } from './scheduler.ts'
 import { TextEncoder, type Encoded } from './text-encoder.ts'
 import { PICTURE_OPTIONS, UNET_INPUTS, UnetFamily, type UnetConditioning, type UnetParts } from './unet-family.ts'
@@ -59,14 +60,14 @@ export class StableDiffusionXl extends UnetFamily {
     })
     const first = isRefiner ? [] : [await TextEncoder.load(context, 'text_encoder', 'tokenizer', { states: 'penultimate' })]
     const autoencoder = await Autoencoder.load(context)
-    const unet = await Component.load(context, 'unet')
+    const { component: unet, plan } = await loadNetwork(context, 'unet')
     const controlNets = await ControlNet.loadAll(context, unet)
     const residuals = Object.fromEntries(residualInputs(unet).map((each) => [each, [each]]))
     const { sample, time, text, pooled, sizes } = unet.meanings(INPUTS, residuals)
     const { force_zeros_for_empty_prompt: forceZeros } = await folder.optionalJson('model_index.json')
     return new StableDiffusionXl(
       context,
-      { name, unet, autoencoder, schedulers, controlNets, inputs: { sample, time }, guidance: 5 },
+      { name, unet, plan, autoencoder, schedulers, controlNets, inputs: { sample, time }, guidance: 5 },
       { encoders: [...first, second], names: { text, pooled, sizes }, forceZeros: forceZeros === true },
     )
   }

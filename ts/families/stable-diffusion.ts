@@ -1,9 +1,10 @@
 import { Autoencoder } from './autoencoder.ts'
-import { Component, type LoadContext } from './component.ts'
+import type { LoadContext } from './component.ts'
 import { ControlNet, residualInputs } from './controlnet.ts'
 import { rowsOf } from './denoiser.ts'
 import type { Request } from './family.ts'
 import { negativePrompts, type LatentSize } from './latent-family.ts'
+import { loadNetwork } from './network-plan.ts'
 import { Schedulers } from './scheduler.ts'
 import { TextEncoder } from './text-encoder.ts'
 import { PICTURE_OPTIONS, UNET_INPUTS, UnetFamily, type UnetConditioning, type UnetParts } from './unet-family.ts'
@@ -24,13 +25,13 @@ export class StableDiffusion extends UnetFamily {
     const schedulers = await Schedulers.load(context.folder, ['dpm++', 'euler'])
     const text = await TextEncoder.load(context, 'text_encoder', 'tokenizer', { states: ['last_hidden_state'] })
     const autoencoder = await Autoencoder.load(context)
-    const unet = await Component.load(context, 'unet')
+    const { component: unet, plan } = await loadNetwork(context, 'unet')
     const controlNets = await ControlNet.loadAll(context, unet)
     const { text: textInput, ...inputs } = unet.meanings(
       { ...UNET_INPUTS, text: ['encoder_hidden_states', 'encoder_hidden_state'] },
       Object.fromEntries(residualInputs(unet).map((each) => [each, [each]])),
     )
-    const parts = { name, unet, autoencoder, schedulers, controlNets, inputs, guidance: 7.5 }
+    const parts = { name, unet, plan, autoencoder, schedulers, controlNets, inputs, guidance: 7.5 }
     return new StableDiffusion(context, parts, text, textInput)
   }
 

@@ -6,11 +6,13 @@ import { checkControls, ControlledNetwork, residualShapes, type ControlNet } fro
 import { denoiser, type Conditioning } from './denoiser.ts'
 import type { FamilyRequest, Request } from './family.ts'
 import { effectiveGuidance, LatentFamily, type Conditioned, type LatentSize } from './latent-family.ts'
+import type { NetworkPlan } from './network-plan.ts'
 import { scheduleFor, type Schedulers } from './scheduler.ts'
 
 export interface UnetParts {
   readonly name: string
   readonly unet: Component
+  readonly plan?: NetworkPlan
   readonly autoencoder: Autoencoder
   readonly schedulers: Schedulers
   readonly controlNets: readonly ControlNet[]
@@ -83,6 +85,9 @@ export abstract class UnetFamily extends LatentFamily {
     const { network, tensors } = denoiser({
       ...common,
       component: unet,
+      plan: parts.plan,
+      size,
+      channels,
       state: {
         input: inputs.sample,
         output: this.output,

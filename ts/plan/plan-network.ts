@@ -18,6 +18,8 @@ export interface StagedNetwork {
   readonly conditioning: readonly string[]
   /** Where tokens lie in the state; absent: they are not told apart. */
   readonly layout?: TokenLayout
+  /** Tokens of one member, where that is not what the layout says. */
+  readonly tokenCount?: number
   /** The tensors that every step writes: the state times `scale`, and `level`, one number for each row. */
   readonly input: {
     readonly sample: string
@@ -93,8 +95,8 @@ export class PlanNetwork implements Network {
     this.tensors = tensors
     this.segments = segmentsOf(stages)
     this.cached = leftByTokens(this.segments)
-    this.canPrune = this.cached.size > 0
-    this.tokenCount = layout ? layout.grid[0] * layout.grid[1] : 0
+    this.canPrune = this.cached.size > 0 && layout !== undefined
+    this.tokenCount = model.tokenCount ?? (layout ? layout.grid[0] * layout.grid[1] : 0)
     this.scores = layout ? workspace.allocate(members * this.tokenCount) : -1
     this.tokens = layout && {
       layout,
