@@ -11,7 +11,7 @@ import torch
 from diffusers import ControlNetModel, DiffusionPipeline, MultiControlNetModel, StableDiffusionControlNetPipeline, StableDiffusionXLControlNetPipeline
 
 from .families import export
-from .graph import TORCH_TYPES
+from .narrow import TYPES
 from .verify import Disagreement
 
 CONTROLLED = {"StableDiffusionPipeline": StableDiffusionControlNetPipeline, "StableDiffusionXLPipeline": StableDiffusionXLControlNetPipeline}
@@ -21,23 +21,23 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m export", description="A diffusers folder as ONNX files with a staged plan.")
     parser.add_argument("folder", type=Path, help="diffusers folder, with model_index.json")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write; must not exist or be empty")
-    parser.add_argument("--dtype", choices=TORCH_TYPES, default="fp32", help="type of weights and arithmetic (default fp32)")
+    parser.add_argument("--dtype", choices=["fp32", *TYPES], default="fp32", help="type of weights and arithmetic (default fp32)")
     parser.add_argument("--lora", action="append", default=[], metavar="FILE[=SCALE]", help="LoRA to fold into the weights; may be repeated")
     parser.add_argument("--controlnet", action="append", type=Path, default=[], metavar="FOLDER", help="ControlNet to add; may be repeated")
     parser.add_argument("--no-plan", action="store_true", help="write the whole networks alone")
     return parser.parse_args()
 
 
-def load(folder: Path, dtype: torch.dtype, controlnets: list[Path]) -> DiffusionPipeline:
-    """The pipeline of a local folder; nothing is fetched."""
-    pipeline = DiffusionPipeline.from_pretrained(folder, torch_dtype=dtype, local_files_only=True, use_safetensors=True)
+def load(folder: Path, controlnets: list[Path]) -> DiffusionPipeline:
+    """The pipeline of a local folder in float32, which is what files of every type are traced from; nothing is fetched."""
+    pipeline = DiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True, use_safetensors=True)
     if not controlnets:
         return pipeline
     kind = CONTROLLED.get(type(pipeline).__name__)
     if kind is None:
         raise SystemExit(f"Expected a pipeline of {' or '.join(CONTROLLED)} to add ControlNets to; {folder} holds a {type(pipeline).__name__}.")
-    nets = [ControlNetModel.from_pretrained(path, torch_dtype=dtype, local_files_only=True) for path in controlnets]
-    return kind.from_pipe(pipeline, controlnet=nets[0] if len(nets) == 1 else MultiControlNetModel(nets), torch_dtype=dtype)
+    nets = [ControlNetModel.from_pretrained(path, torch_dtype=torch.float32, local_files_only=True) for path in controlnets]
+    return kind.from_pipe(pipeline, controlnet=nets[0] if len(nets) == 1 else MultiControlNetModel(nets), torch_dtype=torch.float32)
 
 
 def fold(pipeline: DiffusionPipeline, loras: list[str]) -> None:
@@ -58,10 +58,10 @@ def main() -> None:
         raise SystemExit(f"Expected a diffusers folder; {options.folder} has no model_index.json.")
     if options.output.exists() and any(options.output.iterdir()):
         raise SystemExit(f"Expected an empty output folder; {options.output} has files.")
-    pipeline = load(options.folder, TORCH_TYPES[options.dtype], options.controlnet)
+    pipeline = load(options.folder, options.controlnet)
     fold(pipeline, options.lora)
     try:
-        export(pipeline, options.folder, options.output, staged=not options.no_plan)
+        export(pipeline, options.folder, options.output, options.dtype, staged=not options.no_plan)
     except Disagreement as error:
         sys.exit(f"{error}\nThat network was not written.")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from diffusers import DiffusionPipeline
 
 from .flux_stages import flux_plan
-from .graph import Part, WeightFile, trace
+from .graph import Part, WeightFile
 from .parts import clap_part, controlnet_part, flux_part, text_part, unet_part, vae_parts, vocoder_part
-from .plan_file import LENGTH, check_plan, flops, manifest, pretty, write_stages
+from .plan_file import LENGTH, check_plan, flops, manifest, pretty, traced, write_stages
 from .stages import Plan
 from .unet_stages import Uncuttable, unet_plan
 from .verify import check
@@ -82,43 +82,45 @@ SIZES = {
 }
 
 
-def export(pipeline: DiffusionPipeline, source: Path, output: Path, staged: bool = True) -> None:
+def export(pipeline: DiffusionPipeline, source: Path, output: Path, dtype: str = "fp32", staged: bool = True) -> None:
     """Writes the pipeline's ONNX folder. Raises `Disagreement` when a file does not match PyTorch; it is then removed."""
     kind = type(pipeline).__name__
     if kind not in FAMILIES:
         raise SystemExit(f"Expected a pipeline of {', '.join(FAMILIES)}; {source} holds a {kind}.")
     output.mkdir(parents=True, exist_ok=True)
     for part in FAMILIES[kind](pipeline):
-        write(part, output / part.name, staged)
+        # The published autoencoder of SDXL overflows float16.
+        wide = part.name.startswith("vae_") and pipeline.vae.config.get("force_upcast")
+        write(part, output / part.name, "fp32" if wide else dtype, staged)
     copy_settings(source, output)
 
 
-def write(part: Part, folder: Path, staged: bool) -> None:
+def write(part: Part, folder: Path, dtype: str, staged: bool) -> None:
     """Writes a part, and its stages and plan where it has any; a folder that does not agree with PyTorch is removed."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         plan = cut(part) if staged and part.name in STAGED else None
-        write_files(part, plan, folder)
-        found = check(part, folder / "model.onnx", sizes(part))
+        write_files(part, plan, folder, dtype)
+        found = check(part, folder / "model.onnx", sizes(part), dtype)
         print(f"{part.name}: largest difference to PyTorch {found:.1e} of its range", flush=True)
         if plan is not None:
-            found = check_plan(plan, part, folder, sizes(part), cut)
+            found = check_plan(plan, part, folder, sizes(part), dtype)
             counted = flops(plan, part, flop_sizes(plan, part))
-            (folder / "plan.json").write_text(pretty(manifest(plan, folder, counted, part.name)) + "\n")
+            (folder / "plan.json").write_text(pretty(manifest(plan, folder, counted, part.name, dtype)) + "\n")
             print(f"{part.name}: {len(plan.stages)} stages, largest difference to the whole {found:.1e} of its range", flush=True)
     except BaseException:
         shutil.rmtree(folder)
         raise
 
 
-def write_files(part: Part, plan: Plan | None, folder: Path) -> None:
-    model = trace(part)
+def write_files(part: Part, plan: Plan | None, folder: Path, dtype: str) -> None:
+    model = traced(part, dtype)
     if part.name in STAGED or model.ByteSize() > LARGEST_INSIDE:
         with WeightFile(folder / "model.onnx_data") as weights:
             weights.take(model)
             (folder / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
             if plan is not None:
-                write_stages(plan, folder, weights)
+                write_stages(plan, folder, weights, dtype)
     else:
         (folder / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
 

@@ -19,8 +19,6 @@ IR_VERSION = 8
 # Smaller tensors stay in the graph: a runtime folds them while it loads, and shape constants must be there.
 SMALLEST_OUTSIDE = 1024  # bytes
 
-TORCH_TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-
 
 @dataclass
 class Part:
@@ -153,4 +151,4 @@ def tensors_of(model: onnx.ModelProto) -> list[onnx.TensorProto]:
 
 
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().cpu().float().numpy() if tensor.dtype == torch.bfloat16 else tensor.detach().cpu().numpy()
+    return tensor.detach().cpu().numpy()

@@ -2,44 +2,49 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from .graph import Part, WeightFile, to_numpy, trace
+from .narrow import narrow
 from .stages import Plan, StageModule
-from .verify import Runner, agreed, is_bfloat16, reference, resized
+from .verify import Runner, agreed, resized
 
 SCHEMA = "sada-plan/2"
 LENGTH = 77  # tokens of text at which operations are counted
 
 
-def write_stages(plan: Plan, folder: Path, weights: WeightFile) -> None:
+def traced(part: Part, dtype: str) -> onnx.ModelProto:
+    model = trace(part)
+    if dtype != "fp32":
+        narrow(model, dtype)
+    return model
+
+
+def write_stages(plan: Plan, folder: Path, weights: WeightFile, dtype: str) -> None:
     """One ONNX file per stage, its large tensors in the file that the whole network has."""
     for part in plan.parts():
-        model = trace(part)
+        model = traced(part, dtype)
         weights.take(model)
         (folder / f"{part.name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
 
 
-def check_plan(plan: Plan, whole: Part, folder: Path, sizes: list[dict[str, int]], recut: Callable[[Part], Plan]) -> float:
+def check_plan(plan: Plan, whole: Part, folder: Path, sizes: list[dict[str, int]], dtype: str) -> float:
     """Largest relative difference of the plan to the whole network in PyTorch, of every stage to PyTorch, with all tokens and with few.
 
-    Raises `Disagreement` above the tolerance. `recut` cuts the float32 network that bfloat16 files are compared with.
+    Raises `Disagreement` above the tolerance.
     """
-    runners = {stage.name: Runner(folder / f"{stage.name}.onnx", is_bfloat16(whole.module)) for stage in plan.stages}
-    if is_bfloat16(whole.module):
-        whole = reference(whole)
-        plan = recut(whole)
+    runners = {stage.name: Runner(folder / f"{stage.name}.onnx", dtype) for stage in plan.stages}
     worst = 0.0
 
     def compare(made: np.ndarray, wanted: torch.Tensor, what: str) -> None:
         nonlocal worst
-        worst = max(worst, agreed(made, wanted, f"{folder}: {what}"))
+        worst = max(worst, agreed(made, wanted, f"{folder}: {what}", dtype))
 
     # The whole network takes one time for all rows; its stages one for each row.
     whole = Part(whole.name, whole.module, {**whole.inputs, plan.time: plan.inputs[plan.time]}, whole.outputs, {**whole.axes, plan.time: {0: "rows"}})
@@ -130,7 +135,7 @@ def described(path: Path) -> dict[str, object]:
     return {"file": path.name, "sha256": digest.hexdigest(), "bytes": path.stat().st_size}
 
 
-def manifest(plan: Plan, folder: Path, counted: dict[str, dict[str, int]], network: str) -> dict[str, object]:
+def manifest(plan: Plan, folder: Path, counted: dict[str, dict[str, int]], network: str, dtype: str) -> dict[str, object]:
     kinds = ("sample", "time", "output")
     stages = [
         {"name": stage.name, "kind": stage.kind, **described(folder / f"{stage.name}.onnx"), "inputs": stage.inputs, "outputs": stage.outputs, "flops": counted[stage.name]}
@@ -140,6 +145,7 @@ def manifest(plan: Plan, folder: Path, counted: dict[str, dict[str, int]], netwo
     return {
         "schema": SCHEMA,
         "network": network,
+        "dtype": dtype,
         "parameterisation": "native",
         **{kind: getattr(plan, kind) for kind in kinds},
         "conditioning": [name for name in plan.inputs if name not in own and name not in plan.controls],

@@ -1,0 +1,134 @@
+"""A float32 model in half precision, but for what half precision would spoil."""
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+TYPES = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
+# Sums of many values, and differences of close ones: their inputs are widened and their outputs narrowed again.
+WIDE = {"InstanceNormalization", "LayerNormalization", "Softmax", "ReduceMean", "Pow", "Sqrt", "Sin", "Cos", "Range", "Erf"}
+# Angles of times and positions have no digits to lose: whatever leads to these stays float32, inputs of the network too.
+ANGLES = {"Sin", "Cos"}
+# Inputs that have a type of their own, whatever the first one's.
+FIXED_INPUTS = {"Resize": (1, 2), "Upsample": (1,)}
+FLOAT = TensorProto.FLOAT
+
+
+def narrow(model: onnx.ModelProto, dtype: str) -> None:
+    """Turns weights, activations, and the inputs and outputs that are not times or positions to `dtype`, in place."""
+    Narrowing(model, TYPES[dtype]).run()
+
+
+class Narrowing:
+    def __init__(self, model: onnx.ModelProto, half: int) -> None:
+        self.graph, self.half = model.graph, half
+        inferred = onnx.shape_inference.infer_shapes(without_weights(model)).graph
+        types = {one.name: one.type.tensor_type.elem_type for one in (*inferred.input, *inferred.output, *inferred.value_info)}
+        types |= {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+        self.floats = {name for name, kind in types.items() if kind == FLOAT}
+        unknown = [name for node in model.graph.node for name in node.output if name not in types]
+        if unknown:
+            raise NotImplementedError(f"type of {unknown[0]} and {len(unknown) - 1} others could not be inferred")
+        self.wide = self.wide_nodes()
+        self.casts: dict[tuple[str, int], str] = {}
+        self.made: dict[str, int] = {}
+
+    def wide_nodes(self) -> set[int]:
+        """Positions of the nodes that stay float32."""
+        maker = {name: k for k, node in enumerate(self.graph.node) for name in node.output}
+        wide = {k for k, node in enumerate(self.graph.node) if node.op_type in WIDE}
+        pending = [k for k in wide if self.graph.node[k].op_type in ANGLES]
+        while pending:
+            for name in self.graph.node[pending.pop()].input:
+                k = maker.get(name)
+                if k is not None and name in self.floats and (k not in wide or self.graph.node[k].op_type in WIDE):
+                    if k not in wide:
+                        pending.append(k)
+                    wide.add(k)
+        return wide
+
+    def run(self) -> None:
+        readers: dict[str, set[int]] = {}
+        for k, node in enumerate(self.graph.node):
+            for position, name in enumerate(node.input):
+                if name in self.floats:
+                    kind = FLOAT if k in self.wide or position in FIXED_INPUTS.get(node.op_type, ()) else self.half
+                    readers.setdefault(name, set()).add(kind)
+        for one in self.graph.input:
+            if one.name in self.floats:
+                kept = FLOAT in readers.get(one.name, set())
+                self.made[one.name] = FLOAT if kept else self.half
+                one.type.tensor_type.elem_type = self.made[one.name]
+        for tensor in self.graph.initializer:
+            if tensor.name in self.floats:
+                self.made[tensor.name] = FLOAT if FLOAT in readers.get(tensor.name, set()) else self.half
+                if self.made[tensor.name] == self.half:
+                    convert(tensor, self.half)
+        nodes = list(self.graph.node)
+        del self.graph.node[:]
+        for k, node in enumerate(nodes):
+            self.put(node, k in self.wide)
+        for one in self.graph.output:
+            if one.name in self.floats:
+                one.type.tensor_type.elem_type = self.half
+                self.rename_output(one.name)
+
+    def put(self, node: onnx.NodeProto, wide: bool) -> None:
+        """Appends a node, after casts of the inputs that it does not have in its own type."""
+        own = FLOAT if wide else self.half
+        for position, name in enumerate(node.input):
+            if name in self.floats:
+                wanted = FLOAT if position in FIXED_INPUTS.get(node.op_type, ()) else own
+                node.input[position] = self.cast(name, wanted)
+        for name in node.output:
+            if name in self.floats:
+                self.made[name] = own
+        for attribute in node.attribute:
+            if not wide and node.op_type == "Cast" and attribute.name == "to" and attribute.i == FLOAT:
+                attribute.i = self.half
+            if not wide and attribute.type == onnx.AttributeProto.TENSOR and attribute.t.data_type == FLOAT:
+                convert(attribute.t, self.half)
+        self.graph.node.append(node)
+
+    def cast(self, name: str, wanted: int) -> str:
+        if self.made[name] == wanted:
+            return name
+        if (name, wanted) not in self.casts:
+            self.casts[name, wanted] = f"{name}_as_{wanted}"
+            self.graph.node.append(helper.make_node("Cast", [name], [self.casts[name, wanted]], to=wanted, name=f"Cast_{len(self.casts)}_of_type"))
+        return self.casts[name, wanted]
+
+    def rename_output(self, name: str) -> None:
+        """An output that a wide node makes is cast under its own name."""
+        if self.made[name] == self.half:
+            return
+        for node in self.graph.node:
+            node.input[:] = [f"{name}_wide" if one == name else one for one in node.input]
+            node.output[:] = [f"{name}_wide" if one == name else one for one in node.output]
+        self.graph.node.append(helper.make_node("Cast", [f"{name}_wide"], [name], to=self.half, name=f"Cast_{name}"))
+
+
+def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy whose large tensors are inputs: types can be inferred from it, at no cost in memory."""
+    copy = onnx.ModelProto()
+    for field in ("ir_version", "producer_name"):
+        setattr(copy, field, getattr(model, field))
+    copy.opset_import.extend(model.opset_import)
+    copy.graph.name = model.graph.name
+    copy.graph.node.extend(model.graph.node)
+    copy.graph.input.extend(model.graph.input)
+    copy.graph.output.extend(model.graph.output)
+    for tensor in model.graph.initializer:
+        if len(tensor.raw_data) <= 1024:
+            copy.graph.initializer.append(tensor)
+        else:
+            copy.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    return copy
+
+
+def convert(tensor: TensorProto, kind: int) -> None:
+    """To half precision; what is larger than the largest float16 becomes that."""
+    values = numpy_helper.to_array(tensor)
+    if kind == TensorProto.FLOAT16:
+        values = np.clip(values, -65504, 65504)
+    tensor.CopyFrom(numpy_helper.from_array(values.astype(helper.tensor_dtype_to_np_dtype(kind)), tensor.name))
