@@ -5,7 +5,8 @@ import type { NoiseLevel } from '../schedule/schedule.ts'
  * S(f) = |f|^−power, in a sample α·signal + σ·noise: gain α·S/(α²S + σ²), f in cycles per element; the gains of both axes multiplied
  * and scaled to a mean of 1. `values` [channels, height, width]; each channel is filtered alone, over periodic borders.
  *
- * The gain is a product of one factor for each axis, so the filter is a circular convolution along rows and then along columns.
+ * The gain is a product of one factor for each axis, so the filter is a circular convolution along rows and then along columns, with
+ * kernels that are even, so that −n and n elements apart weigh the same.
  */
 export function seaFilter(
   values: Float32Array,
@@ -22,12 +23,12 @@ export function seaFilter(
     for (let y = 0; y < height; y++) {
       for (let from = 0; from < width; from++) {
         const value = values[offset + y * width + from]
-        for (let x = 0; x < width; x++) rows[y * width + x] += alongRows[x < from ? x - from + width : x - from] * value
+        for (let x = 0; x < width; x++) rows[y * width + x] += alongRows[Math.abs(x - from)] * value
       }
     }
     for (let y = 0; y < height; y++) {
       for (let from = 0; from < height; from++) {
-        const weight = alongColumns[y < from ? y - from + height : y - from]
+        const weight = alongColumns[Math.abs(y - from)]
         for (let x = 0; x < width; x++) result[offset + y * width + x] += weight * rows[from * width + x]
       }
     }
