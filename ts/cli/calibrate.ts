@@ -67,8 +67,14 @@ function asText(found: Calibration): string {
   }
   const [from, to] = found.range.map((x) => x.toPrecision(3))
   const fit = `R² = ${found.rSquared.toFixed(3)} over ${found.pairs} pairs, changes from ${from} to ${to}`
+  const weak = found.rSquared < 0.5 ? ["The blocks' input says little of the output here: a threshold will not mean much."] : []
   const negative = found.isNegative ? ['The polynomial is negative in places there: take a lower --degree.'] : []
-  return [head, fit, ...negative, `  --policy teacache:coefficients=${digits(found.coefficients, 9)},threshold=0.15`, ''].join(
-    '\n',
-  )
+  return [
+    head,
+    fit,
+    ...weak,
+    ...negative,
+    `  --policy teacache:coefficients=${digits(found.coefficients, 9)},threshold=0.15`,
+    '',
+  ].join('\n')
 }

@@ -31,7 +31,7 @@ export interface TeaCacheOptions {
  */
 export const teaCache: PolicyDefinition<TeaCacheOptions> = define('teacache', 'no polynomial', [1, 0], 0.15)
 
-/** Presets: the published polynomials with a published threshold each, and the one that was fitted to the bundled model. */
+/** Presets: the published polynomials with a published threshold each. */
 export const teaCachePresets = {
   'teacache/flux': define('teacache/flux', 'FLUX.1', [498.651651, -283.781631, 55.8554382, -3.82021401, 0.264230861], 0.4),
   'teacache/hunyuan-video': define(
