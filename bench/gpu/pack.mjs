@@ -1,0 +1,69 @@
+// Packs what `verify:gpu` needs on a machine without a network or Node: this Node binary, the built package with its run-time
+// dependencies, the GPU library and its bench, the bundled model, the script. In slices of at most 60 MiB.
+//
+//   npm run build && npm run build:cuda && node bench/gpu/pack.mjs [FOLDER]      default: build/gpu-bundle
+//
+// There: cat sada-gpu.tar.gz.* | tar xz && sada-gpu/verify
+import { spawnSync } from 'node:child_process'
+import {
+  chmodSync,
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const SLICE = 60 * 2 ** 20
+const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
+const target = resolve(process.argv[2] ?? join(root, 'build', 'gpu-bundle'))
+const name = 'sada-gpu'
+const stage = join(target, name)
+
+const platform = `${process.platform}-${process.arch}`
+const library = join(root, 'prebuilt', platform, 'libsada_cuda.so')
+for (const needed of [join(root, 'dist', 'index.js'), library]) {
+  if (!existsSync(needed)) {
+    console.error(`${needed} is missing: npm run build && npm run build:cuda`)
+    process.exit(1)
+  }
+}
+
+rmSync(target, { recursive: true, force: true })
+mkdirSync(stage, { recursive: true })
+const copy = (path) => cpSync(join(root, path), join(stage, path), { recursive: true, dereference: true })
+for (const path of ['package.json', 'dist', 'prebuilt', 'models/avatar', 'scripts/verify-gpu.mjs']) copy(path)
+const bench = [join(root, 'build', 'sada_cuda_bench'), join(root, 'build', 'cuda', 'Release', 'sada_cuda_bench')].find(existsSync)
+if (bench) cpSync(bench, join(stage, 'sada_cuda_bench'))
+// Run-time dependencies, and theirs.
+const listed = spawnSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: root, encoding: 'utf8' }).stdout
+for (const folder of listed.split('\n').filter((line) => line.includes('node_modules'))) copy(folder.slice(root.length + 1))
+cpSync(process.execPath, join(stage, 'node'))
+chmodSync(join(stage, 'node'), 0o755)
+const commit = spawnSync('git', ['rev-parse', 'HEAD'], { cwd: root, encoding: 'utf8' }).stdout.trim()
+writeFileSync(
+  join(stage, 'verify'),
+  `#!/bin/sh\ncd "$(dirname "$0")" && SADA_COMMIT=${commit} exec ./node scripts/verify-gpu.mjs "$@"\n`,
+  { mode: 0o755 },
+)
+
+const archive = join(target, `${name}.tar.gz`)
+spawnSync('tar', ['czf', archive, '-C', target, name], { stdio: 'inherit' })
+rmSync(stage, { recursive: true })
+
+const from = openSync(archive, 'r')
+const buffer = Buffer.alloc(SLICE)
+let slices = 0
+for (let read = readSync(from, buffer); read > 0; read = readSync(from, buffer)) {
+  writeFileSync(`${archive}.${String(slices++).padStart(2, '0')}`, buffer.subarray(0, read))
+}
+closeSync(from)
+const bytes = readFileSync(archive).length
+rmSync(archive)
+console.log(`${target}: ${slices} slices of ${basename(archive)}, ${(bytes / 2 ** 20).toFixed(1)} MiB in all`)
