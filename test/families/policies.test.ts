@@ -66,6 +66,18 @@ for (const [family, given] of Object.entries(CALLS)) {
     assert.equal(again[0].audio[0]?.samples, first.audio[0]?.samples)
   })
 
+  test(`${family}: stages are left out where a policy reuses features; without stages that is refused`, async () => {
+    const policy = { name: 'deepcache', interval: 2 }
+    const { trace, latents } = await generate({ policy })
+    const partial = trace.members[0].steps.filter(({ action }) => action === 'partial')
+    assert.ok(partial.length >= 4, `${partial.length} partial passes`)
+    assert.ok(latents.every(Number.isFinite))
+    const whole = await load(familyFolder(family), { threads: 1, stages: false })
+    const error: any = await whole.generate({ ...given, prompt: prompts[0], steps: 4, policy }).catch((e: unknown) => e)
+    await whole.dispose()
+    assert.is(error.code, 'UNSUPPORTED', error.message)
+  })
+
   test(`${family}: nothing is left behind`, async () => {
     await pipeline.dispose()
     const { workspaces, tensors, jobs, sessions } = loadAddon().counters()
