@@ -13,6 +13,8 @@ test('policies are names, with options behind a colon; commas part policies, or 
     'none',
   ])
   assert.equal(parsePolicy('sada/poster:pruneWindow=2x4'), { name: 'sada/poster', pruneWindow: [2, 4] })
+  const coefficients = [1.5, -2, 3e-7, 0.25]
+  assert.equal(parsePolicy('teacache:coefficients=1.5x-2x3e-7x.25,tail=2'), { name: 'teacache', coefficients, tail: 2 })
 })
 
 test('wrong policies and options say what is wrong', () => {
@@ -20,6 +22,7 @@ test('wrong policies and options say what is wrong', () => {
   assert.throws(() => parsePolicies('every-n:warmupp=3'), /Did you mean "warmup"/)
   assert.throws(() => parsePolicies('every-n:n=three'), /integer from 1 to 1000/)
   assert.throws(() => parsePolicies('every-n:n'), /name=value/)
+  assert.throws(() => parsePolicies('teacache:coefficients=1xx2'), /a list of 1 to 1000 numbers/)
   assert.throws(() => parsePolicies('n=3'), /Unknown policy/)
   assert.throws(() => parsePolicies(' , '), /separated by commas/)
 })

@@ -46,4 +46,8 @@ function asText({ name, about, source, options }: Described): string {
 const defaultOf = ({ default: value, defaultText }: OptionSpec): unknown =>
   typeof value === 'function' ? (defaultText ?? 'computed') : value
 
-const show = (value: unknown): string => (Array.isArray(value) ? value.join('x') : String(value))
+/** Longer lists are in the JSON. */
+const show = (value: unknown): string => {
+  if (!Array.isArray(value)) return String(value)
+  return value.length > 3 ? `${value.length} numbers` : value.join('x')
+}
