@@ -117,16 +117,26 @@ function buildLibrary() {
   return build('libsada_cuda_emulated.so', [...kernels, ...emulation], flags, ['-shared'])
 }
 
-async function testReal() {
+/** The program of the cases that opens a library by its path. */
+const buildCasesOnDevice = () =>
+  build('cases-on-device', [...cases.filter((file) => !file.includes('emulation')), ...cpu], ['-O1'], [])
+
+/** Briefly: the same cases ran under sanitizers. */
+async function testEmulatedLibrary(program) {
+  const library = await buildLibrary()
+  if (!library) return fail('the emulated library: did not build')
+  for (const section of ['device', 'tokens'])
+    count(`the emulated library, ${section}`, await start(program, [library, section], { stdio: 'pipe' }))
+}
+
+async function testReal(program) {
   const nvcc = spawnSync('nvcc', ['--version'])
   if (nvcc.error || nvcc.status !== 0) return skip('the real library', 'there is no nvcc')
   const built = await start(process.execPath, [join(root, 'scripts', 'build-cuda.mjs')], { stdio: 'pipe' })
   if (built.code !== 0) return fail(`build:cuda ended with ${built.code}\n${built.output}`)
   const library = join(root, 'build', 'cuda', 'Release', 'libsada_cuda.so')
   const loading = await build('loading', [join(root, 'test/cuda/loading.cpp')], ['-O1'], [])
-  const onDevice = cases.filter((file) => !file.includes('emulation'))
-  const program = await build('cases-on-device', [...onDevice, ...cpu], ['-O1'], [])
-  if (!loading || !program) return fail('the programs that open the real library: did not build')
+  if (!loading) return fail('the program that opens the real library: did not build')
   const run = await start(program, [library], { stdio: 'pipe', timeout: 300_000 })
   const isWithoutGpu = run.code === 3
   count('the real library', await start(loading, isWithoutGpu ? [library] : [library, 'gpu'], { stdio: 'pipe' }))
@@ -140,9 +150,11 @@ if (process.argv.includes('--library')) {
   process.exitCode = library ? 0 : 1
 } else {
   await testEmulated()
-  if (await buildLibrary()) totals.passed += 1
-  else fail('the emulated library: did not build')
-  await testReal()
+  const program = await buildCasesOnDevice()
+  if (program) {
+    await testEmulatedLibrary(program)
+    await testReal(program)
+  } else fail('the cases for libraries: did not build')
   const { passed, failed, skipped } = totals
   console.log(`${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}`)
   process.exitCode = failed > 0 || passed === 0 ? 1 : 0

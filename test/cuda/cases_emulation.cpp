@@ -119,6 +119,16 @@ void planted() {
     std::sort(last.begin(), last.end());
     cases::expect(std::unique(last.begin(), last.end()) - last.begin() > 4, "the same order");
   });
+  cases::test("what was launched is not done before someone waits for it", [] {
+    const float one = 1.0f;
+    const Memory from(&one, 4);
+    const Pinned to(1);
+    *to.data() = 0.0;
+    check(table().convert(device(), to.data(), sada::Storage::kFloat32, from.data(), sada::Storage::kFloat32, 1), "convert");
+    cases::expect(std::memcmp(to.data(), &one, 4) != 0, "done at once");
+    check(table().synchronize(device()), "synchronize");
+    cases::expect(std::memcmp(to.data(), &one, 4) == 0, "not done");
+  });
   cases::test("lanes exchange within their warp", [] {
     std::vector<int> sums(3);
     cases::expect(faults_of(lane_sums, 1, 96, sums.data()).empty(), "a fault");
