@@ -2,13 +2,15 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { Folder } from '../../ts/families/folder.ts'
+import { TextTokenizer } from '../../ts/families/tokenizers.ts'
 import { load, type Pipeline } from '../../ts/index.ts'
 import { assertPicture, familyFolder, optionsOf, recordedCases, relativeError } from '../support/families.ts'
 
 // Every family against diffusers' own pipelines on the same weights: final latents, and the pictures or sounds made of them.
 
 /** Recorded calls of what is not supported (docs/families.md). */
-const UNSUPPORTED = ['a prompt for each encoder', 'guidance rescaled']
+const UNSUPPORTED = ['guidance rescaled']
 
 const FAMILIES = ['sd2', 'sdxl', 'sd2-controlnet', 'sdxl-controlnet', 'flux', 'flux-schnell', 'musicldm']
 const inStages = (family: string): boolean =>
@@ -35,5 +37,26 @@ for (const family of FAMILIES) {
     test.after(() => pipeline.dispose())
   }
 }
+
+const TOKENIZERS = [
+  { ids: 'ids', prompt: 'prompt', tokenizer: 'tokenizer' },
+  { ids: 'negative_ids', prompt: 'negative_prompt', tokenizer: 'tokenizer' },
+  { ids: 'ids_2', prompt: 'prompt', tokenizer: 'tokenizer_2' },
+]
+
+test('tokenizers of the folders give the ids recorded with them', async () => {
+  let compared = 0
+  for (const family of FAMILIES) {
+    const folder = await Folder.open(familyFolder(family))
+    for (const recorded of recordedCases(family)) {
+      for (const { ids, prompt, tokenizer } of TOKENIZERS.filter((each) => recorded[each.ids] !== undefined)) {
+        const wanted = recorded[ids] as number[]
+        assert.equal((await TextTokenizer.load(folder, tokenizer)).encode(recorded[prompt], wanted.length).ids, wanted)
+        compared++
+      }
+    }
+  }
+  assert.ok(compared > 30)
+})
 
 test.run()

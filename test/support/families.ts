@@ -54,6 +54,8 @@ export function optionsOf(recorded: RecordedCase): GenerateOptions {
   const options: Record<string, unknown> = {
     prompt: recorded.prompt,
     negativePrompt: recorded.negative_prompt,
+    secondPrompt: recorded.prompt_2,
+    negativeSecondPrompt: recorded.negative_prompt_2,
     seed: recorded.seeds ?? recorded.seed,
     steps: recorded.num_inference_steps,
     guidanceScale: recorded.guidance_scale,

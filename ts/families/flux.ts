@@ -7,7 +7,7 @@ import { Autoencoder } from './autoencoder.ts'
 import { type Component, type LoadContext } from './component.ts'
 import { denoiser, rowsOf, type Conditioning, type RowShape } from './denoiser.ts'
 import type { FamilyRequest, Request } from './family.ts'
-import { LatentFamily, negativePrompts, type Conditioned, type LatentSize, type Packing } from './latent-family.ts'
+import { LatentFamily, promptsOf, type Conditioned, type LatentSize, type Packing } from './latent-family.ts'
 import { loadNetwork, type NetworkPlan } from './network-plan.ts'
 import { Schedulers, scheduleFor } from './scheduler.ts'
 import { TextEncoder } from './text-encoder.ts'
@@ -119,7 +119,7 @@ export class Flux extends LatentFamily {
   ): Promise<Conditioned> {
     const { transformer, names } = this.parts
     const { trueGuidanceScale: guidance = 1, prompts } = request
-    const negative = negativePrompts(request)
+    const negative = promptsOf(request, 'negativePrompt')
     if (guidance > 1 && negative === undefined)
       throw invalidArgument('negativePrompt', 'given with "trueGuidanceScale", which leads away from it', undefined)
     const [height, width] = [size[0] / PATCH, size[1] / PATCH]

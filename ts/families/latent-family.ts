@@ -123,13 +123,16 @@ export abstract class LatentFamily implements Family {
   }
 }
 
-/** One negative prompt for each prompt, where any is given. */
-export function negativePrompts({ prompts, negativePrompt }: Request): readonly string[] | undefined {
-  if (negativePrompt === undefined) return undefined
-  if (typeof negativePrompt === 'string') return prompts.map(() => negativePrompt)
-  const fits = Array.isArray(negativePrompt) && negativePrompt.every((each) => typeof each === 'string')
-  if (fits && negativePrompt.length === prompts.length) return negativePrompt
-  throw invalidArgument('negativePrompt', `a string, or an array of ${prompts.length} (one for each prompt)`, negativePrompt)
+type PromptOption = 'negativePrompt' | 'secondPrompt' | 'negativeSecondPrompt'
+
+/** One text for each prompt, where the option is given. Throws INVALID_ARGUMENT. */
+export function promptsOf(request: Request, option: PromptOption): readonly string[] | undefined {
+  const { [option]: given, prompts } = request
+  if (given === undefined) return undefined
+  if (typeof given === 'string') return prompts.map(() => given)
+  const fits = Array.isArray(given) && given.every((each) => typeof each === 'string')
+  if (fits && given.length === prompts.length) return given
+  throw invalidArgument(option, `a string, or an array of ${prompts.length} (one for each prompt)`, given)
 }
 
 /** As in diffusers, guidance takes effect above 1. */

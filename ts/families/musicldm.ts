@@ -3,7 +3,7 @@ import { Autoencoder } from './autoencoder.ts'
 import { Component, type LoadContext } from './component.ts'
 import { rowsOf } from './denoiser.ts'
 import type { Output, Request } from './family.ts'
-import { negativePrompts, type LatentSize } from './latent-family.ts'
+import { promptsOf, type LatentSize } from './latent-family.ts'
 import { loadNetwork } from './network-plan.ts'
 import { Schedulers } from './scheduler.ts'
 import { TextEncoder } from './text-encoder.ts'
@@ -56,7 +56,9 @@ export class MusicLdm extends UnetFamily {
     const { prompts } = request
     const { pooled, dropped } = await this.text.encode(prompts, signal)
     const negative =
-      guidance > 1 ? await this.text.encode(negativePrompts(request) ?? prompts.map(() => ''), signal) : { pooled: [] }
+      guidance > 1
+        ? await this.text.encode(promptsOf(request, 'negativePrompt') ?? prompts.map(() => ''), signal)
+        : { pooled: [] }
     const rows = rowsOf(pooled, negative.pooled, guidance)
     return { tensors: { [this.textInput]: { shape: ['rows', this.text.pooledFeatures], rows } }, droppedTokens: dropped }
   }

@@ -4,7 +4,7 @@ import { Component, type LoadContext } from './component.ts'
 import { ControlNet, residualInputs } from './controlnet.ts'
 import { rowsOf } from './denoiser.ts'
 import type { Request } from './family.ts'
-import { negativePrompts, type LatentSize } from './latent-family.ts'
+import { promptsOf, type LatentSize } from './latent-family.ts'
 import { loadNetwork } from './network-plan.ts'
 import { Schedulers } from './scheduler.ts'
 import { TextEncoder, type Encoded } from './text-encoder.ts'
@@ -18,6 +18,8 @@ const INPUTS = {
 }
 const TAKES = [
   ...PICTURE_OPTIONS,
+  'secondPrompt',
+  'negativeSecondPrompt',
   'denoisingStart',
   'denoisingEnd',
   'originalSize',
@@ -79,14 +81,14 @@ export class StableDiffusionXl extends UnetFamily {
     signal: AbortSignal,
   ): Promise<UnetConditioning> {
     const { encoders, names, forceZeros } = this.xl
-    const prompts = await this.encode(request.prompts, signal)
-    const negative = negativePrompts(request)
+    const prompts = await this.encode([request.prompts, promptsOf(request, 'secondPrompt')], signal)
+    const negative = promptsOf(request, 'negativePrompt')
     const opposite =
       guidance === 1
         ? { states: [], pooled: [] }
         : negative === undefined && forceZeros
           ? zeros(prompts)
-          : await this.encode(negative ?? request.prompts.map(() => ''), signal)
+          : await this.encode([negative ?? request.prompts.map(() => ''), promptsOf(request, 'negativeSecondPrompt')], signal)
     const [given, withheld] = this.sizes(request, size)
     const repeated = (values: Float32Array): Float32Array[] => request.prompts.map(() => values)
     const features = encoders.reduce((sum, each) => sum + each.features, 0)
@@ -102,18 +104,22 @@ export class StableDiffusionXl extends UnetFamily {
   }
 
   /** The states of all encoders side by side, token by token; the pooled vector is the last one's. */
-  private async encode(prompts: readonly string[], signal: AbortSignal): Promise<Encoded> {
+  private async encode(
+    [prompts, second = prompts]: readonly [readonly string[], readonly string[] | undefined],
+    signal: AbortSignal,
+  ): Promise<Encoded> {
     const { encoders } = this.xl
     const each: Encoded[] = []
-    for (const encoder of encoders) each.push(await encoder.encode(prompts, signal))
-    const { pooled, dropped } = each.at(-1)!
+    for (const encoder of encoders) each.push(await encoder.encode(encoder === encoders.at(-1) ? second : prompts, signal))
+    const features = encoders.map((one) => one.features)
     const states = prompts.map((_, k) =>
       sideBySide(
         each.map(({ states: own }) => own[k]),
-        encoders.map((one) => one.features),
+        features,
       ),
     )
-    return { states, pooled, dropped }
+    const dropped = prompts.map((_, k) => Math.max(...each.map(({ dropped: own }) => own[k])))
+    return { states, pooled: each.at(-1)!.pooled, dropped }
   }
 
   /** `time_ids` of both guidance branches. */

@@ -3,7 +3,7 @@ import type { LoadContext } from './component.ts'
 import { ControlNet, residualInputs } from './controlnet.ts'
 import { rowsOf } from './denoiser.ts'
 import type { Request } from './family.ts'
-import { negativePrompts, type LatentSize } from './latent-family.ts'
+import { promptsOf, type LatentSize } from './latent-family.ts'
 import { loadNetwork } from './network-plan.ts'
 import { Schedulers } from './scheduler.ts'
 import { TextEncoder } from './text-encoder.ts'
@@ -39,7 +39,9 @@ export class StableDiffusion extends UnetFamily {
     const { prompts } = request
     const { states, dropped } = await this.text.encode(prompts, signal)
     const negative =
-      guidance > 1 ? await this.text.encode(negativePrompts(request) ?? prompts.map(() => ''), signal) : { states: [] }
+      guidance > 1
+        ? await this.text.encode(promptsOf(request, 'negativePrompt') ?? prompts.map(() => ''), signal)
+        : { states: [] }
     const { length, features } = this.text
     const rows = rowsOf(states, negative.states, guidance)
     return { tensors: { [this.textInput]: { shape: ['rows', length, features], rows } }, droppedTokens: dropped }

@@ -90,6 +90,8 @@ const FAMILY_OPTIONS: Readonly<
   Record<keyof FamilyRequest, readonly [fits: (value: unknown) => boolean, expected: string] | undefined>
 > = {
   negativePrompt: undefined,
+  secondPrompt: undefined,
+  negativeSecondPrompt: undefined,
   width: undefined,
   height: undefined,
   init: undefined,

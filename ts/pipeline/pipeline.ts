@@ -36,6 +36,8 @@ export class Pipeline {
   private readonly runs = new Set<Promise<unknown>>()
   private readonly closing = new AbortController()
   private disposal: Promise<void> | undefined
+  /** Why nothing runs any more: the GPU is gone for this process. */
+  private lost: SadaError | undefined
 
   constructor(family: Family) {
     this.family = family
@@ -68,10 +70,11 @@ export class Pipeline {
 
   /**
    * Makes pictures. Rejects with a `SadaError` (INVALID_ARGUMENT, UNKNOWN_NAME, PROMPT_TOO_LONG, NON_FINITE, QUEUE_FULL,
-   * OUT_OF_MEMORY, DISPOSED), or with the signal's reason, at once, when it fires.
+   * OUT_OF_MEMORY, DISPOSED), or with the signal's reason, at once, when it fires. After DEVICE_LOST every call rejects with it.
    */
   async generate(options: GenerateOptions): Promise<GenerateResult> {
     if (this.closing.signal.aborted) throw this.closing.signal.reason
+    if (this.lost) throw this.lost
     if (this.runs.size >= MOST_RUNS)
       throw new SadaError('QUEUE_FULL', `${MOST_RUNS} calls of generate are in progress; wait for one to end.`)
     options.signal?.throwIfAborted()
@@ -79,6 +82,9 @@ export class Pipeline {
     this.runs.add(run)
     try {
       return await run
+    } catch (error) {
+      if (error instanceof SadaError && error.code === 'DEVICE_LOST') this.lost ??= error
+      throw error
     } finally {
       this.runs.delete(run)
     }
