@@ -1,0 +1,115 @@
+"""Properties of the exporter, on the tiny models. Run: cd models && python -m unittest export.test_export"""
+
+import json
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import onnx
+import torch
+from diffusers import StableDiffusionPipeline
+from onnx import numpy_helper
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
+
+from . import families, tiny
+from .__main__ import fold
+from .graph import tensors_of, trace
+from .parts import flux_part, unet_part
+from .stages import reusable
+from .unet_stages import unet_plan
+from .verify import Disagreement
+
+
+class Export(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        torch.manual_seed(0)
+
+    def test_a_file_that_disagrees_is_refused(self) -> None:
+        """One weight of the written graph is changed by a tenth of its range."""
+        unet = tiny.sd2(self.folder / "source").unet
+
+        def spoiled(part, dtype):
+            model = trace(part)
+            tensor = max(tensors_of(model), key=lambda one: len(one.raw_data))
+            values = numpy_helper.to_array(tensor).copy()
+            values.flat[0] += 0.1 * np.ptp(values) * values.size**0.5
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+            return model
+
+        for place in ("families", "plan_file"):
+            with self.subTest(place), mock.patch(f"export.{place}.traced", spoiled), self.assertRaises(Disagreement):
+                families.write(unet_part(unet), self.folder / "unet", "fp32", staged=True)
+            self.assertFalse((self.folder / "unet").exists())
+
+    def test_a_plan_that_remembers_too_little_is_refused(self) -> None:
+        unet = tiny.sd2(self.folder / "source").unet
+
+        def forgetful(stages, entries):
+            return [{**one, "remembers": one["remembers"][:-1]} for one in reusable(stages, entries)]
+
+        with mock.patch("export.unet_stages.reusable", forgetful), self.assertRaises(KeyError):
+            families.write(unet_part(unet), self.folder / "unet", "fp32", staged=True)
+
+    def test_stages_add_no_weights_to_the_file_of_the_whole(self) -> None:
+        part = flux_part(tiny.flux(self.folder / "source").transformer)
+        sizes = []
+        for staged in (False, True):
+            families.write(part, self.folder / str(staged), "fp32", staged)
+            sizes.append((self.folder / str(staged) / "model.onnx_data").stat().st_size)
+        self.assertEqual(sizes[0], sizes[1])
+
+    def test_plan_names_only_tensors_that_earlier_stages_or_the_caller_make(self) -> None:
+        for unet in (tiny.sd2(self.folder / "a").unet, tiny.sdxl(self.folder / "b").unet, tiny.musicldm(self.folder / "c").unet):
+            plan = unet_plan(unet)
+            made = set(plan.inputs)
+            for stage in plan.stages:
+                self.assertLessEqual(set(stage.inputs), made)
+                made |= set(stage.outputs)
+            self.assertLessEqual(made, set(plan.shapes))
+
+    def test_operations_of_a_transformer_block(self) -> None:
+        """Counted by hand for SD 2's: width 16, text of 77 × 32."""
+        families.write(unet_part(tiny.sd2(self.folder / "source").unet), self.folder / "unet", "fp32", staged=True)
+        plan = json.loads((self.folder / "unet/plan.json").read_text())
+        [block] = [stage for stage in plan["stages"] if stage["name"] == "down_0_0_tokens"]
+        linear = 2 * 16 * 16
+        per_token = 2 * linear + 4 * linear + 2 * linear + (8 + 4) * linear + 4 * 77 * 16
+        self.assertEqual(block["flops"], {"fixed": 2 * 77 * 2 * 32 * 16, "per_token": per_token, "per_token_pair": 4 * 16})
+
+    def test_half_precision_halves_weights_and_keeps_times_and_text_positions_whole(self) -> None:
+        part = flux_part(tiny.flux(self.folder / "source").transformer)
+        data = {}
+        for dtype in ("fp32", "fp16", "bf16"):
+            families.write(part, self.folder / dtype, dtype, staged=False)
+            data[dtype] = (self.folder / dtype / "model.onnx_data").stat().st_size
+            model = onnx.load(self.folder / dtype / "model.onnx", load_external_data=False)
+            types = {one.name: one.type.tensor_type.elem_type for one in model.graph.input}
+            for name in ("timestep", "guidance", "img_ids", "txt_ids"):
+                self.assertEqual(types[name], onnx.TensorProto.FLOAT, name)
+        self.assertLess(data["fp16"], 0.55 * data["fp32"])
+        self.assertLess(data["bf16"], 0.55 * data["fp32"])
+
+    def test_lora_is_folded_into_the_weights(self) -> None:
+        """Against W + scale · B A, worked out here for one layer."""
+        pipeline = tiny.sd2(self.folder / "source")
+        layer = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
+        before = pipeline.unet.get_submodule(layer).weight.detach().clone()
+        pipeline.unet.add_adapter(LoraConfig(r=2, lora_alpha=2, target_modules=["to_q"], init_lora_weights=False))
+        adapter = get_peft_model_state_dict(pipeline.unet)
+        StableDiffusionPipeline.save_lora_weights(self.folder, unet_lora_layers=adapter, weight_name="lora.safetensors")
+        down, up = (adapter[f"{layer}.lora_{side}.weight"] for side in "AB")
+
+        fresh = tiny.sd2(self.folder / "fresh")
+        fold(fresh, [f"{self.folder / 'lora.safetensors'}=0.5"])
+        torch.testing.assert_close(fresh.unet.get_submodule(layer).weight, before + 0.5 * up @ down)
+        self.assertFalse([name for name, _ in fresh.unet.named_parameters() if "lora" in name])
+
+
+if __name__ == "__main__":
+    unittest.main()
