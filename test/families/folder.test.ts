@@ -118,6 +118,14 @@ test('external weights are a plain file beside the model', async () => {
     assert.is(await codeOf(() => checkOnnxFile(written(model(external(location))))), 'PATH_UNSAFE', location)
 })
 
+test('weights are looked for beside the model itself, not beside a link to it', async () => {
+  writeFileSync(join(root, 'unet', 'weights'), 'x')
+  const path = written(model(external('weights')))
+  assert.is(await codeOf(() => checkOnnxFile(path, join(root, 'unet'))), undefined)
+  assert.is(await codeOf(() => checkOnnxFile(path, join(outside, 'snapshot'))), 'PATH_UNSAFE')
+  assert.is(await codeOf(() => checkOnnxFile(written(model(node('Add'))), join(outside, 'snapshot'))), undefined)
+})
+
 test('files that are cut or damaged are corrupt or pass, never anything else', async () => {
   assert.is(await codeOf(() => checkOnnxFile(fixture('add_matmul'))), undefined)
   const whole = fixtureBytes('add_matmul')

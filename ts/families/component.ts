@@ -52,7 +52,7 @@ export class Component {
     const path = await folder.file(relative)
     await folder.refuseLibraries(dirname(relative))
     const config = await folder.optionalJson(join(dirname(relative), 'config.json'))
-    checkOnnxFile(path)
+    checkOnnxFile(path, dirname(join(folder.root, relative)))
     try {
       return new Component(role, path, config, await engine.load({ path, threads, memoryArena }), engine)
     } catch (error) {

@@ -119,6 +119,7 @@ export class ControlledNetwork implements Network {
   readonly canPrune: boolean
   readonly tokens: Network['tokens']
   readonly stages: Network['stages']
+  readonly reusable: Network['reusable']
   private readonly inputs: ControlInputs
   private readonly leads: readonly Lead[]
   private readonly names: readonly string[]
@@ -129,6 +130,7 @@ export class ControlledNetwork implements Network {
     this.canPrune = network.canPrune
     this.tokens = network.tokens
     this.stages = network.stages
+    this.reusable = network.reusable
     this.inputs = inputs
     this.names = residualInputs(unet)
     this.leads = controls.map((control, k) => prepare(inputs, nets[k], control, inputs.pictures[k]))

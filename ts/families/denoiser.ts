@@ -35,7 +35,7 @@ export interface DenoiserInputs {
 /** A model's network with its conditioning written: in stages where it has a plan, else as one. */
 export function denoiser(inputs: DenoiserInputs): { network: PlanNetwork; tensors: RowTensors } {
   const { engine, component, workspace, members, guidance, state, time, conditioning } = inputs
-  const { shapes, tokens, layout, stages, sessions } = inputs.plan ? inStages(inputs, inputs.plan) : whole(inputs)
+  const { shapes, tokens, layout, stages, sessions, reusable } = inputs.plan ? inStages(inputs, inputs.plan) : whole(inputs)
   const tensors = new RowTensors(workspace, shapes, members * rowsPerMember(guidance), tokens)
   for (const [name, { rows: values }] of Object.entries(conditioning)) {
     for (const [row, each] of values.entries()) {
@@ -47,6 +47,7 @@ export function denoiser(inputs: DenoiserInputs): { network: PlanNetwork; tensor
     engine,
     sessions,
     stages,
+    reusable,
     conditioning: Object.keys(conditioning),
     layout,
     tokenCount: tokens,
@@ -67,6 +68,7 @@ interface Made {
   readonly tokens: number
   readonly layout: TokenLayout | undefined
   readonly stages: StagedNetwork['stages']
+  readonly reusable?: StagedNetwork['reusable']
   readonly sessions: ReadonlyMap<string, number>
 }
 
@@ -111,6 +113,7 @@ function inStages({ state, size: [height, width], channels, conditioning }: Deno
     tokens: grid[0] * grid[1],
     layout: isPacked ? state.layout : isEven ? layout : undefined,
     stages: plan.stages,
+    reusable: plan.reuse,
     sessions: plan.sessions,
   }
 }

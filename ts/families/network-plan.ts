@@ -38,6 +38,8 @@ const schema = v.object({
   tokens: v.object({ grid: v.nullable(v.tuple([extent, extent])), patch: v.tuple([size, size]) }),
   tensors: v.record(v.string(), v.array(v.union([size, v.picklist(['rows', 'tokens', 'length']), extent]))),
   stages: v.pipe(v.array(stage), v.minLength(1)),
+  /** Ranges between skip connections, each within the next. */
+  reuse: v.optional(v.array(v.object({ from: v.string(), to: v.string() })), []),
 })
 
 type PlanFile = v.InferOutput<typeof schema>
@@ -81,6 +83,11 @@ async function readPlan({ folder }: LoadContext, file: string): Promise<PlanFile
     if (early !== undefined) throw invalid(`reads "${early}" before anything makes it`)
     for (const each of outputs) made.add(each)
   }
+  const indexOf = (stage: string): number => plan.stages.findIndex(({ name }) => name === stage)
+  for (const [k, { from, to }] of plan.reuse.entries()) {
+    if (indexOf(from) < 0 || indexOf(to) < indexOf(from))
+      throw new SadaError('MANIFEST_INVALID', `${path}: /reuse/${k} is no range of stages: "${from}" to "${to}".`)
+  }
   if (plan.stages.at(-1)!.outputs[0] !== plan.output)
     throw new SadaError('MANIFEST_INVALID', `${path}: the last stage does not make /output, "${plan.output}".`)
   if (plan.tokens.grid === null && plan.stages.some(({ kind }) => kind === 'tokens'))
@@ -94,7 +101,7 @@ async function loadStage(
   { name, file, sha256, inputs, outputs }: PlanFile['stages'][number],
 ): Promise<SessionInfo> {
   const path = await context.folder.file(join(subfolder, file))
-  checkOnnxFile(path)
+  checkOnnxFile(path, join(context.folder.root, subfolder))
   const found = createHash('sha256')
     .update(await readFile(path))
     .digest('hex')

@@ -24,10 +24,10 @@ interface Found {
 }
 
 /**
- * Checks a model file: it asks for no code but ONNX Runtime's own, and its weights lie in regular files beside it.
+ * Checks a model file, given by its real path and the folder it was found in: it asks for no code but ONNX Runtime's own, and its weights lie in regular files beside it.
  * Throws MODEL_CORRUPT, MODEL_TOO_LARGE, UNTRUSTED_CODE, PATH_ESCAPE, PATH_UNSAFE or MODEL_NOT_FOUND.
  */
-export function checkOnnxFile(path: string): void {
+export function checkOnnxFile(path: string, folder = dirname(path)): void {
   const found: Found = { locations: new Set(), domains: new Set(), functions: new Set(), hasEngine: false }
   const reader = new WireReader(path)
   try {
@@ -42,6 +42,13 @@ export function checkOnnxFile(path: string): void {
   const unknown = [...found.domains].find((domain) => !DOMAINS.includes(domain) && !found.functions.has(domain))
   if (unknown !== undefined)
     throw new SadaError('UNTRUSTED_CODE', `${path} needs operators of "${unknown}", which ONNX Runtime does not have.`)
+  if (found.locations.size > 0 && folder !== dirname(path)) {
+    const hint = 'Copy the folder with its links followed (cp -rL), or download it with --local-dir.'
+    throw new SadaError(
+      'PATH_UNSAFE',
+      `${join(folder, basename(path))} is a link, and keeps its weights in files beside it. ${hint}`,
+    )
+  }
   for (const location of found.locations) checkExternal(path, location)
 }
 
