@@ -4,6 +4,7 @@ import { packageVersion } from '../version.ts'
 import { decimal, integer, list, parsePolicies } from './arguments.ts'
 import type { BenchArguments } from './bench.ts'
 import { runProgram, withOwnErrors } from './program.ts'
+import { addTable1 } from './table1-command.ts'
 
 const EXAMPLES = `
 Examples:
@@ -12,11 +13,13 @@ Examples:
   sada-bench --policy sada,sada/poster --scheduler dpm++
   sada-bench --policy every-n:n=3,order=1 --samples 16 --batch 4
   sada-bench --json - | jq '.cases[].speedup'
+  sada-bench table1                                  every policy that can run, side by side: hours
 
 The table goes to stdout, the report to bench-report/index.html and bench-report/result.json.
 Exit codes: 0 done, 1 failure, 2 wrong usage, 3 no backend, 130 interrupted.`
 
-const program = withOwnErrors(new Command('sada-bench'))
+// Options behind a subcommand are the subcommand's own.
+const program = withOwnErrors(new Command('sada-bench')).enablePositionalOptions()
 let signal: AbortSignal
 
 program
@@ -41,5 +44,7 @@ program
     const { bench } = await import('./bench.ts')
     await bench(options, signal)
   })
+
+addTable1(program, () => signal)
 
 void runProgram(program, (interruption) => (signal = interruption))

@@ -1,0 +1,228 @@
+import type { TableResult, TableRow, PlainRow, Published } from './result.ts'
+import type { JournalContent, Run } from './journal.ts'
+import { mean, median, spread } from '../statistics.ts'
+import { stepsOfTime } from './run.ts'
+
+export interface AssembleOptions {
+  readonly created: string
+  /** Another journal whose wall times are to be believed. */
+  readonly timing?: JournalContent
+  readonly published?: Readonly<Record<string, readonly Published[]>>
+  /** Worst cases of each row. Default 3. */
+  readonly worst?: number
+}
+
+/** A table before its metrics. */
+export type Assembled = Omit<TableResult, 'metrics'>
+
+/** One row's runs, and the plain ones that stand beside them. */
+export interface Group {
+  readonly scheduler: string
+  readonly guidance: number
+  readonly kind: string
+  readonly method: string
+  readonly runs: readonly Run[]
+}
+
+/** Everything that follows from finished runs. Journals without a run give an empty table. */
+export function assemble({ sessions, runs, missing }: JournalContent, options: AssembleOptions): Assembled {
+  const all = [...runs.values()]
+  const { model, steps, seed } = sessions.at(0) ?? { model: '', steps: 1, seed: 0 }
+  const groups = groupsOf(all.filter((run) => run.method !== 'none'))
+  const rows = groups.map((group) => describe(group, steps, all, options))
+  const loads = all.map(({ load_average: load }) => load)
+  return {
+    schema: 'sada-table1/1',
+    created: options.created,
+    model,
+    steps,
+    seed,
+    sessions: [...sessions, ...(options.timing?.sessions ?? [])].map(({ created, machine, versions }) => ({
+      created,
+      cpu: machine.cpu,
+      cores: machine.cores,
+      load_average: machine.load_average,
+      sada: versions.sada,
+      commit: versions.commit,
+    })),
+    load: loads.length > 0 ? { p50: median(loads), max: Math.max(...loads) } : { p50: 0, max: 0 },
+    missing: missing.map(({ scheduler, guidance, method, reason }) => ({ scheduler, guidance, method, reason })),
+    rows: rows.map((row) => ({ ...row, pareto: paretoOf(row, rows) })),
+    plain: plainRows(all, steps),
+  }
+}
+
+/** Runs by scheduler, guidance, kind and method, in the order in which they were first made. */
+export function groupsOf(runs: readonly Run[]): Group[] {
+  const groups = new Map<string, Run[]>()
+  for (const run of runs) {
+    const key = [run.scheduler, run.guidance, run.kind, run.method].join('|')
+    groups.set(key, [...(groups.get(key) ?? []), run])
+  }
+  return [...groups.values()].map((each) => {
+    const [{ scheduler, guidance, kind, method }] = each
+    return { scheduler, guidance, kind, method, runs: each.sort((a, b) => a.index - b.index) }
+  })
+}
+
+type Close = Pick<Run, 'psnr_db' | 'ssim'>
+
+/** Mean over the worst tenth, rounded up. */
+export function worstDecile(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return mean(sorted.slice(0, Math.ceil(values.length / 10)))
+}
+
+function closenessOf(runs: readonly Close[]): Pick<TableRow, 'psnr_db' | 'identical' | 'ssim'> {
+  const finite = runs.flatMap(({ psnr_db: psnr }) => psnr ?? [])
+  const similar = runs.map(({ ssim }) => ssim)
+  return {
+    psnr_db:
+      finite.length === 0
+        ? { mean: null, worst_decile: null, worst: null }
+        : { mean: mean(finite), worst_decile: worstDecile(finite), worst: Math.min(...finite) },
+    identical: runs.length - finite.length,
+    ssim: { mean: mean(similar), worst: Math.min(...similar) },
+  }
+}
+
+function describe(group: Group, steps: number, all: readonly Run[], options: AssembleOptions): TableRow {
+  const { scheduler, guidance, kind, method, runs } = group
+  const [first] = runs
+  const isOfRow = (run: Run): boolean => run.scheduler === scheduler && run.guidance === guidance && run.method === method
+  // What a method takes does not depend on the kind of the prompt enough to split few pairs.
+  const separate = [...(options.timing?.runs.values() ?? [])].filter(isOfRow)
+  const timed = separate.length > 0 ? separate : runs
+  const share = median((separate.length > 0 ? separate : all.filter(isOfRow)).map((run) => run.loop_ms / run.baseline_loop_ms))
+  const nfe = runs.map((run) => run.nfe)
+  const flops = { baseline: mean(runs.map((run) => run.baseline_flops)), accelerated: mean(runs.map((run) => run.flops)) }
+  const plainSteps = stepsOfTime(share, steps)
+  const plainRuns = new Map(
+    all
+      .filter(
+        (run) =>
+          run.method === 'none' &&
+          run.steps === plainSteps &&
+          run.scheduler === scheduler &&
+          run.guidance === guidance &&
+          run.kind === kind,
+      )
+      .map((run) => [run.index, run]),
+  )
+  return {
+    scheduler,
+    guidance,
+    kind,
+    method,
+    policy: first.policy,
+    is_default: first.is_default,
+    options: first.options,
+    samples: runs.length,
+    nfe: { mean: mean(nfe), min: Math.min(...nfe), max: Math.max(...nfe) },
+    nfe_ratio: steps / mean(nfe),
+    flops: { ...flops, ratio: flops.baseline / flops.accelerated },
+    wall_ms: spread(timed.map((run) => run.wall_ms)),
+    baseline_wall_ms: spread(timed.map((run) => run.baseline_wall_ms)),
+    speedup: spread(timed.map((run) => run.baseline_wall_ms / run.wall_ms)),
+    timing: {
+      source: separate.length > 0 ? 'separate' : 'runs',
+      pairs: timed.length,
+      load: median(timed.map((run) => run.load_average)),
+    },
+    ...closenessOf(runs),
+    metrics: {},
+    pareto: { wall: false, nfe: false },
+    plain: plainOf(runs, plainRuns, plainSteps),
+    published: [...(options.published?.[first.policy] ?? [])],
+    decisions: Array.from({ length: first.actions.length }, (_, step) => lettersAt(runs, step)),
+    worst: worstOf(runs, plainRuns, options.worst ?? 3),
+    warnings: [...new Set(runs.flatMap((run) => run.warnings ?? []))],
+  }
+}
+
+function plainOf(runs: readonly Run[], plainRuns: ReadonlyMap<number, Run>, steps: number): TableRow['plain'] {
+  const pairs = runs.flatMap((run): [Run, Run][] => {
+    const plain = plainRuns.get(run.index)
+    return plain === undefined ? [] : [[run, plain]]
+  })
+  if (pairs.length === 0) return null
+  const finite = pairs.flatMap(([run, plain]) =>
+    run.psnr_db === null || plain.psnr_db === null ? [] : [{ own: run.psnr_db, theirs: plain.psnr_db }],
+  )
+  const own = finite.map((pair) => pair.own)
+  const theirs = finite.map((pair) => pair.theirs)
+  return {
+    steps,
+    samples: pairs.length,
+    ...closenessOf(pairs.map(([, plain]) => plain)),
+    gain_db:
+      finite.length === 0 ? null : { mean: mean(own) - mean(theirs), worst_decile: worstDecile(own) - worstDecile(theirs) },
+  }
+}
+
+function lettersAt(runs: readonly Run[], step: number): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const { actions } of runs) counts[actions[step]] = (counts[actions[step]] ?? 0) + 1
+  return Object.fromEntries(Object.entries(counts).map(([letter, n]) => [letter, n / runs.length]))
+}
+
+function worstOf(runs: readonly Run[], plainRuns: ReadonlyMap<number, Run>, most: number): TableRow['worst'] {
+  return runs
+    .flatMap((run) => (run.psnr_db === null ? [] : [{ run, psnr: run.psnr_db }]))
+    .sort((a, b) => a.psnr - b.psnr)
+    .slice(0, most)
+    .map(({ run, psnr }) => ({
+      index: run.index,
+      prompt: run.prompt,
+      seed: run.seed,
+      psnr_db: psnr,
+      ssim: run.ssim,
+      nfe: run.nfe,
+      plain_psnr_db: plainRuns.get(run.index)?.psnr_db ?? null,
+      actions: run.actions,
+      shares: run.shares,
+    }))
+}
+
+/** A plain run per number of steps, for the plots. */
+function plainRows(all: readonly Run[], steps: number): PlainRow[] {
+  const bySteps = new Map<string, Run[]>()
+  for (const run of all) {
+    if (run.method !== 'none' || run.steps === steps) continue
+    const key = [run.scheduler, run.guidance, run.kind, run.steps].join('|')
+    bySteps.set(key, [...(bySteps.get(key) ?? []), run])
+  }
+  return [...bySteps.values()]
+    .map((runs) => ({
+      scheduler: runs[0].scheduler,
+      guidance: runs[0].guidance,
+      kind: runs[0].kind,
+      steps: runs[0].steps,
+      samples: runs.length,
+      speedup: spread(runs.map((run) => run.baseline_wall_ms / run.wall_ms)),
+      ...closenessOf(runs),
+    }))
+    .sort((a, b) => a.steps - b.steps)
+}
+
+const sameGroup = (a: Pick<TableRow, 'scheduler' | 'guidance' | 'kind'>, b: typeof a): boolean =>
+  a.scheduler === b.scheduler && a.guidance === b.guidance && a.kind === b.kind
+
+/** Rows of one scheduler, guidance and kind. */
+export const rowsLike = <T extends Pick<TableRow, 'scheduler' | 'guidance' | 'kind'>>(
+  place: Pick<TableRow, 'scheduler' | 'guidance' | 'kind'>,
+  rows: readonly T[],
+): T[] => rows.filter((row) => sameGroup(row, place))
+
+/** Rows that are equal in every picture are as close as can be. */
+const meanOf = ({ psnr_db: psnr }: Pick<TableRow, 'psnr_db'>): number => psnr.mean ?? Infinity
+
+function paretoOf(row: TableRow, rows: readonly TableRow[]): TableRow['pareto'] {
+  const others = rowsLike(row, rows).filter((other) => other !== row)
+  const isBeaten = (speed: (row: TableRow) => number): boolean =>
+    others.some(
+      (other) =>
+        speed(other) >= speed(row) && meanOf(other) >= meanOf(row) && (speed(other) > speed(row) || meanOf(other) > meanOf(row)),
+    )
+  return { wall: !isBeaten((each) => each.speedup.p50), nfe: !isBeaten((each) => each.nfe_ratio) }
+}

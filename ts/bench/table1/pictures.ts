@@ -1,0 +1,46 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Manifest } from '../../plan/manifest.ts'
+import { Picture, readImage, toPicture } from '../../pipeline/image.ts'
+import type { Run } from './journal.ts'
+
+type Named = Pick<Run, 'scheduler' | 'guidance' | 'kind' | 'index' | 'method' | 'steps'>
+
+/** The folder in which a journal's pictures are kept. */
+export const picturesOf = (journal: string): string => journal.replace(/\.jsonl$/, '') + '.pictures'
+
+const fileOf = ({ scheduler, guidance, kind, index, method, steps }: Named): string =>
+  join(scheduler, `g${guidance}`, `${kind}-${index}`, `${method.replaceAll(/[^\w.=,+-]/g, '_')}-${steps}.png`)
+
+/** The pictures of finished runs as 8-bit files, for the report and for metrics that look at files. */
+export class Pictures {
+  private readonly folders: readonly string[]
+
+  /** New pictures go to the first folder. */
+  constructor(folders: readonly string[]) {
+    this.folders = folders
+  }
+
+  async keep(run: Named, sample: Float32Array, { latents, output }: Manifest): Promise<void> {
+    const path = join(this.folders[0], fileOf(run))
+    await mkdir(join(path, '..'), { recursive: true })
+    await writeFile(path, await toPicture(sample, latents, output.range).png())
+  }
+
+  /** undefined: it was not kept. */
+  async find(run: Named): Promise<Picture | undefined> {
+    for (const folder of this.folders) {
+      const file = await readFile(join(folder, fileOf(run))).catch(() => undefined)
+      if (file === undefined) continue
+      const { width, height, data } = await readImage('picture', new Uint8Array(file))
+      return new Picture(width, height, new Uint8Array(data))
+    }
+    return undefined
+  }
+}
+
+/** A picture as a sample [3, height, width] in [−1, 1], one of 256 values each. */
+export function sampleOf({ width, height, data }: Picture): Float32Array {
+  const pixels = width * height
+  return Float32Array.from({ length: 3 * pixels }, (_, k) => data[(k % pixels) * 3 + Math.floor(k / pixels)] / 127.5 - 1)
+}

@@ -1,0 +1,171 @@
+import type { PlainRow, TableResult, TableRow } from './result.ts'
+import { rowsLike } from './assemble.ts'
+
+const decimals = (value: number | null, digits: number): string => (value === null ? '' : value.toFixed(digits))
+/** `equal` where every picture is. */
+const decibels = (value: number | null): string => (value === null ? 'equal' : value.toFixed(1))
+const signed = (value: number): string => `${value >= 0 ? '+' : '−'}${Math.abs(value).toFixed(1)}`
+
+/** Rows of one scheduler, guidance and kind, in the order of the table. */
+export function places({ rows }: TableResult): Pick<TableRow, 'scheduler' | 'guidance' | 'kind'>[] {
+  const found = new Map<string, Pick<TableRow, 'scheduler' | 'guidance' | 'kind'>>()
+  for (const { scheduler, guidance, kind } of rows)
+    found.set([scheduler, guidance, kind].join('|'), { scheduler, guidance, kind })
+  return [...found.values()].sort(
+    (a, b) => a.scheduler.localeCompare(b.scheduler) || a.guidance - b.guidance || a.kind.localeCompare(b.kind),
+  )
+}
+
+/** Fast ones last. */
+export const bySpeed = (rows: readonly TableRow[]): TableRow[] => [...rows].sort((a, b) => a.speedup.p50 - b.speedup.p50)
+
+/** Names of metrics of which there is a value, in the order of the table. */
+export const shownMetrics = ({ metrics }: TableResult): string[] =>
+  Object.keys(metrics).filter((name) => metrics[name].unavailable === undefined)
+
+export const metricText = (value: TableRow['metrics'][string] | undefined): string =>
+  value === undefined || 'unavailable' in value
+    ? '–'
+    : value.value === null
+      ? 'equal'
+      : Number(value.value.toPrecision(3)).toString()
+
+export function publishedText({ published: [first] }: TableRow): string {
+  if (first === undefined) return ''
+  const { psnr_db: psnr, speedup, unit, model } = first
+  const times = speedup === null ? '' : `${speedup}×${unit === 'wall' ? '' : unit === 'flops' ? ' (FLOPs)' : ' (unit not said)'}`
+  return `${[psnr === null ? '' : `${psnr} dB`, times].filter(Boolean).join(' @ ')} on ${model}`
+}
+
+/** The whole table as Markdown, one for each scheduler, guidance and kind. */
+export function markdown(result: TableResult): string {
+  const { model, steps, created, load, rows, missing, metrics } = result
+  const shown = shownMetrics(result)
+  const head = ['method', 'n', 'runs', 'FLOPs ÷', 'wall ×', '5 %–95 %', 'PSNR', 'worst tenth', 'worst', 'equal', 'SSIM', ...shown]
+  const tables = places(result).map((place) => {
+    const own = bySpeed(rowsLike(place, rows))
+    const lines = own.map((row) => [
+      ...figures(row),
+      ...shown.map((name) => metricText(row.metrics[name])),
+      plainText(row),
+      publishedText(row),
+    ])
+    return [
+      `### ${place.scheduler}, guidance ${place.guidance}, ${place.kind} prompts`,
+      '',
+      tableOf([...head, 'plain, same time', 'published elsewhere'], lines),
+    ].join('\n')
+  })
+  const notes = [
+    '`*`: no other row of its table is both faster and closer on average. PSNR in dB against the run of every step from the same noise; equal pictures are counted apart.',
+    '"plain, same time": the unaccelerated run with as many steps as fit into the row\'s time, and in brackets what the row is above it in dB: mean, worst tenth.',
+    ...Object.entries(metrics).flatMap(([name, { unavailable }]) =>
+      unavailable === undefined ? [] : [`${name}: unavailable. ${unavailable}`],
+    ),
+    ...unique(missing.map(({ scheduler, method, reason }) => `Not run: ${method} with ${scheduler}. ${reason}`)),
+  ]
+  return [
+    `## ${model}, ${steps} steps`,
+    '',
+    `Made ${created.slice(0, 10)}. Load of the machine: median ${load.p50}, at most ${load.max}.`,
+    '',
+    ...tables.map((table) => table + '\n'),
+    ...notes.map((note) => `- ${note}`),
+    '',
+  ].join('\n')
+}
+
+const unique = (texts: readonly string[]): string[] => [...new Set(texts)]
+
+function figures(row: TableRow): string[] {
+  const { speedup, psnr_db: psnr, pareto } = row
+  return [
+    `${row.method}${row.is_default ? '' : ' °'}${pareto.wall ? ' \\*' : ''}`,
+    String(row.samples),
+    row.nfe.mean.toFixed(1),
+    row.flops.ratio.toFixed(2),
+    speedup.p50.toFixed(2),
+    `${speedup.p05.toFixed(2)}–${speedup.p95.toFixed(2)}`,
+    decibels(psnr.mean),
+    decibels(psnr.worst_decile),
+    decibels(psnr.worst),
+    String(row.identical),
+    row.ssim.mean.toFixed(4),
+  ]
+}
+
+export function plainText({ plain, samples }: TableRow): string {
+  if (plain === null) return 'not made yet'
+  const { steps, psnr_db: psnr, gain_db: gain } = plain
+  const gains = gain === null ? '' : ` (${signed(gain.mean)}, ${signed(gain.worst_decile)})`
+  return `${steps} steps: ${decibels(psnr.mean)}${gains}${plain.samples < samples ? `, ${plain.samples} of ${samples}` : ''}`
+}
+
+function tableOf(head: readonly string[], lines: readonly (readonly string[])[]): string {
+  const cell = (text: string): string => text.replaceAll('|', '\\|')
+  const rule = head.map((_, k) => (k === 0 || k >= head.length - 2 ? '---' : '--:'))
+  return [head, rule, ...lines.map((line) => line.map(cell))].map((line) => `| ${line.join(' | ')} |`).join('\n')
+}
+
+/** The whole table as CSV (RFC 4180): one line for each row, then one for each number of plain steps. */
+export function csv(result: TableResult): string {
+  const shown = Object.keys(result.metrics)
+  const head = [
+    ...['scheduler', 'guidance', 'kind', 'method', 'policy', 'is_default', 'samples', 'nfe', 'nfe_ratio', 'flops_ratio'],
+    ...['wall_ms_p50', 'baseline_wall_ms_p50', 'speedup_p05', 'speedup_p50', 'speedup_p95', 'timing', 'timing_load'],
+    ...['psnr_mean', 'psnr_worst_decile', 'psnr_worst', 'identical', 'ssim_mean', 'ssim_worst', 'pareto_wall', 'pareto_nfe'],
+    ...['plain_steps', 'plain_samples', 'plain_psnr_mean', 'plain_psnr_worst_decile', 'gain_mean', 'gain_worst_decile'],
+    ...['published', ...shown],
+  ]
+  const lines = [...result.rows.map((row) => csvRow(row, shown)), ...result.plain.map((row) => csvPlain(row, result.steps))]
+  return (
+    [head, ...lines.map((line) => head.map((_, k) => line[k] ?? ''))].map((line) => line.map(quoted).join(',')).join('\r\n') +
+    '\r\n'
+  )
+}
+
+function csvRow(row: TableRow, shown: readonly string[]): string[] {
+  const { plain } = row
+  return [
+    ...[row.scheduler, String(row.guidance), row.kind, row.method, row.policy, String(row.is_default), String(row.samples)],
+    ...[decimals(row.nfe.mean, 3), decimals(row.nfe_ratio, 4), decimals(row.flops.ratio, 4)],
+    ...[decimals(row.wall_ms.p50, 3), decimals(row.baseline_wall_ms.p50, 3)],
+    ...[row.speedup.p05, row.speedup.p50, row.speedup.p95].map((value) => decimals(value, 4)),
+    ...[row.timing.source, decimals(row.timing.load, 2)],
+    ...closenessCells(row),
+    ...[String(row.pareto.wall), String(row.pareto.nfe)],
+    ...(plain === null
+      ? ['', '', '', '', '', '']
+      : [
+          ...[
+            String(plain.steps),
+            String(plain.samples),
+            decimals(plain.psnr_db.mean, 4),
+            decimals(plain.psnr_db.worst_decile, 4),
+          ],
+          ...[decimals(plain.gain_db?.mean ?? null, 4), decimals(plain.gain_db?.worst_decile ?? null, 4)],
+        ]),
+    publishedText(row),
+    ...shown.map((name) => {
+      const found = row.metrics[name]
+      return found === undefined || 'unavailable' in found || found.value === null ? '' : String(found.value)
+    }),
+  ]
+}
+
+function csvPlain(row: PlainRow, steps: number): string[] {
+  return [
+    ...[row.scheduler, String(row.guidance), row.kind, `plain ${row.steps} steps`, 'none', 'false', String(row.samples)],
+    ...[String(row.steps), decimals(steps / row.steps, 4), decimals(steps / row.steps, 4), '', ''],
+    ...[row.speedup.p05, row.speedup.p50, row.speedup.p95].map((value) => decimals(value, 4)),
+    ...['runs', ''],
+    ...closenessCells(row),
+  ]
+}
+
+const closenessCells = ({ psnr_db: psnr, identical, ssim }: Pick<TableRow, 'psnr_db' | 'identical' | 'ssim'>): string[] => [
+  ...[psnr.mean, psnr.worst_decile, psnr.worst].map((value) => decimals(value, 4)),
+  ...[String(identical), decimals(ssim.mean, 6), decimals(ssim.worst, 6)],
+]
+
+const quoted = (text: string): string => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)

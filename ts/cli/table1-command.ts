@@ -1,0 +1,66 @@
+import type { Command } from 'commander'
+import { invalidArgument } from '../errors.ts'
+import { decimal, integer, list, parsePolicies } from './arguments.ts'
+import type { Table1Arguments } from './table1.ts'
+
+const EXAMPLES = `
+Examples:
+  sada-bench table1 --samples 8 --scheduler dpm++       a first look
+  sada-bench table1 --resume runs.jsonl --slice 1/4     a quarter of the prompts; each slice to a file of its own
+  sada-bench table1 --resume a.jsonl,b.jsonl --report-only --html table1.html
+  sada-bench table1 --timing-only --samples 8 --resume quiet.jsonl     wall times alone, on a machine that does nothing else
+  sada-bench table1 --resume runs.jsonl --timing quiet.jsonl
+
+Every finished run is in the --resume file at once: after Ctrl-C, the same command goes on.
+The table goes to stdout as Markdown, unless one of the files is -.`
+
+/** Adds `sada-bench table1`. */
+export function addTable1(program: Command, signal: () => AbortSignal): void {
+  program
+    .command('table1')
+    .description('Every policy on one model, solver and noise: speed against closeness, beside the plain run of the same time.')
+    .option('-m, --model <name>', 'a bundled model, or a model folder', 'avatar')
+    .option('--samples <n>', 'prompts', integer('--samples', 1, 100_000), 128)
+    .option('--scheduler <list>', "schedulers, separated by commas (default: all of the model's)", list)
+    .option('--guidance <list>', 'guidance scales, separated by commas; 1 is none', guidances, [3])
+    .option('--policies <list>', 'policies, options behind a colon (default: all that can run)', parsePolicies)
+    .option('--sweep', 'each policy at five further settings too', false)
+    .option('--steps <n>', 'sampling steps', integer('--steps', 1, 1000), 50)
+    .option('--kind <list>', 'kinds of prompts, separated by commas (default: all)', list)
+    .option('--prompts <file>', "prompts, one on each line or JSON (default: the model's, half full, half short)")
+    .option('--coco <file>', "captions_val2017.json: each picture's first caption")
+    .option('--slice <k/n>', 'only the k-th of n parts of the prompts', sliceOf, [1, 1])
+    .option('--seed <n>', 'seed of the first picture; each further one adds 1', integer('--seed', 0), 0)
+    .option('--threads <n>', 'threads of the network; 0: one per physical core', integer('--threads', 0, 1024))
+    .option(
+      '--resume <files>',
+      'finished runs, separated by commas: what is there is not made again; new ones go to the first',
+      list,
+    )
+    .option('--timing-only', 'measure wall times: each method directly after a baseline of its own', false)
+    .option('--timing <files>', 'take wall times from runs made with --timing-only', list)
+    .option('--report-only', 'make no runs', false)
+    .option('--weights <folder>', 'networks of the metrics LPIPS, FID, KID and CLIP score')
+    .option('--html <file>', 'where the page goes; - for stdout')
+    .option('--json <file>', 'where the figures go; - for stdout')
+    .option('--markdown <file>', 'where the Markdown goes; - for stdout')
+    .option('--csv <file>', 'where the CSV goes; - for stdout')
+    .addHelpText('after', EXAMPLES)
+    .allowExcessArguments(false)
+    .action(async (options: Table1Arguments) => {
+      const { table1 } = await import('./table1.ts')
+      await table1(options, signal())
+    })
+}
+
+function guidances(text: string): number[] {
+  const all = list(text)
+  if (all.length === 0) throw invalidArgument('--guidance', 'a number, or several separated by commas', text)
+  return all.map(decimal('--guidance', 0, 100))
+}
+
+function sliceOf(text: string): [number, number] {
+  const [, k, n] = (/^(\d+)\/(\d+)$/.exec(text) ?? []).map(Number)
+  if (k >= 1 && k <= n) return [k, n]
+  throw invalidArgument('--slice', 'k/n with 1 ≤ k ≤ n, like 2/4', text)
+}

@@ -1,0 +1,268 @@
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describeMachine, describeVersions } from '../bench/machine.ts'
+import { filePrompts, modelPrompts } from '../bench/prompts.ts'
+import type { BenchProgress } from '../bench/settings.ts'
+import { assemble } from '../bench/table1/assemble.ts'
+import { Journal, readJournals, type JournalContent } from '../bench/table1/journal.ts'
+import { defaultMethods, methodFor, withSweeps, type Method } from '../bench/table1/methods.ts'
+import { withMetrics } from '../bench/table1/metrics.ts'
+import { Pictures, picturesOf } from '../bench/table1/pictures.ts'
+import { cocoPrompts, slice, type NumberedPrompt } from '../bench/table1/prompts.ts'
+import { publishedFigures } from '../bench/table1/published.ts'
+import type { TableResult } from '../bench/table1/result.ts'
+import { runTable, type Store, type TableSettings } from '../bench/table1/run.ts'
+import { median } from '../bench/statistics.ts'
+import { invalidArgument, SadaError, unknownName } from '../errors.ts'
+import { findModel, load } from '../pipeline/load.ts'
+import type { Manifest } from '../plan/manifest.ts'
+import { loadManifest } from '../plan/model.ts'
+import type { PolicySpec } from '../policy/index.ts'
+import { OutputFile } from './output-file.ts'
+import { createProgress, duration } from './progress.ts'
+
+/** The options of `sada-bench table1`, parsed. */
+export interface Table1Arguments {
+  readonly model: string
+  readonly scheduler?: readonly string[]
+  readonly guidance: readonly number[]
+  readonly policies?: readonly PolicySpec[]
+  readonly sweep: boolean
+  readonly steps: number
+  readonly samples: number
+  readonly kind?: readonly string[]
+  readonly coco?: string
+  readonly prompts?: string
+  readonly slice: readonly [k: number, n: number]
+  readonly seed: number
+  readonly threads?: number
+  readonly resume?: readonly string[]
+  readonly timing?: readonly string[]
+  readonly timingOnly: boolean
+  readonly reportOnly: boolean
+  readonly weights?: string
+  readonly html?: string
+  readonly json?: string
+  readonly markdown?: string
+  readonly csv?: string
+}
+
+const FOLDER = 'bench-report'
+const STDOUT = '-'
+const FORMATS = ['html', 'json', 'markdown', 'csv'] as const
+type Format = (typeof FORMATS)[number]
+const ENDINGS: Readonly<Record<Format, string>> = { html: 'html', json: 'json', markdown: 'md', csv: 'csv' }
+
+/** Makes the runs that are lacking, and writes the table. */
+export async function table1(options: Table1Arguments, signal: AbortSignal): Promise<void> {
+  const folder = await findModel(options.model)
+  const manifest = await loadManifest(folder)
+  const journals = await journalsOf(options)
+  const timing = options.timing === undefined ? undefined : await readJournals(options.timing)
+  const files = await reserveFiles(options)
+  try {
+    if (!options.reportOnly) {
+      const settings = await prepare(options, folder, manifest)
+      await makeRuns(options, settings, journals, timing, signal)
+    }
+    const content = await readJournals(journals)
+    if (content.runs.size === 0) throw invalidArgument('--resume', 'a file that holds finished runs', journals.join(', '))
+    const assembled = assemble(content, { created: new Date().toISOString(), timing, published: await publishedFigures() })
+    const pictures = new Pictures(journals.map(picturesOf))
+    const result = await withMetrics(assembled, content, pictures, { weights: options.weights, threads: options.threads, signal })
+    await publish(result, pictures, files)
+  } catch (error) {
+    for (const { file } of files) await file?.release()
+    throw error
+  }
+}
+
+/** Files of finished runs; new ones go to the first. */
+async function journalsOf({ resume, json }: Table1Arguments): Promise<readonly string[]> {
+  if (resume !== undefined && resume.length > 0) return resume
+  const beside = json === undefined || json === STDOUT ? join(FOLDER, 'table1.jsonl') : json.replace(/\.json$/, '') + '.jsonl'
+  const { size } = await stat(beside).catch(() => ({ size: 0 }))
+  if (size > 0) {
+    throw new SadaError('INVALID_ARGUMENT', `${beside} holds finished runs: continue with --resume ${beside}, or move it away.`, {
+      argument: 'resume',
+    })
+  }
+  return [beside]
+}
+
+async function makeRuns(
+  options: Table1Arguments,
+  settings: TableSettings,
+  journals: readonly string[],
+  timing: JournalContent | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  const machine = describeMachine()
+  const [path] = journals
+  await (await OutputFile.reserve(path, { folders: options.resume === undefined })).release()
+  const existing: string[] = []
+  for (const each of journals) if ((await stat(each).catch(() => undefined)) !== undefined) existing.push(each)
+  const known = await readJournals(existing)
+  checkTerms(known, settings)
+  const journal = await Journal.open(path)
+  const progress = new Eta(createProgress())
+  try {
+    await journal.add({
+      type: 'session',
+      model: settings.manifest.name,
+      steps: settings.steps,
+      seed: settings.seed,
+      created: new Date().toISOString(),
+      machine,
+      versions: describeVersions(),
+    })
+    const pictures = new Pictures([picturesOf(path)])
+    const store: Store = {
+      journal,
+      runs: new Map(known.runs),
+      missing: [...known.missing],
+      shareOf: timing && sharesOf(timing),
+      keep: options.timingOnly ? undefined : (run, sample) => pictures.keep(run, sample, settings.manifest),
+    }
+    const pipeline = await load(options.model, { threads: options.threads })
+    try {
+      await runTable((call) => pipeline.generate(call), settings, store, progress, signal)
+    } finally {
+      await pipeline.dispose()
+    }
+  } finally {
+    progress.stop()
+    await journal.close()
+  }
+}
+
+function checkTerms({ sessions: [first] }: JournalContent, { manifest, steps, seed }: TableSettings): void {
+  if (first === undefined || (first.model === manifest.name && first.steps === steps && first.seed === seed)) return
+  throw new SadaError(
+    'INVALID_ARGUMENT',
+    `The finished runs are of ${first.model} with ${first.steps} steps and seed ${first.seed}, not of ${manifest.name} with ${steps} steps and seed ${seed}.`,
+    { argument: 'resume' },
+  )
+}
+
+/** Median shares of the baseline's loop time in a journal. */
+function sharesOf({ runs }: JournalContent): NonNullable<Store['shareOf']> {
+  return (scheduler, guidance, method) => {
+    const own = [...runs.values()].filter(
+      (run) => run.scheduler === scheduler && run.guidance === guidance && run.method === method,
+    )
+    return own.length === 0 ? undefined : median(own.map((run) => run.loop_ms / run.baseline_loop_ms))
+  }
+}
+
+/** Checks what can be checked before anything is loaded. */
+async function prepare(options: Table1Arguments, folder: string, manifest: Manifest): Promise<TableSettings> {
+  const known = Object.keys(manifest.schedulers)
+  const schedulers = options.scheduler?.length ? options.scheduler : known
+  const unknown = schedulers.find((name) => !known.includes(name))
+  if (unknown !== undefined) throw unknownName('scheduler', unknown, known)
+  const methods: readonly Method[] = options.policies?.map(methodFor) ?? defaultMethods(manifest.name)
+  return {
+    manifest,
+    schedulers,
+    guidances: options.guidance,
+    methods: options.sweep ? withSweeps(methods) : methods,
+    prompts: slice(await promptsFor(options, folder, manifest), ...options.slice),
+    steps: options.steps,
+    seed: options.seed,
+    timingOnly: options.timingOnly,
+  }
+}
+
+async function promptsFor(
+  { samples, kind: kinds, coco, prompts }: Table1Arguments,
+  folder: string,
+  manifest: Manifest,
+): Promise<NumberedPrompt[]> {
+  if (coco !== undefined) return numbered(await cocoPrompts(coco, samples))
+  const read = (n: number) => (prompts === undefined ? modelPrompts(folder, manifest, n) : filePrompts(prompts, n))
+  if (kinds === undefined) return numbered(await read(samples))
+  // Kinds take turns in what is read: twice as many kinds, twice as many prompts.
+  const all = numbered(await read(samples * 64))
+  const present = [...new Set(all.map(({ kind }) => kind))]
+  const unknown = kinds.find((kind) => !present.includes(kind))
+  if (unknown !== undefined) throw unknownName('kind of prompt', unknown, present)
+  return all.filter(({ kind }) => kinds.includes(kind)).slice(0, samples)
+}
+
+const numbered = (prompts: readonly { prompt: string; kind: string }[]): NumberedPrompt[] =>
+  prompts.map((prompt, index) => ({ ...prompt, index }))
+
+interface Target {
+  readonly format: Format
+  /** undefined: stdout. */
+  readonly file: OutputFile | undefined
+}
+
+/** Without any, all four in the report's folder. */
+async function reserveFiles(options: Table1Arguments): Promise<Target[]> {
+  const asked = FORMATS.filter((format) => options[format] !== undefined)
+  const targets: Target[] = []
+  for (const format of asked.length > 0 ? asked : FORMATS) {
+    const path = options[format] ?? join(FOLDER, `table1.${ENDINGS[format]}`)
+    const file = path === STDOUT ? undefined : await OutputFile.reserve(path, { folders: asked.length === 0 })
+    targets.push({ format, file })
+  }
+  if (targets.filter(({ file }) => file === undefined).length > 1) {
+    throw invalidArgument('-', 'given for one output only', 'it for several')
+  }
+  return targets
+}
+
+async function publish(result: TableResult, pictures: Pictures, targets: readonly Target[]): Promise<void> {
+  const texts = {
+    html: async () => (await import('../bench/table1/page.ts')).tablePage(result, pictures),
+    json: () => Promise.resolve(JSON.stringify(result, undefined, 1) + '\n'),
+    markdown: async () => (await import('../bench/table1/text.ts')).markdown(result),
+    csv: async () => (await import('../bench/table1/text.ts')).csv(result),
+  }
+  let isPrinted = false
+  for (const { format, file } of targets) {
+    const text = await texts[format]()
+    if (file !== undefined) {
+      await file.write(text)
+      process.stderr.write(`${format}: ${file.path}\n`)
+    } else {
+      process.stdout.write(text)
+      isPrinted = true
+    }
+  }
+  if (!isPrinted) process.stdout.write(await texts.markdown())
+}
+
+/** Puts the time left before every line of the log. */
+class Eta implements BenchProgress {
+  private readonly inner: ReturnType<typeof createProgress>
+  private startedAt = 0
+  private total = 1
+  private done = 0
+
+  constructor(inner: ReturnType<typeof createProgress>) {
+    this.inner = inner
+  }
+
+  start(total: number): void {
+    this.startedAt = performance.now()
+    this.total = total
+    this.inner.start(total)
+  }
+
+  note(text: string): void {
+    const left = ((performance.now() - this.startedAt) / this.done) * (this.total - this.done)
+    this.inner.note(this.done > 0 && this.done < this.total ? `${text}; ${duration(left)} left` : text)
+  }
+
+  advance(work: number, task: string): void {
+    this.done = Math.min(this.total, this.done + work)
+    this.inner.advance(work, task)
+  }
+
+  stop(): void {
+    this.inner.stop()
+  }
+}
