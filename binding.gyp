@@ -65,6 +65,9 @@
         "native/cpu/step_scalar.cpp",
         "native/engine/onnxruntime.cpp",
         "native/engine/tensorrt.cpp",
+        "native/engine/tensorrt_library.cpp",
+        "native/engine/tensorrt_runtime.cpp",
+        "native/engine/tensorrt_session.cpp",
         "native/gpu.cpp"
       ]
     }

@@ -45,7 +45,7 @@ void GpuLibrary::check(DeviceStatus status, const std::string& what) const {
   }
 }
 
-GpuStream::GpuStream(const GpuLibrary& library, int32_t index) : library_(library) {
+GpuStream::GpuStream(const GpuLibrary& library, int32_t index) : library_(library), index_(index) {
   library_.check(library_.table().create(index, &device_), "GPU " + std::to_string(index) + " could not be taken");
 }
 
@@ -95,6 +95,11 @@ void GpuStream::scatter(DeviceMove move) {
   const std::lock_guard<std::mutex> lock(mutex_);
   reserve({0, 0, 0, move.kept});
   library_.check(library_.table().scatter(device_, &move), "Scattering tokens failed");
+}
+
+void GpuStream::convert(void* to, Storage to_type, const void* from, Storage from_type, int64_t length) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (length > 0) library_.check(library_.table().convert(device_, to, to_type, from, from_type, length), "Converting a tensor failed");
 }
 
 std::vector<double> GpuStream::step(const std::vector<StepRequest>& members) {

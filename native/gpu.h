@@ -44,9 +44,12 @@ class GpuStream {
   void copy(void* to, const void* from, int64_t bytes);
   void gather(DeviceMove move);
   void scatter(DeviceMove move);
+  // Apart, or the same memory and type.
+  void convert(void* to, Storage to_type, const void* from, Storage from_type, int64_t length);
   // The steps of a batch; returns their sums, so it waits.
   std::vector<double> step(const std::vector<StepRequest>& members);
   void synchronize();
+  int32_t index() const { return index_; }  // of the GPU
   void* stream() const { return library_.table().stream(device_); }  // a cudaStream_t
 
  private:
@@ -54,6 +57,7 @@ class GpuStream {
   double* pinned_sums(size_t count);
 
   const GpuLibrary& library_;
+  const int32_t index_;
   std::mutex mutex_;
   Device* device_ = nullptr;
   DeviceLimits reserved_;

@@ -6,7 +6,8 @@
 
 #include "../counters.h"
 #include "../cpu/tokens.h"
-#include "../engine/engine.h"
+#include "../engine/beside_gpu.h"
+#include "../engine/tensorrt.h"
 #include "addon_data.h"
 #include "read.h"
 #include "workspace.h"
@@ -95,15 +96,15 @@ class RunJob : public PromiseJob {
 
  protected:
   void work() override {
-    using Clock = std::chrono::steady_clock;
-    stop_where_cancelled();
-    for (const Work& op : ops_) {
-      const auto from = Clock::now();
-      op(*cancellation_);
-      ms_.push_back(std::chrono::duration<double, std::milli>(Clock::now() - from).count());
-      stop_where_cancelled();
+    GpuStream* gpu = tensors_->gpu();
+    try {
+      run_ops();
+    } catch (...) {
+      // What was enqueued uses memory that the next run takes. Its failure explains this one.
+      if (gpu != nullptr) gpu->synchronize();
+      throw;
     }
-    if (tensors_->gpu() != nullptr) tensors_->gpu()->synchronize();
+    if (gpu != nullptr) gpu->synchronize();
   }
   Napi::Value result(Napi::Env env) override {
     Napi::Float64Array array = Napi::Float64Array::New(env, ms_.size());
@@ -112,6 +113,16 @@ class RunJob : public PromiseJob {
   }
 
  private:
+  void run_ops() {
+    using Clock = std::chrono::steady_clock;
+    stop_where_cancelled();
+    for (const Work& op : ops_) {
+      const auto from = Clock::now();
+      op(*cancellation_);
+      ms_.push_back(std::chrono::duration<double, std::milli>(Clock::now() - from).count());
+      stop_where_cancelled();
+    }
+  }
   void stop_where_cancelled() const {
     if (cancellation_->cancelled()) throw Error("ABORTED", "The run was aborted.");
   }
@@ -138,36 +149,6 @@ class CloseJob : public PromiseJob {
 };
 
 constexpr int64_t kMostFloats = int64_t{1} << 40;
-
-// A network on the CPU between tensors on the GPU: its inputs are copied down, its outputs up.
-void run_beside_gpu(Session& session, GpuStream& gpu, std::vector<Binding> inputs, std::vector<Binding> outputs, Cancellation& cancellation) {
-  std::vector<std::vector<float>> copies;
-  const auto to_host = [&](Binding& binding) {
-    int64_t length = 1;
-    for (int64_t n : binding.dims) length *= n;
-    copies.emplace_back(static_cast<size_t>(length));
-    binding.data = copies.back().data();
-    return length * 4;
-  };
-  for (Binding& input : inputs) {
-    const float* from = input.data;
-    const int64_t bytes = to_host(input);
-    gpu.download(input.data, from, bytes);
-  }
-  std::vector<std::pair<float*, int64_t>> destinations;
-  for (Binding& output : outputs) {
-    float* to = output.data;
-    destinations.emplace_back(to, to_host(output));
-  }
-  session.run(inputs, outputs, cancellation, nullptr);
-  for (size_t k = 0; k < outputs.size(); ++k) gpu.upload(destinations[k].first, outputs[k].data, destinations[k].second);
-}
-
-void run_session(Session& session, GpuStream* gpu, const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation& cancellation) {
-  if (gpu != nullptr && !session.is_on_gpu()) return run_beside_gpu(session, *gpu, inputs, outputs, cancellation);
-  if (gpu == nullptr && session.is_on_gpu()) throw invalid("Expected a workspace on the GPU for a network that runs there.");
-  session.run(inputs, outputs, cancellation, gpu == nullptr ? nullptr : gpu->stream());
-}
 
 Work read_stage(const Napi::Object& op, const TensorSet& tensors, EngineThread& thread) {
   const int64_t session = read_integer(op, "session", 0, 1 << 20);
@@ -237,6 +218,16 @@ Work read_op(const Napi::Value& value, const TensorSet& tensors, EngineThread& t
   throw invalid("Expected \"kind\" to be \"stage\", \"gather\", \"scatter\" or \"copy\", received \"" + kind + "\".");
 }
 
+// ONNX Runtime, or where a GPU is named TensorRT.
+std::shared_ptr<EngineLibrary> open_engines(const Napi::Object& options) {
+  const std::string library = read_string(options, "library");
+  const Napi::Value value = options.Get("gpu");
+  if (value.IsUndefined()) return open_onnxruntime(library);
+  if (!value.IsObject()) throw invalid("Expected \"gpu\" to be an object.");
+  const Napi::Object gpu = value.As<Napi::Object>();
+  return open_tensorrt_engines(library, read_string(gpu, "library"), static_cast<int32_t>(read_integer(gpu, "index", 0, 1 << 20)));
+}
+
 }  // namespace
 
 Napi::Function Engine::define(Napi::Env env) {
@@ -247,7 +238,7 @@ Napi::Function Engine::define(Napi::Env env) {
 Engine::Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) {
   guarded(info.Env(), [&] {
     if (!info[0].IsObject()) throw invalid("Expected the engine's options to be an object.");
-    std::shared_ptr<EngineLibrary> library = open_onnxruntime(read_string(info[0].As<Napi::Object>(), "library"));
+    std::shared_ptr<EngineLibrary> library = open_engines(info[0].As<Napi::Object>());
     // A value, not an accessor: Node checks the receiver of methods, but not of accessors.
     info.This().As<Napi::Object>().DefineProperty(Napi::PropertyDescriptor::Value("version", Napi::String::New(info.Env(), library->version()), napi_enumerable));
     thread_ = std::make_unique<EngineThread>(info.Env(), std::move(library), [this](bool busy) { busy ? Ref() : Unref(); });

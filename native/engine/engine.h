@@ -8,6 +8,8 @@
 
 namespace sada {
 
+class GpuStream;
+
 struct TensorInfo {
   std::string name, type;
   std::vector<int64_t> dims;  // -1: dynamic
@@ -46,15 +48,16 @@ class Session {
   virtual const SessionInfo& info() const = 0;
   // Whether bindings name the GPU's memory, and the work is added to the stream that `run` is given.
   virtual bool is_on_gpu() const { return false; }
-  // `stream`: a cudaStream_t for sessions on a GPU, else null. Throws Error: IO_MISMATCH, NETWORK_FAILED, OUT_OF_MEMORY, ABORTED, DEVICE_LOST.
-  virtual void run(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation& cancellation, void* stream) = 0;
+  // `gpu`: the stream of the workspace for sessions on a GPU, else null. Throws Error: IO_MISMATCH, NETWORK_FAILED, OUT_OF_MEMORY, ABORTED,
+  // DEVICE_LOST.
+  virtual void run(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation& cancellation, GpuStream* gpu) = 0;
 };
 
 class EngineLibrary {
  public:
   virtual ~EngineLibrary() = default;
   virtual std::string version() const = 0;
-  // Throws Error: MODEL_NOT_FOUND, MODEL_CORRUPT, OUT_OF_MEMORY.
+  // Throws Error: MODEL_NOT_FOUND, MODEL_CORRUPT, OUT_OF_MEMORY; of compiled engines ENGINE_INCOMPATIBLE, BACKEND_UNAVAILABLE, DEVICE_LOST.
   virtual std::unique_ptr<Session> load(const SessionOptions& options) = 0;
   virtual std::unique_ptr<Cancellation> make_cancellation() = 0;
 };

@@ -94,7 +94,7 @@ class OrtSession : public Session {
 
   const SessionInfo& info() const override { return info_; }
 
-  void run(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation& cancellation, void*) override {
+  void run(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation& cancellation, GpuStream*) override {
     for (const TensorInfo& info : info_.inputs) {
       const auto is_named = [&](const Binding& binding) { return binding.name == info.name; };
       if (std::none_of(inputs.begin(), inputs.end(), is_named)) throw Error("IO_MISMATCH", "The model's input \"" + info.name + "\" is not bound.");

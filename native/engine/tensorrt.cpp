@@ -6,8 +6,14 @@
 
 namespace sada {
 
+static const char* const kNotBuilt = "This addon was built without TensorRT's headers; set TENSORRT_ROOT and build it again.";
+
 std::shared_ptr<const TensorRt> open_tensorrt(const std::string&, const std::string&) {
-  throw Error("BACKEND_UNAVAILABLE", "This addon was built without TensorRT's headers; set TENSORRT_ROOT and build it again.");
+  throw Error("BACKEND_UNAVAILABLE", kNotBuilt);
+}
+
+std::shared_ptr<EngineLibrary> open_tensorrt_engines(const std::string&, const std::string&, int32_t) {
+  throw Error("BACKEND_UNAVAILABLE", kNotBuilt);
 }
 
 }  // namespace sada
@@ -21,39 +27,12 @@ std::shared_ptr<const TensorRt> open_tensorrt(const std::string&, const std::str
 #include <map>
 #include <mutex>
 
-#include "dynamic_library.h"
+#include "tensorrt_library.h"
 
 namespace sada {
 namespace {
 
 using namespace nvinfer1;
-
-// The oldest and newest that speak the interfaces of the headers this was written with, as major * 10000 + minor * 100 + patch.
-constexpr int kOldest = 100000, kNewest = 119999;
-// TensorRT for RTX counts its own versions; these have been built with.
-constexpr int kOldestRtx = 10100, kNewestRtx = 19999;
-
-std::string show_version(int number) {
-  return std::to_string(number / 10000) + "." + std::to_string(number / 100 % 100) + "." + std::to_string(number % 100);
-}
-
-// Keeps what the library says; prints nothing. Called from the builder's threads.
-class Log : public ILogger {
- public:
-  void log(Severity severity, const char* message) noexcept override {
-    if (severity > Severity::kERROR) return;
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (said_.size() < 4000) said_ += (said_.empty() ? "" : "; ") + std::string(message);
-  }
-  std::string said() const {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    return said_.empty() ? "it does not say why" : said_;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::string said_;
-};
 
 class Monitor : public IProgressMonitor {
  public:
@@ -129,10 +108,10 @@ std::vector<uint8_t> to_bytes(const IHostMemory& memory) {
 
 class Library : public TensorRt {
  public:
-  Library(void* library, void* parser, bool is_rtx, int version)
-      : is_rtx_(is_rtx),
-        version_(version),
-        create_builder_(reinterpret_cast<void* (*)(void*, int32_t)>(find_symbol(library, "createInferBuilder_INTERNAL"))),
+  Library(const TensorRtLibrary& library, void* parser)
+      : is_rtx_(library.is_rtx),
+        version_(library.version),
+        create_builder_(reinterpret_cast<void* (*)(void*, int32_t)>(find_symbol(library.handle, "createInferBuilder_INTERNAL"))),
         create_parser_(reinterpret_cast<void* (*)(void*, void*, int)>(find_symbol(parser, "createNvOnnxParser_INTERNAL"))) {
     const auto parser_version = reinterpret_cast<int (*)()>(find_symbol(parser, "getNvOnnxParserVersion"));
     if (create_builder_ == nullptr || create_parser_ == nullptr || parser_version == nullptr) throw Error("BACKEND_UNAVAILABLE", "TensorRT's library or parser lacks its entry points.");
@@ -140,11 +119,11 @@ class Library : public TensorRt {
   }
 
   bool is_rtx() const override { return is_rtx_; }
-  std::string version() const override { return show_version(version_); }
+  std::string version() const override { return show_tensorrt_version(version_); }
   std::string parser_version() const override { return std::to_string(parser_version_ / 10000) + "." + std::to_string(parser_version_ / 100 % 100); }
 
   BuiltEngine build(const EngineRequest& request, const BuildMonitor& told) const override {
-    Log log;
+    TensorRtLog log;
     const std::unique_ptr<IBuilder> builder(static_cast<IBuilder*>(create_builder_(&log, version_)));
     if (builder == nullptr) throw Error("BACKEND_UNAVAILABLE", "TensorRT made no builder: " + log.said() + ".");
     // TensorRT 11 and TensorRT for RTX know strongly typed networks only; 10 has to be asked.
@@ -170,7 +149,7 @@ class Library : public TensorRt {
   }
 
  private:
-  std::unique_ptr<nvonnxparser::IParser> parse(INetworkDefinition& network, const EngineRequest& request, Log& log) const {
+  std::unique_ptr<nvonnxparser::IParser> parse(INetworkDefinition& network, const EngineRequest& request, TensorRtLog& log) const {
     std::unique_ptr<nvonnxparser::IParser> parser(static_cast<nvonnxparser::IParser*>(create_parser_(&network, &log, parser_version_)));
     if (parser == nullptr) throw Error("BACKEND_UNAVAILABLE", "TensorRT's parser did not start: " + log.said() + ".");
     const char* path = request.model_path.empty() ? nullptr : request.model_path.c_str();
@@ -210,7 +189,7 @@ class Library : public TensorRt {
     throw Error("IO_MISMATCH", "The model has no input named \"" + range.input + "\".");
   }
 
-  void set_targets(IBuilderConfig& config, const std::vector<int>& targets, const Log& log) const {
+  void set_targets(IBuilderConfig& config, const std::vector<int>& targets, const TensorRtLog& log) const {
     if (targets.empty()) return;
     if (!is_rtx_) throw invalid("Expected no targets: TensorRT builds for the GPU of this machine; TensorRT for RTX builds for others.");
     if (!RtxTargets::set(config, targets)) throw invalid("TensorRT for RTX " + version() + " does not build for one of the targets: " + log.said() + ".");
@@ -239,15 +218,8 @@ std::shared_ptr<const TensorRt> open_tensorrt(const std::string& library, const 
   const std::lock_guard<std::mutex> lock(mutex);
   const auto known = opened->find(library + '\n' + parser);
   if (known != opened->end()) return known->second;
-  void* handle = open_library(library);
-  const auto get_version = reinterpret_cast<int (*)()>(find_symbol(handle, "getInferLibVersion"));
-  if (get_version == nullptr) throw Error("BACKEND_UNAVAILABLE", library + " is not TensorRT: it has no getInferLibVersion.");
-  const int version = get_version();
-  const bool is_rtx = library.find("tensorrt_rtx") != std::string::npos;
-  if (version < (is_rtx ? kOldestRtx : kOldest) || version > (is_rtx ? kNewestRtx : kNewest)) {
-    throw Error("BACKEND_UNAVAILABLE", library + " is version " + show_version(version) + "; TensorRT 10 or 11, or TensorRT for RTX 1, is needed.");
-  }
-  return (*opened)[library + '\n' + parser] = std::make_shared<Library>(handle, open_library(parser), is_rtx, version);
+  const TensorRtLibrary handle = open_tensorrt_library(library);
+  return (*opened)[library + '\n' + parser] = std::make_shared<Library>(handle, open_library(parser));
 }
 
 }  // namespace sada

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "engine.h"
+
 namespace sada {
 
 // Sizes that an input may have in one profile.
@@ -51,5 +53,9 @@ class TensorRt {
 
 // Opens the library (libnvinfer or libtensorrt_rtx) and its ONNX parser. Throws BACKEND_UNAVAILABLE with the loader's own words.
 std::shared_ptr<const TensorRt> open_tensorrt(const std::string& library, const std::string& parser);
+
+// Runs compiled engines, given as bytes, on a GPU of a GPU library (gpu.h): activations in one arena that its sessions share. Throws
+// BACKEND_UNAVAILABLE with the loader's own words; the GPU itself is first used by `load`.
+std::shared_ptr<EngineLibrary> open_tensorrt_engines(const std::string& library, const std::string& gpu_library, int32_t gpu_index);
 
 }  // namespace sada

@@ -139,11 +139,16 @@ export interface SessionOptions {
 }
 
 export interface EngineOptions {
-  /** Path of the ONNX Runtime library. */
+  /** Path of the library: ONNX Runtime's, or with `gpu` TensorRT's. */
   readonly library: string
+  /**
+   * The GPU that TensorRT shall run on, in workspaces that lie on it. Its sessions are loaded from the bytes of compiled engines;
+   * they reject with ENGINE_INCOMPATIBLE where one is of another version or GPU.
+   */
+  readonly gpu?: GpuRef
 }
 
-/** ONNX Runtime on a thread of its own. Sessions are loaded and run there, one command after another. */
+/** ONNX Runtime or TensorRT on a thread of its own. Sessions are loaded and run there, one command after another. */
 export interface Engine {
   readonly version: string // the library's own
   load(options: SessionOptions): Promise<SessionInfo>

@@ -1,0 +1,241 @@
+// A compiled engine's contexts, activations in the arena that its runtime's sessions share, tensors where the workspace has them.
+#if defined(SADA_TENSORRT)
+
+#include <algorithm>
+#include <map>
+
+#include "../counters.h"
+#include "element_type.h"
+#include "tensorrt_runtime.h"
+
+namespace sada {
+namespace {
+
+using namespace nvinfer1;
+
+int element_type_of(DataType type) {
+  switch (type) {
+    case DataType::kFLOAT: return ort::kFloat;
+    case DataType::kHALF: return ort::kFloat16;
+    case DataType::kBF16: return ort::kBfloat16;
+    case DataType::kINT64: return ort::kInt64;
+    case DataType::kINT32: return ort::kInt32;
+    case DataType::kINT8: return ort::kInt8;
+    case DataType::kUINT8: return ort::kUint8;
+    case DataType::kBOOL: return ort::kBool;
+    default: return 0;
+  }
+}
+
+std::vector<int64_t> to_sizes(const Dims& dims) { return std::vector<int64_t>(dims.d, dims.d + std::max(dims.nbDims, 0)); }
+
+Dims to_dims(const std::vector<int64_t>& sizes) {
+  Dims dims{};
+  dims.nbDims = static_cast<int32_t>(std::min<size_t>(sizes.size(), Dims::MAX_DIMS));
+  std::copy_n(sizes.begin(), dims.nbDims, dims.d);
+  return dims;
+}
+
+std::string show(const std::vector<int64_t>& sizes) {
+  std::string text;
+  for (int64_t n : sizes) text += (text.empty() ? "" : ", ") + std::to_string(n);
+  return "[" + text + "]";
+}
+
+int64_t count_of(const std::vector<int64_t>& sizes) {
+  int64_t count = 1;
+  for (int64_t n : sizes) count *= n;
+  return count;
+}
+
+class EngineSession : public Session {
+ public:
+  EngineSession(std::shared_ptr<TensorRtRuntime> runtime, std::unique_ptr<ICudaEngine> engine) : runtime_(std::move(runtime)), engine_(std::move(engine)) {
+    describe();
+    int64_t activations = 0;
+    for (int32_t k = 0; k < engine_->getNbOptimizationProfiles(); ++k) activations = std::max(activations, engine_->getDeviceMemorySizeForProfileV2(k));
+    runtime_->arena().reserve(activations);
+    for (int32_t k = 0; k < engine_->getNbOptimizationProfiles(); ++k) add_profile(k);
+    runtime_->gpu().synchronize();
+    counters().sessions += 1;
+  }
+  ~EngineSession() override { counters().sessions -= 1; }
+
+  const SessionInfo& info() const override { return info_; }
+  bool is_on_gpu() const override { return true; }
+
+  void run(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation&, GpuStream* gpu) override {
+    if (gpu->index() != runtime_->gpu_index()) throw invalid("Expected a workspace on GPU " + std::to_string(runtime_->gpu_index()) + ", where the engine is.");
+    check_names(inputs, info_.inputs, "input");
+    check_names(outputs, info_.outputs, "output");
+    Profile& profile = choose(inputs);
+    IExecutionContext& context = *profile.context;
+    runtime_->listen();
+    // The arena may have moved when another engine was loaded.
+    if (profile.arena != runtime_->arena().get()) attach(profile);
+    for (const Binding& input : inputs) {
+      runtime_->check(context.setInputShape(input.name.c_str(), to_dims(input.dims)), "refuses " + show(input.dims) + " for \"" + input.name + "\"");
+      runtime_->check(context.setInputTensorAddress(input.name.c_str(), fill(input, *gpu)), "refuses the memory of \"" + input.name + "\"");
+    }
+    for (const TensorInfo& output : info_.outputs) place(context, output, find(outputs, output.name));
+    runtime_->check(context.enqueueV3(static_cast<cudaStream_t>(gpu->stream())), "does not run the network");
+    for (const Binding& output : outputs) read_back(output, *gpu);
+  }
+
+ private:
+  struct Range {
+    std::vector<int64_t> smallest, usual, largest;
+  };
+  struct Profile {
+    std::unique_ptr<IExecutionContext> context;
+    std::map<std::string, Range> ranges;
+    const void* arena = nullptr;
+  };
+
+  void describe() {
+    for (int32_t k = 0; k < engine_->getNbIOTensors(); ++k) {
+      const char* name = engine_->getIOTensorName(k);
+      const int type = element_type_of(engine_->getTensorDataType(name));
+      const bool is_input = engine_->getTensorIOMode(name) == TensorIOMode::kINPUT;
+      if (type == 0 || engine_->getTensorLocation(name) != TensorLocation::kDEVICE || engine_->isShapeInferenceIO(name)) {
+        throw Error("IO_MISMATCH", std::string("The engine's \"") + name + "\" has a type or place that is not served: only tensors of numbers on the GPU are.");
+      }
+      TensorInfo info{name, element_type_name(type), to_sizes(engine_->getTensorShape(name)), {}};
+      info.symbols.assign(info.dims.size(), "");
+      types_[name] = type;
+      (is_input ? info_.inputs : info_.outputs).push_back(std::move(info));
+    }
+  }
+
+  void add_profile(int32_t k) {
+    runtime_->listen();
+    Profile profile;
+    profile.context.reset(engine_->createExecutionContext(ExecutionContextAllocationStrategy::kUSER_MANAGED));
+    runtime_->check(profile.context != nullptr, "made no context");
+    runtime_->check(profile.context->setOptimizationProfileAsync(k, static_cast<cudaStream_t>(runtime_->gpu().stream())), "does not take profile " + std::to_string(k));
+    for (const TensorInfo& input : info_.inputs) {
+      const auto sizes = [&](OptProfileSelector which) { return to_sizes(engine_->getProfileShape(input.name.c_str(), k, which)); };
+      profile.ranges[input.name] = {sizes(OptProfileSelector::kMIN), sizes(OptProfileSelector::kOPT), sizes(OptProfileSelector::kMAX)};
+    }
+    profiles_.push_back(std::move(profile));
+  }
+
+  void attach(Profile& profile) {
+    profile.context->setDeviceMemoryV2(runtime_->arena().get(), runtime_->arena().bytes());
+    profile.arena = runtime_->arena().get();
+  }
+
+  static const Binding* find(const std::vector<Binding>& bindings, const std::string& name) {
+    const auto at = std::find_if(bindings.begin(), bindings.end(), [&](const Binding& each) { return each.name == name; });
+    return at == bindings.end() ? nullptr : &*at;
+  }
+
+  // Every input is bound, nothing is bound twice or unknown.
+  static void check_names(const std::vector<Binding>& bindings, const std::vector<TensorInfo>& infos, const std::string& side) {
+    for (const Binding& binding : bindings) {
+      const bool is_known = std::any_of(infos.begin(), infos.end(), [&](const TensorInfo& info) { return info.name == binding.name; });
+      if (!is_known) throw Error("IO_MISMATCH", "The model has no " + side + " named \"" + binding.name + "\".");
+      if (find(bindings, binding.name) != &binding) throw Error("IO_MISMATCH", "\"" + binding.name + "\" is bound twice.");
+    }
+    if (side != "input") return;
+    for (const TensorInfo& info : infos) {
+      if (find(bindings, info.name) == nullptr) throw Error("IO_MISMATCH", "The model's input \"" + info.name + "\" is not bound.");
+    }
+  }
+
+  // How far the sizes lie from those a profile is fastest at; -1: it does not have them.
+  static int64_t distance(const Profile& profile, const std::vector<Binding>& inputs) {
+    int64_t sum = 0;
+    for (const Binding& input : inputs) {
+      const Range& range = profile.ranges.at(input.name);
+      if (input.dims.size() != range.usual.size()) return -1;
+      for (size_t d = 0; d < input.dims.size(); ++d) {
+        if (input.dims[d] < range.smallest[d] || input.dims[d] > range.largest[d]) return -1;
+        sum += std::abs(input.dims[d] - range.usual[d]);
+      }
+    }
+    return sum;
+  }
+
+  Profile& choose(const std::vector<Binding>& inputs) {
+    Profile* nearest = nullptr;
+    int64_t least = 0;
+    for (Profile& profile : profiles_) {
+      const int64_t far = distance(profile, inputs);
+      if (far < 0 || (nearest != nullptr && far >= least)) continue;
+      nearest = &profile, least = far;
+    }
+    if (nearest != nullptr) return *nearest;
+    std::string sizes;
+    for (const Binding& input : inputs) sizes += (sizes.empty() ? "\"" : ", \"") + input.name + "\" " + show(input.dims);
+    throw Error("IO_MISMATCH", "The engine was not built for the sizes " + sizes + ".");
+  }
+
+  void* scratch(const std::string& name, int64_t bytes) {
+    auto& memory = scratch_[name];
+    if (memory == nullptr) memory = std::make_unique<GpuMemory>(runtime_->gpu());
+    return memory->reserve(bytes);
+  }
+
+  static bool is_half(int type) { return type == ort::kFloat16 || type == ort::kBfloat16; }
+  static Storage storage_of(int type) { return type == ort::kFloat16 ? Storage::kFloat16 : Storage::kBfloat16; }
+
+  // Where the engine finds an input: the workspace's own memory, or a copy in the engine's type.
+  const void* fill(const Binding& input, GpuStream& gpu) {
+    const int type = types_.at(input.name);
+    if (type == ort::kFloat) return input.data;
+    const int64_t count = count_of(input.dims), bytes = count * static_cast<int64_t>(element_size(type, input.name));
+    void* to = scratch(input.name, bytes);
+    if (is_half(type)) return gpu.convert(to, storage_of(type), input.data, Storage::kFloat32, count), to;
+    // Numbers of tokens and the like: few, so they go by the host.
+    std::vector<float> floats(static_cast<size_t>(count));
+    std::vector<uint8_t> elements(static_cast<size_t>(bytes));
+    gpu.download(floats.data(), input.data, count * 4);
+    floats_to_elements(type, floats.data(), elements.data(), count);
+    gpu.upload(to, elements.data(), bytes);
+    return to;
+  }
+
+  // Every output has a place, wanted or not; a wanted one has the size that the network gives it.
+  void place(IExecutionContext& context, const TensorInfo& output, const Binding* binding) {
+    const std::vector<int64_t> sizes = to_sizes(context.getTensorShape(output.name.c_str()));
+    const bool is_known = std::all_of(sizes.begin(), sizes.end(), [](int64_t n) { return n >= 0; });
+    if (binding != nullptr && sizes != binding->dims) {
+      throw Error("IO_MISMATCH", "The network gives \"" + output.name + "\" the size " + show(sizes) + ", bound is " + show(binding->dims) + ".");
+    }
+    if (!is_known) throw Error("IO_MISMATCH", "The size of \"" + output.name + "\" is not known before the run: " + show(sizes) + ".");
+    const int type = types_.at(output.name);
+    void* memory = binding != nullptr && type == ort::kFloat ? binding->data : scratch(output.name, count_of(sizes) * static_cast<int64_t>(element_size(type, output.name)));
+    runtime_->check(context.setOutputTensorAddress(output.name.c_str(), memory), "refuses the memory of \"" + output.name + "\"");
+  }
+
+  void read_back(const Binding& output, GpuStream& gpu) {
+    const int type = types_.at(output.name);
+    if (type == ort::kFloat) return;
+    const int64_t count = count_of(output.dims);
+    const void* from = scratch_.at(output.name)->get();
+    if (is_half(type)) return gpu.convert(output.data, Storage::kFloat32, from, storage_of(type), count);
+    std::vector<float> floats(static_cast<size_t>(count));
+    std::vector<uint8_t> elements(static_cast<size_t>(count) * element_size(type, output.name));
+    gpu.download(elements.data(), from, static_cast<int64_t>(elements.size()));
+    elements_to_floats(type, elements.data(), floats.data(), count);
+    gpu.upload(output.data, floats.data(), count * 4);
+  }
+
+  std::shared_ptr<TensorRtRuntime> runtime_;
+  std::unique_ptr<ICudaEngine> engine_;
+  std::map<std::string, std::unique_ptr<GpuMemory>> scratch_;
+  std::vector<Profile> profiles_;  // go before their engine
+  SessionInfo info_;
+  std::map<std::string, int> types_;
+};
+
+}  // namespace
+
+std::unique_ptr<Session> make_engine_session(std::shared_ptr<TensorRtRuntime> runtime, std::unique_ptr<ICudaEngine> engine) {
+  return std::make_unique<EngineSession>(std::move(runtime), std::move(engine));
+}
+
+}  // namespace sada
+
+#endif
