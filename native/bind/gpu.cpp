@@ -24,9 +24,9 @@ class FindJob : public PromiseJob {
     else if (system_.devices == 0) reason_ = "no GPU was found";
     for (int32_t k = 0; status == 0 && k < system_.devices; ++k) {
       DeviceInfo info;
-      const DeviceStatus described = table.describe(k, &info);
-      if (described == 0) gpus_.push_back(info), indices_.push_back(k);
-      else reason_ = "GPU " + std::to_string(k) + ": " + library.reason(described);
+      const DeviceStatus usable = try_out(table, k, info);
+      if (usable == 0) gpus_.push_back(info), indices_.push_back(k);
+      else reason_ = "GPU " + std::to_string(k) + show(info) + ": " + library.reason(usable);
     }
   }
 
@@ -43,6 +43,20 @@ class FindJob : public PromiseJob {
   }
 
  private:
+  // A GPU too old for the library's kernels shows when they are prepared.
+  static DeviceStatus try_out(const DeviceTable& table, int32_t index, DeviceInfo& info) {
+    const DeviceStatus described = table.describe(index, &info);
+    if (described != 0) return described;
+    Device* device = nullptr;
+    const DeviceStatus created = table.create(index, &device);
+    return created != 0 ? created : table.destroy(device);
+  }
+
+  static std::string show(const DeviceInfo& info) {
+    if (info.name[0] == 0) return "";
+    return std::string(" (") + info.name + ", compute capability " + std::to_string(info.capability_major) + "." + std::to_string(info.capability_minor) + ")";
+  }
+
   static Napi::Object describe(Napi::Env env, int32_t index, const DeviceInfo& info) {
     Napi::Object gpu = Napi::Object::New(env);
     gpu.Set("index", static_cast<double>(index));

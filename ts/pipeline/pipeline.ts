@@ -1,6 +1,6 @@
 import { SadaError } from '../errors.ts'
 import type { Family, Output, Request } from '../families/family.ts'
-import { loadAddon } from '../native/load.ts'
+import { asSadaError, loadAddon } from '../native/load.ts'
 import { recorded, type Recording } from '../policy/recording.ts'
 import { DenoisingLoop } from '../sampler/loop.ts'
 import type { StepEvent, Trace } from '../sampler/trace.ts'
@@ -83,8 +83,9 @@ export class Pipeline {
     try {
       return await run
     } catch (error) {
-      if (error instanceof SadaError && error.code === 'DEVICE_LOST') this.lost ??= error
-      throw error
+      const failure = asSadaError(error)
+      if (failure instanceof SadaError && failure.code === 'DEVICE_LOST') this.lost ??= failure
+      throw failure
     } finally {
       this.runs.delete(run)
     }

@@ -1,5 +1,5 @@
 import { invalidArgument } from '../errors.ts'
-import { loadAddon } from '../native/load.ts'
+import { asSadaError, loadAddon } from '../native/load.ts'
 import type { TokenLayout } from '../native/types.ts'
 import { createPolicy, type PolicySpec } from '../policy/index.ts'
 import { recorded, type Recording } from '../policy/recording.ts'
@@ -76,6 +76,8 @@ export async function sample(options: SampleOptions): Promise<SampleResult> {
     const solver = createSolver(schedule)
     const loop = new DenoisingLoop({ solver, network, policy, workspace, latents, audit, signal, onStep: options.onStep })
     return { ...(await loop.run()), ...(notes && { recording: notes.take() }) }
+  } catch (error) {
+    throw asSadaError(error)
   } finally {
     workspace.dispose()
   }
