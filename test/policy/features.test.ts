@@ -129,7 +129,8 @@ test('blocks are the stages of kind "tokens"; too few are named', () => {
       stages: Array.from(kinds, (kind, k) => ({ name: `s${k}`, kind: kind === 't' ? 'tokens' : 'dense' })),
     }) as unknown as RunContext
   assert.equal(blocks('x', context('dttd'), 2), ['s1', 's2'])
-  assert.throws(() => blocks('x', context('dtd'), 2), /at least 2 .* has s0 \(dense\), s1 \(tokens\), s2 \(dense\)/)
+  assert.throws(() => blocks('x', context('dtd'), 2), /at least 2 of kind .* has s0 \(dense\), s1 \(tokens\), s2 \(dense\)/)
+  assert.throws(() => blocks('x', context('dtdtd'), 2), /only dense ones around them/)
   assert.throws(() => blocks('x', context(''), 1), /one piece/)
 })
 

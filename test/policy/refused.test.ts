@@ -14,7 +14,16 @@ const STEPS = 200
 function member(name: string, options: object): MemberPolicy {
   const { config } = parseSchedulerConfig(configs['flow-euler'])
   const solver = createSolver(createSchedule(config, { steps: STEPS }))
-  const context = { solver, members: 1, guidance: 1, canPrune: false, tokens: 0, map: [1, 1, 1], stages: [] } as const
+  const context = {
+    solver,
+    members: 1,
+    guidance: 1,
+    canPrune: false,
+    tokens: 0,
+    map: [1, 1, 1],
+    stages: [],
+    reusable: [],
+  } as const
   return createPolicy({ name, ...options }).begin(context).members[0]
 }
 

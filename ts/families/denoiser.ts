@@ -25,7 +25,13 @@ export interface DenoiserInputs {
   /** Of the latents, before they are packed. */
   readonly size: readonly [height: number, width: number]
   readonly channels: number
-  readonly state: { readonly input: string; readonly output: string; readonly shape: RowShape; readonly layout?: TokenLayout }
+  readonly state: {
+    readonly input: string
+    readonly output: string
+    readonly shape: RowShape
+    readonly layout?: TokenLayout
+    /** What follows it in the input, for each member. */ readonly beside?: readonly Float32Array[]
+  }
   readonly time: { readonly input: string; readonly value: (call: NetworkCall) => number }
   readonly conditioning: Readonly<Record<string, Conditioning>>
   /** Inputs that something else writes at each step. */
@@ -56,6 +62,7 @@ export function denoiser(inputs: DenoiserInputs): { network: PlanNetwork; tensor
       level: time.input,
       scale: ({ inputScale }: NetworkCall) => inputScale,
       value: timeOf(component, time),
+      beside: state.beside,
     },
   }
   return { network: new PlanNetwork(model, workspace, members, guidance, tensors), tensors }
@@ -74,7 +81,7 @@ interface Made {
 
 function whole({ component, state, time, conditioning, written = {} }: DenoiserInputs): Made {
   const shapes: Record<string, RowShape> = {
-    [state.input]: state.shape,
+    [state.input]: state.beside ? besides(state.shape, state.beside[0].length) : state.shape,
     [state.output]: state.shape,
     [time.input]: timeShape(component, time.input, state.input),
     ...Object.fromEntries(Object.entries(conditioning).map(([name, { shape }]) => [name, shape])),
@@ -89,6 +96,11 @@ function whole({ component, state, time, conditioning, written = {} }: DenoiserI
     stages: [{ name: role, kind: 'dense', inputs, outputs: [state.output] }],
     sessions: new Map([[role, session]]),
   }
+}
+
+/** [rows, channels, height, width] with so many more values in front of the same map. */
+function besides([rows, channels, height, width]: RowShape, more: number): RowShape {
+  return [rows, Number(channels) + more / (Number(height) * Number(width)), height, width]
 }
 
 function inStages({ state, size: [height, width], channels, conditioning }: DenoiserInputs, plan: NetworkPlan): Made {

@@ -12,6 +12,13 @@ export interface FeaturePass {
   readonly callRows: readonly number[]
 }
 
+/** Tensors that stages `from` up to, not including, `to` make and later ones read; of the last stage its output. */
+export function leavingRange(stages: StagedNetwork['stages'], from: number, to: number): string[] {
+  const last = to === stages.length ? [stages.at(-1)!.outputs[0]] : []
+  const read = new Set([...stages.slice(to).flatMap(({ inputs }) => inputs), ...last])
+  return stages.slice(from, to).flatMap(({ outputs }) => outputs.filter((name) => read.has(name)))
+}
+
 /** A tensor that leaves the range, and the one that entered it where the difference is remembered. */
 interface Leaving {
   readonly name: string
@@ -218,12 +225,10 @@ export class FeatureReuse {
   /** Tensors made in the range and read after it, each with what it is the sum of where a difference is remembered. */
   private findLeaving(): Leaving[] {
     const { stages } = this.model
+    const names = leavingRange(stages, this.from, this.to)
+    if (this.spec.reuse.mode === 'output') return names.map((name) => ({ name }))
     const range = stages.slice(this.from, this.to)
     const made = range.flatMap(({ outputs }) => outputs)
-    const last = this.to === stages.length ? [stages.at(-1)!.outputs[0]] : []
-    const read = new Set([...stages.slice(this.to).flatMap(({ inputs }) => inputs), ...last])
-    const names = made.filter((name) => read.has(name))
-    if (this.spec.reuse.mode === 'output') return names.map((name) => ({ name }))
     const entered = range.flatMap(({ inputs }) => inputs).filter((name) => !made.includes(name))
     return this.paired(names, entered, `The stages "${this.spec.reuse.from}" to "${this.spec.reuse.to}"`)
   }
@@ -248,8 +253,8 @@ export class FeatureReuse {
 
   /** Share of the network's floating-point operations outside the range; undefined where the plan does not say. */
   private shareOfPartial(): number | undefined {
-    const { stages, layout } = this.model
-    const tokens = layout ? layout.grid[0] * layout.grid[1] : 0
+    const { stages, layout, tokenCount } = this.model
+    const tokens = tokenCount ?? (layout ? layout.grid[0] * layout.grid[1] : 0)
     const total = (part: StagedNetwork['stages']): number =>
       part.reduce((sum, { flops }) => sum + (flops ? stageFlops(flops, tokens) : NaN), 0)
     const share = 1 - total(stages.slice(this.from, this.to)) / total(stages)

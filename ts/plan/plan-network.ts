@@ -1,6 +1,6 @@
 import { asSadaError, loadAddon } from '../native/load.ts'
 import type { Engine, EngineOp, TokenLayout, Workspace } from '../native/types.ts'
-import { run, type TokenSelection } from '../policy/policy.ts'
+import { run, type StageRange, type TokenSelection } from '../policy/policy.ts'
 import { orAborted } from '../sampler/abort.ts'
 import type { FeatureCall, Network, NetworkCall, NetworkOutput } from '../sampler/network.ts'
 import { FeatureReuse } from './features.ts'
@@ -14,6 +14,8 @@ export interface StagedNetwork {
   /** Session of each stage, by its name. */
   readonly sessions: ReadonlyMap<string, number>
   readonly stages: readonly (Pick<Stage, 'name' | 'kind' | 'inputs' | 'outputs'> & Partial<Pick<Stage, 'flops'>>)[]
+  /** Ranges of stages between skip connections, each within the next. */
+  readonly reusable?: readonly StageRange[]
   /** Tensors that are written once for every row of the run, before the first step. */
   readonly conditioning: readonly string[]
   /** Where tokens lie in the state; absent: they are not told apart. */
@@ -26,6 +28,8 @@ export interface StagedNetwork {
     readonly level: string
     scale(call: NetworkCall): number
     value(call: NetworkCall): number
+    /** What follows the state in a member's rows of `sample`, the same at every step. */
+    readonly beside?: readonly Float32Array[]
   }
 }
 
@@ -70,6 +74,7 @@ export class PlanNetwork implements Network {
   readonly guidance: number
   readonly tokens: Network['tokens']
   readonly stages: Network['stages']
+  readonly reusable: Network['reusable']
   private readonly model: StagedNetwork
   private readonly workspace: Workspace
   private readonly members: number
@@ -92,6 +97,7 @@ export class PlanNetwork implements Network {
     this.members = members
     this.rowsPerMember = rowsPerMember(guidance)
     this.stages = stages
+    this.reusable = model.reusable
     this.tensors = tensors
     this.segments = segmentsOf(stages)
     this.cached = leftByTokens(this.segments)
@@ -164,7 +170,14 @@ export class PlanNetwork implements Network {
       rows: this.rowsOf(k).map((row) => ({ inputs: [0], weights, store: this.tensors.slice('call', input.sample, row) })),
       sums: [],
     }))
-    await this.workspace.step(this.tensors.rowLength(input.sample), members)
+    const length = this.tensors.rowLength(input.sample) - (input.beside?.[0].length ?? 0)
+    await this.workspace.step(length, members)
+    for (const [k, member] of input.beside ? call.members.entries() : []) {
+      for (const row of this.rowsOf(k)) {
+        const { tensor, offset } = this.tensors.slice('call', input.sample, row)
+        this.workspace.write(tensor as number, offset + length, input.beside![member])
+      }
+    }
     const level = this.tensors.slice('call', input.level, 0).tensor as number
     this.workspace.write(level, 0, new Float32Array(call.states.length * this.rowsPerMember).fill(input.value(call)))
   }

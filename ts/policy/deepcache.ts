@@ -1,10 +1,11 @@
 import { SadaError } from '../errors.ts'
 import type { PolicyDefinition } from './definition.ts'
-import { run, type Decision, type Features, type MemberPolicy, type RunContext } from './policy.ts'
-import { blocks, unsupported, type StageRange } from './stages.ts'
+import { run, type Decision, type Features, type MemberPolicy, type RunContext, type StageRange } from './policy.ts'
+import { chainOf, unsupported } from './stages.ts'
 
 export interface DeepCacheOptions {
   interval: number
+  branch: number
   uniform: boolean
   center: number
   power: number
@@ -12,8 +13,8 @@ export interface DeepCacheOptions {
 
 /**
  * DeepCache (Ma et al. 2023): the deep part of the network is computed at some steps only, at the others what it gave last is used again.
- * The deep part is every token stage but the last (the first as well: nothing of it is needed where what follows is reused); in a
- * network whose token stages do not follow each other, every stage but the first and the last, which the skip connections join.
+ * In a UNet the deep part is what lies between the ends of a skip connection, as its plan names it: that of branch 0 is the outermost one's, so that
+ * what runs is the first convolution, the last layer and the head. Where the blocks are one chain it is all of them but the last.
  */
 export const deepCache: PolicyDefinition<DeepCacheOptions> = {
   name: 'deepcache',
@@ -27,6 +28,13 @@ export const deepCache: PolicyDefinition<DeepCacheOptions> = {
       max: 1000,
       integer: true,
     },
+    branch: {
+      about: 'skip connection around the deep part, from the outermost in; UNets only (published: 0)',
+      default: 0,
+      min: 0,
+      max: 100,
+      integer: true,
+    },
     uniform: { about: 'equal intervals; else denser around `center`', default: true, min: 0, max: 1 },
     center: {
       about: 'step around which computed steps are densest, where not uniform',
@@ -38,7 +46,7 @@ export const deepCache: PolicyDefinition<DeepCacheOptions> = {
     power: { about: 'how much denser, where not uniform (published: 1.2 to 1.4)', default: 1.4, min: 1.02, max: 10 },
   },
   begin(options, context) {
-    const range = deepRange(context)
+    const range = deepRange(options.branch, context)
     const features: Features = { reuse: { ...range, mode: 'output', history: 1 } }
     const computed = new Set(deepCacheSchedule(context.solver.schedule.steps, options))
     return Array.from({ length: context.members }, () => member(features, computed))
@@ -62,19 +70,19 @@ function member(features: Features, computed: ReadonlySet<number>): MemberPolicy
   }
 }
 
-function deepRange(context: RunContext): StageRange {
-  const { stages } = context
-  const kinds = stages.map(({ kind }) => kind[0]).join('')
-  if (/^d*t{2,}d*$/.test(kinds)) {
-    const names = blocks('deepcache', context, 2)
-    return { from: names[0], to: names.at(-2)! }
-  }
-  if (stages.length < 3) throw unsupported('deepcache', 'at least one between the first and the last', stages)
-  return { from: stages[1].name, to: stages.at(-2)!.name }
+function deepRange(branch: number, { stages, reusable }: RunContext): StageRange {
+  const names = chainOf(stages)
+  if (names && names.length >= 2) return { from: names[0], to: names.at(-2)! }
+  const range = reusable.at(-1 - branch)
+  if (range) return range
+  const missing =
+    reusable.length > 0 ? `a branch ${branch}, where the innermost is ${reusable.length - 1}` : 'with ranges to reuse'
+  throw unsupported('deepcache', missing, stages)
 }
 
 /** The steps of `steps` at which everything is computed, ascending. */
-export function deepCacheSchedule(steps: number, { interval, uniform, center, power }: DeepCacheOptions): number[] {
+export function deepCacheSchedule(steps: number, options: Omit<DeepCacheOptions, 'branch'>): number[] {
+  const { interval, uniform, center, power } = options
   const count = Math.ceil(steps / interval)
   if (uniform || interval === 1) return Array.from({ length: count }, (_, k) => k * interval)
   if (count === 1) return [0]

@@ -32,12 +32,15 @@ export interface StageInfo {
   readonly kind: 'dense' | 'tokens'
 }
 
+/** Consecutive stages of a network, by the names of the first and the last. */
+export interface StageRange {
+  readonly from: string
+  readonly to: string
+}
+
 /** Which stages of the network a policy may leave out, and what it wants measured in the middle of a pass. The same for every member. */
 export interface Features {
-  readonly reuse: {
-    /** First and last stage of the range, by name; the stages between them too. */
-    readonly from: string
-    readonly to: string
+  readonly reuse: StageRange & {
     /**
      * What is remembered of a computed pass: the tensors that leave the range, or what the range added to the tensors of
      * the same shape that entered it.
@@ -153,6 +156,8 @@ export interface RunContext {
   readonly map?: readonly [channels: number, height: number, width: number]
   /** Stages of the network in order; none where it is one piece. */
   readonly stages: readonly StageInfo[]
+  /** Ranges between skip connections that the network's plan names for reuse, each within the next. */
+  readonly reusable: readonly StageRange[]
 }
 
 /** A policy with its options checked, ready for any number of runs. */

@@ -1,17 +1,17 @@
 import { SadaError } from '../errors.ts'
 import type { RunContext } from './policy.ts'
 
-/** Consecutive stages of a network, by the names of the first and the last. */
-export interface StageRange {
-  readonly from: string
-  readonly to: string
+/** Names of the token stages where they are one chain: a transformer's blocks, in order. Undefined for a UNet, which has them here and there. */
+export function chainOf(stages: RunContext['stages']): string[] | undefined {
+  const kinds = stages.map(({ kind }) => kind[0]).join('')
+  return /^d*t+d*$/.test(kinds) ? stages.filter(({ kind }) => kind === 'tokens').map(({ name }) => name) : undefined
 }
 
-/** Names of the token stages: a transformer's blocks, in order. Throws UNSUPPORTED where there are fewer than `least`. */
+/** The blocks of a transformer. Throws UNSUPPORTED where there is no chain of them, or fewer than `least`. */
 export function blocks(policy: string, { stages }: RunContext, least: number): string[] {
-  const names = stages.filter(({ kind }) => kind === 'tokens').map(({ name }) => name)
-  if (names.length >= least) return names
-  throw unsupported(policy, `at least ${least} of kind "tokens"`, stages)
+  const names = chainOf(stages)
+  if (names && names.length >= least) return names
+  throw unsupported(policy, `at least ${least} of kind "tokens" and only dense ones around them`, stages)
 }
 
 /** The stage before a given one. Throws UNSUPPORTED where the network begins with it. */

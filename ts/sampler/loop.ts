@@ -65,6 +65,7 @@ export class DenoisingLoop {
       tokens: height * width,
       map: network.tokens && mapOf(network.tokens.layout),
       stages: network.stages ?? [],
+      reusable: network.reusable ?? [],
     })
     this.policyOptions = policyOptions
     this.warnings = warnings

@@ -1,7 +1,7 @@
 import type { Row } from '../solver/row.ts'
 import type { NoiseLevel } from '../schedule/schedule.ts'
 import type { Slice, TokenLayout } from '../native/types.ts'
-import type { Decision, FeatureChange, Features, StageInfo, TokenSelection } from '../policy/policy.ts'
+import type { Decision, FeatureChange, Features, StageInfo, StageRange, TokenSelection } from '../policy/policy.ts'
 
 /** One evaluation: the members that run at this step, in ascending order. The arrays run parallel to `members`. */
 export interface NetworkCall {
@@ -47,6 +47,8 @@ export interface Network {
   readonly canPrune: boolean
   /** The stages that can be told apart, in order; absent: the network is one piece. */
   readonly stages?: readonly StageInfo[]
+  /** Ranges of them that are made to be left out, each within the next. */
+  readonly reusable?: readonly StageRange[]
   /** Tokens of one member, where they lie and where their criterion is written; absent: no score per token is wanted. */
   readonly tokens?: {
     readonly layout: TokenLayout
