@@ -21,7 +21,7 @@ async function during<T>(settings: Record<string, string>, work: () => Promise<T
   try {
     return await work()
   } finally {
-    for (const name of Object.keys(settings)) delete process.env[name]
+    for (const name of Object.keys(settings)) Reflect.deleteProperty(process.env, name)
   }
 }
 
