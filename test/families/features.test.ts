@@ -95,6 +95,8 @@ test('in a UNet DeepCache runs the first convolution, the last layer and the hea
 })
 
 test('what a network lacks is said before it runs', async () => {
+  const { trace } = await generate('flux', { policy: { name: 'deepcache', branch: 1 } })
+  assert.equal(trace.warnings, ['Branch 1 has no effect: this network has no skip connections.'])
   const code = (family: keyof typeof CALLS, policy: PolicySpec) =>
     generate(family, { policy }).then(
       () => 'ran',

@@ -51,10 +51,11 @@ export const deepCache: PolicyDefinition<DeepCacheOptions> = {
     const computed = new Set(deepCacheSchedule(context.solver.schedule.steps, options))
     return Array.from({ length: context.members }, () => member(features, computed))
   },
-  preflight({ interval }, { solver }) {
+  preflight({ interval, branch }, { solver, stages }) {
     const { steps } = solver.schedule
-    if (interval > 1 && steps > 1) return []
-    return [`Of ${steps} steps with interval ${interval} all are computed: nothing can be reused.`]
+    const chosen = branch > 0 && chainOf(stages) ? [`Branch ${branch} has no effect: this network has no skip connections.`] : []
+    if (interval > 1 && steps > 1) return chosen
+    return [...chosen, `Of ${steps} steps with interval ${interval} all are computed: nothing can be reused.`]
   },
 }
 
