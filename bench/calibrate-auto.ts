@@ -1,7 +1,8 @@
 /**
  * The two laws that policy `auto` forecasts with, fitted on the bundled model under `sada`'s defaults:
  * - how the ledger's error rate changes along the noise level: ln(rate/|x0|) as a cubic in the flow level σ/(α+σ);
- * - what is still to come when the network runs no more: ln(rms(final − x0)/|x0|) from ln rate, ln of the steps left and ln of the level.
+ * - what is still to come when the network runs no more: ln(rms(final − x0)/|x0|) from ln rate and ln of the steps left, for flow matching and for
+ *   variance-preserving solvers apart.
  *
  *   npx tsx bench/calibrate-auto.ts [--prompts 12] [--offset 36] [--json FILE]
  */
@@ -26,6 +27,7 @@ const STEPS = 50
 const BATCH = 4
 
 interface Point {
+  readonly isFlow: boolean
   readonly level: number
   readonly rate: number
   readonly left: number
@@ -63,7 +65,13 @@ async function main(): Promise<void> {
             magnitude /= length
             const remaining = Math.sqrt(square / length) / magnitude
             if (error)
-              points.push({ level: flow[step], rate: error / (step - newest) / magnitude, left: STEPS - step, remaining })
+              points.push({
+                isFlow: scheduler === 'flow-euler',
+                level: flow[step],
+                rate: error / (step - newest) / magnitude,
+                left: STEPS - step,
+                remaining,
+              })
             newest = step
           }
         }
@@ -74,14 +82,13 @@ async function main(): Promise<void> {
   const profile = fit(points.map(({ level, rate }) => ({ x: [1, level, level ** 2, level ** 3], y: Math.log(rate) })))
   // What the last steps bring is the sampler's end, and what comes before the picture is there is no end yet.
   const middle = points.filter(({ left, remaining }) => left >= 3 && left <= 42 && remaining < 0.5)
-  const rest = fit(
-    middle.map(({ level, rate, left, remaining }) => ({
-      x: [1, Math.log(rate), Math.log(left), Math.log(level)],
-      y: Math.log(remaining),
-    })),
-  )
-  if (values.json) writeFileSync(`${values.json}.points`, JSON.stringify(points))
-  const result = { points: points.length, profile, rest }
+  const restOf = (isFlow: boolean) =>
+    fit(
+      middle
+        .filter((point) => point.isFlow === isFlow)
+        .map(({ rate, left, remaining }) => ({ x: [1, Math.log(rate), Math.log(left)], y: Math.log(remaining) })),
+    )
+  const result = { points: points.length, profile, rest: { flow: restOf(true), variancePreserving: restOf(false) } }
   console.log(JSON.stringify(result, undefined, 1))
   if (values.json) writeFileSync(values.json, JSON.stringify(result, undefined, 1) + '\n')
 }

@@ -46,12 +46,12 @@ export const auto: PolicyDefinition<AutoOptions> = {
 
 /**
  * How the ledger's error rate changes along a run: ln(rate / mean |x0|) is about Σ weight·level^k in the level σ/(α+σ). Here and below:
- * `bench/calibrate-auto.ts` on the bundled model, 24 pictures for each scheduler; other models' own measurements correct the height, not
+ * `bench/calibrate-auto.ts` on the bundled model, 16 pictures for each scheduler; other models' own measurements correct the height, not
  * the shape.
  */
-const RATE_BY_LEVEL = [-4.436, -9.546, 20.51, -9.004]
-/** ln(root mean square of what is still to come / mean |x0|) by 1, ln(rate / mean |x0|) and ln(steps left), of 50; to 1.7 dB in the median. */
-const REST = [-1.512, 0.4527, 0.4727]
+const RATE_BY_LEVEL = [-4.373, -10.06, 21.79, -9.81]
+/** ln(root mean square of what is still to come / mean |x0|) by 1, ln(rate / mean |x0|) and ln(steps left), of 50; to 2 dB in the median. */
+const REST = { flow: [-1.796, 0.4084, 0.4784], variancePreserving: [-2.926, 0.295, 0.7581] } as const
 
 /** What steps cost, measured from one to the next; shared by the members of a batch, which run together. */
 class Clock {
@@ -196,10 +196,10 @@ class AutoMember extends SadaMember {
 
   /** Forecast of the root mean square change of x0 from the newest computed step to the end. */
   private remaining(): number {
-    const { steps } = this.context.solver.schedule
+    const { steps, solver } = this.context.solver.schedule
     // The laws were fitted on 50 steps: so many of ours are one of those.
     const scale = 50 / steps
-    const [offset, byRate, byLeft] = REST
+    const [offset, byRate, byLeft] = solver === 'flow-euler' ? REST.flow : REST.variancePreserving
     const rate = this.errorRate / this.magnitude / scale
     return this.magnitude * Math.exp(offset + byRate * Math.log(rate) + byLeft * Math.log((steps - this.computed[0]) * scale))
   }
