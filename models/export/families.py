@@ -58,6 +58,7 @@ FAMILIES = {
     "MusicLDMPipeline": music_ldm,
     "FluxPipeline": flux,
     "StableDiffusionPipeline": stable_diffusion,
+    "StableDiffusionInpaintPipeline": stable_diffusion,
     "StableDiffusionControlNetPipeline": stable_diffusion,
     "StableDiffusionXLPipeline": stable_diffusion_xl,
     "StableDiffusionXLControlNetPipeline": stable_diffusion_xl,

@@ -115,6 +115,22 @@ def record_sd2(folder: Path, source: Path) -> None:
     recording.write(folder)
 
 
+def record_sd2_inpainting(folder: Path, source: Path) -> None:
+    pipeline = tiny.sd2_inpainting(source)
+    export(pipeline, source, folder)
+    (folder / "tokenizer/tokenizer.json").unlink()
+    recording = Recording(NOTE)
+    image, mask = pictures(32, 48)
+    call = {"prompt": PROMPT, "negative_prompt": NEGATIVE, "num_inference_steps": STEPS, "mask_image": mask, "height": 32, "width": 48}
+    for name, scheduler in schedulers(pipeline, ["epsilon"]):
+        for strength, guidance in ((1.0, 1), (1.0, 5), (0.7, 5)):
+            pipeline.scheduler = scheduler
+            given = {**call, "strength": strength, "guidance_scale": guidance}
+            made = run(pipeline, **given, image=image, generator=generator(5))
+            recording.add(name=f"{name}, strength {strength}, guidance {guidance}", task="inpainting", scheduler=settings(scheduler), seed=5, **given, init=image, **made)
+    recording.write(folder)
+
+
 def record_sdxl(folder: Path, source: Path) -> None:
     pipeline = tiny.sdxl(source)
     export(pipeline, source, folder)
@@ -296,6 +312,7 @@ RECORDERS = {
     "sd2-controlnet": record_controlnet,
     "sdxl-controlnet": record_sdxl_controlnet,
     "sd2": record_sd2,
+    "sd2-inpainting": record_sd2_inpainting,
     "sdxl": record_sdxl,
     "flux": record_flux,
     "flux-schnell": lambda folder, source: record_flux(folder, source, guided=False),

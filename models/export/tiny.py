@@ -15,6 +15,7 @@ from diffusers import (
     FluxTransformer2DModel,
     MusicLDMPipeline,
     StableDiffusionControlNetPipeline,
+    StableDiffusionInpaintPipeline,
     StableDiffusionPipeline,
     StableDiffusionXLControlNetPipeline,
     StableDiffusionXLPipeline,
@@ -125,12 +126,12 @@ def vae(seed: int, latents: int = 4, channels: int = 3, **switches: object) -> A
 SD_NOISE = {"num_train_timesteps": 1000, "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
 
 
-def sd2(folder: Path) -> StableDiffusionPipeline:
+def sd2(folder: Path, channels: int = 4) -> StableDiffusionPipeline:
     """Stable Diffusion 2: OpenCLIP text encoder, linear projections around the transformer blocks, heads by block."""
     tokenizer = write_clip_tokenizer(folder / "tokenizer", pad="!")
     unet = UNet2DConditionModel(
         sample_size=16,
-        in_channels=4,
+        in_channels=channels,
         out_channels=4,
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
@@ -263,6 +264,15 @@ def flux(folder: Path, guided: bool = True) -> FluxPipeline:
 def controlnet(unet: UNet2DConditionModel, seed: int) -> ControlNetModel:
     """A ControlNet whose output layers are not zero, as those of a trained one."""
     return lively(ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 8), load_weights_from_unet=False), seed, 0.5)
+
+
+def sd2_inpainting(folder: Path) -> StableDiffusionInpaintPipeline:
+    """Stable Diffusion 2 whose UNet reads the mask and what is left of the picture beside the latents."""
+    parts = {key: value for key, value in sd2(folder, 9).components.items() if key != "image_encoder"}
+    pipeline = StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False)
+    pipeline.save_pretrained(folder)
+    write_clip_tokenizer(folder / "tokenizer", pad="!")
+    return pipeline
 
 
 def sd2_controlnet(folder: Path) -> StableDiffusionControlNetPipeline:

@@ -12,7 +12,7 @@ import { assertPicture, familyFolder, optionsOf, recordedCases, relativeError } 
 /** Recorded calls of what is not supported (docs/families.md). */
 const UNSUPPORTED = ['guidance rescaled']
 
-const FAMILIES = ['sd2', 'sdxl', 'sd2-controlnet', 'sdxl-controlnet', 'flux', 'flux-schnell', 'musicldm']
+const FAMILIES = ['sd2', 'sd2-inpainting', 'sdxl', 'sd2-controlnet', 'sdxl-controlnet', 'flux', 'flux-schnell', 'musicldm']
 const inStages = (family: string): boolean =>
   ['unet', 'transformer'].some((role) => existsSync(join(familyFolder(family), role, 'plan.json')))
 

@@ -5,7 +5,7 @@ import type { Schedule } from '../schedule/schedule.ts'
 import { createSolver } from '../solver/solver.ts'
 import { toSample, type Autoencoder, type LatentDistribution } from './autoencoder.ts'
 import type { LoadContext } from './component.ts'
-import type { Family, FamilyRequest, FamilyRun, Output, Request } from './family.ts'
+import type { Family, FamilyRequest, FamilyRun, Output, Pixels, Request } from './family.ts'
 import type { Schedulers } from './scheduler.ts'
 import { latentMask, startOf } from './start.ts'
 
@@ -27,6 +27,16 @@ export interface Packing {
 export interface Conditioned {
   readonly network: Network
   readonly droppedTokens: readonly number[]
+}
+
+/** What a family makes the network of a run from. */
+export interface RunInputs {
+  readonly request: Request
+  readonly workspace: Workspace
+  readonly size: LatentSize
+  readonly schedule: Schedule
+  /** Latents of what the mask leaves of the picture, for each member, where the network reads them. */
+  readonly kept?: readonly Float32Array[]
 }
 
 /** A family whose network works on the latents of a picture's autoencoder. */
@@ -68,27 +78,29 @@ export abstract class LatentFamily implements Family {
       throw invalidArgument('init.latents', `${request.prompts.length * length} values`, init.latents)
     }
     const picture = await this.encodePicture(request, size, signal)
+    const kept = mask && this.readsMask ? await this.encodePicture(request, size, signal, mask) : undefined
     const start = startOf({
       request,
       schedule,
       length,
       picture,
+      kept,
       mask: mask && latentMask(mask, size, this.autoencoder.channels),
       arrange: (latents) => this.packing?.pack(latents, size) ?? latents,
     })
-    const { network, droppedTokens } = await this.condition({ request, workspace, size, schedule }, signal)
+    const { network, droppedTokens } = await this.condition({ request, workspace, size, schedule, kept: start.kept }, signal)
     const finish = (latents: Float32Array): Promise<Output> => this.decode(latents, request, size, signal)
     return { solver, network, ...start, finish, unknownWords: [], droppedTokens }
   }
+
+  /** Whether the network reads the mask, and what it leaves of the picture, beside the latents. */
+  protected readonly readsMask: boolean = false
 
   /** The steps to make. */
   protected abstract schedule(request: Request, size: LatentSize): Schedule
 
   /** Reads the prompts and makes the network of the run. */
-  protected abstract condition(
-    run: { request: Request; workspace: Workspace; size: LatentSize; schedule: Schedule },
-    signal: AbortSignal,
-  ): Promise<Conditioned>
+  protected abstract condition(run: RunInputs, signal: AbortSignal): Promise<Conditioned>
 
   protected async decode(latents: Float32Array, request: Request, size: LatentSize, signal: AbortSignal): Promise<Output> {
     const members = request.prompts.length
@@ -116,10 +128,21 @@ export abstract class LatentFamily implements Family {
     return [side('height', this.size[1]), side('width', this.size[0])]
   }
 
-  private async encodePicture({ init }: Request, size: LatentSize, signal: AbortSignal): Promise<LatentDistribution | undefined> {
+  /** The latents of `init`; with a mask of what that leaves, grey in place of the rest. */
+  private async encodePicture(
+    { init }: Request,
+    size: LatentSize,
+    signal: AbortSignal,
+    mask?: Pixels,
+  ): Promise<LatentDistribution | undefined> {
     if (init === undefined || 'latents' in init) return undefined
     const pixels = size.map((n) => n * this.autoencoder.scale) as [number, number]
-    return this.autoencoder.encode(toSample('init', init, pixels), size, signal)
+    const sample = toSample('init', init, pixels)
+    if (mask) {
+      const anew = latentMask(mask, pixels, 3)
+      sample.forEach((value, k) => (sample[k] = anew[k] === 1 ? 0 : value))
+    }
+    return this.autoencoder.encode(sample, size, signal)
   }
 }
 

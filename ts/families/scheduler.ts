@@ -96,7 +96,7 @@ export function scheduleFor(config: SchedulerConfig, request: Request, options: 
 }
 
 /** diffusers cuts a whole number of steps off; Flux cuts off the steps that are left over. */
-function strengthStart({ steps, frame }: Schedule, { init, strength = 0.8 }: Request): number {
+function strengthStart({ steps, frame }: Schedule, { init, mask, strength = mask === undefined ? 0.8 : 1 }: Request): number {
   if (init === undefined) return 0
   const kept = Math.min(steps * strength, steps)
   return Math.max(frame === 'flow' ? Math.floor(steps - kept) : steps - Math.floor(kept), 0)

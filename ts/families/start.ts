@@ -9,6 +9,8 @@ import type { FamilyRun, Pixels, Request } from './family.ts'
 export interface Start {
   readonly latents: Float32Array[]
   readonly afterStep?: FamilyRun['afterStep']
+  /** Latents of what the mask leaves of the picture, for each member, where the network reads them. */
+  readonly kept?: readonly Float32Array[]
 }
 
 interface StartInputs {
@@ -21,6 +23,8 @@ interface StartInputs {
   readonly picture?: LatentDistribution
   /** One value for each of a member's latents: 1 made anew, 0 kept. */
   readonly mask?: Float32Array
+  /** The latents of what the mask leaves of the picture, for a network that reads them; it keeps what is to stay by itself. */
+  readonly kept?: LatentDistribution
   /** Order of the latents as the network has them, from that of the autoencoder. */
   readonly arrange?: (latents: Float32Array) => Float32Array
 }
@@ -28,44 +32,55 @@ interface StartInputs {
 const asIs = (latents: Float32Array): Float32Array => latents
 
 /** The initial states of a run: noise, or `init` with as much noise as the first step takes away. */
-export function startOf({ request, schedule, length, picture, mask, arrange = asIs }: StartInputs): Start {
+export function startOf({ request, schedule, length, picture, mask, kept, arrange = asIs }: StartInputs): Start {
   const { prompts, seed, init, denoisingStart } = request
   const members = prompts.length
   if (init !== undefined && 'latents' in init) return { latents: split(init.latents.slice(), members) }
   if (picture === undefined)
     return { latents: initialLatents(seed, members, length, schedule.initNoiseSigma).map((each) => arrange(each)) }
-  const { clean, noise } = drawBoth(seed, members, length, picture, arrange)
-  const isWhole = mask !== undefined && request.strength === 1
+  const isWhole = mask !== undefined && (request.strength ?? 1) === 1
+  const drawn = draw(seed, members, length, { picture: isWhole && kept ? undefined : picture, kept, arrange })
+  const { clean, noise } = drawn
   const first = stateOf(schedule.levels[0], schedule.frame)
   // What starts in the middle of a run has its noise already.
-  const latents = clean.map((each, b) =>
-    denoisingStart !== undefined
-      ? each.slice()
-      : isWhole
-        ? noise[b].map((value) => value * Math.fround(schedule.initNoiseSigma))
-        : mix(first.x0, each, first.n, noise[b]),
+  const latents = noise.map((each, b) =>
+    isWhole
+      ? each.map((value) => value * Math.fround(schedule.initNoiseSigma))
+      : denoisingStart !== undefined
+        ? clean[b].slice()
+        : mix(first.x0, clean[b], first.n, each),
   )
+  if (kept) return { latents, kept: drawn.kept }
   if (mask === undefined) return { latents }
   return { latents, afterStep: keeping(schedule, clean, noise, arrange(mask)) }
 }
 
-/** Latents of the picture and noise for each member, in the order in which diffusers draws them. */
-function drawBoth(
-  seed: Request['seed'],
-  members: number,
-  length: number,
-  picture: LatentDistribution,
-  arrange: (latents: Float32Array) => Float32Array,
-): { clean: Float32Array[]; noise: Float32Array[] } {
-  if (Array.isArray(seed)) {
-    const generators = (seed as readonly (number | bigint)[]).map((each) => new TorchGenerator(each))
-    const clean = generators.map((each) => arrange(picture.draw(each)))
-    return { clean, noise: generators.map((each) => arrange(each.randn(length))) }
-  }
-  const generator = new TorchGenerator(seed as number | bigint)
-  const drawn = arrange(picture.draw(generator))
-  const noise = split(generator.randn(members * length), members).map((each) => arrange(each))
-  return { clean: noise.map(() => drawn), noise }
+/** Latents and noise for each member. */
+interface Drawn {
+  /** None where the picture is not drawn. */
+  readonly clean: Float32Array[]
+  readonly noise: Float32Array[]
+  readonly kept: Float32Array[]
+}
+
+interface Sources {
+  readonly picture: LatentDistribution | undefined
+  readonly kept: LatentDistribution | undefined
+  readonly arrange: (latents: Float32Array) => Float32Array
+}
+
+/** Draws the picture's latents, noise, and the latents of what is kept of it, in the order in which diffusers does. */
+function draw(seed: Request['seed'], members: number, length: number, { picture, kept, arrange }: Sources): Drawn {
+  const generators = (Array.isArray(seed) ? seed : [seed]) as readonly (number | bigint)[]
+  const each = generators.map((one) => new TorchGenerator(one))
+  const of = (source: LatentDistribution | undefined): Float32Array[] =>
+    source ? each.map((one) => arrange(source.draw(one))) : []
+  const clean = of(picture)
+  const share = (members / each.length) * length
+  const noise = each.flatMap((one) => split(one.randn(share), members / each.length)).map((one) => arrange(one))
+  // One generator for the batch draws the picture once.
+  const all = (drawn: Float32Array[]): Float32Array[] => (drawn.length === 1 ? noise.map(() => drawn[0]) : drawn)
+  return { clean: all(clean), noise, kept: all(of(kept)) }
 }
 
 /** After each step, puts the kept part back: as it is at the noise level reached, and without noise at the end. */

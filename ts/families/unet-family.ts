@@ -1,12 +1,13 @@
-import type { Workspace } from '../native/types.ts'
+import { invalidArgument } from '../errors.ts'
 import type { Schedule } from '../schedule/schedule.ts'
 import { toSample, type Autoencoder } from './autoencoder.ts'
 import type { Component, LoadContext } from './component.ts'
 import { checkControls, ControlledNetwork, residualShapes, type ControlNet } from './controlnet.ts'
 import { denoiser, type Conditioning } from './denoiser.ts'
 import type { FamilyRequest, Request } from './family.ts'
-import { effectiveGuidance, LatentFamily, type Conditioned, type LatentSize } from './latent-family.ts'
+import { effectiveGuidance, LatentFamily, type Conditioned, type LatentSize, type RunInputs } from './latent-family.ts'
 import type { NetworkPlan } from './network-plan.ts'
+import { latentMask } from './start.ts'
 import { scheduleFor, type Schedulers } from './scheduler.ts'
 
 export interface UnetParts {
@@ -37,6 +38,7 @@ export abstract class UnetFamily extends LatentFamily {
   readonly defaults: LatentFamily['defaults']
   readonly takes: readonly (keyof FamilyRequest)[]
   protected readonly unet: Component
+  protected override readonly readsMask: boolean
   private readonly parts: UnetParts
   private readonly output: string
 
@@ -48,7 +50,10 @@ export abstract class UnetFamily extends LatentFamily {
     this.parts = parts
     this.takes = controlNets.length > 0 ? [...takes, 'control'] : takes
     this.output = unet.output('out_sample', 'sample_out', 'noise_pred')
-    unet.expectDimension(inputs.sample, 1, autoencoder.channels, 'the channels of the autoencoder')
+    const { channels } = autoencoder
+    // The latents, the mask, and the latents of what is kept.
+    this.readsMask = unet.tensor(inputs.sample).dims[1] === 2 * channels + 1
+    if (!this.readsMask) unet.expectDimension(inputs.sample, 1, channels, 'the channels of the autoencoder')
     const { sample_size: latents = 64 } = unet.config
     const side = (typeof latents === 'number' ? latents : 64) * autoencoder.scale
     this.size = [side, side]
@@ -64,14 +69,20 @@ export abstract class UnetFamily extends LatentFamily {
     signal: AbortSignal,
   ): Promise<UnetConditioning>
 
+  /** The mask and the latents of what it leaves, for each member, where the network reads them. */
+  private beside({ prompts, mask }: Request, size: LatentSize, kept: RunInputs['kept']): Float32Array[] | undefined {
+    if (!this.readsMask) return undefined
+    if (mask === undefined || kept === undefined)
+      throw invalidArgument('mask', 'given, and "init": this network makes parts of pictures anew', mask)
+    const white = latentMask(mask, size, 1)
+    return prompts.map((_, b) => Float32Array.from([...white, ...kept[b]]))
+  }
+
   protected schedule(request: Request): Schedule {
     return scheduleFor(this.schedulersOfFolder.configOf(request.scheduler), request, { steps: request.steps })
   }
 
-  protected async condition(
-    { request, workspace, size, schedule }: { request: Request; workspace: Workspace; size: LatentSize; schedule: Schedule },
-    signal: AbortSignal,
-  ): Promise<Conditioned> {
+  protected async condition({ request, workspace, size, schedule, kept }: RunInputs, signal: AbortSignal): Promise<Conditioned> {
     const { unet, autoencoder, parts } = this
     const { channels } = autoencoder
     const { controlNets: nets, inputs } = parts
@@ -93,6 +104,7 @@ export abstract class UnetFamily extends LatentFamily {
         output: this.output,
         shape: ['rows', channels, ...size],
         layout: { order: 'channels-first', channels, grid: size, patch: [1, 1] },
+        beside: this.beside(request, size, kept),
       },
       time: { input: inputs.time, value: ({ timestep }) => timestep },
       written: nets.length > 0 ? residualShapes(unet, size) : {},

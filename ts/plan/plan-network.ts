@@ -6,6 +6,7 @@ import type { FeatureCall, Network, NetworkCall, NetworkOutput } from '../sample
 import { FeatureReuse } from './features.ts'
 import type { Stage } from './manifest.ts'
 import type { Model } from './model.ts'
+import { leftByTokens, segmentsOf, type Segment } from './segments.ts'
 import { type RowTensors } from './row-tensors.ts'
 
 /** A staged network whose stages have been loaded, as a run uses it. */
@@ -262,33 +263,6 @@ export class PlanNetwork implements Network {
     if (uncond === undefined) return { row: { cond: 1 }, buffers: { cond }, keptTokens: keep?.length }
     return { row: { cond: this.guidance, uncond: 1 - this.guidance }, buffers: { cond, uncond }, keptTokens: keep?.length }
   }
-}
-
-/** Stages of one kind that follow each other. */
-interface Segment {
-  readonly kind: Stage['kind']
-  readonly stages: StagedNetwork['stages']
-}
-
-function segmentsOf(stages: StagedNetwork['stages']): Segment[] {
-  const segments: { kind: Stage['kind']; stages: StagedNetwork['stages'][number][] }[] = []
-  for (const stage of stages) {
-    const last = segments.at(-1)
-    if (last?.kind === stage.kind) last.stages.push(stage)
-    else segments.push({ kind: stage.kind, stages: [stage] })
-  }
-  return segments
-}
-
-/** What token stages make and stages outside their own segment read. */
-function leftByTokens(segments: readonly Segment[]): Set<string> {
-  const left = new Set<string>()
-  for (const own of segments.filter(({ kind }) => kind === 'tokens')) {
-    const made = own.stages.flatMap(({ outputs }) => outputs)
-    const others = segments.filter((each) => each !== own).flatMap(({ stages }) => stages.flatMap(({ inputs }) => inputs))
-    for (const name of made) if (others.includes(name)) left.add(name)
-  }
-  return left
 }
 
 /** Passes that keep equally many tokens share the calls of the token stages. */
