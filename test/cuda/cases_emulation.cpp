@@ -1,140 +1,16 @@
-// The emulation sees what it is there to see: planted races, missing barriers, threads that wait for each other, results that depend on
-// the order of blocks, and faults of a GPU. The kernels themselves lose each of their barriers in turn, and must be caught.
+// The emulation sees what it is there to see: the kernels lose each of their barriers in turn, and must be caught; and faults of a GPU.
 #include <cuda_runtime.h>
 #include <sys/mman.h>
 
-#include <algorithm>
 #include <cstdlib>
 
-#include "../../cuda/launch.cuh"
-#include "../../cuda/shared.cuh"
+#include "emulated_faults.h"
 #include "on_device.h"
 
 namespace on_device {
 namespace {
 
 using sada::DeviceFailure;
-using sada::cuda::Shape;
-using sada::cuda::shared_memory;
-
-// Runs a kernel of one int pointer on `memory`; the faults found.
-std::vector<std::string> faults_of(void (*kernel)(int*), int64_t blocks, unsigned threads, int* memory = nullptr) {
-  Shape shape;
-  shape.blocks_x = blocks, shape.threads = dim3(threads), shape.shared_bytes = 256 * sizeof(int);
-  emulation::run({{static_cast<unsigned>(blocks), 1, 1}, {threads, 1, 1}, shape.shared_bytes}, [&] { kernel(memory); });
-  return emulation::take_faults();
-}
-
-bool mentions(const std::vector<std::string>& faults, const std::string& word) {
-  return std::any_of(faults.begin(), faults.end(), [&](const std::string& fault) { return fault.find(word) != std::string::npos; });
-}
-
-int at() { return static_cast<int>(threadIdx.x); }
-int size() { return static_cast<int>(blockDim.x); }
-
-// Each thread reads what its neighbour wrote.
-void with_barrier(int*) {
-  const auto words = shared_memory<int>();
-  words[at()] = at();
-  __syncthreads();
-  const int neighbour = words[(at() + 1) % size()];
-  __syncthreads();
-  words[at()] = neighbour;
-}
-void without_first_barrier(int*) {
-  const auto words = shared_memory<int>();
-  words[at()] = at();
-  const int neighbour = words[(at() + 1) % size()];
-  __syncthreads();
-  words[at()] = neighbour;
-}
-void two_writers(int*) { shared_memory<int>()[0] = 1; }
-void read_of_nothing(int* out) { *out = shared_memory<int>()[3]; }
-void outside(int*) { shared_memory<int>()[256] = 1; }
-void counting(int*) {
-  const auto words = shared_memory<int>();
-  if (at() == 0) words[0] = 0;
-  __syncthreads();
-  words.add(0, 1);
-  __syncthreads();
-  if (words[0] != size()) shared_memory<int>()[1000] = 0;
-}
-void counting_and_reading(int*) {
-  const auto words = shared_memory<int>();
-  if (at() == 0) words[0] = 0;
-  __syncthreads();
-  words.add(0, 1);
-  if (at() == 1) (void)static_cast<int>(words[0]);
-}
-void half_a_barrier(int*) {
-  if (at() < 32) __syncthreads();
-  else (void)__shfl_xor_sync(0x3u, 1, 1);  // by lanes that are not named, too
-}
-void absent_lane(int*) {
-  if (at() != 5) (void)__shfl_down_sync(0xffffffffu, 1, 1);
-}
-void last_block_wins(int* out) {
-  if (at() == 0) *out = static_cast<int>(blockIdx.x);
-}
-void lane_sums(int* out) {
-  int sum = at();
-  for (int offset = 16; offset > 0; offset /= 2) sum += __shfl_down_sync(0xffffffffu, sum, offset);
-  if (at() % 32 == 0) out[at() / 32] = sum;
-}
-
-void planted() {
-  cases::test("a kernel with its barriers has no fault", [] {
-    for (void (*kernel)(int*) : {with_barrier, counting}) cases::expect(faults_of(kernel, 3, 96).empty(), "a fault");
-  });
-  cases::test("a missing barrier is a race", [] {
-    cases::expect(mentions(faults_of(without_first_barrier, 1, 64), "race"), "not seen");
-    for (int skipped : {1, 2}) {
-      emulation::options().forgotten_barrier = skipped;
-      const std::vector<std::string> faults = faults_of(with_barrier, 1, 64);
-      emulation::options().forgotten_barrier = 0;
-      cases::expect(mentions(faults, "race"), "barrier " + std::to_string(skipped) + " not missed");
-    }
-  });
-  cases::test("two writers of a word are a race, also with one value", [] { cases::expect(mentions(faults_of(two_writers, 1, 2), "two writes"), "not seen"); });
-  cases::test("an atomic and a read are a race, two atomics are not", [] { cases::expect(mentions(faults_of(counting_and_reading, 1, 64), "race"), "not seen"); });
-  cases::test("reading what nobody wrote, and outside, are faults", [] {
-    int out;
-    cases::expect(mentions(faults_of(read_of_nothing, 1, 1, &out), "before it was written"), "nothing");
-    cases::expect(mentions(faults_of(outside, 1, 1), "outside"), "outside");
-  });
-  cases::test("threads that wait for each other are seen, and the next kernel runs", [] {
-    cases::expect(!faults_of(half_a_barrier, 1, 64).empty(), "a barrier that not all reach");
-    cases::expect(mentions(faults_of(absent_lane, 1, 32), "wait for each other"), "an exchange that not all reach");
-    cases::expect(faults_of(with_barrier, 1, 64).empty(), "afterwards");
-  });
-  cases::test("blocks run in another order with another seed", [] {
-    std::vector<int> last;
-    for (uint32_t seed = 1; seed < 9; ++seed) {
-      int out = -1;
-      emulation::options().seed = seed;
-      faults_of(last_block_wins, 100, 1, &out);
-      last.push_back(out);
-    }
-    emulation::options().seed = 1;
-    std::sort(last.begin(), last.end());
-    cases::expect(std::unique(last.begin(), last.end()) - last.begin() > 4, "the same order");
-  });
-  cases::test("what was launched is not done before someone waits for it", [] {
-    const float one = 1.0f;
-    const Memory from(&one, 4);
-    const Pinned to(1);
-    *to.data() = 0.0;
-    check(table().convert(device(), to.data(), sada::Storage::kFloat32, from.data(), sada::Storage::kFloat32, 1), "convert");
-    cases::expect(std::memcmp(to.data(), &one, 4) != 0, "done at once");
-    check(table().synchronize(device()), "synchronize");
-    cases::expect(std::memcmp(to.data(), &one, 4) == 0, "not done");
-  });
-  cases::test("lanes exchange within their warp", [] {
-    std::vector<int> sums(3);
-    cases::expect(faults_of(lane_sums, 1, 96, sums.data()).empty(), "a fault");
-    cases::expect(sums == std::vector<int>{496, 496 + 1024, 496 + 2048}, "sums");  // 0 + … + 31, and 32 * 32 more each
-  });
-}
 
 // 1025 tiles with a sum of a product: two levels of groups, so that every barrier of the step is passed.
 void some_step(const Memory& input) {
@@ -146,6 +22,27 @@ void some_step(const Memory& input) {
   step.request.sum[0] = {0, 0, false};
   check(table().step(device(), &step, 1, sums.data()), "step");
   (void)table().synchronize(device());
+}
+
+// How many of 240 sums over three tiles are not what they must be: six at a time, each time of other numbers.
+int wrong_sums(int broken_barrier) {
+  constexpr int kTimes = 40, kTiles = 3;
+  int wrong = 0;
+  for (int time = 1; time <= kTimes; ++time) {
+    const Memory input(std::vector<float>(kTiles * 1024, static_cast<float>(time)).data(), kTiles * 4096);
+    const Pinned sums(sada::kMaxSums);
+    sada::DeviceStep step;
+    step.request.length = kTiles * 1024, step.request.inputs = step.request.rows = 1, step.request.sums = sada::kMaxSums;
+    step.request.input[0] = reinterpret_cast<const float*>(input.data());
+    step.request.row[0].terms = 1, step.request.row[0].weight[0] = 1.0f;
+    check(table().step(device(), &step, 1, sums.data()), "step");
+    emulation::options().broken_barrier = broken_barrier;
+    const sada::DeviceStatus status = table().synchronize(device());
+    emulation::options().broken_barrier = 0;
+    check(status, "synchronize");
+    for (int s = 0; s < sada::kMaxSums; ++s) wrong += sums.data()[s] != static_cast<double>(time * kTiles * 1024);
+  }
+  return wrong;
 }
 
 void some_selection() {
@@ -179,8 +76,12 @@ void robbed() {
   cases::test("the step is caught without any of its barriers but one", [] {
     const Memory input(std::vector<float>(1025 * 1024, 1.0f).data(), 1025 * 4096);
     const std::string missed = uncaught([&] { some_step(input); });
-    // The second orders what blocks leave in global memory for each other, and blocks follow each other here.
+    // The second orders what blocks leave in global memory for each other: the next case.
     cases::expect(missed == " 2", "not caught:" + missed);
+  });
+  cases::test("a step whose second barrier is broken has other sums", [] {
+    cases::expect(wrong_sums(0) == 0, "sums are wrong with all barriers");
+    cases::expect(wrong_sums(2) > 0, "no sum is wrong");
   });
   cases::test("select is caught without any of its barriers", [] {
     const std::string missed = uncaught(some_selection);
@@ -269,7 +170,7 @@ void gpu_faults() {
 }  // namespace
 
 void emulation_cases() {
-  planted();
+  planted_cases();
   robbed();
   beyond_31_bits();
   gpu_faults();

@@ -2,10 +2,11 @@
 
 #include <ucontext.h>
 
-#include <algorithm>
 #include <memory>
 #include <numeric>
 #include <utility>
+
+#include "shared_watch.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
@@ -17,19 +18,22 @@ inline void __sanitizer_finish_switch_fiber(void*, const void**, size_t*) {}
 namespace emulation {
 namespace {
 
-constexpr size_t kStackBytes = 256 << 10;
-constexpr size_t kMostFaults = 20;
+constexpr size_t kStackBytes = 128 << 10;
 constexpr int kLanes = 32;
+constexpr int kBlocksAtATime = 3;
 
 enum class State { kReady, kAtBarrier, kAtExchange, kDone };
+
+struct Block;
 
 struct Fiber {
   ucontext_t context;
   std::unique_ptr<char[]> stack{new char[kStackBytes]};
   void* fake_stack = nullptr;
   State state = State::kDone;
+  Block* block = nullptr;
   Index thread;
-  int linear = 0;
+  int linear = 0, barriers = 0;
 };
 
 struct Warp {
@@ -37,14 +41,6 @@ struct Warp {
   int parity = 0;
   uint64_t values[2][kLanes];
 };
-
-// What happened to a word of shared memory since the last barrier.
-struct Word {
-  int written_at = -1, read_at = -1;  // barriers passed
-  int writer = -1, reader = -1;       // a thread; kMany
-  bool atomic = false, ever_written = false;
-};
-constexpr int kMany = -2;
 
 class Random {
  public:
@@ -66,23 +62,58 @@ void shuffle_order(std::vector<T>& order, Random& random) {
   for (size_t k = order.size(); k > 1; --k) std::swap(order[k - 1], order[random.below(static_cast<uint32_t>(k))]);
 }
 
-struct Faults {
-  std::vector<std::string> list;
-  void add(const std::string& fault) {
-    if (list.size() < kMostFaults && std::find(list.begin(), list.end(), fault) == list.end()) list.push_back(fault);
-  }
-};
 thread_local Faults faults;
 thread_local Position current_position;
 
-// The multiprocessor of one host thread: fibers that outlive blocks, and the block that they run.
+// A block that runs. Its fibers outlive it and serve the next one.
+struct Block {
+  std::vector<std::unique_ptr<Fiber>> fibers;
+  std::vector<int> order;
+  std::vector<Warp> warps;
+  SharedMemory shared;
+  Index index;
+  int threads = 0, barriers = 0, epoch = 0;
+  uint32_t slow_warps = 0;  // a bit each
+  bool active = false;
+
+  bool is_done() const {
+    for (int t = 0; t < threads; ++t) {
+      if (fibers[static_cast<size_t>(t)]->state != State::kDone) return false;
+    }
+    return true;
+  }
+
+  // Lets all go who wait at the barrier; false where others wait elsewhere, for ever.
+  bool release_barrier() {
+    int live = 0, at_barrier = 0;
+    for (int t = 0; t < threads; ++t) {
+      const State state = fibers[static_cast<size_t>(t)]->state;
+      live += state != State::kDone, at_barrier += state == State::kAtBarrier;
+    }
+    if (at_barrier < live) {
+      faults.add("threads wait for each other: " + std::to_string(at_barrier) + " at a barrier, " + std::to_string(live - at_barrier) + " at an exchange");
+      return false;
+    }
+    if (++barriers != options().forgotten_barrier) ++epoch;
+    for (int t = 0; t < threads; ++t) {
+      Fiber& fiber = *fibers[static_cast<size_t>(t)];
+      if (fiber.state == State::kAtBarrier) fiber.state = State::kReady;
+    }
+    return true;
+  }
+};
+
+// The GPU of one host thread.
 class Machine {
  public:
   bool run(const Launch& launch, const std::function<void()>& thread);
   void barrier();
   void exchange(uint32_t mask, uint64_t value, uint64_t lanes[kLanes]);
-  void* touch(size_t offset, size_t bytes, Access access);
-  int barriers() const { return barriers_; }
+  void* touch(size_t offset, size_t bytes, Access access) {
+    Block& block = *running_->block;
+    return block.shared.touch(offset, bytes, access, running_->linear, block.epoch, faults);
+  }
+  int barriers() const { return last_barriers_; }
   int lane() const { return running_->linear % kLanes; }
 
  private:
@@ -91,18 +122,12 @@ class Machine {
   void prepare(Fiber& fiber);
   void resume(Fiber& fiber);
   void suspend();
-  bool run_block(const Launch& launch, Random& random);
-  bool release_barrier();
-  void look(Word& word, size_t at, Access access);
+  void begin(Block& block, const Launch& launch, uint64_t index, Random& random);
+  bool run_in_turns(const Launch& launch, const std::vector<uint64_t>& order, Random& random);
+  bool give_turn(Block& block, Random& random);
 
-  std::vector<std::unique_ptr<Fiber>> fibers_;
-  std::vector<int> order_;
-  std::vector<Warp> warps_;
-  std::vector<char> shared_storage_;
-  char* shared_ = nullptr;
-  size_t shared_bytes_ = 0;
-  std::vector<Word> words_;
-  int threads_ = 0, barriers_ = 0, epoch_ = 0;
+  Block blocks_[kBlocksAtATime];
+  int last_barriers_ = 0;
   const std::function<void()>* thread_ = nullptr;
   Fiber* running_ = nullptr;
   ucontext_t scheduler_;
@@ -135,7 +160,7 @@ void Machine::prepare(Fiber& fiber) {
 
 void Machine::resume(Fiber& fiber) {
   running_ = &fiber;
-  current_position.thread = fiber.thread;
+  current_position.thread = fiber.thread, current_position.block = fiber.block->index;
   __sanitizer_start_switch_fiber(&scheduler_fake_stack_, fiber.stack.get(), kStackBytes);
   swapcontext(&scheduler_, &fiber.context);
   __sanitizer_finish_switch_fiber(scheduler_fake_stack_, nullptr, nullptr);
@@ -149,12 +174,14 @@ void Machine::suspend() {
 }
 
 void Machine::barrier() {
+  if (++running_->barriers == options().broken_barrier) return;
   running_->state = State::kAtBarrier;
   suspend();
 }
 
 void Machine::exchange(uint32_t mask, uint64_t value, uint64_t lanes[kLanes]) {
-  Warp& warp = warps_[static_cast<size_t>(running_->linear / kLanes)];
+  Block& block = *running_->block;
+  Warp& warp = block.warps[static_cast<size_t>(running_->linear / kLanes)];
   const uint32_t own = 1u << lane();
   if ((mask & own) == 0) faults.add("a lane takes part in an exchange that does not name it");
   if (warp.arrived != 0 && warp.mask != mask) faults.add("lanes of a warp exchange under different masks");
@@ -167,10 +194,9 @@ void Machine::exchange(uint32_t mask, uint64_t value, uint64_t lanes[kLanes]) {
     warp.arrived = 0;
     warp.parity = 1 - parity;
     const int first = running_->linear - lane();
-    for (int l = 0; l < kLanes; ++l) {
-      if ((mask >> l & 1u) != 0 && first + l < threads_ && fibers_[static_cast<size_t>(first + l)]->state == State::kAtExchange) {
-        fibers_[static_cast<size_t>(first + l)]->state = State::kReady;
-      }
+    for (int l = 0; l < kLanes && first + l < block.threads; ++l) {
+      Fiber& other = *block.fibers[static_cast<size_t>(first + l)];
+      if ((mask >> l & 1u) != 0 && other.state == State::kAtExchange) other.state = State::kReady;
     }
   } else {
     running_->state = State::kAtExchange;
@@ -179,98 +205,65 @@ void Machine::exchange(uint32_t mask, uint64_t value, uint64_t lanes[kLanes]) {
   std::copy_n(warp.values[parity], kLanes, lanes);
 }
 
-void Machine::look(Word& word, size_t at, Access access) {
-  const int thread = running_->linear;
-  const auto race = [at](const char* what) { faults.add(std::string("race: ") + what + " between two barriers at byte " + std::to_string(at) + " of shared memory"); };
-  const bool written = word.written_at == epoch_, read = word.read_at == epoch_;
-  if (!word.ever_written && access != Access::kWrite) faults.add("read before it was written");
-  if (access == Access::kRead) {
-    if (written && word.writer != thread) race("read and write");
-    word.reader = read && word.reader != thread ? kMany : thread;
-    word.read_at = epoch_;
-    return;
+void Machine::begin(Block& block, const Launch& launch, uint64_t index, Random& random) {
+  block.threads = static_cast<int>(launch.block.x * launch.block.y * launch.block.z);
+  while (block.fibers.size() < static_cast<size_t>(block.threads)) prepare(*block.fibers.emplace_back(std::make_unique<Fiber>()));
+  block.index = {static_cast<unsigned>(index % launch.grid.x), static_cast<unsigned>(index / launch.grid.x), 0};
+  block.barriers = block.epoch = 0;
+  block.active = true;
+  block.slow_warps = random.below(1u << 16) * 0x10001u;
+  block.shared.reset(launch.shared_bytes);
+  block.warps.assign(static_cast<size_t>((block.threads + kLanes - 1) / kLanes), Warp{});
+  block.order.resize(static_cast<size_t>(block.threads));
+  shuffle_order(block.order, random);
+  for (int t = 0; t < block.threads; ++t) {
+    Fiber& fiber = *block.fibers[static_cast<size_t>(t)];
+    const unsigned linear = static_cast<unsigned>(t);
+    fiber.state = State::kReady, fiber.block = &block, fiber.linear = t, fiber.barriers = 0;
+    fiber.thread = {linear % launch.block.x, linear / launch.block.x % launch.block.y, linear / launch.block.x / launch.block.y};
   }
-  const bool both_atomic = access == Access::kAtomic && word.atomic;
-  if (written && word.writer != thread && !both_atomic) race("two writes");
-  if (read && word.reader != thread) race("write and read");
-  word.writer = written && word.writer != thread ? kMany : thread;
-  word.written_at = epoch_;
-  word.atomic = access == Access::kAtomic;
-  word.ever_written = true;
 }
 
-void* Machine::touch(size_t offset, size_t bytes, Access access) {
-  static thread_local uint64_t nowhere[2];
-  if (offset > shared_bytes_ || bytes > shared_bytes_ - offset || offset % std::min<size_t>(bytes, 16) != 0) {
-    faults.add("access outside of shared memory, or misaligned");
-    return nowhere;
+// Each thread that can runs until it waits; slow warps are passed over in most turns. False where all wait for ever.
+bool Machine::give_turn(Block& block, Random& random) {
+  bool any_ready = false;
+  const uint32_t passed_over = random.below(4) == 0 ? 0 : block.slow_warps;
+  for (int t : block.order) {
+    Fiber& fiber = *block.fibers[static_cast<size_t>(t)];
+    if (fiber.state != State::kReady) continue;
+    any_ready = true;
+    if ((passed_over >> (t / kLanes) & 1u) == 0) resume(fiber);
   }
-  for (size_t at = offset; at < offset + bytes; at += 4) look(words_[at / 4], at, access);
-  return shared_ + offset;
+  return any_ready || block.is_done() || block.release_barrier();
 }
 
-bool Machine::release_barrier() {
-  int live = 0, at_barrier = 0;
-  for (int t = 0; t < threads_; ++t) {
-    const State state = fibers_[static_cast<size_t>(t)]->state;
-    live += state != State::kDone, at_barrier += state == State::kAtBarrier;
-  }
-  if (at_barrier < live) {
-    faults.add("threads wait for each other: " + std::to_string(at_barrier) + " at a barrier, " + std::to_string(live - at_barrier) + " at an exchange");
-    return false;
-  }
-  if (++barriers_ != options().forgotten_barrier) ++epoch_;
-  for (int t = 0; t < threads_; ++t) {
-    Fiber& fiber = *fibers_[static_cast<size_t>(t)];
-    if (fiber.state == State::kAtBarrier) fiber.state = State::kReady;
+bool Machine::run_in_turns(const Launch& launch, const std::vector<uint64_t>& order, Random& random) {
+  size_t next = 0;
+  for (size_t running = 1; running > 0;) {
+    running = 0;
+    for (Block& block : blocks_) {
+      if (!block.active && next < order.size()) begin(block, launch, order[next++], random);
+      if (!block.active) continue;
+      ++running;
+      if (!give_turn(block, random)) return false;
+      if (!block.is_done()) continue;
+      block.active = false;
+      last_barriers_ = block.barriers;
+    }
   }
   return true;
 }
 
-bool Machine::run_block(const Launch& launch, Random& random) {
-  barriers_ = epoch_ = 0;
-  std::fill(shared_, shared_ + shared_bytes_, static_cast<char>(0xcb));
-  words_.assign((shared_bytes_ + 3) / 4, Word{});
-  warps_.assign(static_cast<size_t>((threads_ + kLanes - 1) / kLanes), Warp{});
-  for (int t = 0; t < threads_; ++t) {
-    Fiber& fiber = *fibers_[static_cast<size_t>(t)];
-    const unsigned linear = static_cast<unsigned>(t);
-    fiber.state = State::kReady, fiber.linear = t;
-    fiber.thread = {linear % launch.block.x, linear / launch.block.x % launch.block.y, linear / launch.block.x / launch.block.y};
-  }
-  shuffle_order(order_, random);
-  for (;;) {
-    bool any = false, all_done = true;
-    for (int t : order_) {
-      Fiber& fiber = *fibers_[static_cast<size_t>(t)];
-      if (fiber.state == State::kReady) any = true, resume(fiber);
-      all_done = all_done && fiber.state == State::kDone;
-    }
-    if (all_done) return true;
-    if (!any && !release_barrier()) return false;
-  }
-}
-
 bool Machine::run(const Launch& launch, const std::function<void()>& thread) {
   const size_t faults_before = faults.list.size();
-  threads_ = static_cast<int>(launch.block.x * launch.block.y * launch.block.z);
-  while (fibers_.size() < static_cast<size_t>(threads_)) prepare(*fibers_.emplace_back(std::make_unique<Fiber>()));
-  order_.resize(static_cast<size_t>(threads_));
-  shared_bytes_ = launch.shared_bytes;
-  shared_storage_.resize(shared_bytes_ + 16);
-  shared_ = shared_storage_.data() + (16 - reinterpret_cast<uintptr_t>(shared_storage_.data()) % 16) % 16;
   thread_ = &thread;
   current_position.block_dim = launch.block, current_position.grid_dim = launch.grid;
   Random random(options().seed++);
-  std::vector<uint64_t> blocks(static_cast<size_t>(launch.grid.x) * launch.grid.y);
-  shuffle_order(blocks, random);
-  for (uint64_t block : blocks) {
-    current_position.block = {static_cast<unsigned>(block % launch.grid.x), static_cast<unsigned>(block / launch.grid.x), 0};
-    if (run_block(launch, random)) continue;
-    fibers_.clear();  // they would wait for ever
-    return false;
-  }
-  return faults.list.size() == faults_before;
+  std::vector<uint64_t> order(static_cast<size_t>(launch.grid.x) * launch.grid.y);
+  shuffle_order(order, random);
+  if (run_in_turns(launch, order, random)) return faults.list.size() == faults_before;
+  for (Block& block : blocks_) block.fibers.clear(), block.active = false;  // they would wait for ever
+  return false;
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
-// CUDA's execution model on one processor core: the threads of a block are fibers that run in turns between barriers, blocks follow each
-// other. Both in an order shuffled by a seed, so that results which depend on it differ. Shared memory is watched: two threads that touch
-// a word between the same two barriers, one of them writing, are reported, and so is a word read before it was written.
+// CUDA's execution model on one processor core: the threads of a block are fibers that run until they wait, a few blocks at a time, in
+// turns. The order of blocks, of threads, and who is passed over in a turn are shuffled by a seed, so that results which depend on it
+// differ. Shared memory is watched: two threads that touch a word between the same two barriers, one of them writing, are reported, and so
+// is a word read before it was written. Memory is coherent at once: what a missing fence does is not seen.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +26,7 @@ Position& position();
 struct Options {
   uint32_t seed = 1;  // of the order of blocks and threads; every launch takes the next
   int forgotten_barrier = 0;  // threads wait at a block's n-th barrier, but what they do is judged as if it were not there; 0: none
+  int broken_barrier = 0;     // nobody waits at a thread's n-th barrier; 0: all hold
 };
 Options& options();
 

@@ -258,3 +258,10 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   const cudaError_t status = enqueue(stream, [=] { return std::memmove(to, from, bytes), cudaSuccess; });
   return kind == cudaMemcpyDeviceToHost && !is_pinned(to) && status == cudaSuccess ? drain(*stream) : status;
 }
+
+// For the double of TensorRT (test/engines/double): a network as work of a stream. `work` returns what the stream's status becomes.
+extern "C" __attribute__((visibility("default"))) int sada_emulated_enqueue(void* stream, int (*work)(void*), void* data) {
+  using namespace emulation;
+  const Locked locked(gpu().mutex);
+  return enqueue(static_cast<Stream*>(stream), [=] { return static_cast<cudaError_t>(work(data)); });
+}
