@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 import { invalidArgument } from '../errors.ts'
 import { decimal, integer, list, parsePolicies } from './arguments.ts'
 import type { Table1Arguments } from './table1.ts'
@@ -39,6 +39,11 @@ export function addTable1(program: Command, signal: () => AbortSignal): void {
     )
     .option('--timing-only', 'measure wall times: each method directly after a baseline of its own', false)
     .option('--timing <files>', 'take wall times from runs made with --timing-only', list)
+    .addOption(
+      new Option('--plain-by <what>', 'match the plain runs by time, or by FLOPs where the machine is busy')
+        .choices(['time', 'flops'])
+        .default('time'),
+    )
     .option('--report-only', 'make no runs', false)
     .option('--weights <folder>', 'networks of the metrics LPIPS, FID, KID and CLIP score')
     .option('--html <file>', 'where the page goes; - for stdout')

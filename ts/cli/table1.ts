@@ -4,7 +4,7 @@ import { describeMachine, describeVersions } from '../bench/machine.ts'
 import { filePrompts, modelPrompts } from '../bench/prompts.ts'
 import type { BenchProgress } from '../bench/settings.ts'
 import { assemble } from '../bench/table1/assemble.ts'
-import { Journal, readJournals, type JournalContent } from '../bench/table1/journal.ts'
+import { Journal, readJournals, shareOfBaseline, type JournalContent, type PlainBy } from '../bench/table1/journal.ts'
 import { defaultMethods, methodFor, withSweeps, type Method } from '../bench/table1/methods.ts'
 import { withMetrics } from '../bench/table1/metrics.ts'
 import { Pictures, picturesOf } from '../bench/table1/pictures.ts'
@@ -40,6 +40,7 @@ export interface Table1Arguments {
   readonly timing?: readonly string[]
   readonly timingOnly: boolean
   readonly reportOnly: boolean
+  readonly plainBy: PlainBy
   readonly weights?: string
   readonly html?: string
   readonly json?: string
@@ -67,7 +68,12 @@ export async function table1(options: Table1Arguments, signal: AbortSignal): Pro
     }
     const content = await readJournals(journals)
     if (content.runs.size === 0) throw invalidArgument('--resume', 'a file that holds finished runs', journals.join(', '))
-    const assembled = assemble(content, { created: new Date().toISOString(), timing, published: await publishedFigures() })
+    const assembled = assemble(content, {
+      created: new Date().toISOString(),
+      timing,
+      plainBy: options.plainBy,
+      published: await publishedFigures(),
+    })
     const pictures = new Pictures(journals.map(picturesOf))
     const result = await withMetrics(assembled, content, pictures, { weights: options.weights, threads: options.threads, signal })
     await publish(result, pictures, files)
@@ -121,7 +127,7 @@ async function makeRuns(
       journal,
       runs: new Map(known.runs),
       missing: [...known.missing],
-      shareOf: timing && sharesOf(timing),
+      shareOf: timing && sharesOf(timing, options.plainBy),
       keep: options.timingOnly ? undefined : (run, sample) => pictures.keep(run, sample, settings.manifest),
     }
     const pipeline = await load(options.model, { threads: options.threads })
@@ -145,13 +151,13 @@ function checkTerms({ sessions: [first] }: JournalContent, { manifest, steps, se
   )
 }
 
-/** Median shares of the baseline's loop time in a journal. */
-function sharesOf({ runs }: JournalContent): NonNullable<Store['shareOf']> {
+/** Median shares of the baseline in a journal. */
+function sharesOf({ runs }: JournalContent, by: PlainBy): NonNullable<Store['shareOf']> {
   return (scheduler, guidance, method) => {
     const own = [...runs.values()].filter(
       (run) => run.scheduler === scheduler && run.guidance === guidance && run.method === method,
     )
-    return own.length === 0 ? undefined : median(own.map((run) => run.loop_ms / run.baseline_loop_ms))
+    return own.length === 0 ? undefined : median(own.map((run) => shareOfBaseline(run, by)))
   }
 }
 
@@ -171,6 +177,7 @@ async function prepare(options: Table1Arguments, folder: string, manifest: Manif
     steps: options.steps,
     seed: options.seed,
     timingOnly: options.timingOnly,
+    plainBy: options.plainBy,
   }
 }
 

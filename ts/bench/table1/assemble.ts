@@ -1,13 +1,15 @@
 import type { TableResult, TableRow, PlainRow, Published } from './result.ts'
-import type { JournalContent, Run } from './journal.ts'
+import { shareOfBaseline, type JournalContent, type PlainBy, type Run } from './journal.ts'
 import { mean, median, spread } from '../statistics.ts'
-import { stepsOfTime } from './run.ts'
+import { plainStepsOf } from './run.ts'
 
 export interface AssembleOptions {
   readonly created: string
   /** Another journal whose wall times are to be believed. */
   readonly timing?: JournalContent
   readonly published?: Readonly<Record<string, readonly Published[]>>
+  /** What plain runs are matched by. Default: time. */
+  readonly plainBy?: PlainBy
   /** Worst cases of each row. Default 3. */
   readonly worst?: number
 }
@@ -37,6 +39,7 @@ export function assemble({ sessions, runs, missing }: JournalContent, options: A
     model,
     steps,
     seed,
+    plain_by: options.plainBy ?? 'time',
     sessions: [...sessions, ...(options.timing?.sessions ?? [])].map(({ created, machine, versions }) => ({
       created,
       cpu: machine.cpu,
@@ -93,10 +96,12 @@ function describe(group: Group, steps: number, all: readonly Run[], options: Ass
   // What a method takes does not depend on the kind of the prompt enough to split few pairs.
   const separate = [...(options.timing?.runs.values() ?? [])].filter(isOfRow)
   const timed = separate.length > 0 ? separate : runs
-  const share = median((separate.length > 0 ? separate : all.filter(isOfRow)).map((run) => run.loop_ms / run.baseline_loop_ms))
+  const share = median(
+    (separate.length > 0 ? separate : all.filter(isOfRow)).map((run) => shareOfBaseline(run, options.plainBy ?? 'time')),
+  )
   const nfe = runs.map((run) => run.nfe)
   const flops = { baseline: mean(runs.map((run) => run.baseline_flops)), accelerated: mean(runs.map((run) => run.flops)) }
-  const plainSteps = stepsOfTime(share, steps)
+  const plainSteps = plainStepsOf(share, steps)
   const plainRuns = new Map(
     all
       .filter(

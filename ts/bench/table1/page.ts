@@ -1,8 +1,257 @@
-import type { Pictures } from './pictures.ts'
-import type { TableResult } from './result.ts'
-import { markdown } from './text.ts'
+import { schedulerName, times } from '../report/figures.ts'
+import { html, Markup } from '../report/markup.ts'
+import { dataUri, differencePicture, fittingAmplification } from '../report/pictures.ts'
+import { stripLegend } from '../report/strip.ts'
+import { STYLE } from '../report/style.ts'
+import type { StepAction } from '../../sampler/trace.ts'
+import { rowsLike } from './assemble.ts'
+import { sampleOf, type Pictures } from './pictures.ts'
+import { speedPlot, type Numbered } from './plot.ts'
+import type { TableResult, TableRow, WorstCase } from './result.ts'
+import { LETTERS } from './run.ts'
+import { pictureStrip, shareStrip } from './strips.ts'
+import { bySpeed, metricText, places, plainHead, plainText, publishedText, shownMetrics } from './text.ts'
 
+const OWN_STYLE = `
+.plots.wide { grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)) }
+circle.rival { fill: var(--base) } circle.ours { fill: var(--accent) } circle.swept { opacity: .45 }
+.line.front { stroke: var(--good); stroke-width: 1.4 } .line.plain { stroke: var(--plain); stroke-width: 1; opacity: .6 }
+.chart .number { font-size: 9.5px } .chart .number.ours { fill: var(--accent); font-weight: 650; font-size: 11px }
+.strips { display: grid; grid-template-columns: max-content 1fr; gap: 5px 14px; align-items: center; font-size: 13px }
+.strips .strip { height: 18px }
+.pictures.three { grid-template-columns: repeat(3, 128px) }
+td.words, th.words { text-align: left }
+.key.ring { height: 9px; width: 9px; border-radius: 9px; border: 2px solid var(--plain) }
+ul.notes { font-size: 14px; color: var(--soft); max-width: 90ch; padding-left: 20px }
+@media (max-width: 520px) { .plots.wide { grid-template-columns: 1fr } .pictures.three { grid-template-columns: repeat(3, 1fr) } }
+`
+/** Worst pictures shown of our own default, and of each other. */
+const SHOWN = { ours: 3, others: 1 } as const
+
+/** The table as one HTML file that needs nothing else. */
 export async function tablePage(result: TableResult, pictures: Pictures): Promise<string> {
-  await pictures.find({ scheduler: '', guidance: 1, kind: '', index: 0, method: '', steps: 1 })
-  return markdown(result)
+  const { model, steps, created, load, sessions } = result
+  const all = places(result)
+  const sections = await Promise.all(all.map((place, k) => section(result, place, `place-${k + 1}`, pictures)))
+  const cores = Math.max(...sessions.map((each) => each.cores))
+  const page = html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <title>sada-bench table1: ${model}</title>
+        <style>
+          ${new Markup(STYLE + OWN_STYLE)}
+        </style>
+      </head>
+      <body>
+        <main>
+          <header>
+            <p class="eyebrow">sada-bench table1, ${created.slice(0, 16).replace('T', ' ')} UTC</p>
+            <h1>Every policy, one sampler, the same noise</h1>
+            <p class="lead">
+              The model “${model}”, ${steps} steps. Each row is compared with the run that computes every step, and with the plain
+              run of fewer steps that costs as much.
+            </p>
+            <nav>${all.map((place, k) => html`<a href="#place-${k + 1}">${placeName(place)}</a>`)}<a href="#notes">Notes</a></nav>
+            ${
+              load.p50 > cores / 2 &&
+              html`<p class="warning">
+                Other work was running (load ${load.p50.toFixed(1)} in the median, ${load.max.toFixed(1)} at most, on ${cores}
+                cores). Wall times of rows marked “†” are not to be relied on; network runs, FLOPs and closeness are not affected.
+              </p>`
+            }
+          </header>
+          ${sections} ${notes(result)}
+        </main>
+      </body>
+    </html> `
+  return page.text
+}
+
+type Place = Pick<TableRow, 'scheduler' | 'guidance' | 'kind'>
+const placeName = ({ scheduler, guidance, kind }: Place): string => `${schedulerName(scheduler)}, guidance ${guidance}, ${kind}`
+
+async function section(result: TableResult, place: Place, id: string, pictures: Pictures): Promise<Markup> {
+  const rows = bySpeed(rowsLike(place, result.rows)).map((row, k): Numbered => ({ row, number: k + 1 }))
+  const plain = rowsLike(place, result.plain)
+  const letters = new Set(rows.flatMap(({ row }) => row.decisions.flatMap((step) => Object.keys(step))))
+  const present = new Set((Object.keys(LETTERS) as StepAction[]).filter((action) => letters.has(LETTERS[action])))
+  const defaults = rows.filter(({ row }) => row.is_default)
+  const ours = rows.find(({ row }) => row.method === 'sada')
+  const others = defaults.filter((each) => each !== ours)
+  const key = html`<i class="key" style="background:var(--accent)"></i>sada
+    <i class="key" style="background:var(--base)"></i>others, numbered as below <i class="key ring"></i>plain, fewer steps
+    <i class="key" style="background:var(--good)"></i>Pareto front of the policies`
+  return html`<section id="${id}">
+    <h2>${placeName(place)} prompts</h2>
+    <div class="plots wide">
+      ${plot(
+        'Closeness against wall time',
+        key,
+        speedPlot(rows, plain, {
+          title: 'wall speed-up',
+          front: 'wall',
+          of: (row) => row.speedup.p50,
+          ofPlain: (row) => row.speedup.p50,
+        }),
+      )}
+      ${plot(
+        'Closeness against network runs',
+        html`steps over network runs; a partial or pruned pass counts as a whole one`,
+        speedPlot(rows, plain, {
+          title: 'steps / network runs',
+          front: 'nfe',
+          of: (row) => row.nfe_ratio,
+          ofPlain: (row) => result.steps / row.steps,
+        }),
+      )}
+    </div>
+    ${table(result, rows)}
+    <h3>What each step did</h3>
+    ${stripLegend(present)}
+    <div class="strips">${defaults.map(({ row }) => html`<span>${row.method}</span>${shareStrip(row)}`)}</div>
+    <h3>The worst pictures</h3>
+    <div class="samples">${ours && (await worstCards(ours.row, SHOWN.ours, pictures))}</div>
+    <details>
+      <summary>The worst picture of each other policy</summary>
+      <div class="samples">${await Promise.all(others.map(({ row }) => worstCards(row, SHOWN.others, pictures)))}</div>
+    </details>
+  </section>`
+}
+
+const plot = (title: string, caption: Markup, drawing: Markup): Markup =>
+  html`<figure class="plot">
+    <figcaption><b>${title}</b>${caption}</figcaption>
+    ${drawing}
+  </figure>`
+
+function table(result: TableResult, rows: readonly Numbered[]): Markup {
+  const shown = shownMetrics(result)
+  const numbers = ['n', 'runs', 'FLOPs', 'wall', '5 %–95 %', 'PSNR', 'worst 10 %', 'worst', 'equal', 'SSIM', ...shown]
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="All figures">
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">policy</th>
+          ${numbers.map((name) => html`<th scope="col">${name}</th>`)}
+          <th scope="col" class="words">${plainHead(result)}</th>
+          <th scope="col" class="words">published elsewhere</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${rows.map(
+          ({ row, number }) =>
+            html`<tr class="${row.method === 'sada' ? 'ours' : 'other'}">
+              <th scope="row">${number}. ${row.method}${row.pareto.wall && ' ★'}</th>
+              ${cells(row, shown).map((text) => html`<td>${text}</td>`)}
+              <td class="words">${plainText(row)}</td>
+              <td class="words">${publishedText(row)}</td>
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+  </div>`
+}
+
+function cells(
+  { samples, nfe, flops, speedup, psnr_db: psnr, identical, ssim, metrics, timing }: TableRow,
+  shown: readonly string[],
+) {
+  const decibels = (value: number | null): string => (value === null ? 'equal' : value.toFixed(1))
+  return [
+    String(samples),
+    nfe.mean.toFixed(1),
+    `÷ ${flops.ratio.toFixed(2)}`,
+    `${times(speedup.p50)}${timing.source === 'runs' ? '†' : ''}`,
+    `${speedup.p05.toFixed(2)}–${speedup.p95.toFixed(2)}`,
+    decibels(psnr.mean),
+    decibels(psnr.worst_decile),
+    decibels(psnr.worst),
+    String(identical),
+    ssim.mean > 0.99995 && ssim.mean < 1 ? '> 0.9999' : ssim.mean.toFixed(4),
+    ...shown.map((name) => metricText(metrics[name])),
+  ]
+}
+
+async function worstCards(row: TableRow, most: number, pictures: Pictures): Promise<Markup> {
+  const cards = await Promise.all(row.worst.slice(0, most).map((each) => card(row, each, pictures)))
+  return cards.length > 0 ? html`${cards}` : html`<p class="soft">${row.method}: every picture is equal to the full run's.</p>`
+}
+
+async function card(row: TableRow, each: WorstCase, pictures: Pictures): Promise<Markup> {
+  const steps = row.decisions.length
+  const named = { scheduler: row.scheduler, guidance: row.guidance, kind: row.kind, index: each.index, steps }
+  const [full, fast] = [await pictures.find({ ...named, method: 'none' }), await pictures.find({ ...named, method: row.method })]
+  let images: Markup | undefined
+  if (full !== undefined && fast !== undefined) {
+    const [a, b] = [sampleOf(full), sampleOf(fast)]
+    const amplification = fittingAmplification(a, b)
+    const shown = [
+      { caption: 'every step', source: await dataUri(full) },
+      { caption: row.method, source: await dataUri(fast) },
+      {
+        caption: `difference × ${amplification}`,
+        source: await differencePicture(a, b, [3, full.height, full.width], amplification),
+      },
+    ]
+    images = html`<div class="pictures three">
+      ${shown.map(
+        ({ caption, source }) =>
+          html`<figure>
+            <img src="${source}" width="${full.width}" height="${full.height}" alt="${caption}: ${each.prompt}" />
+            <figcaption>${caption}</figcaption>
+          </figure>`,
+      )}
+    </div>`
+  }
+  return html`<article class="sample">
+    ${images ?? html`<p class="soft">The pictures were not kept.</p>`}
+    <div class="about">
+      <h4>${each.prompt} <span class="badge">${row.method}, seed ${each.seed}</span></h4>
+      <dl>
+        <dt>PSNR</dt>
+        <dd>${each.psnr_db.toFixed(1)} dB</dd>
+        ${
+          each.plain_psnr_db !== null &&
+          html`<dt>plain, same cost</dt>
+            <dd>${each.plain_psnr_db.toFixed(1)} dB</dd>`
+        }
+        <dt>SSIM</dt>
+        <dd>${each.ssim.toFixed(4)}</dd>
+        <dt>network runs</dt>
+        <dd>${each.nfe} of ${steps}</dd>
+      </dl>
+    </div>
+    <div class="across">${pictureStrip(each)}</div>
+  </article>`
+}
+
+function notes(result: TableResult): Markup {
+  const { metrics, missing, sessions, rows } = result
+  const lines = [
+    'PSNR in dB on [−1, 1] samples in float64, of each picture and then averaged; “worst 10 %” is the mean over the worst tenth. Pictures equal to the full run, bit for bit, have no finite value and are counted under “equal”.',
+    `“${plainHead(result)}”: the unaccelerated run of as many steps as fit, rounded down; in brackets what the row is above it in dB, mean and worst tenth.`,
+    '★: no other row of its table is both faster in wall time and closer on average. n: pictures.',
+    "“published elsewhere”: the authors' figures on their own models, prompts and machines; nothing here reproduces them.",
+    rows.some(({ timing }) => timing.source === 'runs')
+      ? "†: wall times come from the runs themselves, each beside its prompt's baseline in the same process."
+      : 'Wall times come from runs of their own, each method directly after its baseline.',
+    ...Object.entries(metrics).flatMap(([name, { unavailable }]) =>
+      unavailable === undefined ? [] : [`${name} is unavailable. ${unavailable}`],
+    ),
+    ...new Set(missing.map(({ scheduler, method, reason }) => `Not run: ${method} with ${scheduler}. ${reason}`)),
+    ...new Set(
+      sessions.map(
+        ({ cpu, cores, sada, commit }) =>
+          `Made on ${cpu}, ${cores} cores, by sada ${sada}${commit === null ? '' : `, commit ${commit}`}.`,
+      ),
+    ),
+  ]
+  return html`<section id="notes">
+    <h2>Notes</h2>
+    <ul class="notes">
+      ${lines.map((text) => html`<li>${text}</li>`)}
+    </ul>
+  </section>`
 }

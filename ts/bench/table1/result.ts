@@ -93,7 +93,7 @@ const row = v.object({
   ),
   plain: about(
     v.nullable(plain),
-    'The unaccelerated run with as many steps as fit into the same time, rounded down; null: not made yet.',
+    'The unaccelerated run with as many steps as fit into the same time or operations (`plain_by`), rounded down; null: not made yet.',
   ),
   published: about(
     v.array(published),
@@ -123,6 +123,10 @@ export const tableResult = v.object({
   model: v.string(),
   steps: count,
   seed: whole,
+  plain_by: about(
+    v.picklist(['time', 'flops']),
+    "What plain runs are matched by: the sampling loop's time, or the network's operations, where the machine was too busy to measure.",
+  ),
   sessions: about(
     v.array(
       v.object({

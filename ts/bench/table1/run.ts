@@ -7,7 +7,7 @@ import { closeness, finiteOrNull } from '../fidelity.ts'
 import { pictureFlops, rowFlops } from '../flops.ts'
 import type { BenchProgress, Generate } from '../settings.ts'
 import { median } from '../statistics.ts'
-import { keyOf, type Journal, type Missing, type Run } from './journal.ts'
+import { keyOf, shareOfBaseline, type Journal, type Missing, type PlainBy, type Run } from './journal.ts'
 import type { Method } from './methods.ts'
 import type { NumberedPrompt } from './prompts.ts'
 
@@ -22,6 +22,7 @@ export interface TableSettings {
   readonly seed: number
   /** Every method directly after an unaccelerated run of its own, and no plain runs. */
   readonly timingOnly: boolean
+  readonly plainBy: PlainBy
 }
 
 /** Where finished runs go, and those that were finished before. */
@@ -29,7 +30,7 @@ export interface Store {
   readonly journal: Journal
   readonly runs: Map<string, Run>
   readonly missing: Missing[]
-  /** The median share of the baseline's loop time of a method, where another measurement is to be believed. */
+  /** A method's median share of the baseline, where another measurement is to be believed. */
   shareOf?(scheduler: string, guidance: number, method: string): number | undefined
   /** Keeps a picture for the report and the metrics. */
   keep?(run: Run, sample: Float32Array): Promise<void>
@@ -52,8 +53,8 @@ const WARM_UP_STEPS = 6
 /** Timed pairs from which on their median says how many plain steps to make; the others are made at the end. */
 const SETTLED = 4
 
-/** As many plain steps as fit into a method's time: its share of the baseline's loop time in steps, rounded down. */
-export const stepsOfTime = (share: number, steps: number): number => Math.min(steps, Math.max(1, Math.floor(steps * share)))
+/** As many plain steps as a method's share of the baseline's time or operations allows, rounded down. */
+export const plainStepsOf = (share: number, steps: number): number => Math.min(steps, Math.max(1, Math.floor(steps * share)))
 
 /**
  * Makes every run that the store lacks, prompt by prompt, so that whatever ends it leaves each method with the same prompts.
@@ -88,7 +89,7 @@ class TableRun {
   private readonly store: Store
   private readonly progress: BenchProgress
   private readonly signal: AbortSignal
-  /** Loop times over the baseline's, by scheduler, guidance and method. */
+  /** Shares of the baseline's time or operations, by scheduler, guidance and method. */
   private readonly shares = new Map<string, number[]>()
 
   constructor(generate: Generate, settings: TableSettings, store: Store, progress: BenchProgress, signal: AbortSignal) {
@@ -213,7 +214,7 @@ class TableRun {
       const own = this.shares.get(shareKey(place, label)) ?? []
       const isSettled = own.length >= (atEnd ? 1 : SETTLED)
       const share = this.store.shareOf?.(place.scheduler, place.guidance, label) ?? (isSettled ? median(own) : undefined)
-      return share === undefined ? [] : [stepsOfTime(share, steps)]
+      return share === undefined ? [] : [plainStepsOf(share, steps)]
     })
     return [...new Set(shares)].filter((fewer) => fewer < steps).sort((a, b) => b - a)
   }
@@ -300,7 +301,7 @@ class TableRun {
   private remember(run: Run): void {
     if (run.method === BASELINE.label || run.baseline_loop_ms === 0) return
     const key = shareKey(run, run.method)
-    const share = run.loop_ms / run.baseline_loop_ms
+    const share = shareOfBaseline(run, this.settings.plainBy)
     const known = this.shares.get(key)
     if (known === undefined) this.shares.set(key, [share])
     else known.push(share)

@@ -53,12 +53,12 @@ export function markdown(result: TableResult): string {
     return [
       `### ${place.scheduler}, guidance ${place.guidance}, ${place.kind} prompts`,
       '',
-      tableOf([...head, 'plain, same time', 'published elsewhere'], lines),
+      tableOf([...head, plainHead(result), 'published elsewhere'], lines),
     ].join('\n')
   })
   const notes = [
     '`*`: no other row of its table is both faster and closer on average. PSNR in dB against the run of every step from the same noise; equal pictures are counted apart.',
-    '"plain, same time": the unaccelerated run with as many steps as fit into the row\'s time, and in brackets what the row is above it in dB: mean, worst tenth.',
+    `"${plainHead(result)}": the unaccelerated run with as many steps as fit, rounded down, and in brackets what the row is above it in dB: mean, worst tenth.`,
     ...Object.entries(metrics).flatMap(([name, { unavailable }]) =>
       unavailable === undefined ? [] : [`${name}: unavailable. ${unavailable}`],
     ),
@@ -67,13 +67,16 @@ export function markdown(result: TableResult): string {
   return [
     `## ${model}, ${steps} steps`,
     '',
-    `Made ${created.slice(0, 10)}. Load of the machine: median ${load.p50}, at most ${load.max}.`,
+    `Made ${created.slice(0, 10)}. Load of the machine: median ${load.p50.toFixed(1)}, at most ${load.max.toFixed(1)}.`,
     '',
     ...tables.map((table) => table + '\n'),
     ...notes.map((note) => `- ${note}`),
     '',
   ].join('\n')
 }
+
+/** Head of the column with the plain runs. */
+export const plainHead = ({ plain_by: by }: TableResult): string => `plain, same ${by === 'time' ? 'time' : 'FLOPs'}`
 
 const unique = (texts: readonly string[]): string[] => [...new Set(texts)]
 

@@ -1,0 +1,63 @@
+import { chart, frame, line, ticks, xAxis, yAxis } from '../report/chart.ts'
+import { html, type Markup } from '../report/markup.ts'
+import type { PlainRow, TableRow } from './result.ts'
+
+const HEIGHT = 250
+
+/** A row with its number in the table. */
+export interface Numbered {
+  readonly row: TableRow
+  readonly number: number
+}
+
+export interface Axis {
+  readonly title: string
+  readonly front: 'wall' | 'nfe'
+  of(row: TableRow): number
+  ofPlain(row: PlainRow): number
+}
+
+/** Quality against speed, with the Pareto front: up is closer, right is faster. Rows without a finite PSNR stand at the top. */
+export function speedPlot(rows: readonly Numbered[], plain: readonly PlainRow[], axis: Axis): Markup {
+  const quality = [...rows.map(({ row }) => row), ...plain].flatMap(({ psnr_db: { mean } }) => mean ?? [])
+  const speeds = [...rows.map(({ row }) => axis.of(row)), ...plain.map((row) => axis.ofPlain(row))]
+  if (speeds.length === 0) return html``
+  const [low, high] = quality.length === 0 ? [20, 40] : [Math.min(...quality), Math.max(...quality)]
+  const xs = [Math.min(1, ...speeds), Math.max(...speeds) * 1.05] as const
+  const ys = [Math.floor((low - 1) / 5) * 5, Math.ceil((high + 2) / 5) * 5] as const
+  const f = frame(xs, ys, HEIGHT)
+  const top = ys[1]
+  const at = (value: number | null): number => value ?? top
+  const front = rows
+    .filter(({ row }) => row.pareto[axis.front])
+    .map(({ row }) => [axis.of(row), at(row.psnr_db.mean)] as const)
+    .sort(([a], [b]) => a - b)
+  const curve = plain.map((row) => [axis.ofPlain(row), at(row.psnr_db.mean)] as const).sort(([a], [b]) => a - b)
+  return chart(
+    `Mean PSNR against ${axis.title}; the line joins what nothing else beats in both.`,
+    [
+      yAxis(
+        f,
+        ticks(ys, 5).map((tick) => ({ at: tick, text: `${tick} dB` })),
+      ),
+      xAxis(f, ticks(xs, 6), axis.title, true),
+      html`${curve.length > 1 && line(f, curve, 'plain')} ${front.length > 1 && line(f, front, 'front')}`,
+      html`${plain.map(
+        (row) =>
+          html`<circle class="plain" cx="${f.x(axis.ofPlain(row))}" cy="${f.y(at(row.psnr_db.mean))}" r="2.6"
+            ><title>plain ${row.steps} steps: ${text(row.psnr_db.mean)} at ${axis.ofPlain(row).toFixed(2)}×</title></circle
+          >`,
+      )}`,
+      html`${rows.map(({ row, number }) => {
+        const [x, y] = [f.x(axis.of(row)), f.y(at(row.psnr_db.mean))]
+        const name = row.policy === 'sada' ? 'ours' : 'rival'
+        return html`<circle class="${name}${row.is_default ? '' : ' swept'}" cx="${x}" cy="${y}" r="${name === 'ours' ? 5 : 3.6}"
+            ><title>${number}. ${row.method}: ${text(row.psnr_db.mean)} at ${axis.of(row).toFixed(2)}×</title></circle
+          >${row.is_default && html`<text class="number ${name}" x="${x + 6}" y="${y - 5}">${name === 'ours' ? 'sada' : number}</text>`}`
+      })}`,
+    ],
+    HEIGHT,
+  )
+}
+
+const text = (decibels: number | null): string => (decibels === null ? 'equal' : `${decibels.toFixed(1)} dB`)
