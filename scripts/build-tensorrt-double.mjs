@@ -1,0 +1,28 @@
+// Builds the double of TensorRT's runtime that the tests of engines run on: build/tensorrt-double/libnvinfer.so.11. Where TensorRT's
+// public headers are not to be had, says so; the tests then skip themselves.
+import { spawnSync } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+const headers = spawnSync(process.execPath, [join(root, 'scripts/find-tensorrt.mjs')], { encoding: 'utf8' }).stdout
+if (headers === '') {
+  console.log('SKIPPED the double of TensorRT: its headers are not here; TENSORRT_ROOT names their folder')
+} else {
+  const library = join(root, 'build', 'tensorrt-double', 'libnvinfer.so.11')
+  mkdirSync(dirname(library), { recursive: true })
+  const sources = ['test/engines/double/library.cpp', 'test/engines/double/context.cpp', 'native/engine/onnxruntime.cpp']
+  const flags = ['-std=c++17', '-O1', '-g', '-fPIC', '-shared', '-fvisibility=hidden', '-Wall', '-Wextra']
+  const included = ['-isystem', join(root, 'native/engine/cuda_types'), '-isystem', headers]
+  const linked = ['-lpthread', '-ldl', '-o', library]
+  const { status } = spawnSync(
+    process.env.CXX ?? 'g++',
+    [...flags, ...included, ...sources.map((each) => join(root, each)), ...linked],
+    {
+      stdio: 'inherit',
+    },
+  )
+  if (status === 0) console.log(library)
+  process.exitCode = status ?? 1
+}

@@ -1,0 +1,160 @@
+// An execution context: remembers what it is given, and adds the network to the stream.
+#include <cstring>
+
+#include "../../../native/engine/element_type.h"
+#include "double.h"
+
+namespace tensorrt_double {
+namespace {
+
+constexpr int kIllegalAddress = 700;
+
+int element_type(const std::string& name) {
+  for (int type = 1; type <= 16; ++type) {
+    if (name == sada::element_type_name(type)) return type;
+  }
+  return 0;
+}
+
+int64_t count_of(const std::vector<int64_t>& sizes) {
+  int64_t count = 1;
+  for (int64_t n : sizes) count *= n;
+  return count;
+}
+
+// One run, as it was asked for; computed when the stream gets there.
+struct Run {
+  struct Bound {
+    const Tensor* tensor;
+    void* memory;
+    std::vector<int64_t> sizes;
+  };
+  std::shared_ptr<const Engine> engine;
+  std::vector<Bound> inputs, outputs;
+  void* arena = nullptr;
+  int64_t arena_bytes = 0;
+  bool fails = false;
+
+  int compute() {
+    if (fails) return kIllegalAddress;
+    std::memset(arena, 0xa5, static_cast<size_t>(arena_bytes));  // so that it is seen to be there, and kept for nothing
+    std::vector<std::vector<float>> floats;
+    std::vector<sada::Binding> in, out;
+    for (const Bound& each : inputs) {
+      floats.emplace_back(static_cast<size_t>(count_of(each.sizes)));
+      sada::elements_to_floats(element_type(each.tensor->type), each.memory, floats.back().data(), count_of(each.sizes));
+      in.push_back({each.tensor->name, floats.back().data(), each.sizes});
+    }
+    for (const Bound& each : outputs) {
+      floats.emplace_back(static_cast<size_t>(count_of(each.sizes)));
+      out.push_back({each.tensor->name, floats.back().data(), each.sizes});
+    }
+    try {
+      const auto cancellation = sada::open_onnxruntime(std::getenv("SADA_DOUBLE_ONNXRUNTIME"))->make_cancellation();
+      engine->network->run(in, out, *cancellation, nullptr);
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "the double's network failed: %s\n", error.what());
+      return kIllegalAddress;
+    }
+    for (size_t k = 0; k < outputs.size(); ++k) {
+      sada::floats_to_elements(element_type(outputs[k].tensor->type), out[k].data, outputs[k].memory, count_of(outputs[k].sizes));
+    }
+    return 0;
+  }
+};
+
+class ContextImpl : public UnusedExecutionContext {
+ public:
+  ContextImpl(std::shared_ptr<const Engine> engine, ILogger& log) : engine_(std::move(engine)), log_(log) {}
+
+  bool setOptimizationProfileAsync(int32_t k, cudaStream_t) noexcept override {
+    if (is_to_fail("setProfile", log_) || k < 0 || k >= static_cast<int32_t>(engine_->profiles.size())) return false;
+    profile_ = k;
+    return true;
+  }
+  void setDeviceMemoryV2(void* memory, int64_t size) noexcept override { arena_ = memory, arena_bytes_ = size; }
+
+  bool setInputShape(const char* name, const Dims& dims) noexcept override {
+    if (is_to_fail("setInputShape", log_)) return false;
+    const Range& range = engine_->profiles[static_cast<size_t>(profile_)].at(name);
+    const std::vector<int64_t> sizes(dims.d, dims.d + dims.nbDims);
+    bool fits = sizes.size() == range.usual.size();
+    for (size_t k = 0; fits && k < sizes.size(); ++k) fits = range.smallest[k] <= sizes[k] && sizes[k] <= range.largest[k];
+    if (!fits) return refuse(std::string("the profile does not have the size of ") + name);
+    sizes_[name] = sizes;
+    return true;
+  }
+
+  Dims getTensorShape(const char* name) const noexcept override {
+    Dims dims{};
+    for (int64_t n : sizes_of(engine_->find(name))) dims.d[dims.nbDims++] = n;
+    return dims;
+  }
+
+  bool setInputTensorAddress(const char* name, const void* data) noexcept override {
+    if (is_to_fail("setInputAddress", log_)) return false;
+    addresses_[name] = const_cast<void*>(data);
+    return true;
+  }
+  bool setOutputTensorAddress(const char* name, void* data) noexcept override {
+    if (is_to_fail("setOutputAddress", log_)) return false;
+    addresses_[name] = data;
+    return true;
+  }
+
+  bool enqueueV3(cudaStream_t stream) noexcept override {
+    if (is_to_fail("enqueue", log_)) return false;
+    if (profile_ < 0) return refuse("no profile is set");
+    if (arena_bytes_ < engine_->memory / (profile_ + 1)) return refuse("the device memory is too small");
+    auto run = std::make_unique<Run>();
+    run->engine = engine_, run->arena = arena_, run->arena_bytes = engine_->memory / (profile_ + 1);
+    run->fails = is_to_fail("execute", log_);
+    for (const Tensor& tensor : engine_->tensors) {
+      if (tensor.is_input && sizes_.count(tensor.name) == 0) return refuse("no size is set for " + tensor.name);
+      if (addresses_[tensor.name] == nullptr) return refuse("no address is set for " + tensor.name);
+      (tensor.is_input ? run->inputs : run->outputs).push_back({&tensor, addresses_[tensor.name], sizes_of(tensor)});
+    }
+    const auto compute = [](void* data) { return std::unique_ptr<Run>(static_cast<Run*>(data))->compute(); };
+    if (!enqueue(stream, compute, run.get())) return refuse("the stream takes no work");
+    (void)run.release();
+    return true;
+  }
+
+ private:
+  bool refuse(const std::string& why) {
+    log_.log(ILogger::Severity::kERROR, why.c_str());
+    return false;
+  }
+  std::vector<int64_t> sizes_of(const Tensor& tensor) const {
+    std::vector<int64_t> sizes;
+    const auto known = sizes_.find(tensor.name);
+    if (known != sizes_.end()) return known->second;
+    for (const Size& size : tensor.sizes) {
+      const auto input = sizes_.find(size.input);
+      sizes.push_back(size.input.empty() || input == sizes_.end() ? size.value : input->second[static_cast<size_t>(size.axis)]);
+    }
+    return sizes;
+  }
+
+  std::shared_ptr<const Engine> engine_;
+  ILogger& log_;
+  int32_t profile_ = -1;
+  void* arena_ = nullptr;
+  int64_t arena_bytes_ = 0;
+  std::map<std::string, std::vector<int64_t>> sizes_;
+  std::map<std::string, void*> addresses_;
+};
+
+class Context : public IExecutionContext {
+ public:
+  Context(std::shared_ptr<const Engine> engine, ILogger& log) : impl_(std::move(engine), log) { mImpl = &impl_; }
+
+ private:
+  ContextImpl impl_;
+};
+
+}  // namespace
+
+IExecutionContext* make_context(std::shared_ptr<const Engine> engine, ILogger& log) { return new Context(std::move(engine), log); }
+
+}  // namespace tensorrt_double
