@@ -10,7 +10,7 @@ import { sample } from '../../ts/sampler/sample.ts'
 import type { NetworkCall } from '../../ts/sampler/network.ts'
 import { never } from '../../ts/sampler/abort.ts'
 import { runStaged, stagedNetwork } from '../support/staged.ts'
-import { configs } from '../support/run.ts'
+import { configs, runInJs } from '../support/run.ts'
 
 // Passes that leave stages of the bundled model out. What the policies make of them is tested beside the policies.
 
@@ -276,6 +276,10 @@ test('a network in one piece, or of other shapes, is refused before it runs', as
   const error = (await refused('deepcache')) as SadaError
   assert.is(error.code, 'UNSUPPORTED')
   assert.match(error.message, /"deepcache" needs a network in stages.* one piece/)
+  const own = scripted(() => run, { reuse: { ...MEMORIES, mode: 'output' } })
+  const spec = { scheduler: 'euler', policy: own, latents: [new Float32Array(256)], network } as const
+  const unnamed = await runInJs(spec).catch((e: unknown) => e)
+  assert.is((unnamed as SadaError).code, 'UNSUPPORTED')
   // head: [rows, 64, 192] in, [rows, 3, 64, 64] out.
   const features: Features = { reuse: { from: 'middle', to: 'head', mode: 'residual', history: 1 } }
   const shapes = runStaged({ model, policy: scripted(() => run, features), prompts: ['a robot'], seeds: [1], steps: 2 })

@@ -70,11 +70,8 @@ export class DenoisingLoop {
     this.policyOptions = policyOptions
     this.warnings = warnings
     this.features = members[0].features
-    if (this.features && !network.stages) {
-      throw new SadaError('UNSUPPORTED', `Policy "${policy.name}" leaves stages out, and this network is one piece.`, {
-        argument: 'policy',
-      })
-    }
+    const lacking = `Policy "${policy.name}" leaves stages out, and this network is one piece.`
+    if (this.features && !network.stages) throw new SadaError('UNSUPPORTED', lacking, { argument: 'policy' })
     this.audit = options.audit ? new Audit(options.audit, solver, latents.length) : undefined
     this.members = members.map((each, b) => new Member(b, each, solver, workspace, latents[b]))
   }
