@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 TYPES = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 # Sums of many values, and differences of close ones: their inputs are widened and their outputs narrowed again.
 WIDE = {"InstanceNormalization", "LayerNormalization", "Softmax", "ReduceMean", "Pow", "Sqrt", "Sin", "Cos", "Range", "Erf"}
-# Angles of times and positions have no digits to lose: whatever leads to these stays float32, inputs of the network too.
+# Angles of times and positions have no digits to lose: what leads to these stays float32, inputs of the network too.
 ANGLES = {"Sin", "Cos"}
 # Inputs that have a type of their own, whatever the first one's.
 FIXED_INPUTS = {"Resize": (1, 2), "Upsample": (1,)}
@@ -29,39 +29,38 @@ class Narrowing:
         unknown = [name for node in model.graph.node for name in node.output if name not in types]
         if unknown:
             raise NotImplementedError(f"type of {unknown[0]} and {len(unknown) - 1} others could not be inferred")
-        self.wide = self.wide_nodes()
+        self.exact = self.exact_nodes()
+        self.wide = self.exact | {k for k, node in enumerate(self.graph.node) if node.op_type in WIDE}
         self.casts: dict[tuple[str, int], str] = {}
         self.made: dict[str, int] = {}
 
-    def wide_nodes(self) -> set[int]:
-        """Positions of the nodes that stay float32."""
-        maker = {name: k for k, node in enumerate(self.graph.node) for name in node.output}
-        wide = {k for k, node in enumerate(self.graph.node) if node.op_type in WIDE}
-        pending = [k for k in wide if self.graph.node[k].op_type in ANGLES]
+    def exact_nodes(self) -> set[int]:
+        """Positions of the nodes that lead to angles and to whole numbers, and of those that make them."""
+        maker = {name: k for k, node in enumerate(self.graph.node) for name in node.output if name in self.floats}
+        exact = {k for k, node in enumerate(self.graph.node) if node.op_type in ANGLES or self.rounds(node)}
+        pending = sorted(exact)
         while pending:
-            for name in self.graph.node[pending.pop()].input:
-                k = maker.get(name)
-                if k is not None and name in self.floats and (k not in wide or self.graph.node[k].op_type in WIDE):
-                    if k not in wide:
-                        pending.append(k)
-                    wide.add(k)
-        return wide
+            before = {maker[name] for name in self.graph.node[pending.pop()].input if name in maker} - exact
+            exact |= before
+            pending += before
+        return exact
+
+    def rounds(self, node: onnx.NodeProto) -> bool:
+        """Whether the node makes whole numbers of floats, as T5 makes buckets of distances: one digit lost is another bucket."""
+        return node.op_type == "Cast" and node.input[0] in self.floats and node.output[0] not in self.floats
 
     def run(self) -> None:
-        readers: dict[str, set[int]] = {}
-        for k, node in enumerate(self.graph.node):
-            for position, name in enumerate(node.input):
-                if name in self.floats:
-                    kind = FLOAT if k in self.wide or position in FIXED_INPUTS.get(node.op_type, ()) else self.half
-                    readers.setdefault(name, set()).add(kind)
+        angles = {name for k in self.exact for name in self.graph.node[k].input}
+        fixed = {node.input[k] for node in self.graph.node for k in FIXED_INPUTS.get(node.op_type, ()) if k < len(node.input)}
+        weights = fixed | {name for k in self.wide for name in self.graph.node[k].input}
         for one in self.graph.input:
             if one.name in self.floats:
-                kept = FLOAT in readers.get(one.name, set())
-                self.made[one.name] = FLOAT if kept else self.half
+                # The inputs of a norm are half, so that a stage takes what another gives.
+                self.made[one.name] = FLOAT if one.name in angles else self.half
                 one.type.tensor_type.elem_type = self.made[one.name]
         for tensor in self.graph.initializer:
             if tensor.name in self.floats:
-                self.made[tensor.name] = FLOAT if FLOAT in readers.get(tensor.name, set()) else self.half
+                self.made[tensor.name] = FLOAT if tensor.name in weights else self.half
                 if self.made[tensor.name] == self.half:
                     convert(tensor, self.half)
         nodes = list(self.graph.node)

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from .graph import Part, WeightFile, to_numpy, trace
 from .narrow import narrow
 from .stages import Plan, StageModule
-from .verify import Runner, agreed, resized
+from .verify import Disagreement, Runner, agreed, resized
 
 SCHEMA = "sada-plan/2"
 LENGTH = 77  # tokens of text at which operations are counted
@@ -40,6 +40,7 @@ def check_plan(plan: Plan, whole: Part, folder: Path, sizes: list[dict[str, int]
     Raises `Disagreement` above the tolerance.
     """
     runners = {stage.name: Runner(folder / f"{stage.name}.onnx", dtype) for stage in plan.stages}
+    check_types(plan, folder)
     worst = 0.0
 
     def compare(made: np.ndarray, wanted: torch.Tensor, what: str) -> None:
@@ -63,6 +64,17 @@ def check_plan(plan: Plan, whole: Part, folder: Path, sizes: list[dict[str, int]
         for name, value, expected in pruned(plan, runners, wanted, k):
             compare(value, expected, f"{name} on some of the tokens at {size}")
     return worst
+
+
+def check_types(plan: Plan, folder: Path) -> None:
+    """Raises `Disagreement` where a stage takes a tensor in another type than the one that it is made in."""
+    made: dict[str, int] = {}
+    for stage in plan.stages:
+        graph = onnx.load(folder / f"{stage.name}.onnx", load_external_data=False).graph
+        for one in (*graph.input, *graph.output):
+            kind = one.type.tensor_type.elem_type
+            if made.setdefault(one.name, kind) != kind:
+                raise Disagreement(f"{folder}: {stage.name} has {one.name} as type {kind}, other stages as {made[one.name]}")
 
 
 def without(plan: Plan, runners: dict[str, Runner], made: dict[str, np.ndarray], inputs: dict[str, torch.Tensor], reuse: dict[str, object]) -> np.ndarray:
