@@ -4,6 +4,7 @@
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -30,7 +31,10 @@ def arguments() -> argparse.Namespace:
 
 def load(folder: Path, controlnets: list[Path]) -> DiffusionPipeline:
     """The pipeline of a local folder in float32, which is what files of every type are traced from; nothing is fetched."""
-    pipeline = DiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True, use_safetensors=True)
+    # No export reads pictures or sounds: a folder may lack what prepares them.
+    index = json.loads((folder / "model_index.json").read_text())
+    unused = {"feature_extractor": None} if index["_class_name"] == "MusicLDMPipeline" else {}
+    pipeline = DiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True, use_safetensors=True, **unused)
     if not controlnets:
         return pipeline
     kind = CONTROLLED.get(type(pipeline).__name__)
