@@ -1,7 +1,7 @@
 // Builds the double of TensorRT's runtime that the tests of engines run on: build/tensorrt-double/libnvinfer.so.11. Where TensorRT's
 // public headers are not to be had, says so; the tests then skip themselves.
 import { spawnSync } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
+import { copyFileSync, mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -23,6 +23,9 @@ if (headers === '') {
       stdio: 'inherit',
     },
   )
-  if (status === 0) console.log(library)
+  if (status === 0) {
+    copyFileSync(library, join(dirname(library), 'libnvonnxparser.so.11')) // the parser's entry points are in it as well
+    console.log(library)
+  }
   process.exitCode = status ?? 1
 }

@@ -11,11 +11,12 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   native: [],
   sampler: ['policy', 'solver', 'schedule', 'native'],
   plan: ['sampler', 'policy', 'native'],
+  engines: ['plan', 'sampler', 'native'],
   families: ['plan', 'sampler', 'solver', 'schedule', 'native'],
-  pipeline: ['families', 'plan', 'sampler', 'policy', 'solver', 'schedule', 'native'],
+  pipeline: ['engines', 'families', 'plan', 'sampler', 'policy', 'solver', 'schedule', 'native'],
   metrics: ['families', 'native'],
   bench: ['metrics', 'pipeline', 'plan', 'sampler', 'policy', 'native'],
-  cli: ['bench', 'metrics', 'pipeline', 'families', 'plan', 'sampler', 'policy', 'native'],
+  cli: ['bench', 'metrics', 'pipeline', 'engines', 'families', 'plan', 'sampler', 'policy', 'native'],
 }
 const LEAVES = ['errors.ts', 'noise.ts', 'version.ts']
 

@@ -135,11 +135,13 @@ TensorRtBuilder::TensorRtBuilder(const Napi::CallbackInfo& info) : Napi::ObjectW
   guarded(info.Env(), [&] {
     if (!info[0].IsObject()) throw invalid("Expected the builder's options to be an object.");
     const Napi::Object options = info[0].As<Napi::Object>();
-    library_ = open_tensorrt(read_string(options, "library"), read_string(options, "parser"));
+    const std::string path = read_string(options, "library");
+    library_ = open_tensorrt(path, read_string(options, "parser"));
     worker_ = std::make_unique<Worker>(info.Env(), [this](bool busy) { busy ? Ref() : Unref(); });
     const auto value = [&](const char* name, const std::string& text) {
       info.This().As<Napi::Object>().DefineProperty(Napi::PropertyDescriptor::Value(name, Napi::String::New(info.Env(), text), napi_enumerable));
     };
+    value("library", path);
     value("flavour", library_->is_rtx() ? "tensorrt-rtx" : "tensorrt");
     value("version", library_->version());
     value("parserVersion", library_->parser_version());

@@ -58,7 +58,7 @@ async function withFault<T>(fault: Record<string, string>, work: () => Promise<T
   try {
     return await work()
   } finally {
-    for (const name of Object.keys(fault)) delete process.env[name]
+    for (const name of Object.keys(fault)) Reflect.deleteProperty(process.env, name)
   }
 }
 

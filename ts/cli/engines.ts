@@ -2,9 +2,11 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import Table from 'cli-table3'
-import { buildEngines, type BuildProgress } from '../engines/build.ts'
+import { buildEngines, targetOf, type BuildProgress, type BuildTarget } from '../engines/build.ts'
 import { EngineCache } from '../engines/cache.ts'
 import { openTensorRt } from '../engines/library.ts'
+import { findGpu, inspectGpus } from '../native/gpu.ts'
+import type { TensorRtBuilder } from '../native/types.ts'
 import { findModel } from '../pipeline/load.ts'
 
 export interface BuildArguments {
@@ -41,7 +43,8 @@ export async function buildModelEngines(
   const builder = openTensorRt(tensorrt)
   const startedAt = performance.now()
   const onProgress = process.stderr.isTTY ? showProgress : undefined
-  const engines = await buildEngines(builder, await findModel(model), new EngineCache(), { targets: target, signal, onProgress })
+  const options = { ...(await targetsOf(builder, target)), signal, onProgress }
+  const engines = await buildEngines(builder, await findModel(model), new EngineCache(), options)
   if (onProgress) process.stderr.write('\r\x1b[K')
   if (out !== undefined) await writeEngines(out, engines)
   const built = engines.map(({ description: { stage, targets, gpu }, engine }) => ({
@@ -56,6 +59,14 @@ export async function buildModelEngines(
     )
   const lines = built.map((each) => `  ${each.stage.padEnd(12)} ${each.for.padEnd(16)} ${megabytes(each.bytes)}`)
   return `${model}, ${builder.flavour} ${builder.version}, ${seconds.toFixed(1)} s\n${lines.join('\n')}\n`
+}
+
+/** What was asked for, else the GPU of this machine; where it has none, what the library can without. */
+async function targetsOf(builder: TensorRtBuilder, targets: readonly string[] | undefined): Promise<BuildTarget> {
+  if (targets !== undefined && targets.length > 0) return { targets }
+  const found = await findGpu()
+  if (found.gpu === undefined) return {}
+  return targetOf(builder, found.info, (await inspectGpus())!.report)
 }
 
 /** What `sada engines clear` prints. */

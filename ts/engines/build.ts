@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
-import { invalidArgument } from '../errors.ts'
+import { invalidArgument, SadaError } from '../errors.ts'
 import { asSadaError } from '../native/load.ts'
-import type { InputRange, TensorRtBuilder } from '../native/types.ts'
+import type { GpuInfo, GpuReport, InputRange, TensorRtBuilder } from '../native/types.ts'
 import { readModelFile } from '../plan/files.ts'
+import type { Manifest } from '../plan/manifest.ts'
 import { loadManifest } from '../plan/model.ts'
 import { orAborted } from '../sampler/abort.ts'
 import type { EngineCache, EngineDescription } from './cache.ts'
@@ -17,21 +18,42 @@ export interface BuildProgress {
   readonly of: number
 }
 
-export interface BuildOptions {
+/** What engines are for. */
+export interface BuildTarget {
   /** Compute capabilities to build for: `'sm_89'`, `'8.9'` or 89. None: every one that TensorRT for RTX knows; TensorRT: this machine's GPU. */
   readonly targets?: readonly (string | number)[]
   /** Name, compute capability and driver of the GPU that is built for, where no targets are given. */
   readonly gpu?: string
+}
+
+export interface BuildOptions extends BuildTarget {
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: BuildProgress) => void
 }
 
 const PROGRESS_MS = 100
 
-/** One stage, ready to be run: what it was made from, and the engine itself. */
+/** One stage's engine: what it was made from, and itself. */
 export interface StageEngine {
   readonly description: EngineDescription
   readonly engine: Uint8Array
+}
+
+/** A stage that an engine can be built of, or has been built of. */
+export interface StageSource {
+  readonly description: EngineDescription
+  readonly onnx: Uint8Array
+  readonly profiles: readonly (readonly InputRange[])[]
+}
+
+/** What the engines of this GPU are built for: TensorRT for RTX compiles for its kind, TensorRT measures on itself. */
+export function targetOf(
+  { flavour }: Pick<TensorRtBuilder, 'flavour'>,
+  info: GpuInfo,
+  { driverVersion }: GpuReport,
+): BuildTarget {
+  if (flavour === 'tensorrt-rtx') return { targets: [info.computeCapability] }
+  return { gpu: `${info.name}, ${info.computeCapability}, driver for CUDA ${driverVersion}` }
 }
 
 /** Builds the engines of a model folder with a `plan.json`, or takes them from the cache. Stages one after another. */
@@ -41,30 +63,46 @@ export async function buildEngines(
   cache: EngineCache,
   options: BuildOptions = {},
 ): Promise<StageEngine[]> {
-  const manifest = await loadManifest(folder)
-  const targets = (options.targets ?? []).map(parseTarget)
   const engines: StageEngine[] = []
-  for (const stage of manifest.stages) {
-    const onnx = await readModelFile(join(folder, stage.file))
-    const profiles = stageProfiles(manifest, stage)
-    const description: EngineDescription = {
-      model: manifest.name,
-      stage: stage.name,
-      source: createHash('sha256').update(onnx).digest('hex'),
-      flavour: builder.flavour,
-      version: builder.version,
-      targets,
-      ...(targets.length === 0 && options.gpu !== undefined && { gpu: options.gpu }),
-      profiles,
-    }
-    const engine = await cache.obtain(
-      description,
-      () => buildOne(builder, { stage: stage.name, onnx, profiles, targets }, options),
-      options.signal,
-    )
-    engines.push({ description, engine })
+  for await (const source of stageSources(builder, folder, await loadManifest(folder), options)) {
+    engines.push({ description: source.description, engine: await obtainEngine(builder, source, cache, options) })
   }
   return engines
+}
+
+/** The stages of a model, each read when it is asked for. Throws MODEL_CORRUPT for a file that `plan.json` does not describe. */
+export async function* stageSources(
+  { flavour, version }: Pick<TensorRtBuilder, 'flavour' | 'version'>,
+  folder: string,
+  manifest: Manifest,
+  options: BuildTarget,
+): AsyncGenerator<StageSource> {
+  const targets = (options.targets ?? []).map(parseTarget)
+  for (const stage of manifest.stages) {
+    const path = join(folder, stage.file)
+    const onnx = await readModelFile(path)
+    const source = createHash('sha256').update(onnx).digest('hex')
+    if (source !== stage.sha256) {
+      throw new SadaError('MODEL_CORRUPT', `${path} is not the file that plan.json describes: its sha256 is ${source}.`, {
+        stage: stage.name,
+      })
+    }
+    const profiles = stageProfiles(manifest, stage)
+    const gpu = targets.length === 0 && options.gpu !== undefined ? { gpu: options.gpu } : {}
+    const names = { model: manifest.name, stage: stage.name }
+    yield { description: { ...names, source, flavour, version, targets, ...gpu, profiles }, onnx, profiles }
+  }
+}
+
+/** The engine of a stage: from the cache, else built now. */
+export function obtainEngine(
+  builder: TensorRtBuilder,
+  { description, onnx, profiles }: StageSource,
+  cache: EngineCache,
+  options: BuildOptions,
+): Promise<Uint8Array> {
+  const { stage, targets } = description
+  return cache.obtain(description, () => buildOne(builder, { stage, onnx, profiles, targets }, options), options.signal)
 }
 
 interface OneBuild {

@@ -117,6 +117,11 @@ export class EngineCache {
     }
   }
 
+  /** Deletes the engine of this description, where there is one. */
+  async forget(description: EngineDescription): Promise<void> {
+    await rm(this.path(engineKey(description)), { force: true })
+  }
+
   /** Every kept engine, the last used first. */
   async list(): Promise<CachedEngine[]> {
     const names = await readdir(this.folder).catch(() => [])

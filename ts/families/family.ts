@@ -36,6 +36,8 @@ export interface FamilyRequest {
   readonly control?: readonly Control[]
   readonly denoisingStart?: number
   readonly denoisingEnd?: number
+  /** Stable Diffusion: share, 0 … 1, by which guided outputs are brought back to the spread of unguided ones. Default 0. */
+  readonly guidanceRescale?: number
   /** Flux: guidance away from the negative prompt, beside the distilled one. */
   readonly trueGuidanceScale?: number
   /** Flux: tokens of the prompt that T5 reads. */
@@ -100,6 +102,8 @@ export interface Family extends Offer {
   readonly name: string
   readonly makes: Output['kind']
   readonly engine: Engine
+  /** Where another engine than `engine` runs the network: that one. */
+  readonly networkEngine?: Engine
   /** The GPU that holds the tensors of a run; undefined: they lie in host memory. */
   readonly gpu?: GpuRef
   /** [width, height] of a picture where nothing else is asked; [0, 0] of a sound. */

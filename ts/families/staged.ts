@@ -23,6 +23,7 @@ export class Staged implements Family {
   readonly makes = 'image'
   readonly size: readonly [number, number]
   readonly engine: Family['engine']
+  readonly networkEngine: Family['networkEngine']
   readonly gpu: Family['gpu']
   readonly defaults: Offer['defaults']
   readonly schedulers: Offer['schedulers']
@@ -36,6 +37,7 @@ export class Staged implements Family {
     this.name = manifest.name
     this.size = [width, height]
     this.engine = engine
+    this.networkEngine = model.stages?.engine
     this.gpu = gpu
     const { defaults, schedulers, takes } = offerOf(manifest)
     this.defaults = defaults

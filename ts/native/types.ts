@@ -186,6 +186,7 @@ export interface EngineBuildJob {
 
 /** TensorRT's builder, on a thread of its own; one build after another. */
 export interface TensorRtBuilder {
+  readonly library: string // its path
   readonly flavour: 'tensorrt' | 'tensorrt-rtx'
   readonly version: string
   readonly parserVersion: string

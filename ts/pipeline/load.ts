@@ -2,7 +2,8 @@ import { stat } from 'node:fs/promises'
 import { existsSync, readdirSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { invalidArgument, SadaError, unknownName } from '../errors.ts'
-import { loadModel } from '../plan/model.ts'
+import { loadStagesOnTensorRt } from '../engines/stages.ts'
+import { loadModel, type StageLoader } from '../plan/model.ts'
 import { loadFamily, type FamilySettings } from '../families/index.ts'
 import { Staged } from '../families/staged.ts'
 import { Pipeline } from './pipeline.ts'
@@ -28,8 +29,18 @@ export async function load(model: string, settings: FamilySettings = {}): Promis
     throw invalidArgument('threads', 'an integer from 0 (one per physical core) to 1024', threads)
   }
   const folder = await findModel(model)
-  if (existsSync(join(folder, 'plan.json'))) return new Pipeline(new Staged(await loadModel(folder, settings)))
+  const isStaged = existsSync(join(folder, 'plan.json'))
+  const loadStages = stageLoader(settings.engine, isStaged)
+  if (isStaged) return new Pipeline(new Staged(await loadModel(folder, settings, loadStages)))
   return new Pipeline(await loadFamily(folder, settings))
+}
+
+/** How the stages are loaded where ONNX Runtime shall not run them. */
+function stageLoader(engine: FamilySettings['engine'] = 'onnxruntime', isStaged: boolean): StageLoader | undefined {
+  if (engine === 'onnxruntime') return undefined
+  if (engine !== 'tensorrt') throw invalidArgument('engine', '"onnxruntime" or "tensorrt"', engine)
+  if (isStaged) return loadStagesOnTensorRt
+  throw new SadaError('UNSUPPORTED', '"tensorrt" runs models with a plan.json; this folder has none.', { argument: 'engine' })
 }
 
 /** The folder of a model given by name or path. */

@@ -135,7 +135,7 @@ export class Pipeline {
   private async close(): Promise<void> {
     this.closing.abort(new SadaError('DISPOSED', 'This pipeline has been disposed; load() makes a new one.'))
     await Promise.allSettled(this.runs)
-    await this.family.engine.dispose()
+    await Promise.all([this.family.engine.dispose(), this.family.networkEngine?.dispose()])
   }
 
   private async run(options: GenerateOptions, { request, policy, audit }: CheckedOptions): Promise<GenerateResult> {

@@ -20,7 +20,18 @@ export interface Model {
   readonly gpu?: GpuRef
   /** Session of a stage, or of the text encoder (`text`). */
   readonly sessions: ReadonlyMap<string, number>
+  /** The stages where another engine than `engine` runs them. */
+  readonly stages?: LoadedStages
 }
+
+/** Stages of a model on an engine; sessions by their names. */
+export interface LoadedStages {
+  readonly engine: Engine
+  readonly sessions: ReadonlyMap<string, number>
+}
+
+/** Loads the stages of a folder on an engine of its own, for tensors that lie on `gpu`. */
+export type StageLoader = (folder: string, manifest: Manifest, gpu: GpuRef | undefined) => Promise<LoadedStages>
 
 export interface EngineSettings {
   /** Threads inside one operator of the network; 0: one per physical core. */
@@ -32,10 +43,18 @@ export interface EngineSettings {
    * (BACKEND_UNAVAILABLE with the reason where it cannot be used); `auto`: a GPU where one can be used, else the CPU.
    */
   readonly device?: DeviceSetting
+  /**
+   * What runs the network: `onnxruntime` (default), on the CPU; `tensorrt`, on the GPU that `device` names, for models with a
+   * `plan.json`. Its engines are built when a model is first loaded, which takes seconds to minutes, and kept (`sada engines`).
+   */
+  readonly engine?: 'onnxruntime' | 'tensorrt'
 }
 
-/** Reads a model folder and loads its stages. What is missing or does not fit is an error here, not at step k. */
-export async function loadModel(folder: string, settings: EngineSettings): Promise<Model> {
+/**
+ * Reads a model folder and loads its stages, with `loadStages` where ONNX Runtime shall not run them. What is missing or does not
+ * fit is an error here, not at step k.
+ */
+export async function loadModel(folder: string, settings: EngineSettings, loadStages?: StageLoader): Promise<Model> {
   const manifest = await loadManifest(folder)
   const tokenizer = await Tokenizer.load(folder, manifest.text)
   const addon = loadAddon()
@@ -48,10 +67,11 @@ export async function loadModel(folder: string, settings: EngineSettings): Promi
   }
   try {
     const sessions = new Map<string, number>()
-    for (const part of [{ name: 'text', ...manifest.text }, ...manifest.stages]) {
+    for (const part of [{ name: 'text', ...manifest.text }, ...(loadStages ? [] : manifest.stages)]) {
       sessions.set(part.name, await loadSession(engine, folder, part, settings, manifest))
     }
-    return { folder, manifest, tokenizer, engine, gpu, sessions }
+    const stages = await loadStages?.(folder, manifest, gpu)
+    return { folder, manifest, tokenizer, engine, gpu, sessions, ...(stages && { stages }) }
   } catch (error) {
     await engine.dispose()
     throw error

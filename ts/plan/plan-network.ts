@@ -35,8 +35,9 @@ export interface StagedNetwork {
 }
 
 /** A model with a `plan.json` as a network: it is given x/(α+σ) at the flow level σ/(α+σ), whatever solver runs. */
-export function networkOf({ manifest, engine, sessions }: Model): StagedNetwork {
-  const { stages, tokens, latents, text } = manifest
+export function networkOf(model: Model): StagedNetwork {
+  const { stages, tokens, latents, text } = model.manifest
+  const { engine, sessions } = model.stages ?? model
   return {
     engine,
     sessions,

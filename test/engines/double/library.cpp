@@ -189,4 +189,12 @@ __attribute__((visibility("default"))) void* createInferRuntime_INTERNAL(void* l
   return static_cast<nvinfer1::IRuntime*>(new tensorrt_double::Runtime(log));
 }
 
+// Its engines are written by the tests (test/support/tensorrt-double.ts): it builds none, and says so.
+__attribute__((visibility("default"))) void* createInferBuilder_INTERNAL(void* logger, int32_t) noexcept {
+  static_cast<nvinfer1::ILogger*>(logger)->log(nvinfer1::ILogger::Severity::kERROR, "the double builds nothing");
+  return nullptr;
+}
+__attribute__((visibility("default"))) void* createNvOnnxParser_INTERNAL(void*, void*, int) noexcept { return nullptr; }
+__attribute__((visibility("default"))) int getNvOnnxParserVersion() noexcept { return 110100; }
+
 }

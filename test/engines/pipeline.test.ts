@@ -1,0 +1,127 @@
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { SadaError } from '../../ts/errors.ts'
+import { stageSources, targetOf, type StageSource } from '../../ts/engines/build.ts'
+import { EngineCache } from '../../ts/engines/cache.ts'
+import { openTensorRt } from '../../ts/engines/library.ts'
+import { load, type GenerateOptions } from '../../ts/index.ts'
+import { findGpu, inspectGpus } from '../../ts/native/gpu.ts'
+import { loadAddon } from '../../ts/native/load.ts'
+import { loadManifest } from '../../ts/plan/model.ts'
+import { emulatedGpu } from '../support/emulated-gpu.ts'
+import { hasTensorRtDouble, packStage, tensorRtDouble } from '../support/tensorrt-double.ts'
+
+/** Whole pictures with the network on TensorRT (its double) and everything else on a GPU (emulated), against the CPU. */
+
+const MODEL = join(__dirname, '../../models/avatar')
+const onTensorRt = { device: 'cuda', engine: 'tensorrt' } as const
+const options = { prompt: ['a teal robot with round eyes', 'a kid'], seed: [1, 2], steps: 10 }
+const failure = (work: Promise<unknown>): Promise<SadaError> =>
+  work.then(
+    () => assert.unreachable('no failure') as never,
+    (error: SadaError) => error,
+  )
+
+/** A cache of its own for what follows; the stages as they would be looked for in it. */
+async function newCache(): Promise<{ cache: EngineCache; sources: StageSource[]; warnings: string[] }> {
+  process.env.SADA_CACHE = mkdtempSync(join(tmpdir(), 'sada-engines-'))
+  const warnings: string[] = []
+  const cache = new EngineCache(undefined, { warn: (message) => warnings.push(message) })
+  const found = await findGpu()
+  if (found.gpu === undefined) throw new Error(found.reason)
+  const builder = openTensorRt()
+  const target = targetOf(builder, found.info, (await inspectGpus())!.report)
+  const sources: StageSource[] = []
+  for await (const source of stageSources(builder, MODEL, await loadManifest(MODEL), target)) sources.push(source)
+  return { cache, sources, warnings }
+}
+
+/** A cache with the double's engines. */
+async function filledCache(): Promise<Awaited<ReturnType<typeof newCache>>> {
+  const made = await newCache()
+  const manifest = await loadManifest(MODEL)
+  for (const [k, { description }] of made.sources.entries()) {
+    await made.cache.obtain(description, () => Promise.resolve(packStage(MODEL, manifest, manifest.stages[k])))
+  }
+  return made
+}
+
+if (!hasTensorRtDouble()) {
+  test.skip('pictures on TensorRT’s double', () => {})
+} else {
+  process.env.SADA_CUDA_PATH = emulatedGpu
+  process.env.SADA_TENSORRT_PATH = tensorRtDouble
+
+  const cases: Partial<GenerateOptions>[] = [
+    { policy: 'none', guidanceScale: 1 },
+    { policy: 'sada', scheduler: 'flow-euler' },
+    // Pruned passes: every bucket of tokens.
+    { policy: { name: 'sada', unstable: 1000, tolerance: 1e-4 }, scheduler: 'dpm++' },
+    // Partial passes: stages left out.
+    { policy: 'first-block-cache', scheduler: 'dpm++' },
+  ]
+  for (const each of cases) {
+    test(`${JSON.stringify(each)}: the bits and decisions of the CPU`, async () => {
+      await filledCache()
+      const results = []
+      for (const settings of [{}, onTensorRt]) {
+        const pipeline = await load('avatar', settings)
+        results.push(await pipeline.generate({ ...options, ...each }))
+        await pipeline.dispose()
+      }
+      const [cpu, gpu] = results
+      assert.equal(gpu.latents, cpu.latents)
+      const actions = ({ trace }: typeof cpu) =>
+        trace.members.map(({ steps }) => steps.map(({ action, keptTokens }) => [action, keptTokens]))
+      assert.equal(actions(gpu), actions(cpu))
+    })
+  }
+
+  test('an engine that is not kept is built; the double says that it builds nothing', async () => {
+    const { sources, cache } = await filledCache()
+    await cache.forget(sources[2].description)
+    const error = await failure(load('avatar', onTensorRt))
+    assert.is(error.code, 'BACKEND_UNAVAILABLE')
+    assert.match(error.message, 'the double builds nothing')
+    assert.is(error.stage, sources[2].description.stage)
+  })
+
+  test('a kept engine that the library refuses is deleted and built again', async () => {
+    const { sources, cache } = await newCache()
+    const { description } = sources[0]
+    await cache.obtain(description, () => Promise.resolve(Buffer.from('of another driver')))
+    assert.match((await failure(load('avatar', onTensorRt))).message, 'the double builds nothing')
+    assert.is(await cache.read(description), undefined)
+  })
+
+  test('TensorRT without a GPU, and engines that are none, are refused with what to ask for', async () => {
+    const error = await failure(load('avatar', { engine: 'tensorrt' }))
+    assert.is(error.code, 'BACKEND_UNAVAILABLE')
+    assert.match(error.message, '"device"')
+    assert.is((await failure(load('avatar', { engine: 'tensor' as 'tensorrt' }))).code, 'INVALID_ARGUMENT')
+  })
+
+  test('a network that fails in the middle of a run ends that run alone; nothing is left', async () => {
+    const before = loadAddon().counters()
+    await filledCache()
+    const pipeline = await load('avatar', onTensorRt)
+    const whole = await pipeline.generate(options)
+    process.env.SADA_DOUBLE_FAIL = 'enqueue:13'
+    const error = await failure(pipeline.generate({ ...options, policy: 'none' }))
+    Reflect.deleteProperty(process.env, 'SADA_DOUBLE_FAIL')
+    assert.is(error.code, 'NETWORK_FAILED')
+    assert.is(error.step, 2)
+    assert.equal((await pipeline.generate(options)).latents, whole.latents)
+    await pipeline.dispose()
+    const after = loadAddon().counters()
+    assert.equal(
+      [after.workspaces, after.engines, after.sessions, after.bytes],
+      [before.workspaces, before.engines, before.sessions, before.bytes],
+    )
+  })
+}
+
+test.run()
