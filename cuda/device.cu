@@ -75,7 +75,8 @@ DeviceStatus describe(int32_t index, DeviceInfo* info) {
   info->multiprocessors = properties.multiProcessorCount;
   info->total_bytes = static_cast<int64_t>(properties.totalGlobalMem);
   size_t free_bytes = 0, total_bytes = 0;
-  status = first(cudaSetDevice(index), cudaMemGetInfo(&free_bytes, &total_bytes));
+  status = cudaSetDevice(index);
+  if (status == cudaSuccess) status = cudaMemGetInfo(&free_bytes, &total_bytes);
   info->free_bytes = static_cast<int64_t>(free_bytes);
   return status;
 }
