@@ -131,9 +131,12 @@ async function makeRuns(
       keep: options.timingOnly ? undefined : (run, sample) => pictures.keep(run, sample, settings.manifest),
     }
     const pipeline = await load(options.model, { threads: options.threads })
+    const tell = (): void => void process.stderr.write(`Finished runs are kept: go on with --resume ${path}\n`)
+    signal.addEventListener('abort', tell)
     try {
       await runTable((call) => pipeline.generate(call), settings, store, progress, signal)
     } finally {
+      signal.removeEventListener('abort', tell)
       await pipeline.dispose()
     }
   } finally {
@@ -260,6 +263,7 @@ class Eta implements BenchProgress {
   }
 
   note(text: string): void {
+    if (this.total === 0) return this.inner.note(text)
     const left = ((performance.now() - this.startedAt) / this.done) * (this.total - this.done)
     this.inner.note(this.done > 0 && this.done < this.total ? `${text}; ${duration(left)} left` : text)
   }

@@ -106,14 +106,17 @@ class TableRun {
     const places = schedulers.flatMap((scheduler) => guidances.map((guidance): Place => ({ scheduler, guidance })))
     const methods = new Map<Place, readonly Method[]>()
     for (const place of places) methods.set(place, await this.runnable(place))
-    const work = places.reduce((sum, place) => sum + this.workOf(methods.get(place)!.length), 0)
-    this.progress.start(work * prompts.length)
+    const lacking = (place: Place, prompt: NumberedPrompt): Method[] =>
+      methods.get(place)!.filter((method) => !this.has(place, prompt, method, this.settings.steps))
+    const work = prompts.flatMap((prompt) => places.map((place) => this.workOf(lacking(place, prompt).length)))
+    this.progress.start(work.reduce((sum, each) => sum + each, 0))
     for (const [k, prompt] of prompts.entries()) {
       for (const place of places) {
         const all = methods.get(place)!
+        const pending = this.workOf(lacking(place, prompt).length)
         // Every other prompt goes through the methods the other way round, so that none is always the first.
         await this.picture(place, prompt, k % 2 === 0 ? all : [...all].reverse(), all)
-        this.progress.advance(this.workOf(all.length), `${place.scheduler}, guidance ${place.guidance}: ${prompt.prompt}`)
+        this.progress.advance(pending, `${place.scheduler}, guidance ${place.guidance}: ${prompt.prompt}`)
       }
       this.progress.note(`prompt ${k + 1} of ${prompts.length}`)
     }
@@ -127,6 +130,7 @@ class TableRun {
 
   private workOf(methods: number): number {
     const { steps, timingOnly } = this.settings
+    if (methods === 0) return 0
     return steps * (timingOnly ? methods * (1 + EXPECTED_SHARE) : 1 + 1.6 * EXPECTED_SHARE * methods)
   }
 

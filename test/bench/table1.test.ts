@@ -1,0 +1,246 @@
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import * as v from 'valibot'
+import { assemble, worstDecile } from '../../ts/bench/table1/assemble.ts'
+import { Journal, keyOf, readJournals, type Run, type Session } from '../../ts/bench/table1/journal.ts'
+import { defaultMethods, methodFor, SWEEPS, withSweeps } from '../../ts/bench/table1/methods.ts'
+import { tablePage } from '../../ts/bench/table1/page.ts'
+import { Pictures } from '../../ts/bench/table1/pictures.ts'
+import { cocoPrompts, slice } from '../../ts/bench/table1/prompts.ts'
+import { publishedFigures } from '../../ts/bench/table1/published.ts'
+import { tableResult, type TableResult } from '../../ts/bench/table1/result.ts'
+import { csv, markdown } from '../../ts/bench/table1/text.ts'
+import type { SadaError } from '../../ts/errors.ts'
+import { createPolicy, policies } from '../../ts/policy/index.ts'
+import { emptyFolder } from '../support/spawn.ts'
+
+const session: Session = {
+  type: 'session',
+  model: 'fake',
+  steps: 4,
+  seed: 0,
+  created: '2026-01-02T03:04:05.000Z',
+  machine: { cpu: 'A processor', cores: 2, load_average: 0 },
+  versions: { sada: '0.0.0', commit: null },
+}
+
+function run(method: string, index: number, psnr: number | null, given: Partial<Run> = {}): Run {
+  const { steps = 4 } = given
+  return {
+    type: 'run',
+    scheduler: 'euler',
+    guidance: 3,
+    kind: 'full',
+    index,
+    prompt: `<b>picture ${index}</b>, "quoted"`,
+    seed: index,
+    method,
+    policy: method.split(':')[0],
+    is_default: !method.includes(':'),
+    options: {},
+    steps,
+    nfe: 2,
+    flops: 20,
+    baseline_flops: 40,
+    wall_ms: 50,
+    baseline_wall_ms: 100,
+    loop_ms: 50,
+    baseline_loop_ms: 100,
+    psnr_db: psnr,
+    ssim: 0.9,
+    actions: 'RERE'.slice(0, steps),
+    shares: [1, 0, 1, 0].slice(0, steps),
+    load_average: 1,
+    ...given,
+  }
+}
+
+const contentOf = (runs: readonly Run[]) => ({
+  sessions: [session],
+  runs: new Map(runs.map((each) => [keyOf(each), each])),
+  missing: [],
+})
+const options = { created: '2026-01-02T03:04:05.000Z' }
+const table = (runs: readonly Run[], more = {}): TableResult => ({
+  ...assemble(contentOf(runs), { ...options, ...more }),
+  metrics: {},
+})
+
+test('every rival has at least five settings, and each is one that the policy takes', () => {
+  for (const [policy, { option, values }] of Object.entries(SWEEPS)) {
+    assert.ok(policy in policies, policy)
+    assert.ok(new Set(values).size >= 5, policy)
+    for (const value of values) createPolicy({ name: policy, [option]: value })
+  }
+  const all = withSweeps(defaultMethods('avatar'))
+  assert.is(new Set(all.map(({ label }) => label)).size, all.length)
+  for (const { policy } of all) assert.ok(policy in SWEEPS || policy.includes('/'), `${policy} has no sweep`)
+})
+
+test('the default methods are the registry without the baseline and presets made for other models', () => {
+  const names = defaultMethods('avatar').map(({ policy }) => policy)
+  assert.not.ok(names.includes('none'))
+  assert.not.ok(names.includes('teacache/flux'))
+  assert.ok(defaultMethods('flux').some(({ policy }) => policy === 'teacache/flux'))
+  for (const name of ['sada', 'sada/poster', 'easycache', 'teacache', 'auto']) assert.ok(names.includes(name), name)
+})
+
+test('a method is written as the command line takes it, and knows whether it is the default', () => {
+  const { label, isDefault } = methodFor({ name: 'every-n', n: 3, order: 1 })
+  assert.equal([label, isDefault], ['every-n:n=3,order=1', false])
+  assert.is(methodFor({ name: 'sada', preset: 'poster' }).label, 'sada/poster')
+  assert.is(methodFor({ name: 'auto', speedup: 2 }).isDefault, true)
+  assert.is(methodFor({ name: 'auto', speedup: 3 }).isDefault, false)
+})
+
+test('slices part the prompts, and each is as even as the whole', () => {
+  const prompts = Array.from({ length: 14 }, (_, index) => ({
+    index,
+    prompt: `${index}`,
+    kind: index % 2 === 0 ? 'full' : 'short',
+  }))
+  const parts = [1, 2, 3].map((k) => slice(prompts, k, 3))
+  assert.equal(
+    parts
+      .flat()
+      .map(({ index }) => index)
+      .sort((a, b) => a - b),
+    prompts.map(({ index }) => index),
+  )
+  for (const part of parts) {
+    assert.is(part.filter(({ kind }) => kind === 'full').length, part.filter(({ kind }) => kind === 'short').length)
+  }
+})
+
+test('of COCO the first caption of each picture counts, in the order of the pictures', async () => {
+  const path = join(emptyFolder(), 'captions.json')
+  const annotations = [
+    { image_id: 7, caption: ' seven, first ' },
+    { image_id: 3, caption: 'three, first' },
+    { image_id: 7, caption: 'seven, second' },
+  ]
+  writeFileSync(path, JSON.stringify({ images: [{ id: 3 }, { id: 5 }, { id: 7 }], annotations }))
+  assert.equal(
+    (await cocoPrompts(path, 2)).map(({ prompt }) => prompt),
+    ['three, first', 'seven, first'],
+  )
+  for (const [text, message] of [
+    [JSON.stringify({ images: [{ id: 3 }], annotations }), /captions of 1 pictures, and 2/],
+    ['[]', /"images" and "annotations"/],
+    ['{', /JSON/],
+  ] as const) {
+    writeFileSync(path, text)
+    const said = await cocoPrompts(path, 2).then(
+      () => '',
+      (thrown: SadaError) => `${thrown.code}: ${thrown.message}`,
+    )
+    assert.match(said, /^INVALID_ARGUMENT/)
+    assert.match(said, message)
+  }
+})
+
+test('a journal gives back what was added, over a line that was cut off', async () => {
+  const path = join(emptyFolder(), 'runs.jsonl')
+  const first = await Journal.open(path)
+  await first.add(session)
+  await first.add(run('sada', 0, 30))
+  await first.close()
+  const whole = readFileSync(path, 'utf8')
+  appendFileSync(path, '{"type":"run","scheduler":"eu')
+  assert.equal([...(await readJournals([path])).runs.keys()], ['euler|3|full|0|sada|4'])
+  const second = await Journal.open(path)
+  assert.is(readFileSync(path, 'utf8'), whole)
+  await second.add(run('sada', 1, null))
+  await second.close()
+  const { sessions, runs } = await readJournals([path])
+  assert.equal(sessions, [session])
+  assert.equal([...runs.values()], [run('sada', 0, 30), run('sada', 1, null)])
+})
+
+test('journals of other steps are refused, and so is a line that is none', async () => {
+  const folder = emptyFolder()
+  const [a, b] = ['a.jsonl', 'b.jsonl'].map((name) => join(folder, name))
+  writeFileSync(a, JSON.stringify(session) + '\n')
+  writeFileSync(b, JSON.stringify({ ...session, steps: 5 }) + '\n')
+  const messageOf = (paths: string[]) =>
+    readJournals(paths).then(
+      () => '',
+      (error: SadaError) => `${error.code}: ${error.message}`,
+    )
+  assert.match(await messageOf([a, b]), /INVALID_ARGUMENT: These runs do not belong together/)
+  writeFileSync(b, JSON.stringify({ ...run('sada', 0, 30), nfe: 'two' }) + '\n')
+  assert.match(await messageOf([b]), /INVALID_ARGUMENT: .*line 1.*\(nfe\)/)
+})
+
+test('the worst decile is the mean over the worst tenth, rounded up', () => {
+  const values = Array.from({ length: 11 }, (_, k) => k) // worst two of eleven: 0 and 1
+  assert.is(worstDecile(values), 0.5)
+  assert.is(worstDecile([7, 3]), 3)
+})
+
+test('identical pictures are counted apart, and plain runs compared over the same pictures', () => {
+  const runs = [
+    ...[30, 40, null].map((psnr, k) => run('sada', k, psnr)),
+    ...[25, 45].map((psnr, k) => run('none', k, psnr, { steps: 2 })),
+    run('none', 9, 80, { steps: 2 }), // of no picture of the row
+  ]
+  const [row] = table(runs).rows
+  assert.equal(row.psnr_db, { mean: 35, worst_decile: 30, worst: 30 })
+  assert.equal([row.samples, row.identical, row.nfe_ratio, row.flops.ratio, row.speedup.p50], [3, 1, 2, 2, 2])
+  assert.equal([row.plain?.steps, row.plain?.samples, row.plain?.psnr_db.mean], [2, 2, 35])
+  assert.equal(row.plain?.gain_db, { mean: 0, worst_decile: 5 })
+  assert.equal(row.decisions, [{ R: 1 }, { E: 1 }, { R: 1 }, { E: 1 }])
+  assert.equal(
+    row.worst.map(({ index, plain_psnr_db: plain }) => [index, plain]),
+    [
+      [0, 25],
+      [1, 45],
+    ],
+  )
+})
+
+test('the plain run is that of the time or of the operations, and times come from a separate run where there is one', () => {
+  const runs = [run('sada', 0, 30, { flops: 30 }), run('none', 0, 25, { steps: 2 }), run('none', 0, 28, { steps: 3 })]
+  assert.is(table(runs).rows[0].plain?.steps, 2) // 4 · 50/100
+  assert.is(table(runs, { plainBy: 'flops' }).rows[0].plain?.steps, 3) // 4 · 30/40
+  const timing = contentOf([run('sada', 5, 30, { wall_ms: 80, loop_ms: 80 })])
+  const [row] = table(runs, { timing }).rows
+  assert.equal([row.timing.source, row.speedup.p50, row.plain?.steps], ['separate', 1.25, 3]) // 100/80; 4 · 0.8
+  assert.is(table([run('sada', 0, 30, { loop_ms: 1 })]).rows[0].plain, null)
+})
+
+test('the Pareto front holds what nothing else beats in both, and is drawn for each scheduler apart', () => {
+  const rows = [
+    run('sada', 0, 40, { wall_ms: 50 }),
+    run('slower', 0, 39, { wall_ms: 60 }),
+    run('faster', 0, 30, { wall_ms: 40 }),
+    run('equal', 0, null, { wall_ms: 90 }),
+    run('elsewhere', 0, 1, { wall_ms: 99, scheduler: 'dpm++' }),
+  ]
+  const { rows: described } = table(rows)
+  assert.equal(
+    described.filter(({ pareto }) => pareto.wall).map(({ method }) => method),
+    ['sada', 'faster', 'equal', 'elsewhere'],
+  )
+})
+
+test('the table fits its schema, and every form has every row, escaped', async () => {
+  const published = await publishedFigures()
+  for (const name of Object.keys(published)) assert.ok(name in policies, name)
+  const runs = ['sada', 'easycache', 'every-n:n=2'].map((method, k) => run(method, 0, 30 + k))
+  const result = table([...runs, run('none', 0, 20, { steps: 2 })], { published })
+  assert.equal(v.parse(tableResult, JSON.parse(JSON.stringify(result))), result)
+  const page = await tablePage(result, new Pictures([join(emptyFolder(), 'none')]))
+  for (const text of [markdown(result), csv(result), page]) {
+    for (const { method } of result.rows) assert.ok(text.includes(method), method)
+  }
+  assert.not.match(page, /<b>picture/)
+  const lines = csv(result).trimEnd().split('\r\n')
+  assert.is(lines.length, 5)
+  assert.match(page, /<\/html>\s*$/)
+  assert.not.match(page, /(src|href)="(?!data:|#)/)
+})
+
+test.run()
