@@ -56,6 +56,15 @@ def fold(pipeline: DiffusionPipeline, loras: list[str]) -> None:
         pipeline.unload_lora_weights()
 
 
+def describe_controlnets(pipeline: DiffusionPipeline, output: Path) -> None:
+    """Configurations of added ControlNets, and model_index.json as diffusers saves such a pipeline."""
+    for k, net in enumerate(getattr(pipeline.controlnet, "nets", [pipeline.controlnet])):
+        net.save_config(output / (f"controlnet_{k}" if k else "controlnet"))
+    path = output / "model_index.json"
+    index = json.loads(path.read_text()) | {"_class_name": type(pipeline).__name__, "controlnet": ["diffusers", type(pipeline.controlnet).__name__]}
+    path.write_text(json.dumps(index, indent=2) + "\n")
+
+
 def main() -> None:
     options = arguments()
     if not (options.folder / "model_index.json").is_file():
@@ -68,6 +77,8 @@ def main() -> None:
         export(pipeline, options.folder, options.output, options.dtype, staged=not options.no_plan)
     except Disagreement as error:
         sys.exit(f"{error}\nThat network was not written.")
+    if options.controlnet:
+        describe_controlnets(pipeline, options.output)
 
 
 if __name__ == "__main__":
