@@ -8,7 +8,7 @@ import { findModel, load } from '../pipeline/load.ts'
 import { checkGenerateOptions } from '../pipeline/options.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { Manifest } from '../plan/manifest.ts'
-import { loadManifest } from '../plan/model.ts'
+import { loadManifest, type EngineSettings } from '../plan/model.ts'
 import { Tokenizer } from '../plan/tokenizer.ts'
 import type { StepEvent } from '../sampler/trace.ts'
 import { OutputFile } from './output-file.ts'
@@ -40,6 +40,7 @@ export interface GenerateArguments {
   readonly preview: boolean
   readonly threads?: number
   readonly device?: string
+  readonly engine?: string
   readonly json: boolean
 }
 
@@ -65,6 +66,7 @@ export async function generate(prompt: string, options: GenerateArguments, signa
     const pipeline = await load(options.model, {
       threads: options.threads,
       device: options.device as DeviceSetting | undefined,
+      engine: options.engine as EngineSettings['engine'],
     })
     try {
       if (!manifest) file = await fittingFile(prompt, options, pipeline, early)

@@ -56,6 +56,7 @@ program
   .option('--preview', 'draw the picture in the terminal while it forms', false)
   .option('--threads <n>', 'threads of the network; 0: one per physical core', integer('--threads', 0, 1024))
   .option('--device <device>', 'cpu, cuda, cuda:<index> or auto: a GPU where one can be used', 'cpu')
+  .option('--engine <engine>', 'onnxruntime, or tensorrt on the GPU of --device: what runs the network', 'onnxruntime')
   .option('--json', 'print what was done as one JSON object', false)
   .addHelpText('after', EXAMPLES)
   .action(async (prompt: string[], options: GenerateArguments) => {
