@@ -32,8 +32,9 @@ Request some_request(int height, int width, cases::Numbers& numbers) {
   constexpr float thresholds[] = {0.0f, -0.0f, 0.5f, 3.0f, kInfinity, -kInfinity, kNaN, 1e30f};
   constexpr int windows[][2] = {{0, 0}, {1, 1}, {2, 2}, {3, 5}, {1, 7}, {0, 4}, {100000, 2}, {4, 2147483647}};
   const auto& window = windows[numbers.below(8)];
-  // The CPU steps over rows by the window's height, and must not step past the largest int.
-  r.cpu = {nullptr, height, width, thresholds[numbers.below(8)], numbers.below(2) == 0 ? 2147483647 : numbers.below(tokens + 2), window[0], window[1] > 100000 ? 100000 : window[1], numbers.next(), {}};
+  // The CPU steps from window to window, and must not step past the largest int.
+  const int most = numbers.below(2) == 0 ? 2147483647 : numbers.below(tokens + 2), across = window[1] > 100000 ? 100000 : window[1];
+  r.cpu = {nullptr, height, width, thresholds[numbers.below(8)], most, window[0], across, numbers.next(), {}};
   for (int at = numbers.below(tokens + 1), k = numbers.below(5); k > 0; --k) r.cpu.buckets.push_back(at), at += 1 + numbers.below(tokens + 1);
   return r;
 }
