@@ -1,0 +1,131 @@
+// Writes docs/table1.md from bench/results/table1.json: `node scripts/table1-doc.mjs [table1.json]`. It picks no favourites: where another
+// policy, or the plain run with fewer steps, is better than `sada`, it says so.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const source = process.argv[2] ?? `${root}bench/results/table1.json`
+const table = JSON.parse(readFileSync(source, 'utf8'))
+
+const OURS = 'sada'
+const decibels = (value) => (value === null ? 'equal' : value.toFixed(1))
+const signed = (value) => `${value >= 0 ? '+' : '−'}${Math.abs(value).toFixed(1)}`
+const placeOf = ({ scheduler, guidance, kind }) => `${scheduler}, guidance ${guidance}, ${kind} prompts`
+const isFinite = (row) => row.psnr_db.mean !== null
+const busy = table.load.p50 > Math.max(...table.sessions.map(({ cores }) => cores)) / 2
+const isTimed = table.rows.some(({ timing }) => timing.source === 'separate')
+// Where wall times were measured on a busy machine, operations of the network say what a row saves.
+const speed = busy && !isTimed ? (row) => row.flops.ratio : (row) => row.speedup.p50
+const unit = busy && !isTimed ? 'FLOPs ÷' : 'wall ×'
+
+const places = [...new Set(table.rows.map(placeOf))].sort()
+const rowsOf = (place) => table.rows.filter((row) => placeOf(row) === place)
+const listed = (names) => (names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`)
+
+function tableOf(place) {
+  const rows = rowsOf(place)
+    .filter(({ is_default: isDefault }) => isDefault)
+    .sort((a, b) => speed(a) - speed(b))
+  const lines = rows.map((row) => {
+    const { plain, psnr_db: psnr } = row
+    const rival =
+      plain === null
+        ? ''
+        : `${plain.steps}: ${decibels(plain.psnr_db.mean)}${plain.gain_db ? ` (${signed(plain.gain_db.mean)})` : ''}`
+    const name = row.method === OURS ? `**${row.method}**` : row.method
+    const figures = [row.nfe.mean.toFixed(1), row.flops.ratio.toFixed(2), row.speedup.p50.toFixed(2), decibels(psnr.mean)]
+    return `| ${[name, row.samples, ...figures, decibels(psnr.worst_decile), decibels(psnr.worst), row.identical, row.ssim.mean.toFixed(4), rival].join(' | ')} |`
+  })
+  return [
+    '| policy | pictures | runs | FLOPs ÷ | wall × | PSNR | worst tenth | worst | equal | SSIM | plain steps: PSNR (gain) |',
+    '|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|',
+    ...lines,
+  ].join('\n')
+}
+
+/** Where `sada` is not the best: what is both faster and closer, what is closer in the worst tenth, and what plain steps do better. */
+function lossesOf(place) {
+  const rows = rowsOf(place)
+  const ours = rows.find(({ method }) => method === OURS)
+  if (ours === undefined || !isFinite(ours)) return []
+  // `auto` runs the same ledger.
+  const rivals = rows.filter(({ policy }) => policy !== OURS && policy !== 'auto')
+  const better = rivals.filter((row) => speed(row) >= speed(ours) && (row.psnr_db.mean ?? Infinity) >= ours.psnr_db.mean)
+  const safer = rivals.filter(
+    (row) => speed(row) >= speed(ours) && (row.psnr_db.worst_decile ?? Infinity) >= ours.psnr_db.worst_decile,
+  )
+  const named = (found) =>
+    listed(
+      found.map(
+        (row) =>
+          `\`${row.method}\` (${speed(row).toFixed(2)}, ${decibels(row.psnr_db.mean)} dB, worst tenth ${decibels(row.psnr_db.worst_decile)})`,
+      ),
+    )
+  const { plain } = ours
+  return [
+    ...(better.length > 0 ? [`at least as fast and closer on average: ${named(better)}`] : []),
+    ...(safer.length > 0 ? [`at least as fast and closer in the worst tenth: ${named(safer)}`] : []),
+    ...(plain?.gain_db && plain.gain_db.mean < 0
+      ? [`${plain.steps} plain steps are ${Math.abs(plain.gain_db.mean).toFixed(1)} dB closer on average`]
+      : []),
+    ...(plain?.gain_db && plain.gain_db.worst_decile < 0
+      ? [`${plain.steps} plain steps are ${Math.abs(plain.gain_db.worst_decile).toFixed(1)} dB closer in the worst tenth`]
+      : []),
+  ].map((loss) => `- ${place}: ${loss}.`)
+}
+
+/** Every policy whose plain run of the same cost is closer: it gains nothing there. */
+function pointless() {
+  const counts = new Map()
+  for (const { method, is_default: isDefault, plain } of table.rows) {
+    if (!isDefault || !plain?.gain_db) continue
+    const [lost, all] = counts.get(method) ?? [0, 0]
+    counts.set(method, [lost + (plain.gain_db.mean < 0 ? 1 : 0), all + 1])
+  }
+  return [...counts].filter(([, [lost]]) => lost > 0).map(([method, [lost, all]]) => `\`${method}\` (${lost} of ${all} tables)`)
+}
+
+function plainly() {
+  const compared = table.rows.filter(({ plain }) => plain?.gain_db)
+  if (compared.length === 0) return 'Not measured yet: no plain run stands beside a row.'
+  const some =
+    compared.length < table.rows.length ? ` (${compared.length} of ${table.rows.length} rows have a plain run beside them)` : ''
+  if (lost.length === 0) return `Nowhere: every policy is closer on average than the plain run of the same cost${some}.`
+  return `A policy that is further from the full run than plain steps of the same cost gains nothing. So it is, on average, for ${listed(lost)}${some}.`
+}
+
+const losses = places.flatMap(lossesOf)
+const lost = pointless()
+const fewest = Math.min(...table.rows.map(({ samples }) => samples))
+const most = Math.max(...table.rows.map(({ samples }) => samples))
+const unavailable = Object.entries(table.metrics).filter(([, { unavailable: why }]) => why !== undefined)
+const swept = table.rows.some(({ is_default: isDefault }) => !isDefault)
+
+const text = `# Table 1: every policy, one sampler, the same noise
+
+Written by \`node scripts/table1-doc.mjs\` from [bench/results/table1.json](../bench/results/table1.json), which \`sada-bench table1\` made on
+${table.created.slice(0, 10)}: the bundled model "${table.model}", ${table.steps} steps, ${fewest === most ? most : `${fewest} to ${most}`} pictures a row. PSNR in dB against the run of every step from the same noise,
+of each picture and then averaged; "worst tenth": the mean over the worst tenth of the pictures; equal pictures are counted apart. "plain steps": the
+unaccelerated run with as many steps as ${table.plain_by === 'time' ? "fit into the row's time" : "the row's operations allow"}, rounded down, and in brackets what the row is above it.
+
+${busy ? `The machine was busy while this was measured (load ${table.load.p50.toFixed(1)} in the median).${isTimed ? ' The wall times are of a run of their own.' : ' **The wall times are not to be relied on**: below, "as fast" compares operations of the network.'}\n` : ''}
+## Where \`sada\` loses
+
+${losses.length > 0 ? `Speed in brackets: ${unit}.\n\n${losses.join('\n')}` : `At its default \`sada\` is behind no row that is at least as fast (${unit}), on average or in the worst tenth, and behind no plain run.`}
+
+${swept ? 'Every policy was run at further settings too; they are in the JSON and the CSV.' : 'Every policy was run at its published default alone: other settings may do better. `--sweep` runs five more of each.'}
+It is one small model of 64×64 pictures. Figures on it say little of how the same policies do on large ones, for which most were published.
+
+## Where fewer plain steps do better
+
+${plainly()}
+
+## Figures
+
+${places.map((place) => `### ${place}\n\n${tableOf(place)}\n`).join('\n')}
+## What is missing
+
+${unavailable.length > 0 ? unavailable.map(([name, { unavailable: why }]) => `- ${name}: ${why}`).join('\n') : '- Nothing: every metric had its network.'}
+${[...new Set(table.missing.map(({ method, scheduler, reason }) => `- ${method} with ${scheduler}: ${reason}`))].join('\n')}
+`
+writeFileSync(`${root}docs/table1.md`, text.replace(/\n{3,}/g, '\n\n').trimEnd() + '\n')
