@@ -9,9 +9,6 @@ import { assertPicture, familyFolder, optionsOf, recordedCases, relativeError } 
 
 // Every family against diffusers' own pipelines on the same weights: final latents, and the pictures or sounds made of them.
 
-/** Recorded calls of what is not supported (docs/families.md). */
-const UNSUPPORTED = ['guidance rescaled']
-
 const FAMILIES = ['sd2', 'sd2-inpainting', 'sdxl', 'sd2-controlnet', 'sdxl-controlnet', 'flux', 'flux-schnell', 'musicldm']
 const inStages = (family: string): boolean =>
   ['unet', 'transformer'].some((role) => existsSync(join(familyFolder(family), role, 'plan.json')))
@@ -19,7 +16,7 @@ const inStages = (family: string): boolean =>
 for (const family of FAMILIES) {
   for (const stages of inStages(family) ? [false, true] : [false]) {
     let pipeline: Pipeline
-    for (const recorded of recordedCases(family).filter(({ name }) => !UNSUPPORTED.includes(name))) {
+    for (const recorded of recordedCases(family)) {
       test(`${family}${stages ? ' in stages' : ''}, ${recorded.name}: what diffusers gives`, async () => {
         pipeline ??= await load(familyFolder(family), { threads: 1, stages })
         const { latents, images, audio } = await pipeline.generate(optionsOf(recorded))

@@ -73,6 +73,7 @@ export function optionsOf(recorded: RecordedCase): GenerateOptions {
     negativeOriginalSize: recorded.negative_original_size,
     negativeTargetSize: recorded.negative_target_size,
     negativeCropTopLeft: recorded.negative_crops_coords_top_left,
+    guidanceRescale: recorded.guidance_rescale,
     trueGuidanceScale: recorded.true_cfg_scale,
     maxSequenceLength: recorded.max_sequence_length,
     seconds: recorded.audio_length_in_s,

@@ -5,6 +5,7 @@ import type { Component, LoadContext } from './component.ts'
 import { checkControls, ControlledNetwork, residualShapes, type ControlNet } from './controlnet.ts'
 import { denoiser, type Conditioning } from './denoiser.ts'
 import type { FamilyRequest, Request } from './family.ts'
+import { RescaledNetwork } from './guidance-rescale.ts'
 import { effectiveGuidance, LatentFamily, type Conditioned, type LatentSize, type RunInputs } from './latent-family.ts'
 import type { NetworkPlan } from './network-plan.ts'
 import { latentMask } from './start.ts'
@@ -23,7 +24,7 @@ export interface UnetParts {
 }
 
 export const UNET_INPUTS = { sample: ['sample'], time: ['timestep', 'timesteps', 't'] }
-export const PICTURE_OPTIONS = ['negativePrompt', 'width', 'height', 'init', 'strength', 'mask'] as const
+export const PICTURE_OPTIONS = ['negativePrompt', 'width', 'height', 'init', 'strength', 'mask', 'guidanceRescale'] as const
 
 /** The conditioning of a run by the names of the UNet's inputs. */
 export interface UnetConditioning {
@@ -109,8 +110,10 @@ export abstract class UnetFamily extends LatentFamily {
       time: { input: inputs.time, value: ({ timestep }) => timestep },
       written: nets.length > 0 ? residualShapes(unet, size) : {},
     })
-    if (controls.length === 0) return { network, droppedTokens }
     const led = { ...common, steps: schedule.steps, size, channels, pixels, nets, controls, pictures, unet, network, tensors }
-    return { network: new ControlledNetwork(led), droppedTokens }
+    const controlled = controls.length > 0 ? new ControlledNetwork(led) : network
+    const { guidanceRescale: rescale = 0 } = request
+    if (rescale === 0) return { network: controlled, droppedTokens }
+    return { network: new RescaledNetwork(controlled, workspace, channels * size[0] * size[1], rescale), droppedTokens }
   }
 }

@@ -98,6 +98,7 @@ const FAMILY_OPTIONS: Readonly<
   mask: undefined,
   control: undefined,
   strength: SHARE,
+  guidanceRescale: SHARE,
   denoisingStart: SHARE,
   denoisingEnd: SHARE,
   trueGuidanceScale: [(value) => typeof value === 'number' && value >= 1 && value <= 100, 'a number from 1 to 100'],
