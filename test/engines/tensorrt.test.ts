@@ -102,7 +102,9 @@ if (builder === undefined) {
     }
     const noise = Uint8Array.from({ length: 4096 }, (_, k) => (k * 2654435761) >>> 24)
     assert.is((await failure(job(noise).done)).code, 'MODEL_CORRUPT')
-    assert.is((await buildEngines(builder, MODEL, newCache(), { targets: [89] })).length, 5)
+    const manifest = await loadManifest(MODEL)
+    const { engine } = await job(stage, [89], stageProfiles(manifest, manifest.stages[0])).done
+    assert.ok(engine.length > 1e6)
   })
 
   test('targets and profiles that do not fit are refused with what is wrong', async () => {
