@@ -25,7 +25,7 @@ import { createProgress, duration } from './progress.ts'
 export interface Table1Arguments {
   readonly model: string
   readonly scheduler?: readonly string[]
-  readonly guidance: readonly number[]
+  readonly guidance?: readonly number[]
   readonly policies?: readonly PolicySpec[]
   readonly sweep: boolean
   readonly steps: number
@@ -33,7 +33,7 @@ export interface Table1Arguments {
   readonly kind?: readonly string[]
   readonly coco?: string
   readonly prompts?: string
-  readonly slice: readonly [k: number, n: number]
+  readonly slice?: readonly [k: number, n: number]
   readonly seed: number
   readonly threads?: number
   readonly resume?: readonly string[]
@@ -170,19 +170,22 @@ async function prepare(options: Table1Arguments, folder: string, manifest: Manif
   const schedulers = options.scheduler?.length ? options.scheduler : known
   const unknown = schedulers.find((name) => !known.includes(name))
   if (unknown !== undefined) throw unknownName('scheduler', unknown, known)
-  const methods: readonly Method[] = options.policies?.map(methodFor) ?? defaultMethods(manifest.name)
+  const methods: readonly Method[] = options.policies?.map(methodFor).filter(isNotBaseline) ?? defaultMethods(manifest.name)
   return {
     manifest,
     schedulers,
-    guidances: options.guidance,
+    guidances: options.guidance ?? [3],
     methods: options.sweep ? withSweeps(methods) : methods,
-    prompts: slice(await promptsFor(options, folder, manifest), ...options.slice),
+    prompts: slice(await promptsFor(options, folder, manifest), ...(options.slice ?? [1, 1])),
     steps: options.steps,
     seed: options.seed,
     timingOnly: options.timingOnly,
     plainBy: options.plainBy,
   }
 }
+
+/** The baseline is run anyway. */
+const isNotBaseline = ({ policy }: Method): boolean => policy !== 'none'
 
 async function promptsFor(
   { samples, kind: kinds, coco, prompts }: Table1Arguments,

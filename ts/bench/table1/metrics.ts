@@ -35,6 +35,7 @@ export async function withMetrics(
     }
     const groups = open.length === 0 ? [] : groupsOf([...journal.runs.values()].filter(({ method }) => method !== 'none'))
     const inception = new InceptionMemory()
+    const baselines = new Map<string, Float32Array[]>()
     const rows: TableRow[] = []
     for (const row of table.rows) {
       const group = groups.find(
@@ -45,7 +46,9 @@ export async function withMetrics(
           each.method === row.method,
       )
       rows.push(
-        group === undefined ? row : { ...row, metrics: await valuesOf(group, open, pictures, { networks, inception, signal }) },
+        group === undefined
+          ? row
+          : { ...row, metrics: await valuesOf(group, open, pictures, baselines, { networks, inception, signal }) },
       )
     }
     return { ...table, metrics, rows }
@@ -58,9 +61,11 @@ async function valuesOf(
   { runs }: Group,
   names: readonly string[],
   pictures: Pictures,
+  baselines: Map<string, Float32Array[]>,
   context: Pick<MetricContext, 'networks' | 'inception' | 'signal'>,
 ): Promise<TableRow['metrics']> {
-  const baseline: Float32Array[] = []
+  const found: Float32Array[] = []
+  const indices: number[] = []
   const accelerated: Float32Array[] = []
   const captions: string[] = []
   let size: readonly [number, number] | undefined
@@ -68,10 +73,15 @@ async function valuesOf(
     const pair = [await pictures.find({ ...run, method: 'none' }), await pictures.find(run)]
     if (pair[0] === undefined || pair[1] === undefined) continue
     size = [pair[0].height, pair[0].width]
-    baseline.push(sampleOf(pair[0]))
+    found.push(sampleOf(pair[0]))
+    indices.push(run.index)
     accelerated.push(sampleOf(pair[1]))
     captions.push(run.prompt)
   }
+  // Rows of the same pictures share one array, by which the Inception network's features are remembered.
+  const key = runs.length === 0 ? '' : [runs[0].scheduler, runs[0].guidance, runs[0].kind, ...indices].join('|')
+  const baseline = baselines.get(key) ?? found
+  baselines.set(key, baseline)
   const values: Record<string, TableRow['metrics'][string]> = {}
   for (const name of names) {
     if (size === undefined) {
@@ -79,9 +89,9 @@ async function valuesOf(
       continue
     }
     const form = { kind: 'pictures', shape: [3, ...size] } as const
-    const found = await METRICS[name].evaluate(baseline, accelerated, { ...context, form, captions })
+    const metric = await METRICS[name].evaluate(baseline, accelerated, { ...context, form, captions })
     values[name] =
-      'unavailable' in found ? { unavailable: found.unavailable.reason } : { value: found.mean, samples: found.samples }
+      'unavailable' in metric ? { unavailable: metric.unavailable.reason } : { value: metric.mean, samples: metric.samples }
   }
   return values
 }

@@ -21,6 +21,7 @@ export function shareStrip({ decisions, method }: Pick<TableRow, 'decisions' | '
         width="${CELL - 1}"
         height="${height.toFixed(1)}"
         fill="var(--${action})"
+        opacity="${'EIU'.includes(letter) ? 0.5 : 1}"
       />`
     })
     const words = present.map(([action, letter]) => `${action} ${Math.round(100 * shares[letter])} %`).join(', ')

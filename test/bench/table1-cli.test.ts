@@ -1,0 +1,79 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import * as v from 'valibot'
+import { tableResult } from '../../ts/bench/table1/result.ts'
+import { emptyFolder, run } from '../support/spawn.ts'
+
+const SMALL = [
+  'table1',
+  '--samples',
+  '2',
+  '--steps',
+  '6',
+  '--scheduler',
+  'euler',
+  '--policies',
+  'sada,every-n:n=2,warmup=2,tail=1',
+]
+
+test('the bundled model: a run, its continuation and its report', async () => {
+  const cwd = emptyFolder()
+  const first = await run('sada-bench', [...SMALL, '--resume', 'runs.jsonl', '--plain-by', 'flops', '--json', '-'], cwd)
+  assert.is(first.code, 0, first.stderr)
+  const result = v.parse(tableResult, JSON.parse(first.stdout))
+  assert.equal(result.rows.map(({ kind, method, nfe }) => `${kind} ${method} ${nfe.mean}`).sort(), [
+    'full every-n:n=2,warmup=2,tail=1 5',
+    'full sada 6',
+    'short every-n:n=2,warmup=2,tail=1 5',
+    'short sada 6',
+  ])
+  // Nothing can be skipped in six steps: every picture is the baseline's.
+  assert.equal(
+    result.rows.filter(({ method }) => method === 'sada').map(({ identical, flops }) => [identical, flops.ratio]),
+    [
+      [1, 1],
+      [1, 1],
+    ],
+  )
+  assert.equal(
+    result.rows.filter(({ policy }) => policy === 'every-n').map(({ plain }) => plain?.steps),
+    [5, 5],
+  )
+  assert.match(result.metrics.lpips.unavailable ?? '', /network/)
+  assert.match(first.stderr, /prompt 2 of 2/)
+  assert.ok(existsSync(join(cwd, 'runs.pictures', 'euler', 'g3', 'full-0', 'sada-6.png')))
+
+  const before = readFileSync(join(cwd, 'runs.jsonl'), 'utf8')
+  const second = await run('sada-bench', [...SMALL, '--resume', 'runs.jsonl', '--plain-by', 'flops', '--csv', '-'], cwd)
+  assert.is(second.code, 0, second.stderr)
+  assert.is(second.stdout.trimEnd().split('\r\n').length, 7) // head, four rows, the plain run of either kind
+  const after = readFileSync(join(cwd, 'runs.jsonl'), 'utf8')
+  assert.ok(after.startsWith(before))
+  assert.is(after.slice(before.length).trimEnd().split('\n').length, 1) // the new session, and no run
+
+  const report = ['table1', '--report-only', '--resume', 'runs.jsonl', '--html', 'table.html']
+  const third = await run('sada-bench', report, cwd)
+  assert.is(third.code, 0, third.stderr)
+  assert.match(third.stdout, /^## avatar, 6 steps\n/)
+  const page = readFileSync(join(cwd, 'table.html'), 'utf8')
+  assert.match(page, /data:image\/png/)
+})
+
+test('what cannot be is refused before anything runs', async () => {
+  for (const [args, message] of [
+    [['--slice', '3/2'], /"--slice" to be k\/n/],
+    [['--kind', 'long'], /No kind of prompt|kind of prompt/],
+    [['--scheduler', 'ddim'], /scheduler/],
+    [['--json', '-', '--csv', '-'], /one output only/],
+    [['--report-only', '--resume', 'none.jsonl'], /none\.jsonl/],
+  ] as const) {
+    const { code, stdout, stderr } = await run('sada-bench', ['table1', ...args])
+    assert.is(code, 2, stderr)
+    assert.is(stdout, '')
+    assert.match(stderr, message)
+  }
+})
+
+test.run()
