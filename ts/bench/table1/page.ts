@@ -77,9 +77,12 @@ async function section(result: TableResult, place: Place, id: string, pictures: 
   const plain = rowsLike(place, result.plain)
   const letters = new Set(rows.flatMap(({ row }) => row.decisions.flatMap((step) => Object.keys(step))))
   const present = new Set((Object.keys(LETTERS) as StepAction[]).filter((action) => letters.has(LETTERS[action])))
-  const defaults = rows.filter(({ row }) => row.is_default)
+  // Of a sweep the default alone; of settings that were asked for without it, each.
+  const isSwept = ({ row }: Numbered): boolean =>
+    !row.is_default && rows.some((other) => other.row.is_default && other.row.policy === row.policy)
+  const shown = rows.filter((each) => !isSwept(each))
   const ours = rows.find(({ row }) => row.method === 'sada')
-  const others = defaults.filter((each) => each !== ours)
+  const others = shown.filter((each) => each !== ours)
   const key = html`<i class="key" style="background:var(--accent)"></i>sada
     <i class="key" style="background:var(--base)"></i>others, numbered as below <i class="key ring"></i>plain, fewer steps
     <i class="key" style="background:var(--good)"></i>Pareto front of the policies`
@@ -110,7 +113,7 @@ async function section(result: TableResult, place: Place, id: string, pictures: 
     ${table(result, rows)}
     <h3>What each step did</h3>
     ${stripLegend(present)}
-    <div class="strips">${defaults.map(({ row }) => html`<span>${row.method}</span>${shareStrip(row)}`)}</div>
+    <div class="strips">${shown.map(({ row }) => html`<span>${row.method}</span>${shareStrip(row)}`)}</div>
     <h3>The worst pictures</h3>
     <div class="samples">${ours && (await worstCards(ours.row, SHOWN.ours, pictures))}</div>
     <details>
