@@ -31,7 +31,7 @@ function tableOf(place) {
     const rival =
       plain === null
         ? ''
-        : `${plain.steps}: ${decibels(plain.psnr_db.mean)}${plain.gain_db ? ` (${signed(plain.gain_db.mean)})` : ''}`
+        : `${plain.steps}: ${decibels(plain.psnr_db.mean)}${plain.gain_db ? ` (${signed(plain.gain_db.mean)})` : ''}${plain.samples < row.samples ? `, ${plain.samples} of ${row.samples}` : ''}`
     const name = row.method === OURS ? `**${row.method}**` : row.method
     const figures = [row.nfe.mean.toFixed(1), row.flops.ratio.toFixed(2), row.speedup.p50.toFixed(2), decibels(psnr.mean)]
     return `| ${[name, row.samples, ...figures, decibels(psnr.worst_decile), decibels(psnr.worst), row.identical, row.ssim.mean.toFixed(4), rival].join(' | ')} |`
@@ -127,5 +127,17 @@ ${places.map((place) => `### ${place}\n\n${tableOf(place)}\n`).join('\n')}
 
 ${unavailable.length > 0 ? unavailable.map(([name, { unavailable: why }]) => `- ${name}: ${why}`).join('\n') : '- Nothing: every metric had its network.'}
 ${[...new Set(table.missing.map(({ method, scheduler, reason }) => `- ${method} with ${scheduler}: ${reason}`))].join('\n')}
+
+## To make it again
+
+\`\`\`sh
+sada-bench table1 --samples 128 --resume table1.jsonl                              # hours; goes on where it was ended
+sada-bench table1 --samples 8 --timing-only --resume timing.jsonl                  # wall times, on a machine that does nothing else
+sada-bench table1 --samples 128 --resume table1.jsonl --timing timing.jsonl \\
+  --json bench/results/table1.json --html table1.html                              # plain runs of that time, and the report
+node scripts/table1-doc.mjs
+\`\`\`
+
+On several machines: \`--slice 1/4\` … \`--slice 4/4\`, a \`--resume\` file each, and at the end all of them behind one \`--resume\`, separated by commas.
 `
 writeFileSync(`${root}docs/table1.md`, text.replace(/\n{3,}/g, '\n\n').trimEnd() + '\n')
