@@ -35,8 +35,11 @@ void TensorRtRuntime::fail(const char* code, const std::string& what) {
   gpu_->synchronize();
   std::string said = log_.said(), lower = said;
   std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  const bool is_memory = lower.find("out of memory") != std::string::npos || lower.find("outofmemory") != std::string::npos;
-  throw Error(is_memory ? "OUT_OF_MEMORY" : code, "TensorRT " + version() + " " + what + ": " + said + ".");
+  const auto says = [&](const char* words) { return lower.find(words) != std::string::npos; };
+  if (says("out of memory") || says("outofmemory")) code = "OUT_OF_MEMORY";
+  // A failure of CUDA itself, like a driver that is missing, says nothing against an engine: it must not be thrown away.
+  else if (code == std::string("ENGINE_INCOMPATIBLE") && says("cudaerror")) code = "BACKEND_UNAVAILABLE";
+  throw Error(code, "TensorRT " + version() + " " + what + ": " + said + ".");
 }
 
 void TensorRtRuntime::start() {

@@ -199,13 +199,13 @@ if (!hasTensorRtDouble()) {
     }
     assert.is((await failure(engine.load({ path: tensorRtDouble }))).code, 'ENGINE_UNTRUSTED')
     await engine.dispose()
-    for (const version of ['90000', '120000']) {
+    for (const version of ['90000', '101600', '120000']) {
       try {
         await withFault({ SADA_DOUBLE_VERSION: version }, () => Promise.resolve(open()))
         assert.unreachable()
       } catch (error) {
         assert.is((error as SadaError).code, 'BACKEND_UNAVAILABLE')
-        assert.match((error as SadaError).message, 'TensorRT 10 or 11')
+        assert.match((error as SadaError).message, 'TensorRT 11, whose headers')
       }
     }
   })

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -8,8 +8,10 @@ import { buildEngines, type BuildProgress } from '../../ts/engines/build.ts'
 import { EngineCache } from '../../ts/engines/cache.ts'
 import { openTensorRt } from '../../ts/engines/library.ts'
 import { stageProfiles } from '../../ts/engines/profiles.ts'
+import { loadAddon } from '../../ts/native/load.ts'
 import type { TensorRtBuilder } from '../../ts/native/types.ts'
 import { loadManifest } from '../../ts/plan/model.ts'
+import { emulatedGpu, hasEmulatedGpu } from '../support/emulated-gpu.ts'
 
 /** The real builder of TensorRT for RTX, which needs no GPU; `npm run test:gpu` fetches it. */
 
@@ -114,6 +116,19 @@ if (builder === undefined) {
     assert.is(unknown.code, 'IO_MISMATCH')
     const rank = await failure(job(stage, [89], [[{ input: 'sample', ...range([1, 3]) }]]).done)
     assert.match(rank.message, '4 sizes')
+  })
+
+  test('the real runtime, without a driver, says that of CUDA, and nothing against the engine', async () => {
+    if (existsSync('/proc/driver/nvidia')) return console.log('SKIPPED the runtime without a driver: there is one')
+    if (!hasEmulatedGpu()) return
+    const manifest = await loadManifest(MODEL)
+    const { engine: bytes } = await job(stage, [89], stageProfiles(manifest, manifest.stages[0])).done
+    const engine = new (loadAddon().Engine)({ library: builder.library, gpu: { library: emulatedGpu, index: 0 } })
+    assert.is(engine.version, builder.version)
+    const error = await failure(engine.load({ bytes }))
+    assert.is(error.code, 'BACKEND_UNAVAILABLE')
+    assert.match(error.message, /cudaError 35|CUDA driver/)
+    await engine.dispose()
   })
 
   test('a build ends with the signal and leaves nothing behind', async () => {
