@@ -79,7 +79,8 @@ const tests = {
       [],
       'missing from the archive',
     )
-    const expected = /^(dist|prebuilt|docs|examples|models\/avatar|models\/metrics)\/|^(bench\/sada-bench\.schema\.json|package\.json|[A-Z_]+(\.md)?)$/
+    const expected =
+      /^(dist|prebuilt|docs|examples|models\/avatar|models\/metrics)\/|^(bench\/sada-bench\.schema\.json|package\.json|[A-Z_]+(\.md)?)$/
     assert.deepEqual(
       paths.filter((path) => !expected.test(path) || /\.(py|tsbuildinfo|map)$|\.test\.|robot\.png/.test(path)),
       [],

@@ -45,7 +45,7 @@ test('the audited error is the distance of what stood in for x0 from what the ne
     latents: [latents[0]],
     audit: 1,
     network: async (call) => {
-      const output = (await inner(call))
+      const output = await inner(call)
       truths.set(
         call.step,
         call.sample.map((x, i) => x - call.sigma * output[i]),

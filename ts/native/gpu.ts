@@ -40,7 +40,9 @@ export async function findGpu(index = 0): Promise<FoundGpu> {
   }
   if (found === undefined) {
     const tried = gpuLibraryPaths().map(({ path }) => path)
-    return none(`the GPU library was not found; tried ${tried.join(', ')}. "npm run build:cuda" makes it, SADA_CUDA_PATH names one.`)
+    return none(
+      `the GPU library was not found; tried ${tried.join(', ')}. "npm run build:cuda" makes it, SADA_CUDA_PATH names one.`,
+    )
   }
   const { library, report } = found
   const info = report.gpus.find((each) => each.index === index)
