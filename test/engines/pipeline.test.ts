@@ -104,7 +104,7 @@ if (!hasTensorRtDouble()) {
     assert.is((await failure(load('avatar', { engine: 'tensor' as 'tensorrt' }))).code, 'INVALID_ARGUMENT')
   })
 
-  test('a network that fails in the middle of a run ends that run alone; nothing is left', async () => {
+  test('a failure in the middle of a run, and an abort, end that run alone; nothing is left', async () => {
     const before = loadAddon().counters()
     await filledCache()
     const pipeline = await load('avatar', onTensorRt)
@@ -114,6 +114,11 @@ if (!hasTensorRtDouble()) {
     Reflect.deleteProperty(process.env, 'SADA_DOUBLE_FAIL')
     assert.is(error.code, 'NETWORK_FAILED')
     assert.is(error.step, 2)
+    const stop = new AbortController()
+    const onStep = ({ step }: { step: number }): void => {
+      if (step === 3) stop.abort(new Error('enough'))
+    }
+    assert.is((await failure(pipeline.generate({ ...options, signal: stop.signal, onStep }))).message, 'enough')
     assert.equal((await pipeline.generate(options)).latents, whole.latents)
     await pipeline.dispose()
     const after = loadAddon().counters()
