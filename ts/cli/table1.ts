@@ -11,7 +11,8 @@ import { Pictures, picturesOf } from '../bench/table1/pictures.ts'
 import { cocoPrompts, slice, type NumberedPrompt } from '../bench/table1/prompts.ts'
 import { publishedFigures } from '../bench/table1/published.ts'
 import type { TableResult } from '../bench/table1/result.ts'
-import { runTable, type Store, type TableSettings } from '../bench/table1/run.ts'
+import { runTable } from '../bench/table1/run.ts'
+import type { Store, TableSettings } from '../bench/table1/settings.ts'
 import { median } from '../bench/statistics.ts'
 import { invalidArgument, SadaError, unknownName } from '../errors.ts'
 import { findModel, load } from '../pipeline/load.ts'
@@ -96,6 +97,12 @@ async function journalsOf({ resume, json }: Table1Arguments): Promise<readonly s
   return [beside]
 }
 
+async function readExisting(journals: readonly string[]): Promise<JournalContent> {
+  const existing: string[] = []
+  for (const each of journals) if ((await stat(each).catch(() => undefined)) !== undefined) existing.push(each)
+  return readJournals(existing)
+}
+
 async function makeRuns(
   options: Table1Arguments,
   settings: TableSettings,
@@ -106,29 +113,21 @@ async function makeRuns(
   const machine = describeMachine()
   const [path] = journals
   await (await OutputFile.reserve(path, { folders: options.resume === undefined })).release()
-  const existing: string[] = []
-  for (const each of journals) if ((await stat(each).catch(() => undefined)) !== undefined) existing.push(each)
-  const known = await readJournals(existing)
+  const known = await readExisting(journals)
   checkTerms(known, settings)
   const journal = await Journal.open(path)
   const progress = new Eta(createProgress())
   try {
-    await journal.add({
-      type: 'session',
-      model: settings.manifest.name,
-      steps: settings.steps,
-      seed: settings.seed,
-      created: new Date().toISOString(),
-      machine,
-      versions: describeVersions(),
-    })
+    const { manifest, steps, seed } = settings
+    const created = new Date().toISOString()
+    await journal.add({ type: 'session', model: manifest.name, steps, seed, created, machine, versions: describeVersions() })
     const pictures = new Pictures([picturesOf(path)])
     const store: Store = {
       journal,
       runs: new Map(known.runs),
       missing: [...known.missing],
       shareOf: timing && sharesOf(timing, options.plainBy),
-      keep: options.timingOnly ? undefined : (run, sample) => pictures.keep(run, sample, settings.manifest),
+      keep: options.timingOnly ? undefined : (run, sample) => pictures.keep(run, sample, manifest),
     }
     const pipeline = await load(options.model, { threads: options.threads })
     const tell = (): void => void process.stderr.write(`Finished runs are kept: go on with --resume ${path}\n`)

@@ -1,5 +1,4 @@
 import { loadavg } from 'node:os'
-import type { Manifest } from '../../plan/manifest.ts'
 import type { PolicySpec } from '../../policy/index.ts'
 import { SadaError } from '../../errors.ts'
 import type { MemberStep, StepAction, Trace } from '../../sampler/trace.ts'
@@ -7,34 +6,10 @@ import { closeness, finiteOrNull } from '../fidelity.ts'
 import { pictureFlops, rowFlops } from '../flops.ts'
 import type { BenchProgress, Generate } from '../settings.ts'
 import { median } from '../statistics.ts'
-import { keyOf, shareOfBaseline, type Journal, type Missing, type PlainBy, type Run } from './journal.ts'
+import { keyOf, shareOfBaseline, type Missing, type Run } from './journal.ts'
 import type { Method } from './methods.ts'
 import type { NumberedPrompt } from './prompts.ts'
-
-export interface TableSettings {
-  readonly manifest: Manifest
-  readonly schedulers: readonly string[]
-  readonly guidances: readonly number[]
-  readonly methods: readonly Method[]
-  readonly prompts: readonly NumberedPrompt[]
-  readonly steps: number
-  /** Of the picture with index 0; each further one adds 1. */
-  readonly seed: number
-  /** Every method directly after an unaccelerated run of its own, and no plain runs. */
-  readonly timingOnly: boolean
-  readonly plainBy: PlainBy
-}
-
-/** Where finished runs go, and those that were finished before. */
-export interface Store {
-  readonly journal: Journal
-  readonly runs: Map<string, Run>
-  readonly missing: Missing[]
-  /** A method's median share of the baseline, where another measurement is to be believed. */
-  shareOf?(scheduler: string, guidance: number, method: string): number | undefined
-  /** Keeps a picture for the report and the metrics. */
-  keep?(run: Run, sample: Float32Array): Promise<void>
-}
+import type { Store, TableSettings } from './settings.ts'
 
 /** Letters for what a step did, in a journal. */
 export const LETTERS: Readonly<Record<StepAction, string>> = {
