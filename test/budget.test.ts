@@ -23,7 +23,6 @@ const EXCEPTIONS: Record<string, { lines: number; reason: string }> = {
   'ts/bench/table1/run.ts write': { lines: 45, reason: 'one field of the journal after the other' },
   'ts/cli/table1-command.ts addTable1': { lines: 45, reason: 'one option of the command after the other' },
   'ts/bench/case.ts describeCase': { lines: 60, reason: 'one field of the published schema after the other' },
-  'ts/cli/save.ts save': { lines: 55, reason: 'the two forms of what is said, side by side' },
 }
 
 const root = join(__dirname, '..')
