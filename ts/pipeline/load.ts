@@ -24,6 +24,7 @@ export function bundledModels(): string[] {
 export async function load(model: string, settings: FamilySettings = {}): Promise<Pipeline> {
   if (typeof model !== 'string' || model === '')
     throw invalidArgument('model', "a bundled model's name or the path of a folder", model)
+  if (typeof settings !== 'object' || settings === null) throw invalidArgument('settings', 'an object', settings)
   const { threads } = settings
   if (threads !== undefined && (!Number.isInteger(threads) || threads < 0 || threads > 1024)) {
     throw invalidArgument('threads', 'an integer from 0 (one per physical core) to 1024', threads)

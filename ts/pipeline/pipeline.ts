@@ -2,6 +2,7 @@ import { SadaError } from '../errors.ts'
 import type { Family, Output, Request } from '../families/family.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
 import { recorded, type Recording } from '../policy/recording.ts'
+import { checkCall } from '../sampler/checks.ts'
 import { DenoisingLoop } from '../sampler/loop.ts'
 import type { StepEvent, Trace } from '../sampler/trace.ts'
 import { Sound } from './audio.ts'
@@ -77,6 +78,7 @@ export class Pipeline {
     if (this.lost) throw this.lost
     if (this.runs.size >= MOST_RUNS)
       throw new SadaError('QUEUE_FULL', `${MOST_RUNS} calls of generate are in progress; wait for one to end.`)
+    checkCall(options)
     options.signal?.throwIfAborted()
     const run = this.run(options, checkGenerateOptions(options, this.family))
     this.runs.add(run)
@@ -93,6 +95,7 @@ export class Pipeline {
 
   /** `generate` as a stream of typed events; leaving the loop ends the run. */
   async *stream(options: GenerateOptions): AsyncGenerator<PipelineEvent, void, undefined> {
+    checkCall(options)
     const left = new AbortController()
     const signal = options.signal ? AbortSignal.any([options.signal, left.signal]) : left.signal
     const waiting: PipelineEvent[] = []

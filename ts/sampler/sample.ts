@@ -8,6 +8,7 @@ import { createSchedule } from '../schedule/schedule.ts'
 import { createSolver } from '../solver/solver.ts'
 import { checkAudit } from './audit.ts'
 import { never } from './abort.ts'
+import { checkCall } from './checks.ts'
 import { CallbackNetwork, type NetworkFunction } from './callback-network.ts'
 import { initialLatents, split } from './latents.ts'
 import { DenoisingLoop } from './loop.ts'
@@ -56,6 +57,7 @@ export interface SampleResult {
  * BACKEND_UNAVAILABLE, OUT_OF_MEMORY), or with the signal's reason, at once, when it fires.
  */
 export async function sample(options: SampleOptions): Promise<SampleResult> {
+  checkCall(options)
   const { signal = never } = options
   signal.throwIfAborted()
   const [members, length] = checkShape(options.shape)
