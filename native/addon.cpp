@@ -65,10 +65,8 @@ void convert(const Napi::CallbackInfo& info) {
     const Floats floats = read_floats(info[narrowing ? 0 : 1], narrowing ? "source" : "target");
     const Halves halves = read_halves(info[narrowing ? 1 : 0], narrowing ? "target" : "source");
     if (floats.length != halves.length) throw invalid("Expected \"source\" and \"target\" to have the same length.");
-    for (int64_t k = 0; k < floats.length; ++k) {
-      if (narrowing) halves.data[k] = brain ? to_bfloat16(floats.data[k]) : to_float16(floats.data[k]);
-      else floats.data[k] = brain ? from_bfloat16(halves.data[k]) : from_float16(halves.data[k]);
-    }
+    if (narrowing) narrow(floats.data, brain, floats.length, halves.data);
+    else widen(halves.data, brain, floats.length, floats.data);
   });
 }
 
@@ -78,6 +76,8 @@ Napi::Value count(const Napi::CallbackInfo& info) {
   object.Set("workspaces", static_cast<double>(all.workspaces));
   object.Set("tensors", static_cast<double>(all.tensors));
   object.Set("bytes", static_cast<double>(all.bytes));
+  object.Set("scratchBytes", static_cast<double>(all.scratch_bytes));
+  object.Set("pinnedBytes", static_cast<double>(all.pinned_bytes));
   object.Set("engines", static_cast<double>(all.engines));
   object.Set("sessions", static_cast<double>(all.sessions));
   object.Set("jobs", static_cast<double>(all.jobs));
@@ -97,6 +97,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("TensorRtBuilder", TensorRtBuilder::define(env));
   exports.Set("select", Napi::Function::New<select>(env, "select"));
   exports.Set("convert", Napi::Function::New<convert>(env, "convert"));
+  exports.Set("gpuScratch", Napi::Function::New<measure_gpu_scratch>(env, "gpuScratch"));
   exports.Set("gpus", Napi::Function::New<find_gpus>(env, "gpus"));
   exports.Set("counters", Napi::Function::New<count>(env, "counters"));
   return exports;

@@ -34,11 +34,24 @@ struct StepRequest {
   float* token_means = nullptr;
 };
 
+// How the elements of a buffer are stored; arithmetic is in float32 always.
+enum class Storage : int32_t { kFloat32, kFloat16, kBfloat16 };
+
+SADA_HD constexpr int64_t bytes_of(Storage storage) { return storage == Storage::kFloat32 ? 4 : 2; }
+
+// A step over buffers of any storage: its pointers are to elements of the type beside them, aligned for that type. Sums are of float32
+// rows, before a store rounds them to the nearest, ties to even. `token_means` is float32.
+struct StoredStep {
+  StepRequest request;
+  Storage input_type[kMaxInputs] = {};
+  Storage store_type[kMaxRows] = {};
+};
+
 // The CPU's function table, chosen once by what the processor can do.
 struct Cpu {
   const char* instruction_set;
   // One pass over the member: rows, stores, sums[0 … request.sums).
-  void (*step)(const StepRequest& request, double* sums);
+  void (*step)(const StoredStep& step, double* sums);
 };
 
 const Cpu& cpu();

@@ -15,11 +15,6 @@ namespace sada {
 constexpr int kMaxMembers = 32;  // of one batch
 constexpr int kMaxBuckets = 16;  // token counts a selection may be rounded up to
 
-// How the elements of a buffer are stored; arithmetic is in float32 always.
-enum class Storage : int32_t { kFloat32, kFloat16, kBfloat16 };
-
-SADA_HD constexpr int64_t bytes_of(Storage storage) { return storage == Storage::kFloat32 ? 4 : 2; }
-
 // 0: no error. Else an error of the CUDA runtime: invalid value (1) for requests outside of what is written here.
 using DeviceStatus = int32_t;
 
@@ -54,14 +49,9 @@ struct DeviceLimits {
   int64_t host_indices = 0;  // kept tokens of a move whose indices lie in host memory; 0: none do
 };
 
-// A member's step over device buffers. Its pointers are to elements of the type beside them, aligned for that type; sums are of float32
-// rows, before a store rounds them. A store is an input's own slice with its own type, or apart from all inputs, and apart from the
-// other stores; no member writes what another one reads. `token_means` is float32.
-struct DeviceStep {
-  StepRequest request;
-  Storage input_type[kMaxInputs] = {};
-  Storage store_type[kMaxRows] = {};
-};
+// A member's step over device buffers. A store is an input's own slice with its own type, or apart from all inputs, and apart from the
+// other stores; no member writes what another one reads.
+using DeviceStep = StoredStep;
 
 // Tokens between whole maps, [rows][tokens][channels] or [rows][channels][tokens] where channels come first, and kept ones.
 // Elements keep their bits where the type stays, else they are rounded to the nearest, ties to even. Source and destinations are apart.

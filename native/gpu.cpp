@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "counters.h"
 #include "engine/dynamic_library.h"
 
 namespace sada {
@@ -52,12 +53,14 @@ GpuStream::GpuStream(const GpuLibrary& library, int32_t index) : library_(librar
 GpuStream::~GpuStream() {
   if (sums_ != nullptr) library_.table().release_host(device_, sums_);
   library_.table().destroy(device_);
+  counters().scratch_bytes -= scratch_bytes_;
+  counters().pinned_bytes -= static_cast<int64_t>(sums_room_ * sizeof(double));
 }
 
 void* GpuStream::allocate(int64_t bytes) {
   const std::lock_guard<std::mutex> lock(mutex_);
   void* memory = nullptr;
-  library_.check(library_.table().allocate(device_, bytes, &memory), "No memory on the GPU for a tensor of " + std::to_string(bytes / 4) + " floats");
+  library_.check(library_.table().allocate(device_, bytes, &memory), "No memory on the GPU for " + std::to_string(bytes) + " bytes");
   return memory;
 }
 
@@ -102,25 +105,31 @@ void GpuStream::convert(void* to, Storage to_type, const void* from, Storage fro
   if (length > 0) library_.check(library_.table().convert(device_, to, to_type, from, from_type, length), "Converting a tensor failed");
 }
 
-std::vector<double> GpuStream::step(const std::vector<StepRequest>& members) {
+void GpuStream::prepare(const DeviceLimits& limits) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  DeviceLimits of_one_batch = limits;
+  of_one_batch.members = std::min(limits.members, kMaxMembers);
+  reserve(of_one_batch);
+  pinned_sums(static_cast<size_t>(GpuLibrary::pinned_bytes(limits.members)) / sizeof(double));
+}
+
+std::vector<double> GpuStream::step(const std::vector<DeviceStep>& members) {
   const std::lock_guard<std::mutex> lock(mutex_);
   size_t count = 0;
   DeviceLimits limits;
   limits.members = static_cast<int32_t>(std::min<size_t>(members.size(), kMaxMembers));
-  std::vector<DeviceStep> steps(members.size());
-  for (size_t k = 0; k < members.size(); ++k) {
-    steps[k].request = members[k];
-    count += static_cast<size_t>(members[k].sums);
-    limits.length = std::max(limits.length, members[k].length);
-    if (members[k].token_sum >= 0) limits.token_length = std::max(limits.token_length, members[k].length);
+  for (const DeviceStep& member : members) {
+    count += static_cast<size_t>(member.request.sums);
+    limits.length = std::max(limits.length, member.request.length);
+    if (member.request.token_sum >= 0) limits.token_length = std::max(limits.token_length, member.request.length);
   }
   reserve(limits);
   double* sums = pinned_sums(count);
   double* at = sums;
-  for (size_t from = 0; from < steps.size(); from += kMaxMembers) {
-    const size_t n = std::min<size_t>(steps.size() - from, kMaxMembers);
-    library_.check(library_.table().step(device_, steps.data() + from, static_cast<int32_t>(n), at), "A step on the GPU failed");
-    for (size_t k = from; k < from + n; ++k) at += members[k].sums;
+  for (size_t from = 0; from < members.size(); from += kMaxMembers) {
+    const size_t n = std::min<size_t>(members.size() - from, kMaxMembers);
+    library_.check(library_.table().step(device_, members.data() + from, static_cast<int32_t>(n), at), "A step on the GPU failed");
+    for (size_t k = from; k < from + n; ++k) at += members[k].request.sums;
   }
   library_.check(library_.table().synchronize(device_), "A step on the GPU failed");
   return std::vector<double>(sums, sums + count);
@@ -143,15 +152,20 @@ void GpuStream::reserve(const DeviceLimits& limits) {
   if (is_enough) return;
   library_.check(library_.table().reserve(device_, &wanted), "No scratch memory on the GPU");
   reserved_ = wanted;
+  const int64_t bytes = library_.scratch_bytes(wanted);
+  counters().scratch_bytes += bytes - scratch_bytes_;
+  scratch_bytes_ = bytes;
 }
 
 double* GpuStream::pinned_sums(size_t count) {
   if (count <= sums_room_) return sums_;
   if (sums_ != nullptr) library_.check(library_.table().release_host(device_, sums_), "Releasing memory failed");
+  counters().pinned_bytes -= static_cast<int64_t>(sums_room_ * sizeof(double));
   sums_ = nullptr, sums_room_ = 0;
   void* memory = nullptr;
   library_.check(library_.table().allocate_host(device_, static_cast<int64_t>(count * sizeof(double)), &memory), "No page-locked memory");
   sums_ = static_cast<double*>(memory), sums_room_ = count;
+  counters().pinned_bytes += static_cast<int64_t>(count * sizeof(double));
   return sums_;
 }
 

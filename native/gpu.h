@@ -21,6 +21,9 @@ class GpuLibrary {
   const DeviceTable& table() const { return *table_; }
   // Throws BACKEND_UNAVAILABLE, OUT_OF_MEMORY, DEVICE_LOST or INTERNAL where `status` is a failure of `what`.
   void check(DeviceStatus status, const std::string& what) const;
+  // Bytes of scratch memory and of pinned host memory that `GpuStream::prepare` takes.
+  int64_t scratch_bytes(const DeviceLimits& limits) const { return table_->reserve_bytes(&limits); }
+  static int64_t pinned_bytes(int64_t members) { return members * kMaxSums * static_cast<int64_t>(sizeof(double)); }
   // A failure in words, with the versions where they may be the cause.
   std::string reason(DeviceStatus status) const;
 
@@ -47,7 +50,9 @@ class GpuStream {
   // Apart, or the same memory and type.
   void convert(void* to, Storage to_type, const void* from, Storage from_type, int64_t length);
   // The steps of a batch; returns their sums, so it waits.
-  std::vector<double> step(const std::vector<StepRequest>& members);
+  std::vector<double> step(const std::vector<DeviceStep>& members);
+  // Scratch memory for calls within these limits, and pinned memory for the sums of as many members: nothing is allocated for them later.
+  void prepare(const DeviceLimits& limits);
   void synchronize();
   int32_t index() const { return index_; }  // of the GPU
   void* stream() const { return library_.table().stream(device_); }  // a cudaStream_t
@@ -61,6 +66,7 @@ class GpuStream {
   std::mutex mutex_;
   Device* device_ = nullptr;
   DeviceLimits reserved_;
+  int64_t scratch_bytes_ = 0;
   double* sums_ = nullptr;
   size_t sums_room_ = 0;
 };

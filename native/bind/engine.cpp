@@ -186,7 +186,7 @@ Work read_move(const Napi::Object& op, const TensorSet& tensors, bool is_gather)
   const int64_t whole = move.rows * move.tokens * move.channels, part = move.rows * kept * move.channels;
   move.from = read_slice(op.Get("from"), tensors, is_gather ? whole : part, "from");
   move.to = read_slice(op.Get("to"), tensors, is_gather ? part : whole, "to");
-  if (overlap(move.from, is_gather ? whole : part, move.to, is_gather ? part : whole)) throw invalid("Expected \"from\" and \"to\" not to overlap.");
+  if (overlap(move.from, 4 * (is_gather ? whole : part), move.to, 4 * (is_gather ? part : whole))) throw invalid("Expected \"from\" and \"to\" not to overlap.");
   std::vector<char> seen(static_cast<size_t>(move.tokens), 0);
   for (int index : move.indices) {
     if (seen[static_cast<size_t>(index)]++ != 0) throw invalid("Expected \"indices\" to name each token once, received " + std::to_string(index) + " twice.");
@@ -202,7 +202,7 @@ Work read_copy(const Napi::Object& op, const TensorSet& tensors) {
   const float* from = read_slice(op.Get("from"), tensors, length, "from");
   float* to = read_slice(op.Get("to"), tensors, length, "to");
   if (GpuStream* gpu = tensors.gpu()) {
-    if (from != to && overlap(from, length, to, length)) throw invalid("Expected \"from\" and \"to\" of a copy on a GPU not to overlap.");
+    if (from != to && overlap(from, 4 * length, to, 4 * length)) throw invalid("Expected \"from\" and \"to\" of a copy on a GPU not to overlap.");
     return [=](Cancellation&) { gpu->copy(to, from, length * 4); };
   }
   return [=](Cancellation&) { std::memmove(to, from, static_cast<size_t>(length) * sizeof(float)); };

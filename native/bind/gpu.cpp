@@ -1,11 +1,13 @@
 #include "gpu.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "../gpu.h"
 #include "addon_data.h"
 #include "promise.h"
+#include "read.h"
 
 namespace sada::bind {
 namespace {
@@ -81,6 +83,18 @@ Napi::Value find_gpus(const Napi::CallbackInfo& info) {
     if (!info[0].IsString()) throw invalid("Expected \"library\" to be the path of a GPU library.");
     Worker& worker = addon_data(info.Env()).step_worker(info.Env());
     return worker.submit(std::make_shared<FindJob>(worker.courier(), info[0].As<Napi::String>().Utf8Value()));
+  });
+}
+
+Napi::Value measure_gpu_scratch(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    if (!info[0].IsString()) throw invalid("Expected \"library\" to be the path of a GPU library.");
+    DeviceLimits limits = read_limits(info[1]);
+    Napi::Object scratch = Napi::Object::New(info.Env());
+    scratch.Set("pinned", static_cast<double>(GpuLibrary::pinned_bytes(limits.members)));
+    limits.members = std::min(limits.members, kMaxMembers);
+    scratch.Set("device", static_cast<double>(GpuLibrary::open(info[0].As<Napi::String>().Utf8Value()).scratch_bytes(limits)));
+    return scratch;
   });
 }
 

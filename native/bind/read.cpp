@@ -41,18 +41,23 @@ class ProgramReader {
   bool at_end() const { return at_ == count_; }
   bool uses_callers() const { return uses_callers_; }
 
-  StepRequest member() {
-    StepRequest request;
+  StoredStep member() {
+    StoredStep stored;
+    StepRequest& request = stored.request;
     request.length = length_;
     request.inputs = integer("inputs.length", 0, kMaxInputs);
-    for (int k = 0; k < request.inputs; ++k) request.input[k] = slice("inputs", length_);
+    for (int k = 0; k < request.inputs; ++k) {
+      const StoredSlice input = slice("inputs", length_);
+      request.input[k] = static_cast<const float*>(input.data), stored.input_type[k] = input.storage;
+    }
     request.rows = integer("rows.length", 0, kMaxRows);
     int stores = 0;
     for (int r = 0; r < request.rows; ++r) {
       row(request.row[r], request.inputs);
       if (integer("store", 0, 1) == 0) continue;
-      if (++stores > kMaxStores) throw invalid("Expected at most 5 rows with a \"store\", received more.");
-      request.store[r] = slice("store", length_);
+      if (++stores > kMaxStores) throw invalid("Expected at most 6 rows with a \"store\", received more.");
+      const StoredSlice store = slice("store", length_);
+      request.store[r] = static_cast<float*>(store.data), stored.store_type[r] = store.storage;
     }
     request.sums = integer("sums.length", 0, kMaxSums);
     for (int s = 0; s < request.sums; ++s) {
@@ -61,8 +66,8 @@ class ProgramReader {
       request.sum[s].is_signed = integer("sums.signed", 0, 1) == 1;
     }
     if (integer("tokens", 0, 1) == 1) tokens(request);
-    check_stores(request);
-    return request;
+    check_stores(stored);
+    return stored;
   }
 
  private:
@@ -78,29 +83,32 @@ class ProgramReader {
   }
   int integer(const char* name, int low, int high) { return static_cast<int>(wide(name, low, high)); }
 
-  float* slice(const char* name, int64_t length) {
+  StoredSlice slice(const char* name, int64_t length) {
     const int64_t tensor = wide(name, -static_cast<int64_t>(callers_.size()), kMostFloats), offset = wide("offset", 0, kMostFloats);
-    if (tensor >= 0) return tensors_.slice(tensor, offset, length);
+    if (tensor >= 0) return tensors_.stored_slice(tensor, offset, length);
     const Floats& floats = callers_[static_cast<size_t>(-1 - tensor)];
     if (offset > floats.length || length > floats.length - offset) {
       throw invalid(std::string("Expected \"") + name + "\" to hold " + std::to_string(length) + " floats from " + std::to_string(offset) + ", received a Float32Array of length " +
                     std::to_string(floats.length) + ".");
     }
     uses_callers_ = true;
-    return floats.data + offset;
+    return {floats.data + offset, Storage::kFloat32};
   }
 
   // A store is an input's own slice, or apart from all inputs; and apart from the other stores. Else results would depend on the order
   // in which elements are formed.
-  void check_stores(const StepRequest& request) const {
+  void check_stores(const StoredStep& stored) const {
+    const StepRequest& request = stored.request;
+    const auto bytes = [&](Storage type) { return length_ * bytes_of(type); };
     for (int r = 0; r < request.rows; ++r) {
       const float* store = request.store[r];
       if (store == nullptr) continue;
+      const int64_t own = bytes(stored.store_type[r]);
       for (int k = 0; k < request.inputs; ++k) {
-        if (store != request.input[k] && overlap(store, length_, request.input[k], length_)) throw invalid("Expected a \"store\" not to overlap an input in part.");
+        if (store != request.input[k] && overlap(store, own, request.input[k], bytes(stored.input_type[k]))) throw invalid("Expected a \"store\" not to overlap an input in part.");
       }
       for (int other = 0; other < r; ++other) {
-        if (request.store[other] != nullptr && overlap(store, length_, request.store[other], length_)) throw invalid("Expected the stores of a member not to overlap.");
+        if (request.store[other] != nullptr && overlap(store, own, request.store[other], bytes(stored.store_type[other]))) throw invalid("Expected the stores of a member not to overlap.");
       }
     }
   }
@@ -129,7 +137,9 @@ class ProgramReader {
       if (elements > length_) break;
     }
     if (elements != length_) throw invalid("Expected a token layout of " + std::to_string(length_) + " elements in all, received another number.");
-    request.token_means = slice("tokens.store", layout.grid_height * layout.grid_width);
+    const StoredSlice means = slice("tokens.store", layout.grid_height * layout.grid_width);
+    if (means.storage != Storage::kFloat32) throw invalid("Expected \"tokens.store\" to be of float32.");
+    request.token_means = static_cast<float*>(means.data);
   }
 
   const double* numbers_;
@@ -168,6 +178,34 @@ Floats read_floats(const Napi::Value& value, const char* name) {
   Napi::Float32Array array = value.As<Napi::Float32Array>();
   const int64_t length = static_cast<int64_t>(array.ElementLength());
   return {length == 0 ? nullptr : array.Data(), length};
+}
+
+Storage read_storage(const Napi::Value& value) {
+  const std::string name = value.IsUndefined() ? "float32" : value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
+  if (name == "float32") return Storage::kFloat32;
+  if (name == "float16") return Storage::kFloat16;
+  if (name == "bfloat16") return Storage::kBfloat16;
+  throw invalid("Expected \"storage\" to be \"float32\", \"float16\" or \"bfloat16\", received " + show(value) + ".");
+}
+
+std::vector<TensorShape> read_shapes(const Napi::Value& value) {
+  const Napi::Array array = read_array(read_object(value, "plan"), "tensors", 1 << 20);
+  std::vector<TensorShape> shapes;
+  for (uint32_t k = 0; k < array.Length(); ++k) {
+    const Napi::Object shape = read_object(array.Get(k), "tensors");
+    shapes.push_back({read_integer(shape, "length", 0, kMostFloats), read_storage(shape.Get("storage"))});
+  }
+  return shapes;
+}
+
+DeviceLimits read_limits(const Napi::Value& value) {
+  const Napi::Object object = read_object(value, "calls");
+  DeviceLimits limits;
+  limits.length = read_integer(object, "length", 0, kMostFloats);
+  limits.members = static_cast<int32_t>(read_integer(object, "members", 0, int64_t{1} << 30));
+  limits.token_length = read_integer(object, "tokenLength", 0, kMostFloats);
+  limits.host_indices = read_integer(object, "indices", 0, kMostFloats);
+  return limits;
 }
 
 float* read_slice(const Napi::Value& value, const TensorSet& tensors, int64_t length, const char* name) {

@@ -23,13 +23,20 @@ struct Floats {
 };
 Floats read_floats(const Napi::Value& value, const char* name);
 
+// How a tensor is stored: "float32", "float16" or "bfloat16"; undefined is float32.
+Storage read_storage(const Napi::Value& value);
+// Tensors [{ length, storage }] that are made together.
+std::vector<TensorShape> read_shapes(const Napi::Value& value);
+// The calls that a run makes at most: { length, members, tokenLength, indices }.
+DeviceLimits read_limits(const Napi::Value& value);
+
 // A slice { tensor, offset } of `length` floats of the workspace.
 float* read_slice(const Napi::Value& value, const TensorSet& tensors, int64_t length, const char* name);
 
 // The members of Workspace.step, as ts/native/step-program.ts writes them: a length, the numbers, how many, and the caller's arrays.
 struct StepProgram {
   int64_t length = 0;
-  std::vector<StepRequest> members;
+  std::vector<StoredStep> members;
   bool uses_callers = false;  // whether any memory is the caller's
 };
 StepProgram read_step(const Napi::CallbackInfo& info, const TensorSet& tensors);

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "../math/half.h"
 #include "addon_data.h"
 #include "read.h"
 
@@ -16,15 +17,15 @@ Napi::Float64Array to_array(Napi::Env env, const std::vector<double>& values) {
   return array;
 }
 
-std::vector<double> make_steps(const TensorSet& tensors, const std::vector<StepRequest>& members) {
+std::vector<double> make_steps(const TensorSet& tensors, const std::vector<StoredStep>& members) {
   if (tensors.gpu() != nullptr) return tensors.gpu()->step(members);
   size_t count = 0;
-  for (const StepRequest& member : members) count += static_cast<size_t>(member.sums);
+  for (const StoredStep& member : members) count += static_cast<size_t>(member.request.sums);
   std::vector<double> sums(count);
   double* at = sums.data();
-  for (const StepRequest& member : members) {
+  for (const StoredStep& member : members) {
     cpu().step(member, at);
-    at += member.sums;
+    at += member.request.sums;
   }
   return sums;
 }
@@ -36,9 +37,35 @@ std::shared_ptr<GpuStream> open_stream(const Napi::Value& gpu) {
   return std::make_shared<GpuStream>(GpuLibrary::open(library), static_cast<int32_t>(read_integer(object, "index", 0, 1 << 20)));
 }
 
+// Floats into `count` elements of a tensor, wherever it lies and however it is stored; and back.
+void write_floats(const TensorSet& tensors, const StoredSlice& target, const float* floats, int64_t count) {
+  if (count == 0) return;
+  const int64_t bytes = count * bytes_of(target.storage);
+  std::vector<uint16_t> halves;
+  const void* from = floats;
+  if (target.storage != Storage::kFloat32) {
+    halves.resize(static_cast<size_t>(count));
+    narrow(floats, target.storage == Storage::kBfloat16, count, halves.data());
+    from = halves.data();
+  }
+  if (tensors.gpu() != nullptr) tensors.gpu()->upload(target.data, from, bytes);
+  else std::memcpy(target.data, from, static_cast<size_t>(bytes));
+}
+
+void read_into(const TensorSet& tensors, const StoredSlice& source, float* floats, int64_t count) {
+  if (count == 0) return;
+  const int64_t bytes = count * bytes_of(source.storage);
+  const bool is_half = source.storage != Storage::kFloat32;
+  std::vector<uint16_t> halves(is_half ? static_cast<size_t>(count) : 0);
+  void* to = is_half ? static_cast<void*>(halves.data()) : floats;
+  if (tensors.gpu() != nullptr) tensors.gpu()->download(to, source.data, bytes);
+  else std::memcpy(to, source.data, static_cast<size_t>(bytes));
+  if (is_half) widen(halves.data(), source.storage == Storage::kBfloat16, count, floats);
+}
+
 class StepJob : public PromiseJob {
  public:
-  StepJob(Courier& courier, std::shared_ptr<TensorSet> tensors, std::vector<StepRequest> members)
+  StepJob(Courier& courier, std::shared_ptr<TensorSet> tensors, std::vector<StoredStep> members)
       : PromiseJob(courier), tensors_(std::move(tensors)), members_(std::move(members)) {}
 
  protected:
@@ -47,7 +74,7 @@ class StepJob : public PromiseJob {
 
  private:
   std::shared_ptr<TensorSet> tensors_;  // keeps the memory of a workspace disposed meanwhile
-  std::vector<StepRequest> members_;
+  std::vector<StoredStep> members_;
   std::vector<double> sums_;
 };
 
@@ -62,11 +89,27 @@ Napi::Function Workspace::define(Napi::Env env) {
 Workspace::Workspace(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Workspace>(info) {
   guarded(info.Env(), [&] {
     tensors_ = std::make_shared<TensorSet>(info[0].IsUndefined() ? nullptr : open_stream(info[0]));
+    if (!info[1].IsUndefined()) make_planned(info.Env(), info[1]);
     info.This().As<Napi::Object>().TypeTag(&kTag);
   });
 }
 
 Workspace::~Workspace() = default;
+
+void Workspace::make_planned(Napi::Env env, const Napi::Value& plan) {
+  const std::vector<TensorShape> shapes = read_shapes(plan);
+  const DeviceLimits limits = read_limits(plan.As<Napi::Object>().Get("calls"));
+  tensors_->allocate_all(shapes);
+  if (tensors_->gpu() != nullptr) tensors_->gpu()->prepare(limits);
+  int64_t bytes = 0;
+  for (const TensorShape& shape : shapes) bytes += shape.length * bytes_of(shape.storage);
+  report(env, bytes);
+}
+
+void Workspace::report(Napi::Env env, int64_t bytes) {
+  bytes_ += bytes;
+  Napi::MemoryManagement::AdjustExternalMemory(env, bytes);
+}
 
 void Workspace::Finalize(Napi::Env env) { release(env); }
 
@@ -78,9 +121,9 @@ std::shared_ptr<TensorSet> Workspace::tensors() const {
 Napi::Value Workspace::allocate(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const int64_t length = read_integer(info[0], "length", 0, kMostFloats);
-    const int64_t id = tensors()->allocate(length);
-    bytes_ += length * 4;
-    Napi::MemoryManagement::AdjustExternalMemory(info.Env(), length * 4);
+    const Storage storage = read_storage(info[1]);
+    const int64_t id = tensors()->allocate(length, storage);
+    report(info.Env(), length * bytes_of(storage));
     return Napi::Number::New(info.Env(), static_cast<double>(id));
   });
 }
@@ -88,18 +131,16 @@ Napi::Value Workspace::allocate(const Napi::CallbackInfo& info) {
 void Workspace::write(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     const Floats source = read_floats(info[2], "source");
-    float* target = tensors()->slice(read_integer(info[0], "tensor", 0, kMostFloats), read_integer(info[1], "offset", 0, kMostFloats), source.length);
-    if (tensors()->gpu() != nullptr) tensors()->gpu()->upload(target, source.data, source.length * 4);
-    else if (source.length > 0) std::memcpy(target, source.data, static_cast<size_t>(source.length) * sizeof(float));
+    const StoredSlice target = tensors()->stored_slice(read_integer(info[0], "tensor", 0, kMostFloats), read_integer(info[1], "offset", 0, kMostFloats), source.length);
+    write_floats(*tensors(), target, source.data, source.length);
   });
 }
 
 void Workspace::read(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     const Floats target = read_floats(info[2], "target");
-    const float* source = tensors()->slice(read_integer(info[0], "tensor", 0, kMostFloats), read_integer(info[1], "offset", 0, kMostFloats), target.length);
-    if (tensors()->gpu() != nullptr) tensors()->gpu()->download(target.data, source, target.length * 4);
-    else if (target.length > 0) std::memcpy(target.data, source, static_cast<size_t>(target.length) * sizeof(float));
+    const StoredSlice source = tensors()->stored_slice(read_integer(info[0], "tensor", 0, kMostFloats), read_integer(info[1], "offset", 0, kMostFloats), target.length);
+    read_into(*tensors(), source, target.data, target.length);
   });
 }
 

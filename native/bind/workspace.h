@@ -29,6 +29,8 @@ class Workspace : public Napi::ObjectWrap<Workspace> {
   void read(const Napi::CallbackInfo& info);
   Napi::Value step(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
+  void make_planned(Napi::Env env, const Napi::Value& plan);
+  void report(Napi::Env env, int64_t bytes);
   void release(Napi::Env env);
 
   std::shared_ptr<TensorSet> tensors_;

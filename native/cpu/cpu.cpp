@@ -20,8 +20,9 @@ bool has_x86_64_v3() {
 
 size_t whole_tiles(size_t n) { return (n + kTile - 1) / kTile * kTile; }
 
-template <void (*run)(const StepRequest&, const StepResults&)>
-void step(const StepRequest& request, double* sums) {
+template <void (*run)(const StoredStep&, const StepResults&)>
+void step(const StoredStep& step, double* sums) {
+  const StepRequest& request = step.request;
   static thread_local std::vector<double> tiles[kMaxSums];
   static thread_local std::vector<float> token_sums;
   StepResults results{};
@@ -34,7 +35,7 @@ void step(const StepRequest& request, double* sums) {
     token_sums.assign(static_cast<size_t>(token_sums_length(request.layout)), 0.0f);
     results.token_sums = token_sums.data();
   }
-  run(request, results);
+  run(step, results);
   for (int s = 0; s < request.sums; ++s) sums[s] = tree_sum_of_tiles(results.tiles[s], count);
   if (request.token_sum >= 0) token_means(request.layout, token_sums.data(), request.token_means);
 }

@@ -14,9 +14,9 @@ struct StepResults {
 };
 
 namespace scalar {
-void run_step(const StepRequest& request, const StepResults& results);
+void run_step(const StoredStep& step, const StepResults& results);
 }
 namespace x86_64_v3 {
-void run_step(const StepRequest& request, const StepResults& results);
+void run_step(const StoredStep& step, const StepResults& results);
 }
 }  // namespace sada

@@ -1,22 +1,35 @@
 // The fused step on a CPU. Included once per instruction set, inside a namespace of its own; the same bits come out of each.
 //
 // A tile of 1024 elements at a time: rows into L1-resident scratch (or straight to their destination where that is not read
-// again), then the products, then their sums. Stores that alias inputs are written after every row of the tile is formed.
+// again), then the products, then their sums. Stores that alias inputs are written after every row of the tile is formed. What is
+// stored in half precision is widened a tile at a time, and rounded where it is written.
 
+using sada::bytes_of;
+using sada::kMaxInputs;
 using sada::kMaxRows;
 using sada::kTile;
 using sada::kTokenLanes;
 using sada::Row;
 using sada::StepRequest;
 using sada::StepResults;
+using sada::Storage;
+using sada::StoredStep;
 using sada::Sum;
 using sada::TokenLayout;
 
+SADA_NOINLINE void widen_tile(const uint16_t* __restrict halves, Storage type, int n, float* __restrict floats) {
+  sada::widen(halves, type == Storage::kBfloat16, n, floats);
+}
+
+SADA_NOINLINE void narrow_tile(const float* __restrict floats, int n, Storage type, uint16_t* __restrict halves) {
+  sada::narrow(floats, type == Storage::kBfloat16, n, halves);
+}
+
 template <int K>
-SADA_NOINLINE void form(const Row& row, const float* const* inputs, int64_t at, int n, float* __restrict out) {
+SADA_NOINLINE void form(const Row& row, const float* const* inputs, int n, float* __restrict out) {
   const float* v[K];
   float w[K];
-  for (int k = 0; k < K; ++k) v[k] = inputs[row.input[k]] + at, w[k] = row.weight[k];
+  for (int k = 0; k < K; ++k) v[k] = inputs[row.input[k]], w[k] = row.weight[k];
   for (int j = 0; j < n; ++j) {
     float sum = w[0] * v[0][j];
     for (int k = 1; k < K; ++k) sum = fmaf(w[k], v[k][j], sum);
@@ -24,17 +37,17 @@ SADA_NOINLINE void form(const Row& row, const float* const* inputs, int64_t at, 
   }
 }
 
-void form_row(const Row& row, const float* const* inputs, int64_t at, int n, float* out) {
+void form_row(const Row& row, const float* const* inputs, int n, float* out) {
   switch (row.terms) {
     case 0: std::fill(out, out + n, 0.0f); break;
-    case 1: form<1>(row, inputs, at, n, out); break;
-    case 2: form<2>(row, inputs, at, n, out); break;
-    case 3: form<3>(row, inputs, at, n, out); break;
-    case 4: form<4>(row, inputs, at, n, out); break;
-    case 5: form<5>(row, inputs, at, n, out); break;
-    case 6: form<6>(row, inputs, at, n, out); break;
-    case 7: form<7>(row, inputs, at, n, out); break;
-    default: form<8>(row, inputs, at, n, out); break;
+    case 1: form<1>(row, inputs, n, out); break;
+    case 2: form<2>(row, inputs, n, out); break;
+    case 3: form<3>(row, inputs, n, out); break;
+    case 4: form<4>(row, inputs, n, out); break;
+    case 5: form<5>(row, inputs, n, out); break;
+    case 6: form<6>(row, inputs, n, out); break;
+    case 7: form<7>(row, inputs, n, out); break;
+    default: form<8>(row, inputs, n, out); break;
   }
 }
 
@@ -95,28 +108,54 @@ void add_channels(const TokenLayout& layout, int64_t at, int n, const float* __r
   }
 }
 
-// Whether a row may be written while others are still to be formed: nothing reads its destination.
-bool is_private(const StepRequest& request, int row) {
-  const float* store = request.store[row];
-  if (store == nullptr) return false;
+// The element `at` of a buffer.
+template <typename Void>
+Void* element(Void* buffer, Storage type, int64_t at) {
+  using Byte = std::conditional_t<std::is_const_v<Void>, const char, char>;
+  return static_cast<Byte*>(buffer) + at * bytes_of(type);
+}
+
+// Whether a row may be formed where it is stored while others are still to be formed: as floats, and nothing reads them.
+bool is_private(const StoredStep& step, int row) {
+  const StepRequest& request = step.request;
+  const void* store = request.store[row];
+  if (store == nullptr || step.store_type[row] != Storage::kFloat32) return false;
   for (int k = 0; k < request.inputs; ++k) {
-    if (store < request.input[k] + request.length && request.input[k] < store + request.length) return false;
+    const void* input = request.input[k];
+    if (store < element(input, step.input_type[k], request.length) && input < element(store, Storage::kFloat32, request.length)) return false;
   }
   return true;
 }
 
-void step(const StepRequest& request, const StepResults& results) {
+// A tile's elements as floats: where they are, or widened.
+const float* tile_of(const void* buffer, Storage type, int64_t at, int n, float* widened) {
+  const void* from = element(buffer, type, at);
+  if (type == Storage::kFloat32) return static_cast<const float*>(from);
+  widen_tile(static_cast<const uint16_t*>(from), type, n, widened);
+  return widened;
+}
+
+void store_tile(const float* row, int n, Storage type, void* to) {
+  if (type == Storage::kFloat32) std::copy(row, row + n, static_cast<float*>(to));
+  else narrow_tile(row, n, type, static_cast<uint16_t*>(to));
+}
+
+void step(const StoredStep& step, const StepResults& results) {
+  const StepRequest& request = step.request;
   alignas(64) float scratch[kMaxRows][kTile];
+  alignas(64) float widened[kMaxInputs][kTile];
   alignas(64) float terms[kTile];
   bool direct[kMaxRows];
-  for (int r = 0; r < request.rows; ++r) direct[r] = is_private(request, r);
+  for (int r = 0; r < request.rows; ++r) direct[r] = is_private(step, r);
 
   for (int64_t at = 0; at < request.length; at += kTile) {
     const int n = static_cast<int>(std::min<int64_t>(kTile, request.length - at));
+    const float* inputs[kMaxInputs];
+    for (int k = 0; k < request.inputs; ++k) inputs[k] = tile_of(request.input[k], step.input_type[k], at, n, widened[k]);
     const float* rows[kMaxRows];
     for (int r = 0; r < request.rows; ++r) {
       float* out = direct[r] ? request.store[r] + at : scratch[r];
-      form_row(request.row[r], request.input, at, n, out);
+      form_row(request.row[r], inputs, n, out);
       rows[r] = out;
     }
     for (int s = 0; s < request.sums; ++s) results.tiles[s][at / kTile] = static_cast<double>(sum_of_tile(request.sum[s], rows, n));
@@ -125,7 +164,8 @@ void step(const StepRequest& request, const StepResults& results) {
       (request.layout.channels_first ? add_pixels : add_channels)(request.layout, at, n, terms, results.token_sums);
     }
     for (int r = 0; r < request.rows; ++r) {
-      if (request.store[r] != nullptr && !direct[r]) std::copy(scratch[r], scratch[r] + n, request.store[r] + at);
+      if (request.store[r] == nullptr || direct[r]) continue;
+      store_tile(scratch[r], n, step.store_type[r], element(static_cast<void*>(request.store[r]), step.store_type[r], at));
     }
   }
 }

@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
 
 #include "../backend.h"
+#include "../math/half.h"
 #include "../math/tree_sum.h"
 #include "step.h"
 
@@ -12,6 +14,6 @@ namespace {
 #include "step_loop.inl"
 }  // namespace
 
-void run_step(const StepRequest& request, const StepResults& results) { step(request, results); }
+void run_step(const StoredStep& stored, const StepResults& results) { step(stored, results); }
 
 }  // namespace sada::scalar

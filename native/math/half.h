@@ -55,4 +55,21 @@ SADA_HD float from_float16(uint16_t half) {
   return float_of(sign | ((exponent + 112u) << 23) | (mantissa << 13));
 }
 
+// Whole buffers: `brain` where the halves are bfloat16, else float16.
+SADA_HD void widen(const uint16_t* halves, bool brain, int64_t count, float* floats) {
+  if (brain) {
+    for (int64_t k = 0; k < count; ++k) floats[k] = from_bfloat16(halves[k]);
+  } else {
+    for (int64_t k = 0; k < count; ++k) floats[k] = from_float16(halves[k]);
+  }
+}
+
+SADA_HD void narrow(const float* floats, bool brain, int64_t count, uint16_t* halves) {
+  if (brain) {
+    for (int64_t k = 0; k < count; ++k) halves[k] = to_bfloat16(floats[k]);
+  } else {
+    for (int64_t k = 0; k < count; ++k) halves[k] = to_float16(floats[k]);
+  }
+}
+
 }  // namespace sada

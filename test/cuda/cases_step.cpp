@@ -59,7 +59,7 @@ class Member {
       cpu.token_means = means_.data();
     }
     sums_.resize(static_cast<size_t>(cpu.sums));
-    sada::cpu().step(cpu, sums_.data());
+    sada::cpu().step({cpu}, sums_.data());
   }
 
   int sums() const { return cpu_.sums; }

@@ -1,8 +1,10 @@
 // The fused step against the formula written plainly; scripts/sanitize-native.mjs runs it once for each instruction set.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "../../native/backend.h"
+#include "../../native/math/half.h"
 #include "../../native/math/tree_sum.h"
 #include "cases.h"
 
@@ -91,7 +93,7 @@ void check_step(int64_t length, uint32_t seed, bool in_place) {
   std::copy(std::begin(sums), std::end(sums), request.sum);
 
   double got[sada::kMaxSums];
-  sada::cpu().step(request, got);
+  sada::cpu().step({request}, got);
 
   std::vector<std::vector<float>> rows;
   for (int r = 0; r < request.rows; ++r) rows.push_back(plain_row(request.row[r], before, length));
@@ -99,6 +101,52 @@ void check_step(int64_t length, uint32_t seed, bool in_place) {
     if (request.store[r] != nullptr) expect_same(request.store[r], rows[static_cast<size_t>(r)].data(), length, "row " + std::to_string(r));
   }
   for (int s = 0; s < request.sums; ++s) expect(got[s] == plain_sum(plain_terms(request.sum[s], rows)), "sum " + std::to_string(s));
+}
+
+// Buffers in half precision: as if they were floats first, and rounded where they are stored. The first store is in place.
+void check_halves(int64_t length, uint32_t seed) {
+  Numbers numbers(seed);
+  sada::StoredStep stored;
+  StepRequest plain;
+  plain.length = length, plain.inputs = 6, plain.rows = 5, plain.sums = 3;
+  const sada::Storage types[] = {sada::Storage::kFloat16, sada::Storage::kBfloat16, sada::Storage::kFloat32};
+  std::vector<std::vector<uint16_t>> halves;
+  std::vector<std::vector<float>> floats, wanted, kept;
+  for (int k = 0; k < plain.inputs; ++k) {
+    floats.push_back(numbers.floats(length));
+    halves.emplace_back(static_cast<size_t>(length));
+    if (k % 3 == 2) continue;
+    sada::narrow(floats.back().data(), k % 3 == 1, length, halves.back().data());
+    sada::widen(halves.back().data(), k % 3 == 1, length, floats.back().data());
+  }
+  for (int k = 0; k < plain.inputs; ++k) plain.input[k] = floats[static_cast<size_t>(k)].data();
+  for (int r = 0; r < plain.rows; ++r) {
+    plain.row[r].terms = 1 + (r + static_cast<int>(seed)) % plain.inputs;
+    for (int k = 0; k < plain.row[r].terms; ++k) plain.row[r].input[k] = (r + k) % plain.inputs, plain.row[r].weight[k] = static_cast<float>(numbers.below(4001) - 2000) / 999.0f;
+  }
+  plain.sum[0] = {0, 1, false}, plain.sum[1] = {4, -1, false}, plain.sum[2] = {2, 3, false};
+  stored.request = plain;
+  for (int k = 0; k < plain.inputs; ++k) {
+    stored.input_type[k] = types[k % 3];
+    if (k % 3 != 2) stored.request.input[k] = reinterpret_cast<const float*>(halves[static_cast<size_t>(k)].data());
+  }
+  for (int r = 0; r < 4; ++r) wanted.emplace_back(static_cast<size_t>(length)), kept.emplace_back(static_cast<size_t>(length));
+  for (int r = 0; r < 4; ++r) {
+    plain.store[r] = wanted[static_cast<size_t>(r)].data();
+    stored.store_type[r] = types[r % 3];
+    stored.request.store[r] = r == 0 ? reinterpret_cast<float*>(halves[0].data()) : kept[static_cast<size_t>(r)].data();
+  }
+  double sums[3], wanted_sums[3];
+  sada::cpu().step({plain}, wanted_sums);
+  sada::cpu().step(stored, sums);
+  expect(std::memcmp(sums, wanted_sums, sizeof sums) == 0, "sums");
+  for (int r = 0; r < 4; ++r) {
+    std::vector<float>& row = wanted[static_cast<size_t>(r)];
+    std::vector<uint16_t> rounded(static_cast<size_t>(length));
+    sada::narrow(row.data(), r % 3 == 1, length, rounded.data());
+    const bool same = r % 3 == 2 ? std::memcmp(stored.request.store[r], row.data(), row.size() * 4) == 0 : std::memcmp(stored.request.store[r], rounded.data(), rounded.size() * 2) == 0;
+    expect(length == 0 || same, "row " + std::to_string(r));
+  }
 }
 
 int64_t elements(const TokenLayout& l) { return l.channels * l.grid_height * l.grid_width * l.patch_height * l.patch_width; }
@@ -129,7 +177,7 @@ void check_means(const TokenLayout& layout) {
   std::vector<float> means(static_cast<size_t>(tokens));
   request.token_means = means.data();
   double sum;
-  sada::cpu().step(request, &sum);
+  sada::cpu().step({request}, &sum);
   const std::vector<double> wanted = plain_means(layout, plain_terms(request.sum[0], {a, b}));
   for (size_t t = 0; t < means.size(); ++t) {
     expect(std::fabs(static_cast<double>(means[t]) - wanted[t]) <= 1e-4, "token " + std::to_string(t));  // of terms up to 9, in float32
@@ -145,6 +193,9 @@ void step_cases() {
       test(name, [&] { check_step(length, seed, false); });
       test(name + ", in place", [&] { check_step(length, seed, true); });
     }
+  }
+  for (int64_t length : {0, 1, 31, 1023, 1024, 1025, 4097}) {
+    for (uint32_t seed = 0; seed < 5; ++seed) test("step over halves of " + std::to_string(length) + ", seed " + std::to_string(seed), [&] { check_halves(length, seed); });
   }
   test("step of more than 1024 tiles", [] { check_step(int64_t{kTile} * kTile + 3, 5, false); });
   const TokenLayout layouts[] = {{true, 4, 8, 8, 1, 1},  {true, 3, 5, 7, 2, 4},   {true, 2, 1, 2, 3, 600}, {true, 16, 1, 1, 16, 16}, {true, 1, 1, 1, 1, 1},

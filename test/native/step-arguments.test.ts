@@ -56,9 +56,9 @@ const spoiled: [string, (member: any) => unknown, RegExp][] = [
   ['nine terms', (m) => (m.rows[1] = { inputs: many(0, 9), weights: many(0, 9) }), /"rows.inputs.length".*0 to 8/],
   ['fewer weights than inputs', (m) => (m.rows[0].weights = [1]), /"rows.weights".*2 inputs, received 1/],
   [
-    'six stores',
-    (m) => (m.rows = many(0, 6).map(() => ({ inputs: [], weights: [], store: { tensor: fresh(), offset: 0 } }))),
-    /at most 5/,
+    'seven stores',
+    (m) => (m.rows = many(0, 7).map(() => ({ inputs: [], weights: [], store: { tensor: fresh(), offset: 0 } }))),
+    /at most 6/,
   ],
   ['a store outside', (m) => (m.rows[0].store.offset = 5), /outside tensor 2/],
   ['seven sums', (m) => (m.sums = many({ a: 0 }, 7)), /"sums.length".*0 to 6/],
@@ -191,7 +191,7 @@ test('allocate', () => {
   for (const wrong of [-1, NaN, 1.5, Infinity, '1', undefined, {}, 1n])
     assert.throws(() => workspace.allocate(wrong as number), invalid(/"length"/))
   assert.throws(() => workspace.allocate(2 ** 40 + 1), invalid(/1099511627776/))
-  assert.throws(() => workspace.allocate(2 ** 40), coded('OUT_OF_MEMORY', /1099511627776 floats/))
+  assert.throws(() => workspace.allocate(2 ** 40), coded('OUT_OF_MEMORY', /4398046511104 bytes/))
   assert.is(workspace.allocate(0), 0)
   assert.is(workspace.allocate(1), 1)
 })

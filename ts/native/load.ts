@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { SadaError, type SadaErrorCode, type SadaErrorDetails } from '../errors.ts'
 import { encodeStep } from './step-program.ts'
-import type { GpuRef, NativeAddon, StepMember, Workspace } from './types.ts'
+import type { GpuRef, NativeAddon, StepMember, Storage, Workspace, WorkspacePlan } from './types.ts'
 
 /** The package's folder: two above this file, in `dist/` as in `ts/`. An Electron archive cannot be opened as a library: beside it lies the unpacked copy. */
 export const ROOT = join(__dirname, '..', '..').replace(/app\.asar(?!\.unpacked)/, 'app.asar.unpacked')
@@ -49,8 +49,10 @@ export function loadAddon(): NativeAddon {
 
 /** The addon as it is exported: its steps are encoded. */
 type RawAddon = Omit<NativeAddon, 'Workspace'> & {
-  readonly inlineElements: number
-  readonly Workspace: new (gpu?: GpuRef) => Workspace & {
+  readonly Workspace: new (
+    gpu?: GpuRef,
+    plan?: WorkspacePlan,
+  ) => Workspace & {
     stepEncoded(
       length: number,
       numbers: Float64Array,
@@ -63,9 +65,19 @@ type RawAddon = Omit<NativeAddon, 'Workspace'> & {
 function complete(addon: RawAddon): NativeAddon {
   class EncodingWorkspace extends addon.Workspace {
     override readonly inlineElements: number
-    constructor(gpu?: GpuRef) {
-      super(gpu)
+    private readonly planned: WorkspacePlan['tensors'] | undefined
+    private asked = 0
+    constructor(gpu?: GpuRef, plan?: WorkspacePlan) {
+      super(gpu, plan)
       this.inlineElements = gpu === undefined ? addon.inlineElements : 0
+      this.planned = plan?.tensors
+    }
+    override allocate(length: number, storage: Storage = 'float32'): number {
+      if (this.planned === undefined) return super.allocate(length, storage)
+      const next = this.planned.at(this.asked)
+      if (next?.length === length && next.storage === storage) return this.asked++
+      const planned = next ? `${next.length} of ${next.storage} were` : 'no more were'
+      throw new SadaError('INTERNAL', `A run asked for a tensor of ${length} elements of ${storage}, where ${planned} planned.`)
     }
     override step(length: number, members: readonly StepMember[]): Float64Array | Promise<Float64Array> {
       const { numbers, count, callers } = encodeStep(members)

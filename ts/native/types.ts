@@ -36,7 +36,7 @@ export interface TokenLayout {
   readonly patch: readonly [height: number, width: number] // [1, 1] for `tokens`
 }
 
-/** One member of the batch: up to 8 inputs, up to 8 rows of which up to 5 are stored, up to 6 sums. */
+/** One member of the batch: up to 8 inputs, up to 8 rows of which up to 6 are stored, up to 6 sums. */
 export interface StepMember {
   readonly inputs: readonly Slice[]
   readonly rows: readonly StepRow[]
@@ -45,6 +45,36 @@ export interface StepMember {
   readonly tokens?: { readonly sum: number; readonly layout: TokenLayout; readonly store: Slice }
 }
 
+/** How a tensor's elements are stored. Steps compute in float32 whatever that is: they widen what they read and round what they store. */
+export type Storage = 'float32' | 'float16' | 'bfloat16'
+
+/** What a tensor of a run is for (`MemoryQuote` in ts/sampler/memory.ts says what each is). */
+export type TensorUse = 'latents' | 'history' | 'caches' | 'conditioning' | 'network' | 'staging'
+
+/** Bytes of one element. */
+export const bytesOf = (storage: Storage): number => (storage === 'float32' ? 4 : 2)
+
+/** The largest calls that a run makes of a workspace: what a GPU needs scratch memory for. */
+export interface WorkspaceCalls {
+  /** Elements of a member's longest step. */
+  readonly length: number
+  /** Members of a step. */
+  readonly members: number
+  /** Elements of a member whose tokens are scored; 0: none are. */
+  readonly tokenLength: number
+  /** Tokens of a gather or scatter; 0: there is none. */
+  readonly indices: number
+}
+
+/** What a workspace is made from: its tensors, in the order in which they will be asked for. */
+export interface WorkspacePlan {
+  readonly tensors: readonly { readonly length: number; readonly storage: Storage }[]
+  readonly calls: WorkspaceCalls
+}
+
+/** Tensors of a plan lie in one block of memory, each on such a boundary. */
+export const TENSOR_ALIGNMENT = 256
+
 /**
  * The buffers of one sampling run. Ids count from 0. Nothing is shared between workspaces. One on a GPU is used by one call after
  * the other: `read` and `write` wait for it.
@@ -52,8 +82,11 @@ export interface StepMember {
 export interface Workspace {
   /** Steps of up to so many elements (length × members) are made before the call returns; only they may use callers' memory. 0 on a GPU. */
   readonly inlineElements: number
-  /** A new zero-filled float32 tensor. Throws OUT_OF_MEMORY. */
-  allocate(length: number): number
+  /**
+   * A new zero-filled tensor; the engine takes float32 alone. Throws OUT_OF_MEMORY. In a workspace made from a plan: the plan's next
+   * tensor; INTERNAL where that is another one, or none is left. `use` is for the account that a plan gives.
+   */
+  allocate(length: number, storage?: Storage, use?: TensorUse): number
   write(tensor: number, offset: number, source: Float32Array): void
   read(tensor: number, offset: number, target: Float32Array): void
   /**
@@ -196,7 +229,11 @@ export interface TensorRtBuilder {
 export interface Counters {
   readonly workspaces: number
   readonly tensors: number
+  /** Of tensors, wherever they lie. */
   readonly bytes: number
+  /** Scratch memory of workspaces on GPUs; and page-locked host memory of theirs. */
+  readonly scratchBytes: number
+  readonly pinnedBytes: number
   readonly engines: number
   readonly sessions: number
   readonly jobs: number
@@ -232,8 +269,13 @@ export interface NativeAddon {
   readonly version: string
   /** What the kernels use here: chosen once at load by a run-time check; SADA_CPU=scalar forces the fallback. Same bits. */
   readonly instructionSet: 'x86-64-v3' | 'scalar'
-  /** In host memory; with `gpu` in that GPU's, on a stream of its own. Throws BACKEND_UNAVAILABLE, OUT_OF_MEMORY, DEVICE_LOST. */
-  readonly Workspace: new (gpu?: GpuRef) => Workspace
+  /** `Workspace.inlineElements` of one in host memory. */
+  readonly inlineElements: number
+  /**
+   * In host memory; with `gpu` in that GPU's, on a stream of its own. With a plan, all its tensors and all scratch memory are allocated
+   * here. Throws BACKEND_UNAVAILABLE, OUT_OF_MEMORY, DEVICE_LOST.
+   */
+  readonly Workspace: new (gpu?: GpuRef, plan?: WorkspacePlan) => Workspace
   /** Opens the library (once per process). Throws BACKEND_UNAVAILABLE with the loader's own words. */
   readonly Engine: new (options: EngineOptions) => Engine
   /** Opens TensorRT and its ONNX parser (once per process). Throws BACKEND_UNAVAILABLE with the loader's own words. */
@@ -243,6 +285,8 @@ export interface NativeAddon {
   convert(source: Float32Array | Uint16Array, target: Float32Array | Uint16Array, type: 'float16' | 'bfloat16'): void
   /** Opens a GPU library (once per process) and starts its GPUs. Rejects with BACKEND_UNAVAILABLE where it does not open. */
   gpus(library: string): Promise<GpuReport>
+  /** Bytes that a workspace on a GPU takes beside its tensors: on the GPU, and page-locked in the host. Needs the library alone. */
+  gpuScratch(library: string, calls: WorkspaceCalls): { readonly device: number; readonly pinned: number }
   /** What is alive now, over all environments of the process. */
   counters(): Counters
 }
