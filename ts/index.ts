@@ -1,5 +1,6 @@
 import type { Pipeline } from './pipeline/pipeline.ts'
 import type { FamilySettings } from './families/index.ts'
+import type { MemoryQuote } from './sampler/memory.ts'
 import type { SampleOptions, SampleResult } from './sampler/sample.ts'
 
 export { SadaError, type SadaErrorCode } from './errors.ts'
@@ -14,6 +15,7 @@ export type { EngineSettings } from './plan/model.ts'
 export type { PolicySpec } from './policy/index.ts'
 export type { NetworkFunction, NetworkInput } from './sampler/callback-network.ts'
 export type { SampleOptions, SampleResult } from './sampler/sample.ts'
+export type { MemoryOptions, MemoryQuote, StorageChoice } from './sampler/memory.ts'
 export type { MemberStep, MemberTrace, StepAction, StepEvent, Trace } from './sampler/trace.ts'
 
 // Importing this module reads nothing else from disk: both entry points load what they need at their first call.
@@ -36,4 +38,13 @@ export async function load(model: string, settings?: FamilySettings): Promise<Pi
 export async function sample(options: SampleOptions): Promise<SampleResult> {
   const sampler = await import('./sampler/sample.ts')
   return sampler.sample(options)
+}
+
+/**
+ * What `sample` takes with the same options, before anything is allocated. The network's own memory is not part of it. Rejects as `sample`
+ * does for its options; INVALID_ARGUMENT where the run does not fit into `memory.budget`.
+ */
+export async function sampleMemory(options: SampleOptions): Promise<MemoryQuote> {
+  const sampler = await import('./sampler/sample.ts')
+  return sampler.sampleMemory(options)
 }

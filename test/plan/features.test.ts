@@ -9,6 +9,7 @@ import { run, type Decision, type FeatureChange, type Features, type MemberPolic
 import { sample } from '../../ts/sampler/sample.ts'
 import type { NetworkCall } from '../../ts/sampler/network.ts'
 import { never } from '../../ts/sampler/abort.ts'
+import { FULL } from '../../ts/sampler/memory.ts'
 import { runStaged, stagedNetwork } from '../support/staged.ts'
 import { configs, runInJs } from '../support/run.ts'
 
@@ -35,6 +36,7 @@ async function evaluate(spec: Features | undefined, guidance: number, calls: rea
   const workspace = new (loadAddon().Workspace)()
   try {
     const network = await stagedNetwork(model, workspace, PROMPTS, guidance)
+    network.plan(FULL, spec, false)
     const results: { outputs: Float32Array[]; done: Decision[]; shares: (number | undefined)[] }[] = []
     for (const { members, decisions, seed, midway } of calls) {
       const states = members.map((member) => {

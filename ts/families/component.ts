@@ -3,6 +3,7 @@ import { SadaError } from '../errors.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
 import type { Binding, Engine, GpuRef, SessionInfo, TensorInfo } from '../native/types.ts'
 import { orAborted } from '../sampler/abort.ts'
+import type { Purpose } from '../sampler/memory.ts'
 import type { Folder, JsonObject } from './folder.ts'
 import { checkOnnxFile } from './onnx-file.ts'
 
@@ -125,12 +126,15 @@ export class Component {
     return new SadaError('IO_MISMATCH', `${this.path}: expected ${expected}; the file has ${has}.`, { stage: this.role })
   }
 
-  /** Evaluates the model once: `wanted` are the shapes of the outputs to compute. */
+  /** Evaluates the model once: `wanted` are the shapes of the outputs to compute; in planning they are zeros. */
   async evaluate<N extends string>(
     inputs: Readonly<Record<string, Tensor>>,
     wanted: Readonly<Record<N, readonly number[]>>,
-    signal: AbortSignal,
+    purpose: Purpose,
   ): Promise<Record<N, Float32Array>> {
+    const shapes = Object.entries<readonly number[]>(wanted)
+    if (purpose === 'planning')
+      return Object.fromEntries(shapes.map(([name, dims]) => [name, new Float32Array(sizeOf(dims))])) as Record<N, Float32Array>
     const workspace = new (loadAddon().Workspace)()
     try {
       const bind = ([name, dims]: [string, readonly number[]]): Binding => ({
@@ -144,13 +148,13 @@ export class Component {
         workspace.write(binding.tensor, 0, data)
         return binding
       })
-      const outputs = Object.entries<readonly number[]>(wanted).map(bind)
+      const outputs = shapes.map(bind)
       const job = this.engine.run(workspace, [{ kind: 'stage', session: this.session, inputs: given, outputs }])
       try {
-        await orAborted(job.done, signal)
+        await orAborted(job.done, purpose)
       } catch (error) {
         job.abort()
-        signal.throwIfAborted()
+        purpose.throwIfAborted()
         throw asSadaError(error, { stage: this.role })
       }
       const results = outputs.map(({ name, tensor, dims }) => {

@@ -4,6 +4,7 @@ import type { Engine, EngineOp, Slice, Workspace } from '../native/types.ts'
 import { rowsPerMember } from '../plan/plan-network.ts'
 import { RowTensors } from '../plan/row-tensors.ts'
 import { orAborted } from '../sampler/abort.ts'
+import type { NetworkNeeds } from '../sampler/memory.ts'
 import type { Network, NetworkCall, NetworkOutput } from '../sampler/network.ts'
 import { Component, type LoadContext } from './component.ts'
 import { mutable, timeShape, type Conditioning, type RowShape } from './denoiser.ts'
@@ -136,6 +137,19 @@ export class ControlledNetwork implements Network {
     this.leads = controls.map((control, k) => prepare(inputs, nets[k], control, inputs.pictures[k]))
   }
 
+  plan(...given: Parameters<NonNullable<Network['plan']>>): NetworkNeeds {
+    const { network, members, tensors } = this.inputs
+    const needs = network.plan!(...given)
+    const every = Array.from({ length: members }, (_, member) => member)
+    for (const lead of this.leads) {
+      this.commands(every, lead)
+      // Members whose rows do not follow each other.
+      if (members > 2) this.commands([0, 2], lead)
+    }
+    const added = this.names.map((name) => tensors.rowLength(name) * members * this.rowsPerMember)
+    return { ...needs, stepLength: Math.max(needs.stepLength, ...added) }
+  }
+
   async evaluate(call: NetworkCall): Promise<readonly NetworkOutput[]> {
     const active = this.leads.filter(({ strengthAt }) => strengthAt(call.step) > 0)
     await this.run(call, active)
@@ -153,7 +167,7 @@ export class ControlledNetwork implements Network {
     const ops: EngineOp[] = []
     for (const lead of active) {
       await this.compose(call, lead)
-      ops.push(...this.commands(call, lead))
+      ops.push(...this.commands(call.members, lead))
     }
     if (ops.length === 0) return
     const job = engine.run(workspace, ops)
@@ -185,7 +199,7 @@ export class ControlledNetwork implements Network {
     workspace.write(time, 0, new Float32Array(states.length * rows).fill(isWhole ? Math.trunc(timestep) : timestep))
   }
 
-  private commands({ members }: NetworkCall, { net, tensors }: Lead): EngineOp[] {
+  private commands(members: readonly number[], { net, tensors }: Lead): EngineOp[] {
     const rows = this.rowsPerMember
     const count = members.length * rows
     const runRows = members.flatMap((member) => Array.from({ length: rows }, (_, r) => member * rows + r))

@@ -1,4 +1,5 @@
 import type { Engine, GpuRef, Workspace } from '../native/types.ts'
+import type { Purpose } from '../sampler/memory.ts'
 import type { Network } from '../sampler/network.ts'
 import type { Solver } from '../solver/solver.ts'
 
@@ -83,7 +84,7 @@ export interface FamilyRun {
   /** Changes a member's state after step `step`. */
   readonly afterStep?: (step: number, member: number, state: Float32Array) => void
   /** Makes pictures or sounds of the final states, [members, length]. */
-  finish(latents: Float32Array): Promise<Output>
+  finish(latents: Float32Array, signal: AbortSignal): Promise<Output>
   readonly unknownWords: readonly string[]
   /** For each prompt, the tokens that did not fit into what its encoder reads. */
   readonly droppedTokens: readonly number[]
@@ -106,8 +107,13 @@ export interface Family extends Offer {
   readonly networkEngine?: Engine
   /** The GPU that holds the tensors of a run; undefined: they lie in host memory. */
   readonly gpu?: GpuRef
+  /** Working memory of the engine that runs the network, shared by all runs, where it says; undefined: it does not. */
+  readonly activationBytes?: number
   /** [width, height] of a picture where nothing else is asked; [0, 0] of a sound. */
   readonly size: readonly [number, number]
-  /** Prepares a run in `workspace`, which is the run's own. Throws before anything of its size is allocated where it can. */
-  begin(request: Request, workspace: Workspace, signal: AbortSignal): Promise<FamilyRun>
+  /**
+   * Prepares a run in `workspace`, which is the run's own; for planning, in one that only notes what it is asked for, and without
+   * computing anything. Both ask for the same tensors in the same order.
+   */
+  begin(request: Request, workspace: Workspace, purpose: Purpose): Promise<FamilyRun>
 }

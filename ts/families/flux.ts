@@ -1,6 +1,7 @@
 import { invalidArgument } from '../errors.ts'
 import type { Workspace } from '../native/types.ts'
 import { dynamicShiftFor } from '../schedule/flow-grid.ts'
+import type { Purpose } from '../sampler/memory.ts'
 import type { FlowEulerConfig } from '../schedule/config.ts'
 import type { Schedule } from '../schedule/schedule.ts'
 import { Autoencoder } from './autoencoder.ts'
@@ -115,7 +116,7 @@ export class Flux extends LatentFamily {
 
   protected async condition(
     { request, workspace, size }: { request: Request; workspace: Workspace; size: LatentSize },
-    signal: AbortSignal,
+    purpose: Purpose,
   ): Promise<Conditioned> {
     const { transformer, names } = this.parts
     const { trueGuidanceScale: guidance = 1, prompts } = request
@@ -124,7 +125,7 @@ export class Flux extends LatentFamily {
       throw invalidArgument('negativePrompt', 'given with "trueGuidanceScale", which leads away from it', undefined)
     const [height, width] = [size[0] / PATCH, size[1] / PATCH]
     const channels = this.autoencoder.channels * PATCH * PATCH
-    const read = await this.read(request, negative ?? [], guidance, signal)
+    const read = await this.read(request, negative ?? [], guidance, purpose)
     const { network } = denoiser({
       engine: this.engine,
       component: transformer,
@@ -166,14 +167,14 @@ export class Flux extends LatentFamily {
     }
   }
 
-  private async read(request: Request, negative: readonly string[], guidance: number, signal: AbortSignal) {
+  private async read(request: Request, negative: readonly string[], guidance: number, purpose: Purpose) {
     const { clip, t5, names } = this.parts
     const { prompts, maxSequenceLength } = request
     const fixed = this.parts.transformer.tensor(names.text).dims[1]
     const length = maxSequenceLength ?? (fixed > 0 ? fixed : t5.length)
     const all = guidance > 1 ? [prompts, negative] : [prompts, []]
-    const [states, noStates] = [await t5.encode(all[0], signal, length), await t5.encode(all[1], signal, length)]
-    const [pooled, noPooled] = [await clip.encode(all[0], signal), await clip.encode(all[1], signal)]
+    const [states, noStates] = [await t5.encode(all[0], purpose, length), await t5.encode(all[1], purpose, length)]
+    const [pooled, noPooled] = [await clip.encode(all[0], purpose), await clip.encode(all[1], purpose)]
     const tensors: Record<string, Conditioning> = {
       [names.text]: { shape: ['rows', length, t5.features], rows: rowsOf(states.states, noStates.states, guidance) },
       [names.pooled]: { shape: ['rows', clip.pooledFeatures], rows: rowsOf(pooled.pooled, noPooled.pooled, guidance) },

@@ -1,4 +1,5 @@
 import type { Slice, Workspace } from '../native/types.ts'
+import type { NetworkNeeds } from '../sampler/memory.ts'
 import type { Network, NetworkCall, NetworkOutput } from '../sampler/network.ts'
 import type { Row } from '../solver/row.ts'
 import { times } from '../solver/row.ts'
@@ -27,6 +28,10 @@ export class RescaledNetwork implements Network {
     this.workspace = workspace
     this.length = length
     this.rescale = rescale
+  }
+
+  plan(...given: Parameters<NonNullable<Network['plan']>>): NetworkNeeds {
+    return this.network.plan!(...given)
   }
 
   async evaluate(call: NetworkCall): Promise<readonly NetworkOutput[]> {

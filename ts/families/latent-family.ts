@@ -1,13 +1,14 @@
 import { invalidArgument } from '../errors.ts'
 import type { Engine, Workspace } from '../native/types.ts'
 import type { Network } from '../sampler/network.ts'
+import type { Purpose } from '../sampler/memory.ts'
 import type { Schedule } from '../schedule/schedule.ts'
 import { createSolver } from '../solver/solver.ts'
 import { toSample, type Autoencoder, type LatentDistribution } from './autoencoder.ts'
 import type { LoadContext } from './component.ts'
 import type { Family, FamilyRequest, FamilyRun, Output, Pixels, Request } from './family.ts'
 import type { Schedulers } from './scheduler.ts'
-import { latentMask, startOf } from './start.ts'
+import { latentMask, noStart, startOf, type Start } from './start.ts'
 
 /** Pixels along one side at most. */
 const LARGEST_SIDE = 8192
@@ -66,7 +67,7 @@ export abstract class LatentFamily implements Family {
     return this.schedulersOfFolder.names
   }
 
-  async begin(request: Request, workspace: Workspace, signal: AbortSignal): Promise<FamilyRun> {
+  async begin(request: Request, workspace: Workspace, purpose: Purpose): Promise<FamilyRun> {
     const { init, mask } = request
     if (mask !== undefined && (init === undefined || 'latents' in init))
       throw invalidArgument('init', 'a picture, which the mask is for', init)
@@ -77,9 +78,24 @@ export abstract class LatentFamily implements Family {
     if (init !== undefined && 'latents' in init && init.latents.length !== request.prompts.length * length) {
       throw invalidArgument('init.latents', `${request.prompts.length * length} values`, init.latents)
     }
+    const start = purpose === 'planning' ? noStart(request, length) : await this.start(request, size, schedule, length, purpose)
+    const { network, droppedTokens } = await this.condition({ request, workspace, size, schedule, kept: start.kept }, purpose)
+    const finish = (latents: Float32Array, signal: AbortSignal): Promise<Output> => this.decode(latents, request, size, signal)
+    return { solver, network, ...start, finish, unknownWords: [], droppedTokens }
+  }
+
+  /** Where the members start: from noise, or from a picture. */
+  private async start(
+    request: Request,
+    size: LatentSize,
+    schedule: Schedule,
+    length: number,
+    signal: AbortSignal,
+  ): Promise<Start> {
+    const { mask } = request
     const picture = await this.encodePicture(request, size, signal)
     const kept = mask && this.readsMask ? await this.encodePicture(request, size, signal, mask) : undefined
-    const start = startOf({
+    return startOf({
       request,
       schedule,
       length,
@@ -88,9 +104,6 @@ export abstract class LatentFamily implements Family {
       mask: mask && latentMask(mask, size, this.autoencoder.channels),
       arrange: (latents) => this.packing?.pack(latents, size) ?? latents,
     })
-    const { network, droppedTokens } = await this.condition({ request, workspace, size, schedule, kept: start.kept }, signal)
-    const finish = (latents: Float32Array): Promise<Output> => this.decode(latents, request, size, signal)
-    return { solver, network, ...start, finish, unknownWords: [], droppedTokens }
   }
 
   /** Whether the network reads the mask, and what it leaves of the picture, beside the latents. */
@@ -100,7 +113,7 @@ export abstract class LatentFamily implements Family {
   protected abstract schedule(request: Request, size: LatentSize): Schedule
 
   /** Reads the prompts and makes the network of the run. */
-  protected abstract condition(run: RunInputs, signal: AbortSignal): Promise<Conditioned>
+  protected abstract condition(run: RunInputs, purpose: Purpose): Promise<Conditioned>
 
   protected async decode(latents: Float32Array, request: Request, size: LatentSize, signal: AbortSignal): Promise<Output> {
     const members = request.prompts.length

@@ -1,4 +1,5 @@
 import { invalidArgument } from '../errors.ts'
+import type { Purpose } from '../sampler/memory.ts'
 import { Autoencoder } from './autoencoder.ts'
 import { Component, type LoadContext } from './component.ts'
 import { rowsOf } from './denoiser.ts'
@@ -52,12 +53,12 @@ export class MusicLdm extends UnetFamily {
     return [Math.ceil(frames / scale), bands / scale]
   }
 
-  protected async readPrompts(request: Request, guidance: number, _: LatentSize, signal: AbortSignal): Promise<UnetConditioning> {
+  protected async readPrompts(request: Request, guidance: number, _: LatentSize, purpose: Purpose): Promise<UnetConditioning> {
     const { prompts } = request
-    const { pooled, dropped } = await this.text.encode(prompts, signal)
+    const { pooled, dropped } = await this.text.encode(prompts, purpose)
     const negative =
       guidance > 1
-        ? await this.text.encode(promptsOf(request, 'negativePrompt') ?? prompts.map(() => ''), signal)
+        ? await this.text.encode(promptsOf(request, 'negativePrompt') ?? prompts.map(() => ''), purpose)
         : { pooled: [] }
     const rows = rowsOf(pooled, negative.pooled, guidance)
     return { tensors: { [this.textInput]: { shape: ['rows', this.text.pooledFeatures], rows } }, droppedTokens: dropped }

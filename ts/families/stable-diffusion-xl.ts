@@ -1,4 +1,5 @@
 import { SadaError } from '../errors.ts'
+import type { Purpose } from '../sampler/memory.ts'
 import { Autoencoder } from './autoencoder.ts'
 import { Component, type LoadContext } from './component.ts'
 import { ControlNet, residualInputs } from './controlnet.ts'
@@ -74,21 +75,16 @@ export class StableDiffusionXl extends UnetFamily {
     )
   }
 
-  protected async readPrompts(
-    request: Request,
-    guidance: number,
-    size: LatentSize,
-    signal: AbortSignal,
-  ): Promise<UnetConditioning> {
+  protected async readPrompts(request: Request, guidance: number, size: LatentSize, purpose: Purpose): Promise<UnetConditioning> {
     const { encoders, names, forceZeros } = this.xl
-    const prompts = await this.encode([request.prompts, promptsOf(request, 'secondPrompt')], signal)
+    const prompts = await this.encode([request.prompts, promptsOf(request, 'secondPrompt')], purpose)
     const negative = promptsOf(request, 'negativePrompt')
     const opposite =
       guidance === 1
         ? { states: [], pooled: [] }
         : negative === undefined && forceZeros
           ? zeros(prompts)
-          : await this.encode([negative ?? request.prompts.map(() => ''), promptsOf(request, 'negativeSecondPrompt')], signal)
+          : await this.encode([negative ?? request.prompts.map(() => ''), promptsOf(request, 'negativeSecondPrompt')], purpose)
     const [given, withheld] = this.sizes(request, size)
     const repeated = (values: Float32Array): Float32Array[] => request.prompts.map(() => values)
     const features = encoders.reduce((sum, each) => sum + each.features, 0)
@@ -106,11 +102,11 @@ export class StableDiffusionXl extends UnetFamily {
   /** The states of all encoders side by side, token by token; the pooled vector is the last one's. */
   private async encode(
     [prompts, second = prompts]: readonly [readonly string[], readonly string[] | undefined],
-    signal: AbortSignal,
+    purpose: Purpose,
   ): Promise<Encoded> {
     const { encoders } = this.xl
     const each: Encoded[] = []
-    for (const encoder of encoders) each.push(await encoder.encode(encoder === encoders.at(-1) ? second : prompts, signal))
+    for (const encoder of encoders) each.push(await encoder.encode(encoder === encoders.at(-1) ? second : prompts, purpose))
     const features = encoders.map((one) => one.features)
     const states = prompts.map((_, k) =>
       sideBySide(

@@ -1,3 +1,4 @@
+import type { Purpose } from '../sampler/memory.ts'
 import { Autoencoder } from './autoencoder.ts'
 import type { LoadContext } from './component.ts'
 import { ControlNet, residualInputs } from './controlnet.ts'
@@ -35,12 +36,12 @@ export class StableDiffusion extends UnetFamily {
     return new StableDiffusion(context, parts, text, textInput)
   }
 
-  protected async readPrompts(request: Request, guidance: number, _: LatentSize, signal: AbortSignal): Promise<UnetConditioning> {
+  protected async readPrompts(request: Request, guidance: number, _: LatentSize, purpose: Purpose): Promise<UnetConditioning> {
     const { prompts } = request
-    const { states, dropped } = await this.text.encode(prompts, signal)
+    const { states, dropped } = await this.text.encode(prompts, purpose)
     const negative =
       guidance > 1
-        ? await this.text.encode(promptsOf(request, 'negativePrompt') ?? prompts.map(() => ''), signal)
+        ? await this.text.encode(promptsOf(request, 'negativePrompt') ?? prompts.map(() => ''), purpose)
         : { states: [] }
     const { length, features } = this.text
     const rows = rowsOf(states, negative.states, guidance)

@@ -6,6 +6,7 @@ import { networkOf, PlanNetwork, rowsPerMember } from '../plan/plan-network.ts'
 import { RowTensors } from '../plan/row-tensors.ts'
 import { orAborted } from '../sampler/abort.ts'
 import { initialLatents, split } from '../sampler/latents.ts'
+import type { Purpose } from '../sampler/memory.ts'
 import { parseSchedulerConfig } from '../schedule/config.ts'
 import { createSchedule } from '../schedule/schedule.ts'
 import { createSolver } from '../solver/solver.ts'
@@ -45,7 +46,7 @@ export class Staged implements Family {
     this.takes = takes
   }
 
-  async begin(request: Request, workspace: Workspace, signal: AbortSignal): Promise<FamilyRun> {
+  async begin(request: Request, workspace: Workspace, purpose: Purpose): Promise<FamilyRun> {
     const { manifest, tokenizer } = this.model
     const { prompts, steps, guidance, seed, scheduler } = request
     const { config } = parseSchedulerConfig(typeof scheduler === 'string' ? manifest.schedulers[scheduler] : scheduler)
@@ -53,13 +54,16 @@ export class Staged implements Family {
     const encoded = prompts.map((prompt) => tokenizer.encode(prompt))
     const members = prompts.length
     const length = manifest.latents.reduce((product, n) => product * n, 1)
-    const latents = initialLatents(seed, members, length, schedule.initNoiseSigma)
+    const latents =
+      purpose === 'planning'
+        ? split(new Float32Array(members * length), members)
+        : initialLatents(seed, members, length, schedule.initNoiseSigma)
 
     const rows = members * rowsPerMember(guidance)
     const tensors = new RowTensors(workspace, manifest.tensors, rows, manifest.tokens.grid[0] * manifest.tokens.grid[1])
     const unconditional = tokenizer.unconditional()
     const ids = encoded.flatMap((each) => (guidance === 1 ? [each.ids] : [each.ids, unconditional]))
-    await this.encodeText(workspace, tensors, ids, signal)
+    await this.encodeText(workspace, tensors, ids, purpose)
     const [, height, width] = manifest.latents
     const { range } = manifest.output
     return {
@@ -77,10 +81,10 @@ export class Staged implements Family {
     workspace: Workspace,
     tensors: RowTensors,
     ids: readonly Float32Array[],
-    signal: AbortSignal,
+    purpose: Purpose,
   ): Promise<void> {
     const { text } = this.model.manifest
-    const input = workspace.allocate(ids.length * text.length)
+    const input = workspace.allocate(ids.length * text.length, 'float32', 'conditioning')
     for (const [row, each] of ids.entries()) workspace.write(input, row * text.length, each)
     const op: EngineOp = {
       kind: 'stage',
@@ -88,12 +92,13 @@ export class Staged implements Family {
       inputs: [{ name: text.input, tensor: input, offset: 0, dims: [ids.length, text.length] }],
       outputs: text.outputs.map((name) => tensors.bind('run', name, ids.length)),
     }
+    if (purpose === 'planning') return
     const job = this.model.engine.run(workspace, [op])
     try {
-      await orAborted(job.done, signal)
+      await orAborted(job.done, purpose)
     } catch (error) {
       job.abort()
-      signal.throwIfAborted()
+      purpose.throwIfAborted()
       throw asSadaError(error, { stage: 'text' })
     }
   }

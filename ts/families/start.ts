@@ -29,6 +29,12 @@ interface StartInputs {
   readonly arrange?: (latents: Float32Array) => Float32Array
 }
 
+/** What has the sizes of a start, for planning. */
+export function noStart({ prompts, mask }: Request, length: number): Start {
+  const zeros = prompts.map(() => new Float32Array(length))
+  return { latents: zeros, ...(mask && { kept: zeros }) }
+}
+
 const asIs = (latents: Float32Array): Float32Array => latents
 
 /** The initial states of a run: noise, or `init` with as much noise as the first step takes away. */

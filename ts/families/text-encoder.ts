@@ -1,3 +1,4 @@
+import type { Purpose } from '../sampler/memory.ts'
 import { Component, type LoadContext } from './component.ts'
 import type { JsonObject } from './folder.ts'
 import { TextTokenizer } from './tokenizers.ts'
@@ -61,9 +62,9 @@ export class TextEncoder {
   }
 
   /** Reads prompts, each by itself: what a prompt becomes does not depend on those beside it. Equal ones are read once. */
-  async encode(prompts: readonly string[], signal: AbortSignal, length = this.length): Promise<Encoded> {
+  async encode(prompts: readonly string[], purpose: Purpose, length = this.length): Promise<Encoded> {
     const read = new Map<string, Awaited<ReturnType<TextEncoder['encodeOne']>>>()
-    for (const prompt of prompts) if (!read.has(prompt)) read.set(prompt, await this.encodeOne(prompt, length, signal))
+    for (const prompt of prompts) if (!read.has(prompt)) read.set(prompt, await this.encodeOne(prompt, length, purpose))
     const all = prompts.map((prompt) => read.get(prompt)!)
     return {
       states: all.map(({ states }) => states),
@@ -72,7 +73,7 @@ export class TextEncoder {
     }
   }
 
-  private async encodeOne(prompt: string, length: number, signal: AbortSignal) {
+  private async encodeOne(prompt: string, length: number, purpose: Purpose) {
     const { ids, mask, dropped } = this.tokenizer.encode(prompt, length)
     const dims = [1, length]
     const inputs = {
@@ -83,7 +84,7 @@ export class TextEncoder {
       ...(this.states !== undefined && { [this.states]: [1, length, this.features] }),
       ...(this.pooled !== undefined && { [this.pooled]: [1, this.pooledFeatures] }),
     }
-    const made = await this.component.evaluate(inputs, wanted, signal)
+    const made = await this.component.evaluate(inputs, wanted, purpose)
     const of = (name: string | undefined): Float32Array => (name === undefined ? new Float32Array(0) : made[name])
     return { states: of(this.states), pooled: of(this.pooled), dropped }
   }

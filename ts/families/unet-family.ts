@@ -1,5 +1,6 @@
 import { invalidArgument } from '../errors.ts'
 import type { Schedule } from '../schedule/schedule.ts'
+import type { Purpose } from '../sampler/memory.ts'
 import { toSample, type Autoencoder } from './autoencoder.ts'
 import type { Component, LoadContext } from './component.ts'
 import { checkControls, ControlledNetwork, residualShapes, type ControlNet } from './controlnet.ts'
@@ -67,7 +68,7 @@ export abstract class UnetFamily extends LatentFamily {
     request: Request,
     guidance: number,
     size: LatentSize,
-    signal: AbortSignal,
+    purpose: Purpose,
   ): Promise<UnetConditioning>
 
   /** The mask and the latents of what it leaves, for each member, where the network reads them. */
@@ -83,7 +84,7 @@ export abstract class UnetFamily extends LatentFamily {
     return scheduleFor(this.schedulersOfFolder.configOf(request.scheduler), request, { steps: request.steps })
   }
 
-  protected async condition({ request, workspace, size, schedule, kept }: RunInputs, signal: AbortSignal): Promise<Conditioned> {
+  protected async condition({ request, workspace, size, schedule, kept }: RunInputs, purpose: Purpose): Promise<Conditioned> {
     const { unet, autoencoder, parts } = this
     const { channels } = autoencoder
     const { controlNets: nets, inputs } = parts
@@ -92,7 +93,7 @@ export abstract class UnetFamily extends LatentFamily {
     const pixels = [size[0] * autoencoder.scale, size[1] * autoencoder.scale] as const
     const pictures = controls.map(({ image }) => toSample('control.image', image, pixels).map((value) => (value + 1) / 2))
     const guidance = effectiveGuidance(request.guidance)
-    const { tensors: conditioning, droppedTokens } = await this.readPrompts(request, guidance, size, signal)
+    const { tensors: conditioning, droppedTokens } = await this.readPrompts(request, guidance, size, purpose)
     const common = { engine: this.engine, workspace, members: request.prompts.length, guidance, conditioning }
     const { network, tensors } = denoiser({
       ...common,

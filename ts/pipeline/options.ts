@@ -2,6 +2,7 @@ import { invalidArgument, unknownName } from '../errors.ts'
 import type { Control, FamilyRequest, Offer, Pixels, Request } from '../families/family.ts'
 import { createPolicy, type Policy, type PolicySpec } from '../policy/index.ts'
 import { checkAudit } from '../sampler/audit.ts'
+import type { MemoryOptions } from '../sampler/memory.ts'
 import type { StepEvent } from '../sampler/trace.ts'
 
 /** Pixels, or a picture file (PNG or JPEG). */
@@ -33,6 +34,8 @@ export interface GenerateOptions extends Omit<FamilyRequest, 'init' | 'mask' | '
   readonly record?: boolean
   /** Share of the skipped steps, 0 … 1, that are computed as well, beside the run: the trace then says what they got wrong. Default 0. */
   readonly audit?: number
+  /** What the run may take; without it, whatever it needs. */
+  readonly memory?: MemoryOptions
   readonly signal?: AbortSignal
   readonly onStep?: (event: StepEvent) => void
 }

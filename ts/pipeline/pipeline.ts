@@ -1,13 +1,16 @@
 import { SadaError } from '../errors.ts'
 import type { Family, Output, Request } from '../families/family.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
+import type { Workspace } from '../native/types.ts'
 import { recorded, type Recording } from '../policy/recording.ts'
 import { checkCall } from '../sampler/checks.ts'
+import { never } from '../sampler/abort.ts'
 import { DenoisingLoop } from '../sampler/loop.ts'
+import { planRun, quoteOf, type MemoryQuote, type Purpose, type RunSetting } from '../sampler/memory.ts'
 import type { StepEvent, Trace } from '../sampler/trace.ts'
 import { Sound } from './audio.ts'
 import { readImage, toPicture, type Picture } from './image.ts'
-import { checkGenerateOptions, type CheckedOptions, type GenerateOptions } from './options.ts'
+import { checkGenerateOptions, type GenerateOptions } from './options.ts'
 
 export interface GenerateResult {
   /** One for each prompt; none where the model makes sounds. */
@@ -80,7 +83,7 @@ export class Pipeline {
       throw new SadaError('QUEUE_FULL', `${MOST_RUNS} calls of generate are in progress; wait for one to end.`)
     checkCall(options)
     options.signal?.throwIfAborted()
-    const run = this.run(options, checkGenerateOptions(options, this.family))
+    const run = this.run(options)
     this.runs.add(run)
     try {
       return await run
@@ -90,6 +93,22 @@ export class Pipeline {
       throw failure
     } finally {
       this.runs.delete(run)
+    }
+  }
+
+  /**
+   * What `generate` takes with the same options, before anything is allocated: the plan that its workspace is made from. Weights, and
+   * text encoders and autoencoders, which run before and after it, are not part of it. Rejects as `generate` does; INVALID_ARGUMENT
+   * where the run does not fit into `memory.budget`.
+   */
+  async memory(options: GenerateOptions): Promise<MemoryQuote> {
+    if (this.closing.signal.aborted) throw this.closing.signal.reason
+    checkCall(options)
+    const { gpu, networkEngine, activationBytes } = this.family
+    try {
+      return quoteOf((await this.plan(options)).planned, gpu, activationBytes, networkEngine === undefined)
+    } catch (error) {
+      throw asSadaError(error)
     }
   }
 
@@ -141,31 +160,42 @@ export class Pipeline {
     await Promise.all([this.family.engine.dispose(), this.family.networkEngine?.dispose()])
   }
 
-  private async run(options: GenerateOptions, { request, policy, audit }: CheckedOptions): Promise<GenerateResult> {
-    const notes = options.record ? recorded(policy) : undefined
+  private async run(options: GenerateOptions): Promise<GenerateResult> {
     const signal = options.signal ? AbortSignal.any([options.signal, this.closing.signal]) : this.closing.signal
-    const complete = { ...request, ...(await readImages(options)) }
-    const workspace = new (loadAddon().Workspace)(this.family.gpu)
+    const { planned, prepare } = await this.plan(options)
+    const { setting, plan, warnings } = planned
+    const notes = options.record ? recorded(setting.policy) : undefined
+    const workspace = new (loadAddon().Workspace)(this.family.gpu, plan)
     try {
-      const run = await this.family.begin(complete, workspace, signal)
-      const { solver, network, latents, afterStep, unknownWords, droppedTokens } = run
-      const loop = new DenoisingLoop({
-        solver,
-        network,
-        policy: notes?.policy ?? policy,
-        workspace,
-        latents,
-        audit,
-        afterStep,
-        signal,
-        onStep: options.onStep,
-      })
+      const { loop, run } = await prepare(workspace, { ...setting, policy: notes?.policy ?? setting.policy }, signal, warnings)
+      const { finish, unknownWords, droppedTokens } = run
       const result = await loop.run()
-      const made = results(await run.finish(result.latents))
+      const made = results(await finish(result.latents, signal))
       return { ...made, ...result, unknownWords, droppedTokens, ...(notes && { recording: notes.take() }) }
     } finally {
       workspace.dispose()
     }
+  }
+
+  /** Checks a call and plans its run; `prepare` makes it in a workspace. */
+  private async plan(options: GenerateOptions) {
+    const { request, policy, audit } = checkGenerateOptions(options, this.family)
+    const complete = { ...request, ...(await readImages(options)) }
+    const prepare = async (
+      workspace: Workspace,
+      { policy, storage }: RunSetting,
+      purpose: Purpose,
+      warnings: readonly string[] = [],
+    ) => {
+      const run = await this.family.begin(complete, workspace, purpose)
+      const { solver, network, latents, afterStep } = run
+      const signal = purpose === 'planning' ? never : purpose
+      const { onStep } = options
+      const inputs = { solver, network, policy, workspace, latents, storage, warnings, audit, afterStep, signal, onStep }
+      return { run, loop: new DenoisingLoop(inputs) }
+    }
+    const planned = await planRun(async (...of) => (await prepare(...of)).loop, policy, this.family.gpu, options.memory)
+    return { planned, prepare }
   }
 }
 

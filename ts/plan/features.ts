@@ -1,5 +1,5 @@
 import { SadaError } from '../errors.ts'
-import type { EngineOp, Slice, StepMember, Workspace } from '../native/types.ts'
+import type { EngineOp, Slice, StepMember, Storage, Workspace } from '../native/types.ts'
 import { run, type Decision, type FeatureChange, type Features } from '../policy/policy.ts'
 import type { FeatureCall } from '../sampler/network.ts'
 import type { StagedNetwork } from './plan-network.ts'
@@ -52,6 +52,7 @@ export class FeatureReuse {
     members: number,
     rowsPerMember: number,
     spec: Features,
+    storage: Storage,
   ) {
     this.model = model
     this.workspace = workspace
@@ -63,11 +64,28 @@ export class FeatureReuse {
     this.leaving = this.findLeaving()
     this.probed = spec.probe && this.findProbed(spec.probe.after, spec.probe.of)
     const memberLength = (name: string): number => members * rowsPerMember * tensors.rowLength(name)
-    this.memories = this.leaving.map(({ name }) => workspace.allocate(spec.reuse.history * memberLength(name)))
-    this.reference = this.probed ? workspace.allocate(memberLength(this.probed.name)) : -1
+    const remember = (length: number): number => workspace.allocate(length, storage, 'caches')
+    this.memories = this.leaving.map(({ name }) => remember(spec.reuse.history * memberLength(name)))
+    this.reference = this.probed ? remember(memberLength(this.probed.name)) : -1
     this.computed = Array<number>(members).fill(0)
     this.hasReference = Array<boolean>(members).fill(false)
     this.partialShare = this.shareOfPartial()
+  }
+
+  /** Elements of the longest step that is made of features. */
+  get stepLength(): number {
+    const names = [...this.leaving, ...(this.probed ? [this.probed] : [])].map(({ name }) => name)
+    return Math.max(0, ...names.map((name) => this.rowsPerMember * this.tensors.rowLength(name)))
+  }
+
+  /** Commands that between them use every tensor that those of any call use: see `PlanNetwork.rehearsed`. */
+  rehearsed(every: readonly FeaturePass[]): EngineOp[] {
+    const { stages } = this.model
+    const ops = this.commands(stages, every)
+    if (every.length < 3) return ops
+    const apart = [every[0], every[2]]
+    const called = apart.map((pass, k) => ({ ...pass, callRows: every[k].callRows }))
+    return [...ops, ...this.commands(stages, called), ...this.commands(stages.slice(this.from, this.to), apart)]
   }
 
   /**

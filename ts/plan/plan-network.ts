@@ -1,13 +1,14 @@
 import { asSadaError, loadAddon } from '../native/load.ts'
 import type { Engine, EngineOp, TokenLayout, Workspace } from '../native/types.ts'
-import { run, type StageRange, type TokenSelection } from '../policy/policy.ts'
+import { run, type Features, type StageRange, type TokenSelection } from '../policy/policy.ts'
 import { orAborted } from '../sampler/abort.ts'
+import type { NetworkNeeds, StorageChoice } from '../sampler/memory.ts'
 import type { FeatureCall, Network, NetworkCall, NetworkOutput } from '../sampler/network.ts'
 import { FeatureReuse } from './features.ts'
 import type { Stage } from './manifest.ts'
 import type { Model } from './model.ts'
-import { leftByTokens, segmentsOf, type Segment } from './segments.ts'
-import { type RowTensors } from './row-tensors.ts'
+import { bytesOfStage, type RowTensors } from './row-tensors.ts'
+import { byKeptCount, leftByTokens, segmentsOf, type Segment } from './segments.ts'
 
 /** A staged network whose stages have been loaded, as a run uses it. */
 export interface StagedNetwork {
@@ -87,7 +88,7 @@ export class PlanNetwork implements Network {
   private readonly segments: readonly Segment[]
   /** Tensors that token stages leave to others: of a member's pass that is thinned, the rest is from its passes before. */
   private readonly cached: ReadonlySet<string>
-  /** Made in the first call of a policy that leaves stages out. */
+  /** For a policy that leaves stages out. */
   private reuse: FeatureReuse | undefined
 
   /** `tensors` holds the conditioning of every row of the run under the role `run`. */
@@ -105,11 +106,42 @@ export class PlanNetwork implements Network {
     this.cached = leftByTokens(this.segments)
     this.canPrune = this.cached.size > 0 && layout !== undefined
     this.tokenCount = model.tokenCount ?? (layout ? layout.grid[0] * layout.grid[1] : 0)
-    this.scores = layout ? workspace.allocate(members * this.tokenCount) : -1
+    this.scores = layout ? workspace.allocate(members * this.tokenCount, 'float32', 'network') : -1
     this.tokens = layout && {
       layout,
       scores: (member) => ({ tensor: this.scores, offset: member * this.tokenCount }),
     }
+  }
+
+  plan({ features }: StorageChoice, spec: Features | undefined, audits: boolean): NetworkNeeds {
+    const { tensors, members } = this
+    const { sample, level } = this.model.input
+    for (const name of [sample, level]) tensors.slice('call', name, 0)
+    const every = Array.from({ length: members }, (_, member): Pass => {
+      const rows = this.rowsOf(member)
+      return { member, runRows: rows, callRows: rows }
+    })
+    const ops: EngineOp[] = []
+    if (spec === undefined || audits) ops.push(...this.rehearsed(every))
+    if (spec) {
+      this.reuse = new FeatureReuse(this.model, this.workspace, tensors, members, this.rowsPerMember, spec, features)
+      ops.push(...this.reuse.rehearsed(every))
+    }
+    const stepLength = Math.max(tensors.rowLength(sample), this.reuse?.stepLength ?? 0)
+    return { stepLength, indices: this.canPrune ? this.tokenCount : 0, stageBytes: Math.max(0, ...ops.map(bytesOfStage)) }
+  }
+
+  /** Commands that between them use every tensor that those of any call use. */
+  private rehearsed(every: readonly Pass[]): EngineOp[] {
+    const ops = this.commands(every)
+    // Only of three members can some be called whose rows do not follow each other.
+    if (every.length < 3) return ops
+    const apart = [every[0], every[2]]
+    ops.push(...this.commands(apart.map((pass, k) => ({ ...pass, callRows: this.rowsOf(k) }))))
+    if (!this.canPrune) return ops
+    // Pruned, they need not follow each other in the call either.
+    for (const { kind, stages } of this.segments) if (kind === 'tokens') this.tokenwise(ops, stages, apart)
+    return ops
   }
 
   async evaluate(call: NetworkCall): Promise<NetworkOutput[]> {
@@ -127,9 +159,7 @@ export class PlanNetwork implements Network {
 
   /** The evaluation for a policy that leaves stages out: some passes whole, others without the range, all on every token. */
   private async evaluateReusing(call: NetworkCall, features: FeatureCall, passes: readonly Pass[]): Promise<NetworkOutput[]> {
-    const { model, workspace, tensors, members, rowsPerMember } = this
-    this.reuse ??= new FeatureReuse(model, workspace, tensors, members, rowsPerMember, features.spec)
-    const done = await this.reuse.run(features, passes, (ops) => this.execute(call, ops))
+    const done = await this.reuse!.run(features, passes, (ops) => this.execute(call, ops))
     return passes.map((pass, k) => ({ ...this.output(pass), ...done[k] }))
   }
 
@@ -228,9 +258,8 @@ export class PlanNetwork implements Network {
     const length = this.tensors.rowLength(name)
     for (const [k, { keep, callRows, runRows }] of group.entries()) {
       const inGroup = this.tensors.slice('group', name, k * this.rowsPerMember, keep?.length)
-      const outside = this.isOfRun(name)
-        ? this.tensors.slice('run', name, runRows[0])
-        : this.tensors.slice('call', name, callRows[0])
+      const role = this.roleOf(name)
+      const outside = this.tensors.slice(role, name, (role === 'call' ? callRows : runRows)[0])
       const [from, to] = kind === 'gather' ? [outside, inGroup] : [inGroup, outside]
       const [rows, tokens, channels] = [this.rowsPerMember, this.tokenCount, length / this.tokenCount]
       if (keep && this.tensors.isTokens(name))
@@ -241,17 +270,14 @@ export class PlanNetwork implements Network {
 
   /** A stage's input: conditioning and cached features by the run's rows, everything else by the call's. */
   private input(ops: EngineOp[], name: string, passes: readonly Pass[]) {
-    const ofRun = this.isOfRun(name)
-    return this.tensors.bindRows(
-      ops,
-      ofRun ? 'run' : 'call',
-      name,
-      passes.flatMap(({ runRows, callRows }) => (ofRun ? runRows : callRows)),
-    )
+    const role = this.roleOf(name)
+    const rows = passes.flatMap(({ runRows, callRows }) => (role === 'call' ? callRows : runRows))
+    return this.tensors.bindRows(ops, role, name, rows)
   }
 
-  private isOfRun(name: string): boolean {
-    return this.cached.has(name) || this.model.conditioning.includes(name)
+  private roleOf(name: string): 'run' | 'cache' | 'call' {
+    if (this.cached.has(name)) return 'cache'
+    return this.model.conditioning.includes(name) ? 'run' : 'call'
   }
 
   private session({ name }: { readonly name: string }): number {
@@ -264,14 +290,4 @@ export class PlanNetwork implements Network {
     if (uncond === undefined) return { row: { cond: 1 }, buffers: { cond }, keptTokens: keep?.length }
     return { row: { cond: this.guidance, uncond: 1 - this.guidance }, buffers: { cond, uncond }, keptTokens: keep?.length }
   }
-}
-
-/** Passes that keep equally many tokens share the calls of the token stages. */
-function byKeptCount(passes: readonly Pass[]): Pass[][] {
-  const groups = new Map<number, Pass[]>()
-  for (const pass of passes) {
-    const count = pass.keep?.length ?? 0
-    groups.set(count, [...(groups.get(count) ?? []), pass])
-  }
-  return [...groups.values()]
 }

@@ -3,11 +3,15 @@ import type { Manifest } from './manifest.ts'
 
 /**
  * What the rows of a tensor stand for.
- * - `run`: every row of the run, written once (conditioning) or kept between steps (cache);
+ * - `run`: every row of the run, written once: conditioning;
+ * - `cache`: every row of the run, kept between steps;
  * - `call`: the rows of the members that run at this step, compacted;
- * - `group`: the rows of the members of one group of equally many kept tokens, compacted.
+ * - `group`: the rows of the members of one group of equally many kept tokens, compacted;
+ * - `staging`: rows that do not follow each other, brought together.
  */
-export type Role = 'run' | 'call' | 'group' | 'staging'
+export type Role = keyof typeof USES
+
+const USES = { run: 'conditioning', cache: 'caches', call: 'network', group: 'network', staging: 'staging' } as const
 
 /** The stage tensors of one run, allocated on first use at their largest size and reused by every step. */
 export class RowTensors {
@@ -63,7 +67,7 @@ export class RowTensors {
     const key = `${role} ${name}`
     let tensor = this.allocated.get(key)
     if (tensor === undefined) {
-      tensor = this.workspace.allocate(this.rows * this.rowLength(name))
+      tensor = this.workspace.allocate(this.rows * this.rowLength(name), 'float32', USES[role])
       this.allocated.set(key, tensor)
     }
     return tensor
@@ -72,4 +76,11 @@ export class RowTensors {
   private dims(name: string, rows: number, tokens: number): number[] {
     return this.shapes[name].map((n) => (n === 'rows' ? rows : n === 'tokens' ? tokens : n))
   }
+}
+
+/** Bytes of what a command reads and writes, where it is a stage. */
+export function bytesOfStage(op: EngineOp): number {
+  if (op.kind !== 'stage') return 0
+  const sizes = [...op.inputs, ...op.outputs].map(({ dims }) => dims.reduce((product, n) => product * n, 1))
+  return 4 * sizes.reduce((sum, size) => sum + size, 0)
 }

@@ -27,3 +27,13 @@ export function leftByTokens(segments: readonly Segment[]): Set<string> {
   }
   return left
 }
+
+/** Passes that keep equally many tokens share the calls of the token stages. */
+export function byKeptCount<P extends { readonly keep?: Int32Array }>(passes: readonly P[]): P[][] {
+  const groups = new Map<number, P[]>()
+  for (const pass of passes) {
+    const count = pass.keep?.length ?? 0
+    groups.set(count, [...(groups.get(count) ?? []), pass])
+  }
+  return [...groups.values()]
+}

@@ -44,6 +44,7 @@ export const dbCache: PolicyDefinition<FirstBlockOptions> = {
       min: 0,
       max: 4,
       integer: true,
+      fewest: 0,
     },
     conditionalOnly: {
       about: 'with guidance, measure the row with the prompt alone (published: each branch for itself)',

@@ -23,6 +23,7 @@ export const everyN: PolicyDefinition<EveryNOptions> = {
       min: 0,
       max: 3,
       integer: true,
+      fewest: 0,
     },
     warmup: { about: 'first steps that always run', default: 10, min: 1, max: 1000, integer: true },
     tail: { about: 'last steps that always run', default: 2, min: 0, max: 1000, integer: true },

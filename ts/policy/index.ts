@@ -68,6 +68,15 @@ export function createPolicy(spec: PolicySpec): Policy {
       const warnings = definition.preflight?.(options, context) ?? []
       return { options, members: definition.begin(options, context), warnings }
     },
+    rememberingLess(options) {
+      const [option, { fewest }] = Object.entries(definition.options).find(([, each]) => each.fewest !== undefined) ?? [, {}]
+      if (option === undefined || !(Number(options[option]) > fewest!)) return undefined
+      const fewer = Number(options[option]) - 1
+      return {
+        policy: createPolicy({ name, ...given, [option]: fewer }),
+        says: `the policy's "${option}" is ${fewer} instead of ${fewer + 1}`,
+      }
+    },
   }
 }
 

@@ -11,6 +11,8 @@ export interface OptionSpec<V = number | readonly [number, number] | boolean> {
   readonly min: number
   readonly max: number
   readonly integer?: boolean
+  /** Of a number of remembered steps: how few a memory budget may make of it. */
+  readonly fewest?: number
   /** A list of 1 to 1000 such numbers. */
   readonly list?: boolean
 }

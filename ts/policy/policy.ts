@@ -124,7 +124,7 @@ export type StepAction = Exclude<Decision['kind'], 'skip'> | SkipAction
 
 /** One member's policy during one run. Made for the run, thrown away with it. */
 export interface MemberPolicy {
-  /** The most full-size buffers that `keeps` ever names: they are allocated before the first step. */
+  /** The most full-size buffers that `keeps` names together with what one step stores: they are allocated before the first step. */
   readonly capacity: number
   before(step: number): Decision
   /** Stages that this policy leaves out at times; such a policy does not prune. */
@@ -163,6 +163,8 @@ export interface RunContext {
 /** A policy with its options checked, ready for any number of runs. */
 export interface Policy {
   readonly name: string
+  /** The same policy remembering one step less, and that in words; undefined where it cannot. `options` are those of a run. */
+  rememberingLess?(options: Readonly<Record<string, unknown>>): { readonly policy: Policy; readonly says: string } | undefined
   /** Called once per run: the options as they hold for this run, one policy object for each member, and what the preflight says. */
   begin(context: RunContext): {
     readonly options: Readonly<Record<string, unknown>>

@@ -67,6 +67,7 @@ export const poster: PolicyDefinition<PosterOptions> = {
       min: 0,
       max: 6,
       integer: true,
+      fewest: 2,
     },
     maxAmplification: { about: 'the order drops until Σ|weights| is at most this', default: 10, min: 1, max: 1000 },
     ...pruningOptions,

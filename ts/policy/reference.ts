@@ -48,6 +48,7 @@ export const reference: PolicyDefinition<ReferenceOptions> = {
       min: 0,
       max: 6,
       integer: true,
+      fewest: 2,
     },
     maxConsecutive: { about: 'skips in a row', default: 4, min: 0, max: 1000, integer: true },
   },
@@ -119,7 +120,7 @@ class DiffusionMember implements MemberPolicy {
 
   constructor(batch: Batch) {
     this.batch = batch
-    this.capacity = batch.options.lagrangeNodes + 7
+    this.capacity = batch.options.lagrangeNodes + 8
   }
 
   before(step: number): Decision {

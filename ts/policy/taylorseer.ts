@@ -27,6 +27,7 @@ export const taylorSeer: PolicyDefinition<IntervalOptions> = {
       min: 0,
       max: 4,
       integer: true,
+      fewest: 0,
     },
     warmup: { about: 'first steps that always run', default: 3, min: 1, max: 1000, integer: true },
     tail: { about: 'last steps that always run (published: none)', default: 0, min: 0, max: 1000, integer: true },

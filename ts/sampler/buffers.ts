@@ -1,18 +1,29 @@
-import type { Slice, StepMember, StepRow, StepSum, Workspace } from '../native/types.ts'
+import type { Slice, StepMember, StepRow, StepSum, Storage, TensorUse, Workspace } from '../native/types.ts'
 import { SadaError } from '../errors.ts'
 import type { Row } from '../solver/row.ts'
 
+/** Full-size buffers of one kind, and how many of them. */
+export interface BufferPool {
+  readonly count: number
+  readonly use: TensorUse
+  readonly storage: Storage
+}
+
 /** The named full-size buffers of one member: tensors of the run's workspace, recycled when no name refers to them. */
 export class Buffers {
-  private readonly free: number[] = []
+  private readonly free: Record<'own' | 'history', number[]>
+  private readonly ofHistory: ReadonlySet<number>
   private readonly byName = new Map<string, number>()
-  private readonly workspace: Workspace
-  private readonly length: number
 
-  constructor(workspace: Workspace, length: number, capacity: number) {
-    this.workspace = workspace
-    this.length = length
-    for (let k = 0; k < capacity; k++) this.free.push(workspace.allocate(length))
+  /** `own`: float32, for the loop's own names. Stored in the same way, the two serve each other's names. */
+  constructor(workspace: Workspace, length: number, own: BufferPool, history: BufferPool) {
+    const make = ({ count, use, storage }: BufferPool): number[] =>
+      Array.from({ length: count }, () => workspace.allocate(length, storage, use))
+    const [first, second] = [make(own), make(history)]
+    const isOne = own.storage === history.storage
+    this.ofHistory = new Set(isOne ? [] : second)
+    const all = isOne ? [...second, ...first] : first
+    this.free = { own: all, history: isOne ? all : second }
   }
 
   get(name: string): Slice | undefined {
@@ -21,12 +32,14 @@ export class Buffers {
   }
 
   /** A tensor that no name refers to; it belongs to the caller until bound or given back. */
-  take(): number {
-    return this.free.pop() ?? this.workspace.allocate(this.length)
+  take(pool: 'own' | 'history'): number {
+    const tensor = this.free[pool].pop()
+    if (tensor !== undefined) return tensor
+    throw new SadaError('INTERNAL', 'A policy keeps more buffers than its capacity says.')
   }
 
   giveBack(tensor: number): void {
-    this.free.push(tensor)
+    this.free[this.ofHistory.has(tensor) ? 'history' : 'own'].push(tensor)
   }
 
   bind(names: readonly string[], tensor: number): void {
@@ -46,7 +59,7 @@ export class Buffers {
     if (tensor === undefined) return
     this.byName.delete(name)
     for (const other of this.byName.values()) if (other === tensor) return
-    this.free.push(tensor)
+    this.giveBack(tensor)
   }
 }
 

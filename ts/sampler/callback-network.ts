@@ -35,7 +35,8 @@ export class CallbackNetwork implements Network {
   private readonly length: number
   private readonly capacity: number
   private sample: Float32Array
-  private stagingTensor: number | undefined
+  /** Memory of the workspace for steps that are made on the addon's thread, which does not touch the caller's. */
+  private readonly staging: number | undefined
 
   constructor(call: NetworkFunction, workspace: Workspace, members: number, length: number, layout?: TokenLayout) {
     this.call = call
@@ -43,6 +44,7 @@ export class CallbackNetwork implements Network {
     this.length = length
     this.capacity = members * length
     this.sample = new Float32Array(this.capacity)
+    this.staging = this.capacity > workspace.inlineElements ? workspace.allocate(this.capacity, 'float32', 'staging') : undefined
     this.tokens = layout && tokenScores(workspace, members, layout)
   }
 
@@ -68,21 +70,16 @@ export class CallbackNetwork implements Network {
 
   private async scale(state: Slice, factor: number, to: Float32Array): Promise<void> {
     const isInline = this.length <= this.workspace.inlineElements
-    const store = { tensor: isInline ? to : this.staging(), offset: 0 }
+    const store = { tensor: isInline ? to : this.staging!, offset: 0 }
     await this.workspace.step(this.length, [{ inputs: [state], rows: [{ inputs: [0], weights: [factor], store }], sums: [] }])
     if (!isInline) this.workspace.read(store.tensor as number, 0, to)
   }
 
   /** Where a step can read the answer: in place if it is made before anyone else runs, else from a copy. */
   private readable(answer: Float32Array): TensorRef {
-    if (this.capacity <= this.workspace.inlineElements) return answer
-    this.workspace.write(this.staging(), 0, answer)
-    return this.staging()
-  }
-
-  /** Memory of the workspace for steps that are made on the addon's thread, which does not touch the caller's. */
-  private staging(): number {
-    return (this.stagingTensor ??= this.workspace.allocate(this.capacity))
+    if (this.staging === undefined) return answer
+    this.workspace.write(this.staging, 0, answer)
+    return this.staging
   }
 
   private async ask(input: NetworkInput): Promise<unknown> {
@@ -119,7 +116,7 @@ export class CallbackNetwork implements Network {
 
 function tokenScores(workspace: Workspace, members: number, layout: TokenLayout): NonNullable<Network['tokens']> {
   const count = layout.grid[0] * layout.grid[1]
-  const tensor = workspace.allocate(members * count)
+  const tensor = workspace.allocate(members * count, 'float32', 'network')
   const scores = new Float32Array(count)
   const slice = (member: number): Slice => ({ tensor, offset: member * count })
   return {

@@ -3,9 +3,11 @@ import type { Workspace } from '../native/types.ts'
 import { run, type Decision, type FeatureChange, type Features, type Policy, type Verdict } from '../policy/policy.ts'
 import type { Solver } from '../solver/solver.ts'
 import { Audit } from './audit.ts'
+import { nonFinite, onePiece } from './checks.ts'
 import { Member, type PreparedStep } from './member.ts'
+import { FULL, needsOf, type PreparedRun, type StorageChoice } from './memory.ts'
 import { mapOf, type FeatureCall, type Network, type NetworkOutput } from './network.ts'
-import type { MemberStep, StepEvent, Trace } from './trace.ts'
+import type { StepEvent, StepInProgress, Trace } from './trace.ts'
 
 export interface LoopOptions {
   readonly solver: Solver
@@ -14,6 +16,10 @@ export interface LoopOptions {
   readonly workspace: Workspace
   /** The initial state in the solver's own scale, one array of equal length for each member. */
   readonly latents: readonly Float32Array[]
+  /** How what is remembered is stored; float32 where nothing is said. */
+  readonly storage?: StorageChoice
+  /** What the trace says beside what the policy does. */
+  readonly warnings?: readonly string[]
   /** Share of the skips that are computed as well, to see what they got wrong. */
   readonly audit?: number
   /** Changes a member's state in place, after step `step` has made it. */
@@ -24,8 +30,6 @@ export interface LoopOptions {
 
 /** Longest time that steps may follow each other without letting the event loop turn, in milliseconds. */
 const LONGEST_STRETCH_MS = 8
-
-type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
 /** A member and what it is to do at this step. */
 interface Candidate {
@@ -41,7 +45,10 @@ export class DenoisingLoop {
   private readonly options: LoopOptions
   private readonly members: readonly Member[]
   private readonly length: number
-  private readonly policyOptions: Readonly<Record<string, unknown>>
+  /** The policy's options as they hold for this run. */
+  readonly policyOptions: Readonly<Record<string, unknown>>
+  /** The largest calls that the run makes. Nothing is allocated once this is known. */
+  readonly needs: PreparedRun['needs']
   private readonly warnings: readonly string[]
   private readonly features: Features | undefined
   private readonly audit: Audit | undefined
@@ -49,7 +56,7 @@ export class DenoisingLoop {
   private networkMs = 0
 
   constructor(options: LoopOptions) {
-    const { solver, network, policy, workspace, latents } = options
+    const { solver, network, policy, workspace, latents, storage = FULL } = options
     this.options = options
     this.length = latents[0].length
     const [height, width] = network.tokens?.layout.grid ?? [0, 0]
@@ -68,12 +75,12 @@ export class DenoisingLoop {
       reusable: network.reusable ?? [],
     })
     this.policyOptions = policyOptions
-    this.warnings = warnings
+    this.warnings = [...(options.warnings ?? []), ...warnings]
     this.features = members[0].features
-    const lacking = `Policy "${policy.name}" leaves stages out, and this network is one piece.`
-    if (this.features && !network.stages) throw new SadaError('UNSUPPORTED', lacking, { argument: 'policy' })
+    if (this.features && !network.stages) throw onePiece(policy.name)
     this.audit = options.audit ? new Audit(options.audit, solver, latents.length) : undefined
-    this.members = members.map((each, b) => new Member(b, each, solver, workspace, latents[b]))
+    this.members = members.map((each, b) => new Member(b, each, solver, workspace, latents[b], storage.history))
+    this.needs = needsOf(network, latents, network.plan?.(storage, this.features, this.audit !== undefined))
   }
 
   /** Runs all steps; resolves with the final states, [members, length], and the trace. */
@@ -215,12 +222,7 @@ export class DenoisingLoop {
   private refuse(step: number, member: Member, prepared: PreparedStep): Candidate {
     member.reject(prepared)
     if (prepared.decision.kind === 'skip') return { member, decision: run }
-    throw new SadaError(
-      'NON_FINITE',
-      `The network's answer for member ${member.index} at step ${step} (timestep ${this.options.solver.schedule.timesteps[step]}) ` +
-        'holds NaN or infinity, or values beyond float32. Check the network, its precision and the guidance scale.',
-      { step },
-    )
+    throw nonFinite(step, member.index, this.options.solver.schedule.timesteps[step])
   }
 
   private tokens(member: Member) {
@@ -233,7 +235,7 @@ export class DenoisingLoop {
     member: Member,
     { decision, keptTokens, flopShare }: PreparedStep,
     verdict: Verdict,
-  ): Writable<MemberStep> {
+  ): StepInProgress {
     return {
       step,
       timestep: this.options.solver.schedule.timesteps[step],

@@ -1,10 +1,10 @@
-import type { Slice, StepMember, TokenLayout, Workspace } from '../native/types.ts'
+import type { Slice, StepMember, Storage, TokenLayout, Workspace } from '../native/types.ts'
 import type { Decision, MemberPolicy, Observation } from '../policy/policy.ts'
 import { plus, substitute, type Row } from '../solver/row.ts'
 import type { Solver } from '../solver/solver.ts'
 import { Buffers, StepRequest } from './buffers.ts'
 import type { NetworkOutput } from './network.ts'
-import type { MemberStep } from './trace.ts'
+import type { StepInProgress } from './trace.ts'
 
 /** Buffers of the loop itself: the state, the next state, the clean sample of the step before, and of this one. */
 const OWN_BUFFERS = 4
@@ -21,21 +21,36 @@ export interface PreparedStep {
 
 /** One member of the batch during one run: its policy, its buffers, its trace. */
 export class Member {
-  readonly trace: { -readonly [K in keyof MemberStep]: MemberStep[K] }[] = []
+  readonly trace: StepInProgress[] = []
   nfe = 0
   readonly index: number
   readonly policy: MemberPolicy
   private readonly workspace: Workspace
   private readonly buffers: Buffers
   private readonly solver: Solver
+  /** Whether clean samples that the policy keeps are the loop's own, or apart, as they are stored otherwise. */
+  private readonly sharesX0: boolean
 
-  constructor(index: number, policy: MemberPolicy, solver: Solver, workspace: Workspace, latents: Float32Array) {
+  constructor(
+    index: number,
+    policy: MemberPolicy,
+    solver: Solver,
+    workspace: Workspace,
+    latents: Float32Array,
+    history: Storage = 'float32',
+  ) {
     this.index = index
     this.policy = policy
     this.solver = solver
     this.workspace = workspace
-    this.buffers = new Buffers(workspace, latents.length, OWN_BUFFERS + policy.capacity)
-    const state = this.buffers.take()
+    this.sharesX0 = history === 'float32'
+    this.buffers = new Buffers(
+      workspace,
+      latents.length,
+      { count: OWN_BUFFERS, use: 'latents', storage: 'float32' },
+      { count: policy.capacity, use: 'history', storage: history },
+    )
+    const state = this.buffers.take('own')
     workspace.write(state, 0, latents)
     this.buffers.bind(['x'], state)
   }
@@ -63,7 +78,8 @@ export class Member {
     const outputs = this.outputs(observation).map(({ names, row }) => {
       // A computed step advances its state in place: one buffer less in the cache. A skip may have to be made again from the old one.
       const inPlace = names[0] === 'x' && decision.kind !== 'skip'
-      const tensor = inPlace ? (this.slice('x').tensor as number) : this.buffers.take()
+      const isOwn = names[0] === 'x' || names[0] === 'x0Prev'
+      const tensor = inPlace ? (this.slice('x').tensor as number) : this.buffers.take(isOwn ? 'own' : 'history')
       return { names, tensor, index: request.row(substitute(row, definitions), { tensor, offset: 0 }) }
     })
     const x0 = outputs.find(({ names }) => names.includes('x0Prev'))!.index
@@ -115,14 +131,14 @@ export class Member {
     return { x, x0, y, next, ...(output && { output: output.row }) }
   }
 
-  /** What the step writes: the loop's own two buffers and the policy's, sharing one where both want x0. */
+  /** What the step writes: the loop's own two buffers and the policy's, sharing one where both want x0 stored in the same way. */
   private outputs(observation: Observation): { names: string[]; row: Row }[] {
     const wanted: { names: string[]; row: Row }[] = [
       { names: ['x'], row: { next: 1 } },
       { names: ['x0Prev'], row: { x0: 1 } },
     ]
     for (const [name, row] of Object.entries(observation.store ?? {})) {
-      if (isPlain(row, 'x0')) wanted[1].names.push(name)
+      if (this.sharesX0 && isPlain(row, 'x0')) wanted[1].names.push(name)
       else wanted.push({ names: [name], row })
     }
     return wanted

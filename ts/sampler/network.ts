@@ -1,6 +1,7 @@
 import type { Row } from '../solver/row.ts'
 import type { NoiseLevel } from '../schedule/schedule.ts'
 import type { Slice, TokenLayout } from '../native/types.ts'
+import type { NetworkNeeds, StorageChoice } from './memory.ts'
 import type { Decision, FeatureChange, Features, StageInfo, StageRange, TokenSelection } from '../policy/policy.ts'
 
 /** One evaluation: the members that run at this step, in ascending order. The arrays run parallel to `members`. */
@@ -56,6 +57,11 @@ export interface Network {
     /** Share of tokens whose last score was ≥ 0, where the trace should have it. */
     unstableShare?(member: number): number
   }
+  /**
+   * Asks the workspace for all that its calls will use, and says what these are; called once, before the first. `features`: of a
+   * policy that leaves stages out; `audits`: whether it is also called without them.
+   */
+  plan?(storage: StorageChoice, features: Features | undefined, audits: boolean): NetworkNeeds
   evaluate(call: NetworkCall): Promise<readonly NetworkOutput[]>
 }
 

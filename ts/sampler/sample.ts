@@ -1,6 +1,6 @@
 import { invalidArgument } from '../errors.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
-import type { TokenLayout } from '../native/types.ts'
+import type { TokenLayout, Workspace } from '../native/types.ts'
 import { createPolicy, type PolicySpec } from '../policy/index.ts'
 import { recorded, type Recording } from '../policy/recording.ts'
 import { parseSchedulerConfig } from '../schedule/config.ts'
@@ -12,6 +12,7 @@ import { checkCall } from './checks.ts'
 import { CallbackNetwork, type NetworkFunction } from './callback-network.ts'
 import { initialLatents, split } from './latents.ts'
 import { DenoisingLoop } from './loop.ts'
+import { planRun, quoteOf, type MemoryOptions, type MemoryQuote, type Purpose, type RunSetting } from './memory.ts'
 import type { StepEvent, Trace } from './trace.ts'
 
 export interface SampleOptions {
@@ -38,6 +39,8 @@ export interface SampleOptions {
   readonly record?: boolean
   /** Share of the skipped steps, 0 … 1, that are computed as well, beside the run: the trace then says what they got wrong. Default 0. */
   readonly audit?: number
+  /** What the run may take of the host's memory; the network's own is not part of it. */
+  readonly memory?: MemoryOptions
   readonly signal?: AbortSignal
   readonly onStep?: (event: StepEvent) => void
 }
@@ -60,29 +63,54 @@ export async function sample(options: SampleOptions): Promise<SampleResult> {
   checkCall(options)
   const { signal = never } = options
   signal.throwIfAborted()
-  const [members, length] = checkShape(options.shape)
-  if (typeof options.network !== 'function')
-    throw invalidArgument('network', 'a function that returns a Float32Array', options.network)
-  const notes = options.record ? recorded(createPolicy(options.policy ?? 'sada')) : undefined
-  const policy = notes?.policy ?? createPolicy(options.policy ?? 'sada')
-  const { config, warnings } = parseSchedulerConfig(options.scheduler)
-  const schedule = createSchedule(config, options)
-  const layout = options.layout === undefined ? undefined : checkLayout(options.layout, options.shape)
-  const audit = checkAudit(options.audit)
-  const latents = initialState(options, members, length, schedule.initNoiseSigma)
-  for (const warning of warnings) process.emitWarning(warning, { type: 'SadaWarning' })
-
-  const workspace = new (loadAddon().Workspace)()
+  const { policy, prepare, schedulerWarnings } = check(options)
+  const { setting, plan, warnings } = await planRun(prepare, policy, undefined, options.memory)
+  for (const warning of schedulerWarnings) process.emitWarning(warning, { type: 'SadaWarning' })
+  const notes = options.record ? recorded(setting.policy) : undefined
+  let workspace: Workspace | undefined
   try {
-    const network = new CallbackNetwork(options.network, workspace, members, length, layout)
-    const solver = createSolver(schedule)
-    const loop = new DenoisingLoop({ solver, network, policy, workspace, latents, audit, signal, onStep: options.onStep })
+    workspace = new (loadAddon().Workspace)(undefined, plan)
+    const loop = await prepare(workspace, { ...setting, policy: notes?.policy ?? setting.policy }, signal, warnings)
     return { ...(await loop.run()), ...(notes && { recording: notes.take() }) }
   } catch (error) {
     throw asSadaError(error)
   } finally {
-    workspace.dispose()
+    workspace?.dispose()
   }
+}
+
+/** What `sample` takes with the same options, before anything is allocated; the network's own memory is not part of it. */
+export async function sampleMemory(options: SampleOptions): Promise<MemoryQuote> {
+  checkCall(options)
+  const { policy, prepare } = check(options)
+  return quoteOf(await planRun(prepare, policy, undefined, options.memory), undefined)
+}
+
+/** Checks everything a call was given; `prepare` makes its run in a workspace. */
+function check(options: SampleOptions) {
+  const [members, length] = checkShape(options.shape)
+  const call = options.network
+  if (typeof call !== 'function') throw invalidArgument('network', 'a function that returns a Float32Array', call)
+  const policy = createPolicy(options.policy ?? 'sada')
+  const { config, warnings: schedulerWarnings } = parseSchedulerConfig(options.scheduler)
+  const schedule = createSchedule(config, options)
+  const layout = options.layout === undefined ? undefined : checkLayout(options.layout, options.shape)
+  const audit = checkAudit(options.audit)
+  checkStart(options, members * length)
+  const solver = createSolver(schedule)
+  const prepare = (workspace: Workspace, { policy, storage }: RunSetting, purpose: Purpose, warnings: readonly string[] = []) => {
+    const isPlanned = purpose === 'planning'
+    const latents = isPlanned
+      ? split(new Float32Array(members * length), members)
+      : initialState(options, members, length, schedule.initNoiseSigma)
+    const network = new CallbackNetwork(call, workspace, members, length, layout)
+    const signal = isPlanned ? never : purpose
+    const { onStep } = options
+    return Promise.resolve(
+      new DenoisingLoop({ solver, network, policy, workspace, latents, storage, warnings, audit, signal, onStep }),
+    )
+  }
+  return { policy, prepare, schedulerWarnings }
 }
 
 function checkShape(shape: readonly number[]): [members: number, length: number] {
@@ -113,7 +141,8 @@ function checkLayout(layout: string, shape: readonly number[]): TokenLayout {
   throw invalidArgument('layout', '"channels-first" or "tokens"', layout)
 }
 
-function initialState({ latents, seed }: SampleOptions, members: number, length: number, sigma: number): Float32Array[] {
+/** Throws INVALID_ARGUMENT unless there is one start, and it is sound. A seed is checked where noise is made of it. */
+function checkStart({ latents, seed }: SampleOptions, length: number): void {
   if ((latents === undefined) === (seed === undefined)) {
     throw invalidArgument(
       'latents',
@@ -121,15 +150,14 @@ function initialState({ latents, seed }: SampleOptions, members: number, length:
       latents === undefined ? 'neither' : 'both',
     )
   }
-  if (latents !== undefined) return split(checkLatents(latents, members * length), members)
-  return initialLatents(seed!, members, length, sigma)
-}
-
-function checkLatents(latents: Float32Array, length: number): Float32Array {
+  if (latents === undefined) return
   if (!(latents instanceof Float32Array) || latents.length !== length) {
     throw invalidArgument('latents', `a Float32Array of length ${length} (the product of "shape")`, latents)
   }
   const at = latents.findIndex((value) => !Number.isFinite(value))
   if (at >= 0) throw invalidArgument('latents', 'finite', `${latents[at]} at index ${at}`)
-  return latents
+}
+
+function initialState({ latents, seed }: SampleOptions, members: number, length: number, sigma: number): Float32Array[] {
+  return latents === undefined ? initialLatents(seed!, members, length, sigma) : split(latents, members)
 }

@@ -31,6 +31,8 @@ export interface MemberStep {
   readonly ms: number
 }
 
+export type StepInProgress = { -readonly [K in keyof MemberStep]: MemberStep[K] }
+
 export interface MemberTrace {
   readonly steps: readonly MemberStep[]
   /** Network runs of this member, a guided pair counting one, a pruned or partial pass one. */

@@ -1,0 +1,123 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { SadaError } from '../../ts/errors.ts'
+import { sampleMemory } from '../../ts/index.ts'
+import { loadAddon } from '../../ts/native/load.ts'
+import { sample, type SampleOptions } from '../../ts/sampler/sample.ts'
+
+/** The plan of a run's memory: what is quoted is what is allocated, and a budget holds. */
+
+const scheduler = { _class_name: 'FlowMatchEulerDiscreteScheduler' }
+const counted = (): number => {
+  const { bytes, scratchBytes } = loadAddon().counters()
+  return bytes + scratchBytes
+}
+
+/** A network that notes the largest allocation it sees. */
+function watched(options: Partial<SampleOptions>): { options: SampleOptions; most: () => number } {
+  const before = counted()
+  let most = 0
+  return {
+    most: () => most,
+    options: {
+      scheduler,
+      steps: 12,
+      shape: [2, 4, 16, 16],
+      seed: 1,
+      network: ({ sample: x, sigma }) => {
+        most = Math.max(most, counted() - before)
+        return x.map((value, k) => value * sigma + Math.sin(k))
+      },
+      ...options,
+    },
+  }
+}
+
+const policies = ['none', 'sada', 'every-n', 'sada/poster', 'sada-reference', 'taylorseer', 'easycache', 'magcache', 'spectrum']
+
+for (const policy of policies) {
+  test(`${policy}: what is quoted is what is allocated, to the byte`, async () => {
+    // 257 × 1 is no multiple of the alignment.
+    for (const extra of [{}, { shape: [3, 257] }, { shape: [1, 4, 16, 16], layout: 'channels-first' as const }]) {
+      const run = watched({ policy, ...extra })
+      const before = counted()
+      const quote = await sampleMemory(run.options)
+      assert.is(counted(), before, 'quoting allocates nothing')
+      await sample(run.options)
+      assert.is(run.most(), quote.bytes)
+      assert.is(quote.device, 'cpu')
+      assert.is(
+        Object.values(quote.parts).reduce((sum, part) => sum + part),
+        quote.bytes,
+      )
+    }
+  })
+
+  test(`${policy}: within a budget of what is left of it, the run keeps the budget and says what it gave up`, async () => {
+    const { options } = watched({ policy })
+    const whole = await sampleMemory(options)
+    const least = await smallest(options)
+    for (const budget of [whole.bytes, whole.bytes - 1, least]) {
+      if (budget < least) continue
+      const run = watched({ policy, memory: { budget } })
+      const quote = await sampleMemory(run.options)
+      const { trace, latents } = await sample(run.options)
+      assert.ok(run.most() <= budget, `${run.most()} of ${budget}`)
+      assert.is(run.most(), quote.bytes)
+      assert.equal((trace.warnings ?? []).slice(0, quote.warnings.length), quote.warnings)
+      assert.is(quote.warnings.length > 0, budget < whole.bytes)
+      assert.ok(latents.every(Number.isFinite))
+    }
+  })
+}
+
+/** What a run takes at the least, as the refusal of a budget of nothing says. */
+async function smallest(options: SampleOptions): Promise<number> {
+  const refusal = await sampleMemory({ ...options, memory: { budget: 0 } }).then(
+    () => assert.unreachable() as never,
+    (error: SadaError) => error,
+  )
+  assert.is(refusal.code, 'INVALID_ARGUMENT')
+  assert.is(refusal.argument, 'memory.budget')
+  return Number(/at least (\d+)/.exec(refusal.message)![1])
+}
+
+test('the least budget is enough, a byte less is refused, and nothing is allocated for it', async () => {
+  const { options } = watched({ policy: 'sada' })
+  const least = await smallest(options)
+  assert.is((await sampleMemory({ ...options, memory: { budget: least } })).bytes, least)
+  const before = counted()
+  for (const call of [sample, sampleMemory]) {
+    await call({ ...options, memory: { budget: least - 1 } }).then(
+      () => assert.unreachable(),
+      (error: SadaError) => assert.match(error.message, `at least ${least}`),
+    )
+  }
+  assert.is(counted(), before)
+})
+
+test('a history in float16 changes the result by no more than its rounding allows', async () => {
+  const { options } = watched({ policy: { name: 'every-n', n: 3, warmup: 3 }, steps: 30 })
+  const { bytes } = await sampleMemory(options)
+  const [whole, half] = [await sample(options), await sample({ ...options, memory: { budget: bytes - 1 } })]
+  assert.match(half.trace.warnings![0], 'float16')
+  const largest = Math.max(...whole.latents.map(Math.abs))
+  const error = Math.max(...whole.latents.map((value, k) => Math.abs(value - half.latents[k])))
+  // Weights of the interpolation add up to less than 3, rounding to half a unit of 11 bits, over some twenty skips.
+  assert.ok(error > 0 && error < 3 * 20 * 2 ** -12 * largest, `${error} of ${largest}`)
+})
+
+test('budgets that are none are refused', async () => {
+  const { options } = watched({})
+  for (const memory of [{ budget: -1 }, { budget: NaN }, { budget: '1' }, 7, null] as unknown as SampleOptions['memory'][]) {
+    await sampleMemory({ ...options, memory }).then(
+      () => assert.unreachable(),
+      (error: SadaError) => {
+        assert.is(error.code, 'INVALID_ARGUMENT')
+        assert.match(error.argument!, /^memory/)
+      },
+    )
+  }
+})
+
+test.run()
