@@ -2,6 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { load, type GenerateOptions, type Pipeline } from '../../ts/index.ts'
 import { loadAddon } from '../../ts/native/load.ts'
+import { expectQuoted } from '../support/counted-memory.ts'
 import { familyFolder } from '../support/families.ts'
 
 // Acceleration on every family: the same policies on the same loop, whatever the network is.
@@ -76,6 +77,11 @@ for (const [family, given] of Object.entries(CALLS)) {
     const error: any = await whole.generate({ ...given, prompt: prompts[0], steps: 4, policy }).catch((e: unknown) => e)
     await whole.dispose()
     assert.is(error.code, 'UNSUPPORTED', error.message)
+  })
+
+  test(`${family}: what is quoted is what is allocated`, async () => {
+    for (const options of [{ policy: SADA, prompt: prompts, seed: [1, 2, 3] }, { policy: { name: 'deepcache', interval: 2 } }])
+      await expectQuoted(pipeline, { ...given, prompt: prompts[0], seed: 1, steps: 8, ...options })
   })
 
   test(`${family}: nothing is left behind`, async () => {
