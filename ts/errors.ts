@@ -6,6 +6,9 @@ export type SadaErrorCode =
   | 'MODEL_NOT_FOUND'
   | 'MODEL_CORRUPT'
   | 'MODEL_TOO_LARGE'
+  | 'MODEL_CHANGED' // a file was written to while it was loaded
+  | 'SHAPE_INVALID' // a tensor with a negative size, or with more elements than can be counted
+  | 'RESOURCE_LIMIT' // a model that would take more memory than any such model needs
   | 'MANIFEST_INVALID'
   | 'PATH_ESCAPE'
   | 'PATH_UNSAFE'

@@ -38,6 +38,12 @@ inline size_t element_size(int type, const std::string& name) {
   }
 }
 
+// Bits of an element as it is stored, by ONNX's number; 0 for types that have no fixed size.
+inline int element_bits(int type) {
+  constexpr int bits[] = {0, 32, 8, 8, 16, 16, 32, 64, 0, 8, 16, 64, 32, 64, 0, 0, 16, 8, 8, 8, 8, 4, 4, 4};
+  return type >= 0 && type < static_cast<int>(sizeof bits / sizeof *bits) ? bits[type] : 0;
+}
+
 // To the nearest value towards zero; beyond the type's range its end, NaN: 0.
 template <typename T>
 T to_integer(float value) {

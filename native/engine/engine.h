@@ -20,9 +20,21 @@ struct SessionInfo {
   std::vector<TensorInfo> inputs, outputs;
 };
 
+// A tensor of a model that lies in another file. It is read through the given descriptor (where those can be shared; else from the
+// path): the library itself opens nothing, and maps nothing that could shrink under it.
+struct ExternalTensor {
+  std::string name;
+  int type = 0;  // ONNX's number
+  std::vector<int64_t> dims;
+  std::string path;
+  int descriptor = -1;
+  int64_t offset = 0, bytes = 0;
+};
+
 struct SessionOptions {
   std::string path;
   std::vector<uint8_t> bytes;  // used where `path` is empty
+  std::vector<ExternalTensor> weights;
   int threads = 0;
   bool memory_arena = true;
 };
@@ -57,7 +69,7 @@ class EngineLibrary {
  public:
   virtual ~EngineLibrary() = default;
   virtual std::string version() const = 0;
-  // Throws Error: MODEL_NOT_FOUND, MODEL_CORRUPT, OUT_OF_MEMORY; of compiled engines ENGINE_INCOMPATIBLE, BACKEND_UNAVAILABLE, DEVICE_LOST.
+  // Throws Error: MODEL_NOT_FOUND, MODEL_CORRUPT, MODEL_CHANGED, OUT_OF_MEMORY; of compiled engines ENGINE_INCOMPATIBLE, BACKEND_UNAVAILABLE, DEVICE_LOST.
   virtual std::unique_ptr<Session> load(const SessionOptions& options) = 0;
   virtual std::unique_ptr<Cancellation> make_cancellation() = 0;
 };

@@ -14,6 +14,7 @@
 #include "dynamic_library.h"
 #include "element_type.h"
 #include "engine.h"
+#include "external_bytes.h"
 #include "onnxruntime_api.h"
 
 namespace sada {
@@ -59,6 +60,12 @@ class Library : public EngineLibrary, public std::enable_shared_from_this<Librar
   MemoryInfo* cpu_memory = nullptr;
 
  private:
+  Owned<SessionSettings> settings_for(const SessionOptions& given) const;
+  struct Weights {
+    std::vector<std::unique_ptr<uint8_t[]>> bytes;
+    std::vector<Owned<Value>> values;
+  };
+  Weights add_weights(SessionSettings* settings, const std::vector<ExternalTensor>& tensors) const;
   std::string version_;
 };
 
@@ -209,22 +216,53 @@ class OrtSession : public Session {
   std::map<std::string, std::vector<uint8_t>> in_scratch_, out_scratch_;
 };
 
-std::unique_ptr<Session> Library::load(const SessionOptions& given) {
+Owned<SessionSettings> Library::settings_for(const SessionOptions& given) const {
   SessionSettings* made = nullptr;
   check(api.call(kCreateSessionOptions, &made), "INTERNAL", "CreateSessionOptions");
-  const Owned<SessionSettings> options = own(made, kReleaseSessionOptions);
+  Owned<SessionSettings> options = own(made, kReleaseSessionOptions);
   constexpr int kAllOptimisations = 99;
   check(api.call(kSetSessionGraphOptimizationLevel, made, kAllOptimisations), "INTERNAL", "SetSessionGraphOptimizationLevel");
   check(api.call(kSetSessionLogSeverityLevel, made, kFatalOnly), "INTERNAL", "SetSessionLogSeverityLevel");
   check(api.call(kSetIntraOpNumThreads, made, given.threads), "INVALID_ARGUMENT", "threads");
   check(api.call(kSetInterOpNumThreads, made, 1), "INTERNAL", "SetInterOpNumThreads");
+  const auto configure = [&](const char* key, const char* value) { check(api.call(kAddSessionConfigEntry, made, key, value), "INTERNAL", key); };
   // Threads that spin between operators take the processor from the rest of the application: with both cores of a machine busy an
   // evaluation of the bundled model took seven times as long with spinning as without.
-  check(api.call(kAddSessionConfigEntry, made, "session.intra_op.allow_spinning", "0"), "INTERNAL", "AddSessionConfigEntry");
+  configure("session.intra_op.allow_spinning", "0");
+  // Bytes that look like the library's own format as well would be read as that, past every check of ONNX files.
+  configure("session.load_model_format", "ONNX");
+  // What a node may make of constants while the model loads; versions before 1.27 know no such limit.
+  configure("optimization.constant_folding_max_output_size_in_bytes", "1073741824");
   if (!given.memory_arena) check(api.call(kDisableCpuMemArena, made), "INTERNAL", "DisableCpuMemArena");
+  return options;
+}
+
+// Gives the library the tensors that lie in other files. It copies what it keeps of them while it makes the session.
+Library::Weights Library::add_weights(SessionSettings* settings, const std::vector<ExternalTensor>& tensors) const {
+  Weights weights;
+  std::vector<const char*> names;
+  std::vector<const Value*> values;
+  for (const ExternalTensor& tensor : tensors) {
+    weights.bytes.emplace_back(new uint8_t[static_cast<size_t>(tensor.bytes)]);
+    read_external(tensor, weights.bytes.back().get());
+    Value* value = nullptr;
+    check(api.call(kCreateTensorWithDataAsOrtValue, static_cast<const MemoryInfo*>(cpu_memory), static_cast<void*>(weights.bytes.back().get()),
+                   static_cast<size_t>(tensor.bytes), tensor.dims.data(), tensor.dims.size(), tensor.type, &value),
+          "MODEL_CORRUPT", tensor.name);
+    weights.values.push_back(own(value, kReleaseValue));
+    names.push_back(tensor.name.c_str());
+    values.push_back(value);
+  }
+  if (!names.empty()) check(api.call(kAddExternalInitializers, settings, names.data(), values.data(), names.size()), "MODEL_CORRUPT", "weights");
+  return weights;
+}
+
+std::unique_ptr<Session> Library::load(const SessionOptions& given) {
+  const Owned<SessionSettings> options = settings_for(given);
+  const Weights weights = add_weights(options.get(), given.weights);
   SessionHandle* session = nullptr;
   const Env* environment = env;
-  const SessionSettings* settings = made;
+  const SessionSettings* settings = options.get();
   Status* status = given.path.empty() ? api.call(kCreateSessionFromArray, environment, static_cast<const void*>(given.bytes.data()), given.bytes.size(), settings, &session)
                                       : api.call(kCreateSession, environment, library_path(given.path).c_str(), settings, &session);
   if (status != nullptr) {

@@ -57,6 +57,7 @@ enum Slot : size_t {
   kReleaseTypeInfo = 98,
   kReleaseSessionOptions = 100,
   kAddSessionConfigEntry = 130,
+  kAddExternalInitializers = 210,
 };
 
 // ONNXTensorElementDataType

@@ -1,11 +1,8 @@
-import { createHash } from 'node:crypto'
-import { join } from 'node:path'
-import { invalidArgument, SadaError } from '../errors.ts'
+import { invalidArgument } from '../errors.ts'
 import { asSadaError } from '../native/load.ts'
 import type { GpuInfo, GpuReport, InputRange, TensorRtBuilder } from '../native/types.ts'
-import { readModelFile } from '../plan/files.ts'
 import type { Manifest } from '../plan/manifest.ts'
-import { loadManifest } from '../plan/model.ts'
+import { loadManifest, openStage } from '../plan/model.ts'
 import { orAborted } from '../sampler/abort.ts'
 import type { EngineCache, EngineDescription } from './cache.ts'
 import { stageProfiles } from './profiles.ts'
@@ -70,7 +67,7 @@ export async function buildEngines(
   return engines
 }
 
-/** The stages of a model, each read when it is asked for. Throws MODEL_CORRUPT for a file that `plan.json` does not describe. */
+/** The stages of a model, each read when it is asked for. Throws what `openStage` does. */
 export async function* stageSources(
   { flavour, version }: Pick<TensorRtBuilder, 'flavour' | 'version'>,
   folder: string,
@@ -79,14 +76,7 @@ export async function* stageSources(
 ): AsyncGenerator<StageSource> {
   const targets = (options.targets ?? []).map(parseTarget)
   for (const stage of manifest.stages) {
-    const path = join(folder, stage.file)
-    const onnx = await readModelFile(path)
-    const source = createHash('sha256').update(onnx).digest('hex')
-    if (source !== stage.sha256) {
-      throw new SadaError('MODEL_CORRUPT', `${path} is not the file that plan.json describes: its sha256 is ${source}.`, {
-        stage: stage.name,
-      })
-    }
+    const { bytes: onnx, sha256: source } = await openStage(folder, stage)
     const profiles = stageProfiles(manifest, stage)
     const gpu = targets.length === 0 && options.gpu !== undefined ? { gpu: options.gpu } : {}
     const names = { model: manifest.name, stage: stage.name }

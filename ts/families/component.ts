@@ -2,10 +2,10 @@ import { dirname, join } from 'node:path'
 import { SadaError } from '../errors.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
 import type { Binding, Engine, GpuRef, SessionInfo, TensorInfo } from '../native/types.ts'
+import { OnnxFile } from '../onnx/file.ts'
 import { orAborted } from '../sampler/abort.ts'
 import type { Purpose } from '../sampler/memory.ts'
 import type { Folder, JsonObject } from './folder.ts'
-import { checkOnnxFile } from './onnx-file.ts'
 
 /** What loading a folder's parts takes. */
 export interface LoadContext {
@@ -53,9 +53,9 @@ export class Component {
     const path = await folder.file(relative)
     await folder.refuseLibraries(dirname(relative))
     const config = await folder.optionalJson(join(dirname(relative), 'config.json'))
-    checkOnnxFile(path, dirname(join(folder.root, relative)))
     try {
-      return new Component(role, path, config, await engine.load({ path, threads, memoryArena }), engine)
+      const file = await OnnxFile.open(path, dirname(join(folder.root, relative)))
+      return new Component(role, path, config, await file.load(engine, { threads, memoryArena }), engine)
     } catch (error) {
       throw asSadaError(error, { stage: role })
     }

@@ -1,13 +1,11 @@
-import { constants } from 'node:fs'
-import { open, readdir, realpath, stat } from 'node:fs/promises'
-import { join, posix, sep } from 'node:path'
+import { readdir, realpath, stat } from 'node:fs/promises'
+import { join, sep } from 'node:path'
 import { SadaError } from '../errors.ts'
+import { checkRelative, readRegular } from '../onnx/regular-file.ts'
+import { refuseLibraries } from '../plan/files.ts'
 
 /** Largest configuration or vocabulary file that is read. */
 const MOST_TEXT_BYTES = 64 << 20
-/** Compiled code: never needed by a model, and nothing here opens it; a folder that brings some is refused all the same. */
-const LIBRARY = /\.(so(\.\d+)*|dll|dylib|node|exe)$/i
-
 /** A model folder from anywhere: only regular files inside it are read, whatever its configurations and links say. */
 export class Folder {
   /** Its real path. */
@@ -49,7 +47,7 @@ export class Folder {
     return real
   }
 
-  /** A file's text. Throws MODEL_TOO_LARGE as well. */
+  /** A file's text, UTF-8. */
   async text(relative: string): Promise<string> {
     const bytes = await this.bytes(relative)
     try {
@@ -59,18 +57,9 @@ export class Folder {
     }
   }
 
+  /** A file's bytes. Throws MODEL_TOO_LARGE and MODEL_CHANGED as well. */
   async bytes(relative: string): Promise<Buffer> {
-    const path = await this.file(relative)
-    // Not blocking: a pipe put in the file's place after the check above must not hang the open.
-    const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
-    try {
-      const { size } = await handle.stat()
-      if (size > MOST_TEXT_BYTES)
-        throw new SadaError('MODEL_TOO_LARGE', `${path} has ${size} bytes; at most ${MOST_TEXT_BYTES} are read.`)
-      return await handle.readFile()
-    } finally {
-      await handle.close()
-    }
+    return readRegular(await this.file(relative), MOST_TEXT_BYTES)
   }
 
   /** A JSON object. Throws MANIFEST_INVALID where it is something else. */
@@ -93,11 +82,8 @@ export class Folder {
   }
 
   /** Throws UNTRUSTED_CODE where a subfolder holds a compiled library. */
-  async refuseLibraries(relative = '.'): Promise<void> {
-    const library = (await this.list(relative)).find((name) => LIBRARY.test(name))
-    if (library === undefined) return
-    const path = join(this.root, relative, library)
-    throw new SadaError('UNTRUSTED_CODE', `${path} is compiled code, which a model does not need. Remove it to use the folder.`)
+  refuseLibraries(relative = '.'): Promise<void> {
+    return refuseLibraries(join(this.root, checkRelative(relative)))
   }
 
   private async find(relative: string): Promise<string | undefined> {
@@ -106,14 +92,6 @@ export class Folder {
 }
 
 export type JsonObject = Readonly<Record<string, unknown>>
-
-/** A path that stays below its folder, as it is. Throws PATH_ESCAPE; the path is not looked at. */
-export function checkRelative(path: string): string {
-  const parts = path.split(/[/\\]/)
-  const isPlain = path !== '' && !/^[/\\]|^[A-Za-z]:|\0/.test(path) && !parts.includes('..')
-  if (!isPlain) throw new SadaError('PATH_ESCAPE', `The path ${JSON.stringify(path)} leads out of the model folder.`)
-  return posix.normalize(path.replaceAll('\\', '/'))
-}
 
 function invalidJson(path: string, what: string, cause?: unknown): SadaError {
   return new SadaError('MANIFEST_INVALID', `${path}: ${what}.`, { cause })

@@ -1,12 +1,10 @@
-import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as v from 'valibot'
 import { SadaError } from '../errors.ts'
 import { asSadaError } from '../native/load.ts'
 import type { SessionInfo, TensorInfo } from '../native/types.ts'
+import { OnnxFile } from '../onnx/file.ts'
 import { Component, type LoadContext } from './component.ts'
-import { checkOnnxFile } from './onnx-file.ts'
 
 // `plan.json` beside a network's model.onnx: the same network in stages, as models/export writes it.
 
@@ -101,21 +99,18 @@ async function loadStage(
   { name, file, sha256, inputs, outputs }: PlanFile['stages'][number],
 ): Promise<SessionInfo> {
   const path = await context.folder.file(join(subfolder, file))
-  checkOnnxFile(path, join(context.folder.root, subfolder))
-  const found = createHash('sha256')
-    .update(await readFile(path))
-    .digest('hex')
-  if (found !== sha256)
-    throw new SadaError('MODEL_CORRUPT', `${path} is not the file that plan.json describes: sha256 ${found}.`, { stage: name })
   try {
+    const model = await OnnxFile.open(path, join(context.folder.root, subfolder))
+    if (model.sha256 !== sha256)
+      throw new SadaError('MODEL_CORRUPT', `${path} is not the file that plan.json describes: sha256 ${model.sha256}.`)
     const { engine, threads, memoryArena } = context
-    const info = await engine.load({ path, threads, memoryArena })
+    const info = await model.load(engine, { threads, memoryArena })
     const own = { inputs: info.inputs.map((each) => each.name), outputs: info.outputs.map((each) => each.name) }
     const fits =
       String([...own.inputs].sort()) === String([...inputs].sort()) && outputs.every((each) => own.outputs.includes(each))
     if (fits) return info
     const message = `${path}: expected ${inputs.join(', ')} → ${outputs.join(', ')}; the file has ${own.inputs.join(', ')} → ${own.outputs.join(', ')}.`
-    throw new SadaError('IO_MISMATCH', message, { stage: name })
+    throw new SadaError('IO_MISMATCH', message)
   } catch (error) {
     throw asSadaError(error, { stage: name })
   }

@@ -100,9 +100,17 @@ export function findOnnxRuntime(): string {
 
 /** An error of the addon (an Error with a `code`) as a SadaError; anything else as it is. */
 export function asSadaError(error: unknown, details: SadaErrorDetails = {}): unknown {
-  if (error instanceof SadaError || !(error instanceof Error)) return error
+  if (error instanceof SadaError) return at(error, details)
+  if (!(error instanceof Error)) return error
   const { code } = error as { code?: unknown }
   if (typeof code !== 'string') return error
-  const at = details.stage === undefined ? '' : ` (stage "${details.stage}")`
-  return new SadaError(code as SadaErrorCode, error.message + at, { ...details, cause: error })
+  const where = details.stage === undefined ? '' : ` (stage "${details.stage}")`
+  return new SadaError(code as SadaErrorCode, error.message + where, { ...details, cause: error })
+}
+
+/** The error, with the stage where it does not say one itself. */
+function at(error: SadaError, { stage }: SadaErrorDetails): SadaError {
+  if (stage === undefined || error.stage !== undefined) return error
+  const { code, message, argument, step, cause } = error
+  return new SadaError(code, message, { argument, step, stage, cause: cause ?? error })
 }

@@ -162,9 +162,23 @@ export interface EngineJob {
   abort(): void
 }
 
+/** A tensor of a model whose bytes lie in another file. */
+export interface ExternalTensor {
+  readonly name: string
+  readonly type: number // ONNX's number of its element type
+  readonly dims: readonly number[]
+  /** The file: open for reading until `load` has settled; its path is for messages (and for Windows, where descriptors cannot be shared). */
+  readonly path: string
+  readonly descriptor: number
+  readonly offset: number
+  readonly bytes: number // as many as its elements have
+}
+
 export interface SessionOptions {
   readonly path?: string // a model file, external data beside it allowed
   readonly bytes?: Uint8Array // a model in memory (copied before this returns)
+  /** The tensors of `bytes` that it names another file for. Rejects with MODEL_CHANGED where such a file became shorter. */
+  readonly weights?: readonly ExternalTensor[]
   /** Threads inside one operator; 0: one per physical core. Default 0. */
   readonly threads?: number
   /** Keep a growing arena of memory between runs (faster) or return it (smaller). Default true. */

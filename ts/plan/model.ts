@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { SadaError } from '../errors.ts'
 import { asSadaError, findOnnxRuntime, loadAddon } from '../native/load.ts'
 import { chooseGpu, type DeviceSetting } from '../native/gpu.ts'
 import type { Engine, GpuRef, SessionInfo } from '../native/types.ts'
-import { readModelFile } from './files.ts'
+import { OnnxFile } from '../onnx/file.ts'
+import { findModelFile, readModelFile, refuseLibraries } from './files.ts'
 import { readManifest, type Manifest, type Stage } from './manifest.ts'
 import { Tokenizer } from './tokenizer.ts'
 
@@ -55,6 +55,7 @@ export interface EngineSettings {
  * fit is an error here, not at step k.
  */
 export async function loadModel(folder: string, settings: EngineSettings, loadStages?: StageLoader): Promise<Model> {
+  await refuseLibraries(folder)
   const manifest = await loadManifest(folder)
   const tokenizer = await Tokenizer.load(folder, manifest.text)
   const addon = loadAddon()
@@ -81,7 +82,7 @@ export async function loadModel(folder: string, settings: EngineSettings, loadSt
 /** Reads and checks `plan.json` alone. */
 export async function loadManifest(folder: string): Promise<Manifest> {
   const path = join(folder, 'plan.json')
-  const bytes = await readModelFile(path)
+  const bytes = await readModelFile(folder, 'plan.json')
   if (bytes.length > MANIFEST_BYTES)
     throw new SadaError('MANIFEST_INVALID', `${path}: ${bytes.length} bytes; a manifest has at most ${MANIFEST_BYTES}.`)
   let parsed: unknown
@@ -100,6 +101,18 @@ interface ModelFile {
   readonly bytes: number
 }
 
+/** A stage's file, read and checked. Throws what `OnnxFile.open` does, MODEL_CORRUPT also where it is not what `plan.json` describes. */
+export async function openStage(folder: string, { name, file, sha256, bytes }: ModelFile): Promise<OnnxFile> {
+  try {
+    const model = await OnnxFile.open(await findModelFile(folder, file))
+    if (model.sha256 === sha256) return model
+    const found = `${model.bytes.length} bytes of ${bytes}, sha256 ${model.sha256}`
+    throw new SadaError('MODEL_CORRUPT', `${model.path} is not the file that plan.json describes: ${found}.`)
+  } catch (error) {
+    throw asSadaError(error, { stage: name })
+  }
+}
+
 async function loadSession(
   engine: Engine,
   folder: string,
@@ -107,21 +120,11 @@ async function loadSession(
   settings: EngineSettings,
   manifest: Manifest,
 ): Promise<number> {
-  const path = join(folder, part.file)
-  const bytes = await readModelFile(path)
-  const found = createHash('sha256').update(bytes).digest('hex')
-  if (found !== part.sha256) {
-    throw new SadaError(
-      'MODEL_CORRUPT',
-      `${path} is not the file that plan.json describes: ${bytes.length} bytes of ${part.bytes}, sha256 ${found}.`,
-      {
-        stage: part.name,
-      },
-    )
-  }
+  const model = await openStage(folder, part)
   try {
-    const info = await engine.load({ bytes, threads: settings.threads, memoryArena: settings.memoryArena })
-    checkInterface(path, part, info, manifest)
+    const { threads, memoryArena } = settings
+    const info = await model.load(engine, { threads, memoryArena })
+    checkInterface(model.path, part, info, manifest)
     return info.session
   } catch (error) {
     throw asSadaError(error, { stage: part.name })

@@ -24,7 +24,7 @@ export class Tokenizer {
   static async load(folder: string, spec: Manifest['text']): Promise<Tokenizer> {
     const path = join(folder, spec.vocabulary)
     try {
-      const words: unknown = JSON.parse((await readModelFile(path)).toString('utf8'))
+      const words: unknown = JSON.parse((await readModelFile(folder, spec.vocabulary)).toString('utf8'))
       if (!Array.isArray(words) || !words.every((word) => typeof word === 'string')) throw new Error('expected an array of words')
       return new Tokenizer(spec, words)
     } catch (error) {

@@ -1,0 +1,150 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { checkFunctions, checkOperators, checkOrder } from '../../ts/onnx/checks.ts'
+import { readOnnxModel } from '../../ts/onnx/model.ts'
+import { checkSizes } from '../../ts/onnx/sizes.ts'
+import { fixtureBytes } from '../support/engines.ts'
+import {
+  attribute,
+  external,
+  field,
+  functionOf,
+  initializer,
+  inner,
+  integer,
+  integers,
+  model,
+  node,
+  shape,
+  tensor,
+  value,
+} from '../support/onnx.ts'
+
+/** The code with which a model is refused before an engine sees it. */
+function refusal(bytes: Uint8Array): string | undefined {
+  try {
+    const found = readOnnxModel(Buffer.from(bytes), 'model.onnx')
+    for (const check of [checkOperators, checkFunctions, checkOrder, checkSizes]) check(found, 'model.onnx')
+    return undefined
+  } catch (error) {
+    return (error as { code?: string }).code
+  }
+}
+
+test('models that ask for other code than ONNX Runtime are refused', () => {
+  assert.is(refusal(model([node('Add'), node('Gelu', { domain: 'com.microsoft' })])), undefined)
+  assert.is(refusal(model([node('EPContext', { domain: 'com.microsoft' })])), 'UNTRUSTED_CODE')
+  assert.is(refusal(model([node('Run', { domain: 'my.ops' })])), 'UNTRUSTED_CODE')
+  assert.is(
+    refusal(model([node('If', { attributes: [inner('then_branch', node('Run', { domain: 'my.ops' }))] })])),
+    'UNTRUSTED_CODE',
+  )
+  assert.is(refusal(model([], functionOf('F', 'own', [node('EPContext', {}, 7)]))), 'UNTRUSTED_CODE')
+  const twice = functionOf('Twice', 'my.ops', [node('Add', { inputs: ['x', 'x'], outputs: ['y'] }, 7)])
+  assert.is(refusal(model([node('Twice', { domain: 'my.ops' })], twice)), undefined)
+})
+
+test('functions that call themselves, also in circles and in branches, are corrupt', () => {
+  const call = (name: string): Buffer => node(name, { domain: 'my.ops', inputs: ['x'], outputs: ['y'] }, 7)
+  const of = (name: string, ...nodes: Buffer[]): Buffer => functionOf(name, 'my.ops', nodes)
+  assert.is(refusal(model([], of('A', call('A')))), 'MODEL_CORRUPT')
+  assert.is(refusal(model([], of('A', call('B')), of('B', call('C')), of('C', call('A')))), 'MODEL_CORRUPT')
+  const branch = node('If', { attributes: [inner('then_branch', node('A', { domain: 'my.ops' }))] }, 7)
+  assert.is(refusal(model([], of('A', branch))), 'MODEL_CORRUPT')
+  assert.is(refusal(model([], of('A', call('B')), of('B', node('Add', {}, 7)))), undefined)
+  assert.is(refusal(model([], of('A'), of('A'))), 'MODEL_CORRUPT')
+  // `ai.onnx` is another name of the default domain.
+  assert.is(refusal(model([], functionOf('Relu', 'ai.onnx', [node('Relu', {}, 7)]))), 'MODEL_CORRUPT')
+})
+
+test('functions that write out to too many nodes, or call too deep, are too large', () => {
+  const doubling = (levels: number): Buffer[] =>
+    Array.from({ length: levels }, (_, k) => {
+      const next = node(k + 1 < levels ? `F${k + 1}` : 'Relu', { domain: k + 1 < levels ? 'my.ops' : '' }, 7)
+      return functionOf(`F${k}`, 'my.ops', [next, next])
+    })
+  const call = node('F0', { domain: 'my.ops' })
+  assert.is(refusal(model([call], ...doubling(10))), undefined)
+  assert.is(refusal(model([call], ...doubling(40))), 'MODEL_TOO_LARGE')
+  const chain = Array.from({ length: 100 }, (_, k) => functionOf(`F${k}`, 'my.ops', [node(`F${k + 1}`, { domain: 'my.ops' }, 7)]))
+  assert.is(refusal(model([call], ...chain)), 'MODEL_TOO_LARGE')
+})
+
+test('a graph whose nodes wait for each other is corrupt; one out of order is not', () => {
+  const from = (a: string, b: string): Buffer => node('Relu', { inputs: [a], outputs: [b] })
+  assert.is(refusal(model([from('b', 'c'), from('a', 'b')])), undefined)
+  assert.is(refusal(model([from('a', 'a')])), 'MODEL_CORRUPT')
+  assert.is(refusal(model([from('c', 'a'), from('a', 'b'), from('b', 'c')])), 'MODEL_CORRUPT')
+  const branch = (read: string): Buffer =>
+    node('If', { inputs: ['go'], outputs: ['y'], attributes: [inner('then_branch', from(read, 'z'))] })
+  assert.is(refusal(model([branch('x')])), undefined)
+  assert.is(refusal(model([branch('y')])), 'MODEL_CORRUPT')
+  assert.is(refusal(model([node('If', { outputs: ['y'], attributes: [inner('then_branch', from('z', 'z'))] })])), 'MODEL_CORRUPT')
+})
+
+test('messages within messages and fields without number are too large', () => {
+  let graphs = node('Add')
+  for (let k = 0; k < 40; k++) graphs = node('If', { attributes: [inner('then_branch', graphs)] })
+  assert.is(refusal(model([graphs])), 'MODEL_TOO_LARGE')
+  let type = field(1, integer(1, 1))
+  for (let k = 0; k < 60; k++) type = field(4, field(1, type))
+  assert.is(refusal(model([field(11, field(2, type))])), 'MODEL_TOO_LARGE')
+  assert.is(refusal(model([Buffer.alloc(2 ** 24, Buffer.from([0x0a, 0]))])), 'MODEL_TOO_LARGE')
+})
+
+test('shapes that no tensor can have are said so', () => {
+  assert.is(refusal(model([initializer(tensor('w', [2, 3]))])), undefined)
+  assert.is(refusal(model([initializer(tensor('w', [0, 2 ** 40, 2 ** 40]))])), undefined)
+  for (const dims of [[-1], [2 ** 32, 2 ** 32], [2n ** 62n], [4, -(2 ** 40)], Array<number>(40).fill(1)])
+    assert.is(refusal(model([initializer(tensor('w', dims))])), 'SHAPE_INVALID', String(dims))
+})
+
+test('small files that make large tensors are refused', () => {
+  const filled = (dims: number[]): Buffer[] => [
+    initializer(shape('s', dims)),
+    node('ConstantOfShape', { inputs: ['s'], outputs: ['y'] }),
+  ]
+  assert.is(refusal(model(filled([256, 1024]))), undefined)
+  assert.is(refusal(model(filled([1 << 15, 1 << 14]))), 'RESOURCE_LIMIT')
+  assert.is(refusal(model(filled([2 ** 31, 2 ** 31]))), 'SHAPE_INVALID')
+  const large = 2 ** 29
+  const made = (type: string, ...inputs: string[]): Buffer => node(type, { inputs, outputs: ['y'] })
+  const given = [initializer(tensor('x', [1], field(9, Buffer.alloc(4)))), initializer(shape('s', [large]))]
+  assert.is(refusal(model([...given, made('Expand', 'x', 's')])), 'RESOURCE_LIMIT')
+  assert.is(refusal(model([...given, made('Tile', 'x', 's')])), 'RESOURCE_LIMIT')
+  const ends = [0, large, 1].map((n, k) =>
+    initializer(tensor(`r${k}`, [], field(9, Buffer.from(BigInt64Array.of(BigInt(n)).buffer)), 7)),
+  )
+  assert.is(refusal(model([...ends, made('Range', 'r0', 'r1', 'r2')])), 'RESOURCE_LIMIT')
+  assert.is(
+    refusal(model([node('RandomNormal', { outputs: ['y'], attributes: [integers('shape', [large])] })])),
+    'RESOURCE_LIMIT',
+  )
+  const constant = node('Constant', { outputs: ['s'], attributes: [attribute('value', 'tensor', field(5, shape('', [large])))] })
+  assert.is(refusal(model([constant, made('ConstantOfShape', 's')])), 'RESOURCE_LIMIT')
+  const inBranch = node('If', { attributes: [inner('then_branch', constant, made('ConstantOfShape', 's'))] })
+  assert.is(refusal(model([inBranch])), 'RESOURCE_LIMIT')
+  const many = Array.from({ length: 50 }, (_, k) => node('ConstantOfShape', { inputs: ['s'], outputs: [`y${k}`] }))
+  assert.is(refusal(model([initializer(shape('s', [1 << 23])), ...many])), 'RESOURCE_LIMIT')
+  assert.is(refusal(model([field(15, Buffer.concat([field(1, tensor('w', [1])), integer(3, 2 ** 31)]))])), 'RESOURCE_LIMIT')
+})
+
+test('what would be joined into something else than it looks like is corrupt', () => {
+  const whole = model([node('Add')])
+  assert.is(refusal(Buffer.concat([whole, field(7, node('Mul'))])), 'MODEL_CORRUPT')
+  assert.is(refusal(model([initializer(tensor('w', [1], Buffer.concat([external('a'), external('b')])))])), 'MODEL_CORRUPT')
+  assert.is(refusal(integer(1, 8)), 'MODEL_CORRUPT')
+})
+
+test('files that are cut or damaged are corrupt or pass, never anything else', () => {
+  const whole = fixtureBytes('add_matmul')
+  assert.is(refusal(whole), undefined)
+  assert.is(refusal(new Uint8Array(0)), 'MODEL_CORRUPT')
+  for (let length = 1; length < whole.length; length++) {
+    const code = refusal(whole.subarray(0, length))
+    assert.ok(code === undefined || code === 'MODEL_CORRUPT', `${length}: ${code}`)
+  }
+  assert.is(refusal(model([value(11, 'x', [1, -1])])), undefined)
+})
+
+test.run()

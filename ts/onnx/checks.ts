@@ -1,0 +1,106 @@
+import { SadaError } from '../errors.ts'
+import type { OnnxFunction, OnnxGraph, OnnxModel, OnnxNode } from './model.ts'
+
+/** Operators that ONNX Runtime itself brings. */
+const DOMAINS = ['', 'ai.onnx.ml', 'ai.onnx.training', 'com.microsoft', 'com.microsoft.nchwc', 'com.ms.internal.nhwc']
+/** Nodes with all functions written out. The networks of the families have some ten thousand. */
+const MOST_NODES = 2 ** 18
+/** Functions that call functions; ONNX Runtime writes them out one within the other. */
+const DEEPEST_CALLS = 64
+
+/** Every graph of a model, also those inside nodes and functions. */
+export function* graphsOf(model: OnnxModel): Generator<OnnxGraph> {
+  const bodies = model.functions.map(({ nodes }): OnnxGraph => ({ nodes, inputs: [], initializers: [], sparse: [] }))
+  for (const graph of [model.graph, ...model.training, ...bodies]) yield* withInner(graph)
+}
+
+function* withInner(graph: OnnxGraph): Generator<OnnxGraph> {
+  yield graph
+  for (const inner of graph.nodes.flatMap(innerGraphs)) yield* withInner(inner)
+}
+
+const innerGraphs = ({ attributes }: OnnxNode): readonly OnnxGraph[] => attributes.flatMap(({ graphs }) => graphs)
+
+/** Throws UNTRUSTED_CODE where a model asks for code other than ONNX Runtime's own. */
+export function checkOperators(model: OnnxModel, path: string): void {
+  const own = new Set(model.functions.map(({ domain }) => domain))
+  for (const { nodes } of graphsOf(model)) {
+    for (const { type, domain } of nodes) {
+      if (type === 'EPContext') {
+        const what = 'holds a compiled engine (an EPContext node), which can run code of its own'
+        throw new SadaError('UNTRUSTED_CODE', `${path} ${what}. Use the plain ONNX model.`)
+      }
+      if (!DOMAINS.includes(domain) && !own.has(domain))
+        throw new SadaError('UNTRUSTED_CODE', `${path} needs operators of "${domain}", which ONNX Runtime does not have.`)
+    }
+  }
+}
+
+/** Throws MODEL_CORRUPT where functions call themselves, MODEL_TOO_LARGE where they write out to too many nodes. */
+export function checkFunctions(model: OnnxModel, path: string): void {
+  const keyOf = (domain: string, name: string): string => `${domain}\0${name}`
+  const functions = new Map<string, OnnxFunction>()
+  for (const each of model.functions) functions.set(keyOf(each.domain, each.name), each)
+  if (functions.size < model.functions.length) throw new SadaError('MODEL_CORRUPT', `${path} defines a function twice.`)
+  const sizes = new Map<string, number>()
+  const calling = new Set<string>()
+  const sizeOf = (key: string): number => {
+    const called = functions.get(key)
+    if (called === undefined) return 0
+    const known = sizes.get(key)
+    if (known !== undefined) return known
+    if (calling.has(key)) throw new SadaError('MODEL_CORRUPT', `${path}: the function "${called.name}" calls itself.`)
+    if (calling.size >= DEEPEST_CALLS)
+      throw new SadaError('MODEL_TOO_LARGE', `${path} has functions that call functions, more than ${DEEPEST_CALLS} deep.`)
+    calling.add(key)
+    const size = written(called.nodes)
+    calling.delete(key)
+    sizes.set(key, size)
+    return size
+  }
+  const written = (nodes: readonly OnnxNode[]): number =>
+    nodes.reduce((sum, node) => {
+      const inner = innerGraphs(node).reduce((more, graph) => more + written(graph.nodes), 0)
+      return sum + 1 + inner + sizeOf(keyOf(node.domain, node.type))
+    }, 0)
+  const total = [...functions.keys()].reduce((most, key) => Math.max(most, sizeOf(key)), 0) + written(model.graph.nodes)
+  if (total > MOST_NODES)
+    throw new SadaError('MODEL_TOO_LARGE', `${path} has ${total} nodes with its functions written out; at most ${MOST_NODES}.`)
+}
+
+/** Throws MODEL_CORRUPT where what a node reads depends on what it makes. */
+export function checkOrder(model: OnnxModel, path: string): void {
+  for (const { nodes } of graphsOf(model)) {
+    const makers = new Map<string, number>()
+    for (const [k, { outputs }] of nodes.entries()) for (const name of outputs) if (name !== '') makers.set(name, k)
+    const waiting = nodes.map(() => 0)
+    const readers = nodes.map((): number[] => [])
+    for (const [k, node] of nodes.entries()) {
+      for (const name of readsOf(node)) {
+        const maker = makers.get(name)
+        if (maker !== undefined) (readers[maker].push(k), waiting[k]++)
+      }
+    }
+    const ready = [...nodes.keys()].filter((k) => waiting[k] === 0)
+    for (let done = 0; done < ready.length; done++) {
+      for (const reader of readers[ready[done]]) if (--waiting[reader] === 0) ready.push(reader)
+    }
+    if (ready.length === nodes.length) continue
+    const { outputs } = nodes[waiting.findIndex((count) => count > 0)]
+    throw new SadaError('MODEL_CORRUPT', `${path}: what makes "${outputs[0]}" depends on itself.`)
+  }
+}
+
+/** Names that a node reads of the graph around it, by itself and in its inner graphs. */
+function readsOf(node: OnnxNode): Set<string> {
+  const names = new Set(node.inputs)
+  for (const graph of innerGraphs(node)) {
+    const own = new Set([
+      ...graph.inputs,
+      ...graph.initializers.map(({ name }) => name),
+      ...graph.nodes.flatMap(({ outputs }) => outputs),
+    ])
+    for (const inner of graph.nodes) for (const name of readsOf(inner)) if (!own.has(name)) names.add(name)
+  }
+  return names
+}

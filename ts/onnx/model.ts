@@ -1,0 +1,195 @@
+import { WireReader } from './wire.ts'
+
+// What an ONNX file asks for, without its weights. Field numbers are those of onnx.proto.
+
+export interface OnnxTensor {
+  readonly name: string
+  /** ONNX's number of the element type. */
+  readonly type: number
+  readonly dims: readonly number[]
+  /** Its values where it is a short list of whole numbers, as shapes are. */
+  readonly values?: readonly number[]
+  /** `location`, `offset` and `length` where its bytes lie in another file. */
+  readonly external?: ReadonlyMap<string, string>
+}
+
+export interface OnnxNode {
+  readonly type: string
+  readonly domain: string
+  readonly inputs: readonly string[]
+  readonly outputs: readonly string[]
+  readonly attributes: readonly OnnxAttribute[]
+}
+
+export interface OnnxAttribute {
+  readonly name: string
+  readonly values: readonly number[]
+  readonly tensors: readonly OnnxTensor[]
+  readonly graphs: readonly OnnxGraph[]
+  readonly sparse: readonly OnnxSparse[]
+}
+
+/** A tensor given by some of its elements; all of them are made when the model loads. */
+export interface OnnxSparse {
+  readonly dims: readonly number[]
+  readonly tensors: readonly OnnxTensor[]
+}
+
+export interface OnnxGraph {
+  readonly nodes: readonly OnnxNode[]
+  readonly inputs: readonly string[]
+  readonly initializers: readonly OnnxTensor[]
+  readonly sparse: readonly OnnxSparse[]
+}
+
+export interface OnnxFunction {
+  readonly name: string
+  readonly domain: string
+  readonly nodes: readonly OnnxNode[]
+}
+
+export interface OnnxModel {
+  readonly graph: OnnxGraph
+  /** Graphs of training, which inference has no use for, but reads. */
+  readonly training: readonly OnnxGraph[]
+  readonly functions: readonly OnnxFunction[]
+}
+
+/** Lists that could be shapes are at most so long. */
+const LONGEST_SHAPE = 64
+const INT32 = 6
+const INT64 = 7
+
+/** Reads the bytes of a model file. Throws MODEL_CORRUPT, MODEL_TOO_LARGE. */
+export function readOnnxModel(bytes: Buffer, path: string): OnnxModel {
+  const reader = new WireReader(bytes, path)
+  if (bytes.length === 0) throw reader.corrupt('it is empty')
+  const graphs: OnnxGraph[] = []
+  const [training, functions]: [OnnxGraph[], OnnxFunction[]] = [[], []]
+  reader.message(reader.size, (field, end) => {
+    if (field === 7) graphs.push(readGraph(reader, end))
+    else if (field === 20) reader.message(end, (f, to) => void (f <= 2 && training.push(readGraph(reader, to))))
+    else if (field === 25) functions.push(readFunction(reader, end))
+  })
+  // Protobuf would join several into one, which are then not what each of them looked like.
+  if (graphs.length !== 1) throw reader.corrupt(`it has ${graphs.length} graphs`)
+  return { graph: graphs[0], training, functions }
+}
+
+function readFunction(reader: WireReader, end: number): OnnxFunction {
+  const nodes: OnnxNode[] = []
+  let [name, domain] = ['', '']
+  reader.message(end, (field, to) => {
+    if (field === 1) name = reader.string(to)
+    else if (field === 7) nodes.push(readNode(reader, to))
+    else if (field === 10) domain = domainOf(reader.string(to))
+    else if (field === 11) readAttribute(reader, to)
+    else if (field === 12) readValue(reader, to)
+  })
+  return { name, domain, nodes }
+}
+
+function readGraph(reader: WireReader, end: number): OnnxGraph {
+  const [nodes, inputs]: [OnnxNode[], string[]] = [[], []]
+  const [initializers, sparse]: [OnnxTensor[], OnnxSparse[]] = [[], []]
+  reader.message(end, (field, to) => {
+    if (field === 1) nodes.push(readNode(reader, to))
+    else if (field === 5) initializers.push(readTensor(reader, to))
+    else if (field === 11) inputs.push(readValue(reader, to))
+    else if (field === 12 || field === 13) readValue(reader, to)
+    else if (field === 15) sparse.push(readSparse(reader, to))
+  })
+  return { nodes, inputs, initializers, sparse }
+}
+
+function readNode(reader: WireReader, end: number): OnnxNode {
+  const [inputs, outputs, attributes]: [string[], string[], OnnxAttribute[]] = [[], [], []]
+  let [type, domain] = ['', '']
+  reader.message(end, (field, to) => {
+    if (field === 1) inputs.push(reader.string(to))
+    else if (field === 2) outputs.push(reader.string(to))
+    else if (field === 4) type = reader.string(to)
+    else if (field === 5) attributes.push(readAttribute(reader, to))
+    else if (field === 7) domain = domainOf(reader.string(to))
+  })
+  return { type, domain, inputs, outputs, attributes }
+}
+
+function readAttribute(reader: WireReader, end: number): OnnxAttribute {
+  const [values, tensors]: [number[], OnnxTensor[]] = [[], []]
+  const [graphs, sparse]: [OnnxGraph[], OnnxSparse[]] = [[], []]
+  let name = ''
+  reader.message(end, (field, to, value) => {
+    if (field === 1) name = reader.string(to)
+    else if (field === 3 || field === 8) values.push(...reader.numbers(to, value, LONGEST_SHAPE))
+    else if (field === 5 || field === 10) tensors.push(readTensor(reader, to))
+    else if (field === 6 || field === 11) graphs.push(readGraph(reader, to))
+    else if (field === 14 || field === 15) readType(reader, to)
+    else if (field === 22 || field === 23) sparse.push(readSparse(reader, to))
+  })
+  return { name, values, tensors, graphs, sparse }
+}
+
+function readSparse(reader: WireReader, end: number): OnnxSparse {
+  const [dims, tensors]: [number[], OnnxTensor[]] = [[], []]
+  reader.message(end, (field, to, value) => {
+    if (field === 1 || field === 2) tensors.push(readTensor(reader, to))
+    else if (field === 3) dims.push(...reader.numbers(to, value, LONGEST_SHAPE))
+  })
+  return { dims, tensors }
+}
+
+function readTensor(reader: WireReader, end: number): OnnxTensor {
+  const [dims, listed]: [number[], number[]] = [[], []]
+  const external = new Map<string, string>()
+  let [name, type, isExternal] = ['', 0, false]
+  let raw: Buffer | undefined
+  reader.message(end, (field, to, value) => {
+    if (field === 1) dims.push(...reader.numbers(to, value, LONGEST_SHAPE))
+    else if (field === 2) type = value ?? type
+    else if (field === 5 || field === 7) listed.push(...reader.numbers(to, value, LONGEST_SHAPE))
+    else if (field === 8) name = reader.string(to)
+    else if (field === 9) raw = reader.content(to)
+    else if (field === 13) readEntry(reader, to, external)
+    else if (field === 14) isExternal = value === 1
+  })
+  const values = type !== INT32 && type !== INT64 ? undefined : raw ? wholeNumbers(raw, type) : listed
+  return { name, type, dims, values, ...((isExternal || external.size > 0) && { external }) }
+}
+
+function wholeNumbers(raw: Buffer, type: number): number[] | undefined {
+  const width = type === INT64 ? 8 : 4
+  if (raw.length > LONGEST_SHAPE * width) return undefined
+  const at = (k: number): number => (type === INT64 ? Number(raw.readBigInt64LE(k * 8)) : raw.readInt32LE(k * 4))
+  return Array.from({ length: Math.floor(raw.length / width) }, (_, k) => at(k))
+}
+
+function readEntry(reader: WireReader, end: number, into: Map<string, string>): void {
+  let [key, value] = ['', '']
+  reader.message(end, (field, to) => {
+    if (field === 1) key = reader.string(to)
+    else if (field === 2) value = reader.string(to)
+  })
+  if (into.has(key)) throw reader.corrupt(`a tensor says twice what its "${key}" is`)
+  into.set(key, value)
+}
+
+/** The name of an input, an output or what lies between; of its type nothing but how deep it is. */
+function readValue(reader: WireReader, end: number): string {
+  let name = ''
+  reader.message(end, (field, to) => {
+    if (field === 1) name = reader.string(to)
+    else if (field === 2) readType(reader, to)
+  })
+  return name
+}
+
+function readType(reader: WireReader, end: number): void {
+  reader.message(end, (kind, to) => {
+    // Sequences, maps and optional values hold types themselves; tensors do not.
+    if (kind === 4 || kind === 5 || kind === 9) reader.message(to, (field, e) => field <= 2 && readType(reader, e))
+  })
+}
+
+/** The default domain has two names. */
+const domainOf = (written: string): string => (written === 'ai.onnx' ? '' : written)
