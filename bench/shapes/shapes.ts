@@ -1,0 +1,188 @@
+/**
+ * The cost of real shapes: latents and token counts of SD-2 768, SDXL 1024 and Flux 1024 through networks of the published widths with random
+ * weights (bench/shapes/make.py says what is smaller). For each: passes on all and on some of the tokens, in turns; a short run with and one without
+ * SADA; what a step takes beside the network. Results of single cases are put beside those of others in the file.
+ *
+ *   npx tsx bench/shapes/shapes.ts [sd2 sdxl flux] [--folder DIR] [--python PYTHON] [--rounds 3] [--steps 20] [--json bench/results/shapes.json]
+ */
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { describeMachine, describeVersions } from '../../ts/bench/machine.ts'
+import { spread } from '../../ts/bench/statistics.ts'
+import type { Family, Request } from '../../ts/families/family.ts'
+import { loadFamily } from '../../ts/families/index.ts'
+import { loadAddon } from '../../ts/native/load.ts'
+import { createPolicy } from '../../ts/policy/index.ts'
+import { run as whole, type MemberPolicy, type Policy } from '../../ts/policy/policy.ts'
+import { DenoisingLoop } from '../../ts/sampler/loop.ts'
+import type { Network } from '../../ts/sampler/network.ts'
+import type { Trace } from '../../ts/sampler/trace.ts'
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    folder: { type: 'string', default: join(tmpdir(), 'sada-shapes') },
+    python: { type: 'string', default: 'python3' },
+    rounds: { type: 'string', default: '3' },
+    steps: { type: 'string', default: '20' },
+    threads: { type: 'string', default: '0' },
+    json: { type: 'string' },
+  },
+})
+
+/** What is asked of each folder. The small autoencoder halves once, so that a picture has twice the sides of its latents. */
+const CASES: Record<string, { readonly latents: readonly number[]; readonly request: Partial<Request> }> = {
+  sd2: { latents: [4, 96, 96], request: { width: 192, height: 192 } },
+  sdxl: { latents: [4, 128, 128], request: { width: 256, height: 256 } },
+  flux: { latents: [16, 128, 128], request: { width: 256, height: 256, guidance: 3.5, maxSequenceLength: 512 } },
+}
+const SHARES = [1, 0.75, 0.5, 0.25]
+
+/** A pass on all tokens, then passes in turns on each of the shares. */
+function inTurns(tokens: number): Policy {
+  const member: MemberPolicy = {
+    capacity: 0,
+    before: (step) => {
+      const share = step === 0 ? 1 : SHARES[(step - 1) % SHARES.length]
+      const selection = { maxKept: Math.round(share * tokens), window: [0, 0], seed: 0, fullAbove: 0.9 } as const
+      return share === 1 ? whole : { kind: 'prune', selection }
+    },
+    observe: () => ({}),
+    after: () => ({}),
+    keeps: () => [],
+  }
+  return { name: 'in turns', begin: () => ({ options: {}, members: [member] }) }
+}
+
+interface Measured {
+  readonly trace: Trace
+  /** Milliseconds in the network, for each step. */
+  readonly network: readonly number[]
+}
+
+async function measure(family: Family, request: Request, policyOf: (tokens: number) => Policy): Promise<Measured> {
+  const workspace = new (loadAddon().Workspace)()
+  const { signal } = new AbortController()
+  try {
+    const { solver, network, latents } = await family.begin(request, workspace, signal)
+    const ms = Array<number>(request.steps).fill(0)
+    const timed = Object.create(network, {
+      evaluate: {
+        value: async (call: Parameters<Network['evaluate']>[0]) => {
+          const from = performance.now()
+          const outputs = await network.evaluate(call)
+          ms[call.step] = performance.now() - from
+          return outputs
+        },
+      },
+    }) as Network
+    const { grid } = network.tokens!.layout
+    const onStep = ({ step, steps }: { step: number; steps: number }): void =>
+      void process.stderr.write(`${family.name}: step ${step + 1} of ${steps}\n`)
+    const policy = policyOf(grid[0] * grid[1])
+    const { trace } = await new DenoisingLoop({ solver, network: timed, policy, workspace, latents, signal, onStep }).run()
+    return { trace, network: ms }
+  } finally {
+    workspace.dispose()
+  }
+}
+
+/** Passes in turns; the first, which every engine makes slower, does not count. */
+async function passes(family: Family, request: Request) {
+  const { trace } = await measure(family, { ...request, steps: 1 + SHARES.length * Number(values.rounds) }, inTurns)
+  const times = SHARES.map((_, k) => trace.members[0].steps.filter(({ step }) => step > 0 && (step - 1) % SHARES.length === k))
+  return SHARES.map((share, k) => ({
+    share,
+    kept_tokens: times[k][0].keptTokens ?? null,
+    ms: spread(times[k].map(({ ms }) => ms)),
+    of_full: spread(times[k].map(({ ms }, round) => ms / times[0][round].ms)),
+  }))
+}
+
+/** A run without acceleration and one with, and what their steps take beside the network. */
+async function runs(family: Family, request: Request) {
+  const plain = await measure(family, request, () => createPolicy('none'))
+  const sada = await measure(family, request, () => createPolicy('sada'))
+  const beside = ({ trace, network }: Measured): number[] =>
+    trace.members[0].steps.filter(({ step }) => network[step] > 0).map(({ step, ms }) => ms - network[step])
+  const { steps, nfe } = sada.trace.members[0]
+  const meanPass = (plain.trace.ms - plain.trace.overheadMs) / request.steps
+  return {
+    steps: request.steps,
+    plain_ms: plain.trace.ms,
+    sada_ms: sada.trace.ms,
+    saved: 1 - sada.trace.ms / plain.trace.ms,
+    network_runs: nfe,
+    actions: steps.map(({ action }) => action),
+    pass_ms: spread(plain.network),
+    sampler_ms: { plain: spread(beside(plain)), sada: spread(beside(sada)) },
+    sampler_of_network: {
+      plain: spread(beside(plain).map((ms) => ms / meanPass)),
+      sada: spread(beside(sada).map((ms) => ms / meanPass)),
+    },
+  }
+}
+
+async function measureCase(name: string) {
+  const folder = join(values.folder, name)
+  if (!existsSync(join(folder, 'shapes.json')))
+    execFileSync(values.python, [join(__dirname, 'make.py'), values.folder, name], { stdio: ['ignore', 'inherit', 'inherit'] })
+  const about = JSON.parse(readFileSync(join(folder, 'shapes.json'), 'utf8')) as object
+  const before = describeMachine()
+  const family = await loadFamily(folder, { threads: Number(values.threads) })
+  try {
+    const { latents, request: given } = CASES[name]
+    const { scheduler } = family.defaults
+    const request: Request = {
+      guidance: 1,
+      scheduler,
+      seed: 1,
+      prompts: ['a photo of the cat'],
+      steps: Number(values.steps),
+      ...given,
+    }
+    const [pruned, run] = [await passes(family, request), await runs(family, request)]
+    const load = [before.load_average, describeMachine().load_average]
+    const measured = {
+      date: new Date().toISOString().slice(0, 10),
+      machine: { ...before, load_average: load },
+      versions: describeVersions(),
+    }
+    return {
+      name,
+      latents,
+      ...about,
+      ...measured,
+      threads: Number(values.threads),
+      scheduler,
+      rounds: Number(values.rounds),
+      passes: pruned,
+      run,
+    }
+  } finally {
+    await family.engine.dispose()
+  }
+}
+
+async function main(): Promise<void> {
+  const path = values.json
+  for (const name of positionals.length > 0 ? positionals : Object.keys(CASES)) {
+    const result = await measureCase(name)
+    console.log(JSON.stringify(result, undefined, 1))
+    if (path === undefined) continue
+    const known = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { cases: { name: string }[] }).cases : []
+    const order = Object.keys(CASES)
+    const cases = [...known.filter((each) => each.name !== name), result].sort(
+      (a, b) => order.indexOf(a.name) - order.indexOf(b.name),
+    )
+    writeFileSync(
+      path,
+      JSON.stringify({ what: 'random weights at real latents and widths, one row per pass', cases }, undefined, 1) + '\n',
+    )
+  }
+}
+
+void main()
