@@ -2,7 +2,7 @@
 //
 //   node scripts/readme-figures.mjs [--check]
 //
-// bench/results/avatar.json      npx sada-bench --samples 24 --json bench/results/avatar.json
+// bench/results/avatar.json      npx sada-bench --samples 128 --json bench/results/avatar.json
 // bench/results/fidelity.json    npx tsx bench/fidelity.ts --guidance 1,3,7 --fixed --json bench/results/fidelity.json
 // bench/results/overhead.json    npx tsx bench/overhead.ts --json bench/results/overhead.json
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -12,22 +12,33 @@ import { fileURLToPath } from 'node:url'
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const read = (name) => JSON.parse(readFileSync(join(root, 'bench', 'results', name), 'utf8'))
 const db = (value) => (value === null || !Number.isFinite(value) ? '∞' : value.toFixed(1))
+/** Mean, mean of the worst tenth, and worst of PSNRs in dB; a null is an equal picture and counts as 150. */
+const summary = (psnr) => {
+  const sorted = psnr.map((value) => Math.min(value ?? 150, 150)).sort((a, b) => a - b)
+  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length
+  return { mean: mean(sorted), decile: mean(sorted.slice(0, Math.max(1, Math.round(sorted.length / 10)))), worst: sorted[0] }
+}
+const says = (psnr) => {
+  const { mean, decile, worst } = summary(psnr)
+  return `${db(mean)} / ${db(decile)} / ${db(worst)}`
+}
 const table = (head, rows) => [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 
 function speed({ machine, versions, cases }) {
-  const rows = cases.map(({ scheduler, nfe, steps, speedup, fidelity_by_kind: kinds, fewer_steps: fewer }) => [
+  const of = (pictures, kind, key) => says(pictures.filter((picture) => picture.kind === kind).map((picture) => picture[key]))
+  const rows = cases.map(({ scheduler, nfe, steps, speedup, pictures, fewer_steps: fewer }) => [
     scheduler,
     `${nfe.mean.toFixed(1)} of ${steps}`,
     `**${speedup.wall.toFixed(2)} ×** (${speedup.wall_p05.toFixed(2)}–${speedup.wall_p95.toFixed(2)})`,
-    ...['full', 'short'].map((kind) => `${db(kinds[kind].psnr_db.mean)} / ${db(kinds[kind].psnr_db.min)}`),
-    ...['full', 'short'].map((kind) => `${db(kinds[kind].fewer_steps.psnr_db)} / ${db(kinds[kind].fewer_steps.psnr_db_min)}`),
+    ...['full', 'short'].map((kind) => of(pictures, kind, 'psnr_db')),
+    ...['full', 'short'].map((kind) => of(pictures, kind, 'fewer_steps_psnr_db')),
     String(fewer.steps),
   ])
   const head = [
     'scheduler',
     'network runs',
     'wall speed-up (5–95 %)',
-    'full prompts, PSNR mean / worst',
+    'full prompts, PSNR mean / worst tenth / worst',
     'short prompts',
     'plain fewer steps of the same time: full',
     'short',
@@ -42,16 +53,6 @@ function speed({ machine, versions, cases }) {
     '',
     `Measured by \`sada-bench\` on ${machine.cpu}, ${machine.cores} cores, CPU backend (ONNX Runtime ${versions.onnxruntime}), commit ${versions.commit ?? 'unknown'}: [bench/results/avatar.json](bench/results/avatar.json). GPU: not measured.`,
   ].join('\n')
-}
-
-const summary = (psnr) => {
-  const sorted = psnr.map((value) => value ?? 150).sort((a, b) => a - b)
-  const mean = sorted.reduce((sum, value) => sum + Math.min(value, 150), 0) / sorted.length
-  return { mean, decile: sorted[Math.floor(sorted.length / 10)], worst: sorted[0] }
-}
-const says = (psnr) => {
-  const { mean, decile, worst } = summary(psnr)
-  return `${db(mean)} / ${db(decile)} / ${db(worst)}`
 }
 
 function rivals({ samples, cases }) {
@@ -73,7 +74,7 @@ function rivals({ samples, cases }) {
     'scheduler',
     'prompts',
     'cost',
-    'sada: mean / worst decile / worst',
+    'sada: mean / worst tenth / worst',
     'plain fewer steps',
     'best fixed schedule (by mean)',
   ]
