@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SadaError } from '../../ts/errors.ts'
-import { stageSources, targetOf, type StageSource } from '../../ts/engines/build.ts'
+import { StageSources, targetOf, type StageSource } from '../../ts/engines/build.ts'
 import { EngineCache } from '../../ts/engines/cache.ts'
 import { openTensorRt } from '../../ts/engines/library.ts'
 import { load, type GenerateOptions } from '../../ts/index.ts'
 import { findGpu, inspectGpus } from '../../ts/native/gpu.ts'
 import { loadAddon } from '../../ts/native/load.ts'
+import { filesForEngines } from '../../ts/pipeline/load.ts'
 import { loadManifest } from '../../ts/plan/model.ts'
 import { emulatedGpu } from '../support/emulated-gpu.ts'
 import { hasTensorRtDouble, packStage, tensorRtDouble } from '../support/tensorrt-double.ts'
@@ -34,8 +35,9 @@ async function newCache(): Promise<{ cache: EngineCache; sources: StageSource[];
   if (found.gpu === undefined) throw new Error(found.reason)
   const builder = openTensorRt()
   const target = targetOf(builder, found.info, (await inspectGpus())!.report)
+  const reader = new StageSources(builder, target)
   const sources: StageSource[] = []
-  for await (const source of stageSources(builder, MODEL, await loadManifest(MODEL), target)) sources.push(source)
+  for (const file of await filesForEngines('avatar')) sources.push(await reader.read(file))
   return { cache, sources, warnings }
 }
 

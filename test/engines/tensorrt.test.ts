@@ -7,10 +7,11 @@ import type { SadaError } from '../../ts/errors.ts'
 import { buildEngines, type BuildProgress } from '../../ts/engines/build.ts'
 import { EngineCache } from '../../ts/engines/cache.ts'
 import { openTensorRt } from '../../ts/engines/library.ts'
-import { stageProfiles } from '../../ts/engines/profiles.ts'
 import { loadAddon } from '../../ts/native/load.ts'
 import type { TensorRtBuilder } from '../../ts/native/types.ts'
+import { filesForEngines } from '../../ts/pipeline/load.ts'
 import { loadManifest } from '../../ts/plan/model.ts'
+import { stageProfiles } from '../../ts/plan/profiles.ts'
 import { emulatedGpu, hasEmulatedGpu } from '../support/emulated-gpu.ts'
 
 /** The real builder of TensorRT for RTX, which needs no GPU; `npm run test:gpu` fetches it. */
@@ -74,8 +75,9 @@ if (builder === undefined) {
   test('every stage of the bundled model is built for two compute capabilities, once', async () => {
     const cache = newCache()
     const phases: BuildProgress[] = []
+    const files = await filesForEngines('avatar')
     const build = () =>
-      buildEngines(builder, MODEL, cache, { targets: ['sm_86', 'sm_89'], onProgress: (each) => phases.push(each) })
+      buildEngines(builder, files, cache, { targets: ['sm_86', 'sm_89'], onProgress: (each) => phases.push(each) })
     const made = await build()
     assert.equal(
       made.map(({ description }) => description.stage),
@@ -134,13 +136,14 @@ if (builder === undefined) {
   test('a build ends with the signal and leaves nothing behind', async () => {
     const cache = newCache()
     const stop = new AbortController()
-    const building = failure(buildEngines(builder, MODEL, cache, { targets: [89], signal: stop.signal }))
+    const files = await filesForEngines('avatar')
+    const building = failure(buildEngines(builder, files, cache, { targets: [89], signal: stop.signal }))
     setTimeout(() => stop.abort(new Error('enough')), 300)
     assert.is((await building).message, 'enough')
     assert.ok((await cache.list()).length < 5)
     const before = new AbortController()
     before.abort(new Error('not at all'))
-    assert.is((await failure(buildEngines(builder, MODEL, cache, { signal: before.signal }))).message, 'not at all')
+    assert.is((await failure(buildEngines(builder, files, cache, { signal: before.signal }))).message, 'not at all')
   })
 }
 

@@ -3,9 +3,10 @@ import * as assert from 'uvu/assert'
 import { loadFamily } from '../../ts/families/index.ts'
 import type { Family, Request } from '../../ts/families/family.ts'
 import { loadAddon } from '../../ts/native/load.ts'
-import { run, type Decision, type MemberPolicy, type Policy, type TokenSelection } from '../../ts/policy/policy.ts'
+import type { Policy } from '../../ts/policy/policy.ts'
 import { DenoisingLoop } from '../../ts/sampler/loop.ts'
 import { familyFolder } from '../support/families.ts'
+import { pruning } from '../support/pruning.ts'
 
 // Token pruning on the families' networks in stages, under a policy that prunes every pass after the first: the criterion calls
 // random networks stable, so the policies themselves would not.
@@ -18,18 +19,6 @@ const CALLS: Record<string, Partial<Request>> = {
   musicldm: { seconds: 0.032, guidance: 2 },
 }
 const STEPS = 5
-
-/** Prunes every pass after the first, by a score that has both signs. */
-function pruning(selection: TokenSelection): Policy {
-  const member = (): MemberPolicy => ({
-    capacity: 0,
-    before: (step): Decision => (step === 0 ? run : { kind: 'prune', selection: { ...selection, seed: step } }),
-    observe: () => ({ means: [{ a: { x0: 1 }, b: { x: 1, x0: -1 } }], tokenScores: 0 }),
-    after: () => ({}),
-    keeps: () => [],
-  })
-  return { name: 'pruning', begin: ({ members }) => ({ options: {}, members: Array.from({ length: members }, member) }) }
-}
 
 const never: Policy = pruning({ maxKept: 0, window: [0, 0], seed: 0, fullAbove: -1 })
 

@@ -7,9 +7,11 @@ import { EngineCache } from '../engines/cache.ts'
 import { openTensorRt } from '../engines/library.ts'
 import { findGpu, inspectGpus } from '../native/gpu.ts'
 import type { TensorRtBuilder } from '../native/types.ts'
-import { findModel } from '../pipeline/load.ts'
+import { filesForEngines } from '../pipeline/load.ts'
+import type { GenerateArguments } from './generate.ts'
+import { engineSizesFor } from './request.ts'
 
-export interface BuildArguments {
+export interface BuildArguments extends Pick<GenerateArguments, 'count' | 'width' | 'height' | 'seconds'> {
   readonly model: string
   readonly target?: readonly string[]
   readonly out?: string
@@ -37,14 +39,19 @@ export async function listEngines(json: boolean): Promise<string> {
 
 /** Builds the engines of a model, with progress on stderr; returns what `sada engines build` prints. */
 export async function buildModelEngines(
-  { model, target, out, tensorrt, json }: BuildArguments,
+  { model, target, out, tensorrt, json, ...sizes }: BuildArguments,
   signal: AbortSignal,
 ): Promise<string> {
   const builder = openTensorRt(tensorrt)
   const startedAt = performance.now()
   const onProgress = process.stderr.isTTY ? showProgress : undefined
   const options = { ...(await targetsOf(builder, target)), signal, onProgress }
-  const engines = await buildEngines(builder, await findModel(model), new EngineCache(), options)
+  const engines = await buildEngines(
+    builder,
+    await filesForEngines(model, { engineSizes: engineSizesFor(sizes) }),
+    new EngineCache(),
+    options,
+  )
   if (onProgress) process.stderr.write('\r\x1b[K')
   if (out !== undefined) await writeEngines(out, engines)
   const built = engines.map(({ description: { stage, targets, gpu }, engine }) => ({

@@ -13,7 +13,7 @@ import { Tokenizer } from '../plan/tokenizer.ts'
 import type { StepEvent } from '../sampler/trace.ts'
 import { OutputFile } from './output-file.ts'
 import { Preview } from './preview.ts'
-import { readPictures, requestFor } from './request.ts'
+import { engineSizesFor, readPictures, requestFor } from './request.ts'
 import { save } from './save.ts'
 import { isLive } from './terminal.ts'
 
@@ -67,6 +67,7 @@ export async function generate(prompt: string, options: GenerateArguments, signa
       threads: options.threads,
       device: options.device as DeviceSetting | undefined,
       engine: options.engine as EngineSettings['engine'],
+      engineSizes: engineSizesFor(options),
     })
     try {
       if (!manifest) file = await fittingFile(prompt, options, pipeline, early)

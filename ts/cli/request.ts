@@ -3,6 +3,7 @@ import { invalidArgument } from '../errors.ts'
 import type { Pixels } from '../families/family.ts'
 import { readImage } from '../pipeline/image.ts'
 import type { GenerateOptions } from '../pipeline/options.ts'
+import type { EngineSizes } from '../plan/model.ts'
 import { resize } from '../pipeline/resize.ts'
 import { parsePolicy } from './arguments.ts'
 import type { GenerateArguments } from './generate.ts'
@@ -27,6 +28,17 @@ export function requestFor(prompt: string, options: GenerateArguments): Generate
     strength,
     seconds,
   }
+}
+
+/** What engines on a GPU are made for where the command line says what is wanted: that size, and so many pictures. */
+export function engineSizesFor({
+  count,
+  width,
+  height,
+  seconds,
+}: Pick<GenerateArguments, 'count' | 'width' | 'height' | 'seconds'>): EngineSizes {
+  const only = (n: number | undefined): [number, number] | undefined => (n === undefined ? undefined : [n, n])
+  return { pictures: Math.max(2, count), width: only(width), height: only(height), seconds: only(seconds) }
 }
 
 /** The pictures that the command line names, brought to one size: that asked for, or that of the first as large as the model likes. */

@@ -108,14 +108,14 @@ engines
   })
 engines
   .command('build')
-  .description("builds the engines of a model's stages; without --target for the GPU of this machine")
+  .description("builds a model's engines, for --width, --height, --seconds and --count; without --target for this machine's GPU")
   .option('--target <capability>', 'build for this compute capability, without a GPU (TensorRT for RTX); again for more', collect)
   .option('--out <folder>', 'also write them there, to be shipped with an application')
   .option('--tensorrt <path>', 'the TensorRT library, or its folder')
   .option(...JSON_FLAG)
   .addHelpText(
     'after',
-    '\nExamples:\n  sada engines build --target sm_89\n  sada engines build -m ./model --target sm_86 --target sm_120 --out engines',
+    '\nExamples:\n  sada engines build --target sm_89\n  sada engines build -m ./sdxl --width 1024 --height 1024 -n 4 --target sm_86 --target sm_120 --out engines',
   )
   .action(async (_, command: Command) => {
     const { buildModelEngines } = await import('./engines.ts')

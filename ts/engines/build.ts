@@ -1,11 +1,13 @@
+import { createHash } from 'node:crypto'
 import { invalidArgument } from '../errors.ts'
 import { asSadaError } from '../native/load.ts'
-import type { GpuInfo, GpuReport, InputRange, TensorRtBuilder } from '../native/types.ts'
-import type { Manifest } from '../plan/manifest.ts'
-import { loadManifest, openStage } from '../plan/model.ts'
+import type { EngineBuildRequest, GpuInfo, GpuReport, TensorRtBuilder } from '../native/types.ts'
+import type { OnnxFile } from '../onnx/file.ts'
+import { checkUnchanged, type RegularFile } from '../onnx/regular-file.ts'
+import type { NetworkFile } from '../plan/device-engine.ts'
+import type { Profiles } from '../plan/profiles.ts'
 import { orAborted } from '../sampler/abort.ts'
 import type { EngineCache, EngineDescription } from './cache.ts'
-import { stageProfiles } from './profiles.ts'
 
 export interface BuildProgress {
   readonly stage: string
@@ -39,8 +41,16 @@ export interface StageEngine {
 /** A stage that an engine can be built of, or has been built of. */
 export interface StageSource {
   readonly description: EngineDescription
-  readonly onnx: Uint8Array
-  readonly profiles: readonly (readonly InputRange[])[]
+  readonly file: Pick<OnnxFile, 'path' | 'bytes' | 'withWeights'>
+  readonly profiles: Profiles
+  /** Of the files that hold its weights, in order. */
+  readonly weights: readonly HashedFile[]
+}
+
+/** A file's hash, and what it was when that was made. */
+interface HashedFile {
+  readonly sha256: string
+  readonly found: RegularFile['found']
 }
 
 /** What the engines of this GPU are built for: TensorRT for RTX compiles for its kind, TensorRT measures on itself. */
@@ -53,53 +63,92 @@ export function targetOf(
   return { gpu: `${info.name}, ${info.computeCapability}, driver for CUDA ${driverVersion}` }
 }
 
-/** Builds the engines of a model folder with a `plan.json`, or takes them from the cache. Stages one after another. */
+/** Builds the engines of a model's networks, or takes them from the cache, one after another. */
 export async function buildEngines(
   builder: TensorRtBuilder,
-  folder: string,
+  files: readonly NetworkFile[],
   cache: EngineCache,
   options: BuildOptions = {},
 ): Promise<StageEngine[]> {
+  const sources = new StageSources(builder, options)
   const engines: StageEngine[] = []
-  for await (const source of stageSources(builder, folder, await loadManifest(folder), options)) {
+  for (const file of files) {
+    const source = await sources.read(file)
     engines.push({ description: source.description, engine: await obtainEngine(builder, source, cache, options) })
   }
   return engines
 }
 
-/** The stages of a model, each read when it is asked for. Throws what `openStage` does. */
-export async function* stageSources(
-  { flavour, version }: Pick<TensorRtBuilder, 'flavour' | 'version'>,
-  folder: string,
-  manifest: Manifest,
-  options: BuildTarget,
-): AsyncGenerator<StageSource> {
-  const targets = (options.targets ?? []).map(parseTarget)
-  for (const stage of manifest.stages) {
-    const { bytes: onnx, sha256: source } = await openStage(folder, stage)
-    const profiles = stageProfiles(manifest, stage)
+/** Model files as engines are made of them, for one library and target. */
+export class StageSources {
+  private readonly from: Pick<EngineDescription, 'flavour' | 'version' | 'targets' | 'gpu'>
+  /** Hashes of weights, which the stages of a model share. */
+  private readonly weights = new Map<string, Promise<HashedFile>>()
+
+  constructor({ flavour, version }: Pick<TensorRtBuilder, 'flavour' | 'version'>, options: BuildTarget) {
+    const targets = (options.targets ?? []).map(parseTarget)
     const gpu = targets.length === 0 && options.gpu !== undefined ? { gpu: options.gpu } : {}
-    const names = { model: manifest.name, stage: stage.name }
-    yield { description: { ...names, source, flavour, version, targets, ...gpu, profiles }, onnx, profiles }
+    this.from = { flavour, version, targets, ...gpu }
   }
+
+  /** Throws MODEL_NOT_FOUND, PATH_UNSAFE, MODEL_CHANGED and the like for weights in other files. */
+  async read({ model, stage, file, profiles }: NetworkFile): Promise<StageSource> {
+    const weights = await file.withWeights((_, files) => Promise.all(files.map((each) => this.hash(each))))
+    const hashes = weights.map(({ sha256 }) => sha256)
+    const source = hashes.length === 0 ? file.sha256 : sha256Of([file.sha256, ...hashes].join(' '))
+    return { description: { model, stage, source, ...this.from, profiles }, file, profiles, weights }
+  }
+
+  /** Of a file that is open; read again where it is not what it was. */
+  private async hash(file: RegularFile): Promise<HashedFile> {
+    const known = this.weights.get(file.path)
+    const isSame = await known
+      ?.then(({ found }) => checkUnchanged({ ...file, found }))
+      .then(
+        () => true,
+        () => false,
+      )
+    if (known && isSame) return known
+    const hashed = hashOf(file)
+    this.weights.set(file.path, hashed)
+    return hashed
+  }
+}
+
+const sha256Of = (text: string): string => createHash('sha256').update(text).digest('hex')
+
+async function hashOf({ handle, found }: RegularFile): Promise<HashedFile> {
+  const hash = createHash('sha256')
+  const stream = handle.createReadStream({ start: 0, autoClose: false, highWaterMark: 1 << 20 })
+  for await (const chunk of stream) hash.update(chunk as Buffer)
+  return { sha256: hash.digest('hex'), found }
 }
 
 /** The engine of a stage: from the cache, else built now. */
 export function obtainEngine(
   builder: TensorRtBuilder,
-  { description, onnx, profiles }: StageSource,
+  source: StageSource,
   cache: EngineCache,
   options: BuildOptions,
 ): Promise<Uint8Array> {
-  const { stage, targets } = description
-  return cache.obtain(description, () => buildOne(builder, { stage, onnx, profiles, targets }, options), options.signal)
+  const { description } = source
+  const build = (): Promise<Uint8Array> => guarded(source, (request) => buildOne(builder, request, options))
+  return cache.obtain(description, build, options.signal)
 }
 
-interface OneBuild {
+/** The builder opens weights by itself: they have to be before it, and after it, what they were when they were hashed. */
+function guarded<T>({ description, file, profiles, weights }: StageSource, build: (request: OneBuild) => Promise<T>): Promise<T> {
+  return file.withWeights(async (_, files) => {
+    for (const [k, { found }] of weights.entries()) await checkUnchanged({ ...files[k], found })
+    // A file that has no weights in others gets no way to ask for any.
+    const modelPath = weights.length > 0 ? file.path : undefined
+    const { stage, targets } = description
+    return build({ stage, targets, onnx: file.bytes, profiles, modelPath })
+  })
+}
+
+interface OneBuild extends EngineBuildRequest {
   readonly stage: string
-  readonly onnx: Uint8Array
-  readonly profiles: readonly (readonly InputRange[])[]
-  readonly targets: readonly number[]
 }
 
 /** One build. Rejects with MODEL_CORRUPT, NETWORK_FAILED or INVALID_ARGUMENT; with the signal's reason, at once, when it fires. */

@@ -1,48 +1,51 @@
 import { SadaError } from '../errors.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
 import type { Engine, GpuRef, TensorRtBuilder } from '../native/types.ts'
-import type { StageLoader } from '../plan/model.ts'
-import { obtainEngine, stageSources, targetOf, type BuildTarget, type StageSource } from './build.ts'
+import type { DeviceEngine, NetworkFile, OpenDeviceEngine } from '../plan/device-engine.ts'
+import { obtainEngine, StageSources, targetOf, type BuildTarget } from './build.ts'
 import { EngineCache } from './cache.ts'
 import { openTensorRt } from './library.ts'
 
-/** Loads a model's stages on TensorRT: engines from the cache, or built now, which takes seconds to minutes. */
-export const loadStagesOnTensorRt: StageLoader = async (folder, manifest, gpu) => {
+/** TensorRT on a GPU: engines from the cache, or built when a model is loaded, which takes seconds to minutes. */
+export const openTensorRtEngine: OpenDeviceEngine = async (gpu) => {
   if (gpu === undefined) {
     const message = '"tensorrt" runs on a GPU, and none was chosen: ask for one with "device", "cuda" for the first.'
     throw new SadaError('BACKEND_UNAVAILABLE', message, { argument: 'engine' })
   }
   const builder = openTensorRt()
-  const cache = new EngineCache()
-  const target = await targetOn(builder, gpu)
-  let engine: Engine
+  const sources = new StageSources(builder, await targetOn(builder, gpu))
   try {
-    engine = new (loadAddon().Engine)({ library: builder.library, gpu })
+    const engine = new (loadAddon().Engine)({ library: builder.library, gpu })
+    return new TensorRtEngine(engine, builder, sources)
   } catch (error) {
     throw asSadaError(error)
   }
-  try {
-    const sessions = new Map<string, number>()
-    for await (const source of stageSources(builder, folder, manifest, target)) {
-      sessions.set(source.description.stage, await loadStage(engine, builder, source, cache))
-    }
-    return { engine, sessions }
-  } catch (error) {
-    await engine.dispose()
-    throw error
-  }
 }
 
-/** A kept engine that the library does not take (a driver or GPU was changed under the same name) is built again, once. */
-async function loadStage(engine: Engine, builder: TensorRtBuilder, source: StageSource, cache: EngineCache): Promise<number> {
-  const { stage } = source.description
-  for (let isAgain = false; ; isAgain = true) {
-    const bytes = await obtainEngine(builder, source, cache, {})
-    try {
-      return (await engine.load({ bytes })).session
-    } catch (error) {
-      if ((error as { code?: unknown }).code !== 'ENGINE_INCOMPATIBLE' || isAgain) throw asSadaError(error, { stage })
-      await cache.forget(source.description)
+class TensorRtEngine implements DeviceEngine {
+  readonly engine: Engine
+  private readonly builder: TensorRtBuilder
+  private readonly sources: StageSources
+  private readonly cache = new EngineCache()
+
+  constructor(engine: Engine, builder: TensorRtBuilder, sources: StageSources) {
+    this.engine = engine
+    this.builder = builder
+    this.sources = sources
+  }
+
+  /** A kept engine that the library does not take (a driver or GPU was changed under the same name) is built again, once. */
+  async load(file: NetworkFile): Promise<number> {
+    const source = await this.sources.read(file)
+    for (let isAgain = false; ; isAgain = true) {
+      const bytes = await obtainEngine(this.builder, source, this.cache, {})
+      try {
+        return (await this.engine.load({ bytes })).session
+      } catch (error) {
+        if ((error as { code?: unknown }).code !== 'ENGINE_INCOMPATIBLE' || isAgain)
+          throw asSadaError(error, { stage: file.stage })
+        await this.cache.forget(source.description)
+      }
     }
   }
 }

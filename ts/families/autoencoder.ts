@@ -2,6 +2,8 @@ import { invalidArgument, SadaError } from '../errors.ts'
 import type { TorchGenerator } from '../noise.ts'
 import { Component, type LoadContext } from './component.ts'
 import type { Pixels } from './family.ts'
+import type { JsonObject } from './folder.ts'
+import { LATENT_AXES, partProfiles, PICTURE_AXES, type SizeRange } from './size-range.ts'
 
 /** The variational autoencoder between pictures and latents. */
 export class Autoencoder {
@@ -21,20 +23,27 @@ export class Autoencoder {
     this.encoder = encoder
     this.latent = latent
     this.sample = decoder.output('sample', 'sample_out', 'image')
-    const { scaling_factor: factor, shift_factor: shift, block_out_channels: blocks, latent_channels: channels } = decoder.config
+    const { scaling_factor: factor, shift_factor: shift, latent_channels: channels } = decoder.config
     this.channels = decoder.dimension(latent, 1, channels)
     // Exports without a configuration are of Stable Diffusion 1 and 2.
     this.factor = typeof factor === 'number' && factor > 0 ? factor : 0.18215
     this.shift = typeof shift === 'number' ? shift : 0
-    this.scale = Array.isArray(blocks) && blocks.length > 0 && blocks.length <= 8 ? 2 ** (blocks.length - 1) : 8
+    this.scale = scaleOf(decoder.config)
   }
 
-  static async load(context: LoadContext): Promise<Autoencoder> {
-    const decoder = await Component.load(context, 'vae_decoder')
+  /** `range`: what engines on the GPU are made for. */
+  static async load(context: LoadContext, range?: SizeRange): Promise<Autoencoder> {
+    const part = (role: string, axes: typeof LATENT_AXES) => Component.load(context, role, range && partProfiles(range, axes))
+    const decoder = await part('vae_decoder', LATENT_AXES)
     const { latent } = decoder.meanings({ latent: ['latent_sample', 'latent', 'sample'] })
-    const encoder = (await Component.has(context, 'vae_encoder')) ? await Component.load(context, 'vae_encoder') : undefined
+    const encoder = (await Component.has(context, 'vae_encoder')) ? await part('vae_encoder', PICTURE_AXES) : undefined
     encoder?.meanings({ sample: ['sample', 'image'] })
     return new Autoencoder(decoder, encoder, latent)
+  }
+
+  /** `scale` of a folder's autoencoder. */
+  static async scaleOf(context: LoadContext): Promise<number> {
+    return scaleOf(await Component.configOf(context, 'vae_decoder'))
   }
 
   /** One member's latents [channels, height, width] as a sample [outputs, height·scale, width·scale], pictures from −1 to 1. */
@@ -74,6 +83,9 @@ export class Autoencoder {
     return new LatentDistribution(mean, logVariance, this.factor, this.shift)
   }
 }
+
+const scaleOf = ({ block_out_channels: blocks }: JsonObject): number =>
+  Array.isArray(blocks) && blocks.length > 0 && blocks.length <= 8 ? 2 ** (blocks.length - 1) : 8
 
 /** A diagonal Gaussian over latents; a point where the encoder gives no variances. */
 export class LatentDistribution {

@@ -1,8 +1,11 @@
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { SadaError } from '../errors.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
 import type { Binding, Engine, GpuRef, SessionInfo, TensorInfo } from '../native/types.ts'
 import { OnnxFile } from '../onnx/file.ts'
+import type { DeviceEngine } from '../plan/device-engine.ts'
+import type { EngineSizes } from '../plan/model.ts'
+import type { Profiles } from '../plan/profiles.ts'
 import { orAborted } from '../sampler/abort.ts'
 import type { Purpose } from '../sampler/memory.ts'
 import type { Folder, JsonObject } from './folder.ts'
@@ -10,8 +13,12 @@ import type { Folder, JsonObject } from './folder.ts'
 /** What loading a folder's parts takes. */
 export interface LoadContext {
   readonly folder: Folder
+  /** On the CPU. */
   readonly engine: Engine
   readonly gpu?: GpuRef
+  /** What runs the networks and autoencoders where that is not `engine`, and the sizes it shall serve. */
+  readonly device?: DeviceEngine
+  readonly engineSizes?: EngineSizes
   readonly threads?: number
   readonly memoryArena?: boolean
   /** Role → path of its model file or of the subfolder with it, for folders that are laid out otherwise. */
@@ -26,6 +33,22 @@ export interface Tensor {
   readonly dims: readonly number[]
 }
 
+/** The engine for a part of a folder, and the GPU that its tensors have to be on. Parts without profiles run on the CPU. */
+export const hostOf = ({ engine, device, gpu }: LoadContext, profiles: object | undefined): [engine: Engine, gpu?: GpuRef] =>
+  device && profiles ? [device.engine, gpu] : [engine]
+
+/** Loads a file where `hostOf` says. */
+export async function loadFile(
+  { folder, engine, device, threads, memoryArena }: LoadContext,
+  stage: string,
+  file: OnnxFile,
+  profiles: Profiles | undefined,
+): Promise<SessionInfo> {
+  if (!device || !profiles) return file.load(engine, { threads, memoryArena })
+  const { inputs, outputs } = file
+  return { inputs, outputs, session: await device.load({ model: basename(folder.root), stage, file, profiles }) }
+}
+
 /** One ONNX model of a folder, with the configuration beside it. */
 export class Component {
   readonly role: string
@@ -34,9 +57,11 @@ export class Component {
   readonly session: number
   readonly inputs: readonly TensorInfo[]
   readonly outputs: readonly TensorInfo[]
-  private readonly engine: Engine
+  readonly engine: Engine
+  /** The GPU that its tensors have to be on. */
+  private readonly gpu: GpuRef | undefined
 
-  constructor(role: string, path: string, config: JsonObject, info: SessionInfo, engine: Engine) {
+  constructor(role: string, path: string, config: JsonObject, info: SessionInfo, engine: Engine, gpu?: GpuRef) {
     this.role = role
     this.path = path
     this.config = config
@@ -44,21 +69,32 @@ export class Component {
     this.inputs = info.inputs
     this.outputs = info.outputs
     this.engine = engine
+    this.gpu = gpu
   }
 
-  /** Loads a role; throws MODEL_NOT_FOUND where the folder lacks it. */
-  static async load(context: LoadContext, role: string): Promise<Component> {
-    const { folder, engine, threads, memoryArena } = context
+  /**
+   * Loads a role; throws MODEL_NOT_FOUND where the folder lacks it. `profilesOf`: the sizes of its inputs, for parts that run on the
+   * GPU where something there runs networks.
+   */
+  static async load(context: LoadContext, role: string, profilesOf?: (component: Component) => Profiles): Promise<Component> {
+    const { folder } = context
     const relative = Component.pathOf(context, role)
     const path = await folder.file(relative)
     await folder.refuseLibraries(dirname(relative))
-    const config = await folder.optionalJson(join(dirname(relative), 'config.json'))
+    const config = await Component.configOf(context, role)
+    const make = (info: SessionInfo): Component => new Component(role, path, config, info, ...hostOf(context, profilesOf))
     try {
       const file = await OnnxFile.open(path, dirname(join(folder.root, relative)))
-      return new Component(role, path, config, await file.load(engine, { threads, memoryArena }), engine)
+      const profiles = context.device && profilesOf?.(make({ inputs: file.inputs, outputs: file.outputs, session: -1 }))
+      return make(await loadFile(context, role, file, profiles))
     } catch (error) {
       throw asSadaError(error, { stage: role })
     }
+  }
+
+  /** The configuration beside a role's model. */
+  static configOf(context: LoadContext, role: string): Promise<JsonObject> {
+    return context.folder.optionalJson(join(dirname(Component.pathOf(context, role)), 'config.json'))
   }
 
   /** Path of a role's model file, relative to the folder. */
@@ -135,7 +171,7 @@ export class Component {
     const shapes = Object.entries<readonly number[]>(wanted)
     if (purpose === 'planning')
       return Object.fromEntries(shapes.map(([name, dims]) => [name, new Float32Array(sizeOf(dims))])) as Record<N, Float32Array>
-    const workspace = new (loadAddon().Workspace)()
+    const workspace = new (loadAddon().Workspace)(this.gpu)
     try {
       const bind = ([name, dims]: [string, readonly number[]]): Binding => ({
         name,

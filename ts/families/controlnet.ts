@@ -1,15 +1,17 @@
 import { invalidArgument } from '../errors.ts'
 import { asSadaError } from '../native/load.ts'
-import type { Engine, EngineOp, Slice, Workspace } from '../native/types.ts'
+import type { EngineOp, Slice, Workspace } from '../native/types.ts'
 import { rowsPerMember } from '../plan/plan-network.ts'
 import { RowTensors } from '../plan/row-tensors.ts'
 import { orAborted } from '../sampler/abort.ts'
 import type { NetworkNeeds } from '../sampler/memory.ts'
 import type { Network, NetworkCall, NetworkOutput } from '../sampler/network.ts'
 import { Component, type LoadContext } from './component.ts'
-import { mutable, timeShape, type Conditioning, type RowShape } from './denoiser.ts'
+import { mutable, type Conditioning, type RowShape } from './denoiser.ts'
 import type { Control } from './family.ts'
 import type { LatentSize } from './latent-family.ts'
+import { residualInputs, residualShapes, timeShape } from './input-shapes.ts'
+import { networkProfiles, type SizeRange } from './size-range.ts'
 
 // A ControlNet (Zhang et al. 2023) is a copy of a UNet's first half that reads a picture as well; what it gives is added to the UNet's
 // own features. Several add up.
@@ -21,10 +23,6 @@ const MORE = {
   sizes: ['time_ids'],
   strength: ['conditioning_scale'],
 }
-
-/** The UNet's inputs for what ControlNets add, in the order of the outputs that go there. */
-export const residualInputs = (unet: Component): string[] =>
-  unet.inputs.map(({ name }) => name).filter((name) => /^(down_block|mid_block)_additional_residual/.test(name))
 
 /** A ControlNet of a folder. */
 export class ControlNet {
@@ -41,13 +39,13 @@ export class ControlNet {
   }
 
   /** `controlnet`, `controlnet_1`, …, as many as the folder has. Throws IO_MISMATCH where one does not fit the UNet. */
-  static async loadAll(context: LoadContext, unet: Component): Promise<ControlNet[]> {
+  static async loadAll(context: LoadContext, unet: Component, range?: SizeRange): Promise<ControlNet[]> {
     const inputs = residualInputs(unet)
     const nets: ControlNet[] = []
     for (let k = 0; ; k++) {
       const role = k === 0 ? 'controlnet' : `controlnet_${k}`
       if (!(await Component.has(context, role))) break
-      const net = new ControlNet(await Component.load(context, role))
+      const net = new ControlNet(await Component.load(context, role, range && networkProfiles(range)))
       const outputs = net.component.outputs
       if (inputs.length === 0)
         throw unet.mismatch(
@@ -66,27 +64,6 @@ export class ControlNet {
   }
 }
 
-/** Shapes of a UNet's residual inputs at a size: after the first convolution, then each block's layers and its halving. */
-export function residualShapes(unet: Component, [height, width]: LatentSize): Record<string, ['rows', number, number, number]> {
-  const names = residualInputs(unet)
-  const { block_out_channels: blocks = [320, 640, 1280, 1280], layers_per_block: layers = 2 } = unet.config as {
-    block_out_channels?: number[]
-    layers_per_block?: number | number[]
-  }
-  const levels = [0]
-  for (let block = 0; block < blocks.length; block++) {
-    const count = Array.isArray(layers) ? layers[block] : layers
-    levels.push(...Array<number>(count).fill(block), ...(block < blocks.length - 1 ? [block + 1] : []))
-  }
-  levels.push(blocks.length - 1)
-  if (levels.length !== names.length)
-    throw unet.mismatch(`${levels.length} inputs for ControlNets, as its configuration has blocks`, names)
-  const at = (size: number, level: number): number => Math.ceil(size / 2 ** level)
-  return Object.fromEntries(
-    names.map((name, k) => [name, ['rows', unet.dimension(name, 1), at(height, levels[k]), at(width, levels[k])]]),
-  )
-}
-
 /** One ControlNet in a run: its picture, and at which steps it counts how much. */
 interface Lead {
   readonly net: ControlNet
@@ -95,7 +72,6 @@ interface Lead {
 }
 
 export interface ControlInputs {
-  readonly engine: Engine
   readonly workspace: Workspace
   readonly members: number
   readonly guidance: number
@@ -163,14 +139,13 @@ export class ControlledNetwork implements Network {
 
   /** Evaluates the ControlNets that count at this step. */
   private async run(call: NetworkCall, active: readonly Lead[]): Promise<void> {
-    const { engine, workspace } = this.inputs
     const ops: EngineOp[] = []
     for (const lead of active) {
       await this.compose(call, lead)
       ops.push(...this.commands(call.members, lead))
     }
     if (ops.length === 0) return
-    const job = engine.run(workspace, ops)
+    const job = active[0].net.component.engine.run(this.inputs.workspace, ops) // the same for all
     try {
       await orAborted(job.done, call.signal)
     } catch (error) {

@@ -1,9 +1,12 @@
-import type { Engine, TokenLayout, Workspace } from '../native/types.ts'
+import type { TokenLayout, Workspace } from '../native/types.ts'
 import { PlanNetwork, rowsPerMember, type StagedNetwork } from '../plan/plan-network.ts'
 import { RowTensors } from '../plan/row-tensors.ts'
 import type { NetworkCall } from '../sampler/network.ts'
 import type { Component } from './component.ts'
 import type { NetworkPlan } from './network-plan.ts'
+import { timeShape } from './input-shapes.ts'
+import { gridOf, sideOf } from './plan-file.ts'
+import { checkRows, type SizeRange } from './size-range.ts'
 
 /** Shape of one tensor of the network: sizes, and `rows` for the dimension that counts members and guidance branches. */
 export type RowShape = readonly (number | 'rows')[]
@@ -15,13 +18,14 @@ export interface Conditioning {
 }
 
 export interface DenoiserInputs {
-  readonly engine: Engine
   readonly component: Component
   readonly workspace: Workspace
   readonly members: number
   readonly guidance: number
   /** The network's stages, where it comes in some. */
   readonly plan?: NetworkPlan
+  /** What its engine on the GPU was made for. */
+  readonly range?: SizeRange
   /** Of the latents, before they are packed. */
   readonly size: readonly [height: number, width: number]
   readonly channels: number
@@ -40,7 +44,8 @@ export interface DenoiserInputs {
 
 /** A model's network with its conditioning written: in stages where it has a plan, else as one. */
 export function denoiser(inputs: DenoiserInputs): { network: PlanNetwork; tensors: RowTensors } {
-  const { engine, component, workspace, members, guidance, state, time, conditioning } = inputs
+  const { component, workspace, members, guidance, state, time, conditioning } = inputs
+  if (inputs.range) checkRows(inputs.range, members, rowsPerMember(guidance))
   const { shapes, tokens, layout, stages, sessions, reusable } = inputs.plan ? inStages(inputs, inputs.plan) : whole(inputs)
   const tensors = new RowTensors(workspace, shapes, members * rowsPerMember(guidance), tokens)
   for (const [name, { rows: values }] of Object.entries(conditioning)) {
@@ -50,7 +55,7 @@ export function denoiser(inputs: DenoiserInputs): { network: PlanNetwork; tensor
     }
   }
   const model = {
-    engine,
+    engine: component.engine,
     sessions,
     stages,
     reusable,
@@ -103,21 +108,17 @@ function besides([rows, channels, height, width]: RowShape, more: number): RowSh
   return [rows, Number(channels) + more / (Number(height) * Number(width)), height, width]
 }
 
-function inStages({ state, size: [height, width], channels, conditioning }: DenoiserInputs, plan: NetworkPlan): Made {
-  const sideOf = (side: string): number => {
-    const [name, divisor = '1'] = side.split('/')
-    return Math.ceil((name === 'height' ? height : width) / Number(divisor))
-  }
+function inStages({ state, size, channels, conditioning }: DenoiserInputs, plan: NetworkPlan): Made {
   const told = Object.entries(conditioning).find(([name]) => plan.tensors[name].includes('length'))
   const length = told ? Number(told[1].shape[plan.tensors[told[0]].indexOf('length')]) : 1
   const shapes = Object.entries(plan.tensors).map(([name, dims]) => [
     name,
-    dims.map((n) => (n === 'length' ? length : typeof n === 'string' && n !== 'rows' && n !== 'tokens' ? sideOf(n) : n)),
+    dims.map((n) => (n === 'length' ? length : typeof n === 'string' && n !== 'rows' && n !== 'tokens' ? sideOf(n, size) : n)),
   ])
   const { patch } = plan.tokens
-  const grid = (plan.tokens.grid ?? ['height', 'width']).map(sideOf) as [number, number]
+  const grid = gridOf(plan, size)
   // Tokens at the edge of an odd size are of fewer latents: then they are not told apart.
-  const isEven = grid[0] * patch[0] === height && grid[1] * patch[1] === width
+  const isEven = grid[0] * patch[0] === size[0] && grid[1] * patch[1] === size[1]
   const isPacked = state.layout?.order === 'tokens'
   const layout: TokenLayout = { order: 'channels-first', channels, grid, patch }
   return {
@@ -133,14 +134,6 @@ function inStages({ state, size: [height, width], channels, conditioning }: Deno
 /** Shapes as tensors of a plan have them. */
 export const mutable = (shapes: Readonly<Record<string, RowShape>>): Record<string, (number | 'rows')[]> =>
   Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, [...shape]]))
-
-/** One time for all rows (no dimension, or one of size 1), or one for each: exports differ. */
-export function timeShape(component: Component, time: string, sample: string): (number | 'rows')[] {
-  const { dims, symbols } = component.tensor(time)
-  if (dims.length === 0) return []
-  const perRow = dims[0] < 0 && symbols[0] !== '' && symbols[0] === component.tensor(sample).symbols[0]
-  return [perRow ? 'rows' : 1]
-}
 
 /** Whole numbers where the model takes only those; what is behind the point is cut off, as diffusers' conversion does. */
 function timeOf(component: Component, { input, value }: DenoiserInputs['time']): (call: NetworkCall) => number {

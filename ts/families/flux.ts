@@ -11,6 +11,7 @@ import type { FamilyRequest, Request } from './family.ts'
 import { LatentFamily, promptsOf, type Conditioned, type LatentSize, type Packing } from './latent-family.ts'
 import { loadNetwork, type NetworkPlan } from './network-plan.ts'
 import { Schedulers, scheduleFor } from './scheduler.ts'
+import { sizeRange, type SizeRange } from './size-range.ts'
 import { TextEncoder } from './text-encoder.ts'
 
 const INPUTS = {
@@ -23,6 +24,9 @@ const INPUTS = {
 }
 /** Latents along one side of a token. */
 const PATCH = 2
+
+/** Latents along a side of a picture where nothing else is asked. */
+const OWN_SIZE = 128
 
 /** Latents [channels, height, width] as tokens [height/2 · width/2, channels · 4], row by row. */
 export const packing: Packing = {
@@ -49,6 +53,7 @@ function permuted(
 interface FluxParts {
   readonly transformer: Component
   readonly plan?: NetworkPlan
+  readonly range?: SizeRange
   readonly autoencoder: Autoencoder
   readonly schedulers: Schedulers
   /** For the pooled vector. */
@@ -77,7 +82,7 @@ export class Flux extends LatentFamily {
   private readonly output: string
 
   private constructor(context: LoadContext, name: string, parts: FluxParts) {
-    super(context, parts.autoencoder, parts.schedulers, packing)
+    super(context, parts.autoencoder, parts.schedulers, { packing, range: parts.range })
     const { transformer, autoencoder, clip, t5, names, schedulers } = parts
     this.name = name
     this.parts = parts
@@ -85,7 +90,7 @@ export class Flux extends LatentFamily {
     transformer.expectDimension(names.sample, 2, autoencoder.channels * PATCH * PATCH, 'four latents of each channel')
     transformer.expectDimension(names.text, 2, t5.features, 'the features of text_encoder_2')
     transformer.expectDimension(names.pooled, 1, clip.pooledFeatures, 'the pooled features of text_encoder')
-    const side = 128 * autoencoder.scale
+    const side = OWN_SIZE * autoencoder.scale
     this.size = [side, side]
     // What is not guided was distilled for few steps.
     const isGuided = names.guidance !== undefined
@@ -98,10 +103,12 @@ export class Flux extends LatentFamily {
     const schedulers = await Schedulers.load(context.folder, ['flow-euler', 'dpm++'], flow)
     const clip = await TextEncoder.load(context, 'text_encoder', 'tokenizer', { pooled: ['pooler_output', 'text_embeds'] })
     const t5 = await TextEncoder.load(context, 'text_encoder_2', 'tokenizer_2', { states: ['last_hidden_state'] }, 512)
-    const autoencoder = await Autoencoder.load(context)
-    const { component: transformer, plan } = await loadNetwork(context, 'transformer')
+    const own = { own: [OWN_SIZE, OWN_SIZE], patch: PATCH, length: [1, t5.length] } as const
+    const range = sizeRange(context, await Autoencoder.scaleOf(context), own)
+    const autoencoder = await Autoencoder.load(context, range)
+    const { component: transformer, plan } = await loadNetwork(context, 'transformer', range)
     const names = transformer.meanings(INPUTS, { guidance: ['guidance'] })
-    return new Flux(context, name, { transformer, plan, autoencoder, schedulers, clip, t5, names })
+    return new Flux(context, name, { transformer, plan, range, autoencoder, schedulers, clip, t5, names })
   }
 
   protected schedule(request: Request, size: LatentSize): Schedule {
@@ -127,9 +134,9 @@ export class Flux extends LatentFamily {
     const channels = this.autoencoder.channels * PATCH * PATCH
     const read = await this.read(request, negative ?? [], guidance, purpose)
     const { network } = denoiser({
-      engine: this.engine,
       component: transformer,
       plan: this.parts.plan,
+      range: this.parts.range,
       size,
       channels: this.autoencoder.channels,
       workspace,

@@ -2,6 +2,8 @@ import { SadaError } from '../errors.ts'
 import { asSadaError, findOnnxRuntime, loadAddon } from '../native/load.ts'
 import { chooseGpu } from '../native/gpu.ts'
 import type { Engine } from '../native/types.ts'
+import { readOnnxModel } from '../onnx/model.ts'
+import type { DeviceEngine, NetworkFile, OpenDeviceEngine } from '../plan/device-engine.ts'
 import type { EngineSettings } from '../plan/model.ts'
 import type { LoadContext } from './component.ts'
 import type { Family } from './family.ts'
@@ -49,25 +51,53 @@ const NAMES = Object.keys(FAMILIES) as FamilyName[]
  * Loads a folder in the layout of diffusers and Optimum. Rejects with MODEL_NOT_FOUND, MANIFEST_INVALID, MODEL_CORRUPT,
  * MODEL_TOO_LARGE, IO_MISMATCH, TOKENIZER_INVALID, INVALID_SCHEDULE, PATH_ESCAPE, PATH_UNSAFE, UNTRUSTED_CODE or BACKEND_UNAVAILABLE.
  */
-export async function loadFamily(path: string, settings: FamilySettings): Promise<Family> {
-  const folder = await Folder.open(path, settings.linksInto)
-  await folder.refuseLibraries()
+export async function loadFamily(path: string, settings: FamilySettings, openDevice?: OpenDeviceEngine): Promise<Family> {
+  const folder = await openFolder(path, settings)
   const family = await familyOf(folder, settings.family)
   const gpu = await chooseGpu(settings.device ?? 'cpu')
-  const { threads, memoryArena, paths, stages } = settings
   let engine: Engine
   try {
     engine = new (loadAddon().Engine)({ library: findOnnxRuntime() })
   } catch (error) {
     throw asSadaError(error)
   }
+  let device: DeviceEngine | undefined
   try {
-    const loaded = await FAMILIES[family].load({ folder, engine, gpu, threads, memoryArena, paths, stages }, family)
-    return loaded
+    device = await openDevice?.(gpu)
+    return await FAMILIES[family].load({ ...settings, folder, engine, gpu, device }, family)
   } catch (error) {
-    await engine.dispose()
+    await Promise.all([engine.dispose(), device?.engine.dispose()])
     throw error
   }
+}
+
+/** The files of a folder that an engine on a GPU is to run, with the sizes for it; nothing is loaded. Rejects as `loadFamily` does. */
+export async function networkFiles(path: string, settings: FamilySettings): Promise<NetworkFile[]> {
+  const folder = await openFolder(path, settings)
+  const family = await familyOf(folder, settings.family)
+  const files: NetworkFile[] = []
+  const load = (file: NetworkFile): Promise<number> => Promise.resolve(files.push(file))
+  await FAMILIES[family].load({ ...settings, folder, engine: NO_ENGINE, device: { engine: NO_ENGINE, load } }, family)
+  return files
+}
+
+/** In place of an engine where nothing shall run: its sessions are what the files say. */
+const NO_ENGINE: Engine = {
+  version: '',
+  load: ({ bytes }) => {
+    const { inputs, outputs } = readOnnxModel(Buffer.from(bytes!), 'the model').graph
+    return Promise.resolve({ session: -1, inputs, outputs })
+  },
+  run: () => {
+    throw new SadaError('INTERNAL', 'A network was to be described, and was run.')
+  },
+  dispose: () => Promise.resolve(),
+}
+
+async function openFolder(path: string, { linksInto }: FamilySettings): Promise<Folder> {
+  const folder = await Folder.open(path, linksInto)
+  await folder.refuseLibraries()
+  return folder
 }
 
 /** Which family a folder holds: as `model_index.json` says, or the caller. */

@@ -8,6 +8,7 @@ import { toSample, type Autoencoder, type LatentDistribution } from './autoencod
 import type { LoadContext } from './component.ts'
 import type { Family, FamilyRequest, FamilyRun, Output, Pixels, Request } from './family.ts'
 import type { Schedulers } from './scheduler.ts'
+import { checkSize, type SizeRange } from './size-range.ts'
 import { latentMask, noStart, startOf, type Start } from './start.ts'
 
 /** Pixels along one side at most. */
@@ -48,17 +49,26 @@ export abstract class LatentFamily implements Family {
   abstract readonly defaults: Family['defaults']
   abstract readonly takes: readonly (keyof FamilyRequest)[]
   readonly engine: Engine
+  readonly networkEngine: Family['networkEngine']
   readonly gpu: Family['gpu']
   protected readonly autoencoder: Autoencoder
   protected readonly schedulersOfFolder: Schedulers
 
   /** How latents lie for the network, where that is not as the autoencoder has them. */
   protected readonly packing: Packing | undefined
+  private readonly range: SizeRange | undefined
 
-  constructor({ engine, gpu }: LoadContext, autoencoder: Autoencoder, schedulers: Schedulers, packing?: Packing) {
+  constructor(
+    { engine, device, gpu }: LoadContext,
+    autoencoder: Autoencoder,
+    schedulers: Schedulers,
+    { packing, range }: { readonly packing?: Packing; readonly range?: SizeRange },
+  ) {
     this.engine = engine
+    this.networkEngine = device?.engine
     this.gpu = gpu
     this.packing = packing
+    this.range = range
     this.autoencoder = autoencoder
     this.schedulersOfFolder = schedulers
   }
@@ -72,6 +82,7 @@ export abstract class LatentFamily implements Family {
     if (mask !== undefined && (init === undefined || 'latents' in init))
       throw invalidArgument('init', 'a picture, which the mask is for', init)
     const size = this.latentSize(request)
+    if (this.range) checkSize(this.range, size)
     const schedule = this.schedule(request, size)
     const solver = createSolver(schedule)
     const length = this.autoencoder.channels * size[0] * size[1]

@@ -4,9 +4,11 @@ import { Autoencoder } from './autoencoder.ts'
 import { Component, type LoadContext } from './component.ts'
 import { rowsOf } from './denoiser.ts'
 import type { Output, Request } from './family.ts'
+import type { JsonObject } from './folder.ts'
 import { promptsOf, type LatentSize } from './latent-family.ts'
 import { loadNetwork } from './network-plan.ts'
 import { Schedulers } from './scheduler.ts'
+import { partProfiles, sizeRange, SPECTROGRAM_AXES, type SizeRange } from './size-range.ts'
 import { TextEncoder } from './text-encoder.ts'
 import { UNET_INPUTS, UnetFamily, type UnetConditioning, type UnetParts } from './unet-family.ts'
 
@@ -34,11 +36,12 @@ export class MusicLdm extends UnetFamily {
   static async load(context: LoadContext, name: string): Promise<MusicLdm> {
     const schedulers = await Schedulers.load(context.folder, ['dpm++', 'euler'])
     const text = await TextEncoder.load(context, 'text_encoder', 'tokenizer', { pooled: ['text_embeds', 'pooler_output'] })
-    const autoencoder = await Autoencoder.load(context)
-    const vocoder = await Vocoder.load(context)
-    const { component: unet, plan } = await loadNetwork(context, 'unet')
+    const range = await soundRange(context)
+    const autoencoder = await Autoencoder.load(context, range)
+    const vocoder = await Vocoder.load(context, range)
+    const { component: unet, plan } = await loadNetwork(context, 'unet', range)
     const { text: textInput, ...inputs } = unet.meanings({ ...UNET_INPUTS, text: ['class_labels'] })
-    const parts = { name, unet, plan, autoencoder, schedulers, controlNets: [], inputs, guidance: 2 }
+    const parts = { name, unet, plan, range, autoencoder, schedulers, controlNets: [], inputs, guidance: 2 }
     return new MusicLdm(context, parts, text, textInput, vocoder)
   }
 
@@ -46,11 +49,10 @@ export class MusicLdm extends UnetFamily {
   protected override latentSize({ seconds }: Request): LatentSize {
     const { scale } = this.autoencoder
     const { frameRate, bands } = this.vocoder
-    const { sample_size: preset } = this.unet.config
-    const length = seconds ?? ((typeof preset === 'number' ? preset : 256) * scale) / frameRate
-    const frames = Math.floor(length * frameRate)
-    if (frames < scale || length > LONGEST) throw invalidArgument('seconds', `from ${scale / frameRate} to ${LONGEST}`, length)
-    return [Math.ceil(frames / scale), bands / scale]
+    const length = seconds ?? (ownFrames(this.unet.config) * scale) / frameRate
+    if (Math.floor(length * frameRate) < scale || length > LONGEST)
+      throw invalidArgument('seconds', `from ${scale / frameRate} to ${LONGEST}`, length)
+    return [framesOf(length, frameRate, scale), bands / scale]
   }
 
   protected async readPrompts(request: Request, guidance: number, _: LatentSize, purpose: Purpose): Promise<UnetConditioning> {
@@ -84,9 +86,37 @@ export class MusicLdm extends UnetFamily {
   }
 }
 
+/** Latents along the time of a sound where nothing else is asked. */
+const ownFrames = ({ sample_size: preset }: JsonObject): number => (typeof preset === 'number' ? preset : 256)
+
+/** Latents along the time of a sound of so many seconds. */
+const framesOf = (seconds: number, frameRate: number, scale: number): number => Math.ceil(Math.floor(seconds * frameRate) / scale)
+
+/** The lengths of sounds that engines serve. */
+async function soundRange(context: LoadContext): Promise<SizeRange | undefined> {
+  const scale = await Autoencoder.scaleOf(context)
+  const { bands, frameRate } = soundOf(await Component.configOf(context, 'vocoder'))
+  const { seconds, pictures } = context.engineSizes ?? {}
+  const height = seconds?.map((each) => framesOf(each, frameRate, scale) * scale) as [number, number] | undefined
+  const own = [ownFrames(await Component.configOf(context, 'unet')), bands / scale] as const
+  return sizeRange({ ...context, engineSizes: { pictures, height } }, scale, { own, length: [1, 1] })
+}
+
+/** What a vocoder's configuration says; what it does not is that of MusicLDM's own. */
+function soundOf({ sampling_rate: rate, model_in_dim: bands, upsample_rates: rates }: JsonObject) {
+  const isList = Array.isArray(rates) && rates.every((each) => Number.isInteger(each) && each > 0)
+  const samplesPerFrame = (isList ? (rates as number[]) : [5, 4, 2, 2, 2]).reduce((product, each) => product * each, 1)
+  const sampleRate = typeof rate === 'number' && rate > 0 ? rate : 16_000
+  // Frames of the spectrogram in a second.
+  const frameRate = sampleRate / samplesPerFrame
+  return { sampleRate, samplesPerFrame, frameRate, bands: typeof bands === 'number' && bands > 0 ? bands : 64 }
+}
+
 /** A vocoder (HiFi-GAN): mel spectrogram → sound. */
 class Vocoder {
   readonly sampleRate: number
+  /** Frames of the spectrogram in a second. */
+  readonly frameRate: number
   readonly bands: number
   private readonly component: Component
   private readonly input: string
@@ -94,24 +124,18 @@ class Vocoder {
   private readonly samplesPerFrame: number
 
   private constructor(component: Component) {
-    const { sampling_rate: rate, model_in_dim: bands, upsample_rates: rates } = component.config
+    const { sampleRate, samplesPerFrame, frameRate, bands } = soundOf(component.config)
     this.component = component
     this.input = component.meanings({ mel: ['spectrogram', 'mel_spectrogram', 'input_features'] }).mel
     this.output = component.output('waveform', 'audio')
     this.bands = component.dimension(this.input, 2, bands)
-    this.sampleRate = typeof rate === 'number' && rate > 0 ? rate : 16_000
-    const isList = Array.isArray(rates) && rates.every((each) => Number.isInteger(each) && each > 0)
-    // Those of MusicLDM's own vocoder.
-    this.samplesPerFrame = (isList ? (rates as number[]) : [5, 4, 2, 2, 2]).reduce((product, each) => product * each, 1)
+    this.sampleRate = sampleRate
+    this.samplesPerFrame = samplesPerFrame
+    this.frameRate = frameRate
   }
 
-  /** Frames of the spectrogram in a second. */
-  get frameRate(): number {
-    return this.sampleRate / this.samplesPerFrame
-  }
-
-  static async load(context: LoadContext): Promise<Vocoder> {
-    return new Vocoder(await Component.load(context, 'vocoder'))
+  static async load(context: LoadContext, range?: SizeRange): Promise<Vocoder> {
+    return new Vocoder(await Component.load(context, 'vocoder', range && partProfiles(range, SPECTROGRAM_AXES)))
   }
 
   /** The sound of `frames` frames of a spectrogram [frames, bands]. */

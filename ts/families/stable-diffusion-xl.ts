@@ -2,14 +2,15 @@ import { SadaError } from '../errors.ts'
 import type { Purpose } from '../sampler/memory.ts'
 import { Autoencoder } from './autoencoder.ts'
 import { Component, type LoadContext } from './component.ts'
-import { ControlNet, residualInputs } from './controlnet.ts'
+import { ControlNet } from './controlnet.ts'
 import { rowsOf } from './denoiser.ts'
 import type { Request } from './family.ts'
 import { promptsOf, type LatentSize } from './latent-family.ts'
 import { loadNetwork } from './network-plan.ts'
+import { residualInputs } from './input-shapes.ts'
 import { Schedulers } from './scheduler.ts'
 import { TextEncoder, type Encoded } from './text-encoder.ts'
-import { PICTURE_OPTIONS, UNET_INPUTS, UnetFamily, type UnetConditioning, type UnetParts } from './unet-family.ts'
+import { PICTURE_OPTIONS, UNET_INPUTS, UnetFamily, unetRange, type UnetConditioning, type UnetParts } from './unet-family.ts'
 
 const INPUTS = {
   ...UNET_INPUTS,
@@ -62,15 +63,16 @@ export class StableDiffusionXl extends UnetFamily {
       pooled: ['text_embeds'],
     })
     const first = isRefiner ? [] : [await TextEncoder.load(context, 'text_encoder', 'tokenizer', { states: 'penultimate' })]
-    const autoencoder = await Autoencoder.load(context)
-    const { component: unet, plan } = await loadNetwork(context, 'unet')
-    const controlNets = await ControlNet.loadAll(context, unet)
+    const range = await unetRange(context, second.length)
+    const autoencoder = await Autoencoder.load(context, range)
+    const { component: unet, plan } = await loadNetwork(context, 'unet', range)
+    const controlNets = await ControlNet.loadAll(context, unet, range)
     const residuals = Object.fromEntries(residualInputs(unet).map((each) => [each, [each]]))
     const { sample, time, text, pooled, sizes } = unet.meanings(INPUTS, residuals)
     const { force_zeros_for_empty_prompt: forceZeros } = await folder.optionalJson('model_index.json')
     return new StableDiffusionXl(
       context,
-      { name, unet, plan, autoencoder, schedulers, controlNets, inputs: { sample, time }, guidance: 5 },
+      { name, unet, plan, range, autoencoder, schedulers, controlNets, inputs: { sample, time }, guidance: 5 },
       { encoders: [...first, second], names: { text, pooled, sizes }, forceZeros: forceZeros === true },
     )
   }

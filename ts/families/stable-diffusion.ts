@@ -1,14 +1,15 @@
 import type { Purpose } from '../sampler/memory.ts'
 import { Autoencoder } from './autoencoder.ts'
 import type { LoadContext } from './component.ts'
-import { ControlNet, residualInputs } from './controlnet.ts'
+import { ControlNet } from './controlnet.ts'
 import { rowsOf } from './denoiser.ts'
 import type { Request } from './family.ts'
 import { promptsOf, type LatentSize } from './latent-family.ts'
 import { loadNetwork } from './network-plan.ts'
+import { residualInputs } from './input-shapes.ts'
 import { Schedulers } from './scheduler.ts'
 import { TextEncoder } from './text-encoder.ts'
-import { PICTURE_OPTIONS, UNET_INPUTS, UnetFamily, type UnetConditioning, type UnetParts } from './unet-family.ts'
+import { PICTURE_OPTIONS, UNET_INPUTS, UnetFamily, unetRange, type UnetConditioning, type UnetParts } from './unet-family.ts'
 
 /** Stable Diffusion 1 and 2: one CLIP text encoder, a UNet that reads its states. */
 export class StableDiffusion extends UnetFamily {
@@ -25,14 +26,15 @@ export class StableDiffusion extends UnetFamily {
   static async load(context: LoadContext, name: string): Promise<StableDiffusion> {
     const schedulers = await Schedulers.load(context.folder, ['dpm++', 'euler'])
     const text = await TextEncoder.load(context, 'text_encoder', 'tokenizer', { states: ['last_hidden_state'] })
-    const autoencoder = await Autoencoder.load(context)
-    const { component: unet, plan } = await loadNetwork(context, 'unet')
-    const controlNets = await ControlNet.loadAll(context, unet)
+    const range = await unetRange(context, text.length)
+    const autoencoder = await Autoencoder.load(context, range)
+    const { component: unet, plan } = await loadNetwork(context, 'unet', range)
+    const controlNets = await ControlNet.loadAll(context, unet, range)
     const { text: textInput, ...inputs } = unet.meanings(
       { ...UNET_INPUTS, text: ['encoder_hidden_states', 'encoder_hidden_state'] },
       Object.fromEntries(residualInputs(unet).map((each) => [each, [each]])),
     )
-    const parts = { name, unet, plan, autoencoder, schedulers, controlNets, inputs, guidance: 7.5 }
+    const parts = { name, unet, plan, range, autoencoder, schedulers, controlNets, inputs, guidance: 7.5 }
     return new StableDiffusion(context, parts, text, textInput)
   }
 

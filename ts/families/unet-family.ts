@@ -1,21 +1,25 @@
 import { invalidArgument } from '../errors.ts'
 import type { Schedule } from '../schedule/schedule.ts'
 import type { Purpose } from '../sampler/memory.ts'
-import { toSample, type Autoencoder } from './autoencoder.ts'
-import type { Component, LoadContext } from './component.ts'
-import { checkControls, ControlledNetwork, residualShapes, type ControlNet } from './controlnet.ts'
+import { Autoencoder, toSample } from './autoencoder.ts'
+import { Component, type LoadContext } from './component.ts'
+import { checkControls, ControlledNetwork, type ControlNet } from './controlnet.ts'
+import type { JsonObject } from './folder.ts'
 import { denoiser, type Conditioning } from './denoiser.ts'
 import type { FamilyRequest, Request } from './family.ts'
 import { RescaledNetwork } from './guidance-rescale.ts'
 import { effectiveGuidance, LatentFamily, type Conditioned, type LatentSize, type RunInputs } from './latent-family.ts'
 import type { NetworkPlan } from './network-plan.ts'
 import { latentMask } from './start.ts'
+import { residualShapes } from './input-shapes.ts'
 import { scheduleFor, type Schedulers } from './scheduler.ts'
+import { sizeRange, type SizeRange } from './size-range.ts'
 
 export interface UnetParts {
   readonly name: string
   readonly unet: Component
   readonly plan?: NetworkPlan
+  readonly range?: SizeRange
   readonly autoencoder: Autoencoder
   readonly schedulers: Schedulers
   readonly controlNets: readonly ControlNet[]
@@ -26,6 +30,14 @@ export interface UnetParts {
 
 export const UNET_INPUTS = { sample: ['sample'], time: ['timestep', 'timesteps', 't'] }
 export const PICTURE_OPTIONS = ['negativePrompt', 'width', 'height', 'init', 'strength', 'mask', 'guidanceRescale'] as const
+
+const sampleSize = ({ sample_size: latents }: JsonObject): number => (typeof latents === 'number' ? latents : 64)
+
+/** The sizes of pictures that engines serve. `length`: tokens of a prompt. */
+export async function unetRange(context: LoadContext, length: number): Promise<SizeRange | undefined> {
+  const own = sampleSize(await Component.configOf(context, 'unet'))
+  return sizeRange(context, await Autoencoder.scaleOf(context), { own: [own, own], length: [length, length] })
+}
 
 /** The conditioning of a run by the names of the UNet's inputs. */
 export interface UnetConditioning {
@@ -46,7 +58,7 @@ export abstract class UnetFamily extends LatentFamily {
 
   constructor(context: LoadContext, parts: UnetParts, takes: readonly (keyof FamilyRequest)[]) {
     const { name, unet, autoencoder, schedulers, controlNets, inputs, guidance } = parts
-    super(context, autoencoder, schedulers)
+    super(context, autoencoder, schedulers, { range: parts.range })
     this.name = name
     this.unet = unet
     this.parts = parts
@@ -56,8 +68,7 @@ export abstract class UnetFamily extends LatentFamily {
     // The latents, the mask, and the latents of what is kept.
     this.readsMask = unet.tensor(inputs.sample).dims[1] === 2 * channels + 1
     if (!this.readsMask) unet.expectDimension(inputs.sample, 1, channels, 'the channels of the autoencoder')
-    const { sample_size: latents = 64 } = unet.config
-    const side = (typeof latents === 'number' ? latents : 64) * autoencoder.scale
+    const side = sampleSize(unet.config) * autoencoder.scale
     this.size = [side, side]
     this.defaults = { scheduler: schedulers.own, steps: 50, guidance }
     if (controlNets.length > 0) residualShapes(unet, [64, 64])
@@ -94,11 +105,12 @@ export abstract class UnetFamily extends LatentFamily {
     const pictures = controls.map(({ image }) => toSample('control.image', image, pixels).map((value) => (value + 1) / 2))
     const guidance = effectiveGuidance(request.guidance)
     const { tensors: conditioning, droppedTokens } = await this.readPrompts(request, guidance, size, purpose)
-    const common = { engine: this.engine, workspace, members: request.prompts.length, guidance, conditioning }
+    const common = { workspace, members: request.prompts.length, guidance, conditioning }
     const { network, tensors } = denoiser({
       ...common,
       component: unet,
       plan: parts.plan,
+      range: parts.range,
       size,
       channels,
       state: {

@@ -10,7 +10,7 @@ const DEEPEST_CALLS = 64
 
 /** Every graph of a model, also those inside nodes and functions. */
 export function* graphsOf(model: OnnxModel): Generator<OnnxGraph> {
-  const bodies = model.functions.map(({ nodes }): OnnxGraph => ({ nodes, inputs: [], initializers: [], sparse: [] }))
+  const bodies = model.functions.map(({ nodes }): OnnxGraph => ({ nodes, inputs: [], outputs: [], initializers: [], sparse: [] }))
   for (const graph of [model.graph, ...model.training, ...bodies]) yield* withInner(graph)
 }
 
@@ -96,7 +96,7 @@ function readsOf(node: OnnxNode): Set<string> {
   const names = new Set(node.inputs)
   for (const graph of innerGraphs(node)) {
     const own = new Set([
-      ...graph.inputs,
+      ...graph.inputs.map((each) => each.name),
       ...graph.initializers.map(({ name }) => name),
       ...graph.nodes.flatMap(({ outputs }) => outputs),
     ])

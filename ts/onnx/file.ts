@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { totalmem } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { SadaError } from '../errors.ts'
-import type { Engine, ExternalTensor, SessionInfo, SessionOptions } from '../native/types.ts'
+import type { Engine, ExternalTensor, SessionInfo, SessionOptions, TensorInfo } from '../native/types.ts'
 import { checkFunctions, checkOperators, checkOrder, graphsOf } from './checks.ts'
 import { readOnnxModel, type OnnxModel, type OnnxTensor } from './model.ts'
 import { checkRelative, checkUnchanged, openRegular, readRegular, type RegularFile } from './regular-file.ts'
@@ -20,12 +20,25 @@ const IN_MEMORY = /_ORT_MEM_ADDR_/
 export class OnnxFile {
   readonly path: string
   readonly bytes: Buffer
+  /** As the file declares them. */
+  readonly inputs: readonly TensorInfo[]
+  readonly outputs: readonly TensorInfo[]
   private readonly external: readonly OnnxTensor[]
   private readonly weightsFolder: string | undefined
 
-  private constructor(path: string, bytes: Buffer, external: readonly OnnxTensor[], weightsFolder: string | undefined) {
+  private constructor(
+    path: string,
+    bytes: Buffer,
+    { graph }: OnnxModel,
+    external: readonly OnnxTensor[],
+    weightsFolder?: string,
+  ) {
+    // Old files list weights among the inputs.
+    const weights = new Set(graph.initializers.map(({ name }) => name))
     this.path = path
     this.bytes = bytes
+    this.inputs = graph.inputs.filter(({ name }) => !weights.has(name))
+    this.outputs = graph.outputs
     this.external = external
     this.weightsFolder = weightsFolder
   }
@@ -50,7 +63,7 @@ export class OnnxFile {
         `${join(weightsFolder ?? dirname(path), basename(path))} keeps weights in files beside it, ${what}`,
       )
     }
-    return new OnnxFile(path, bytes, external, weightsFolder)
+    return new OnnxFile(path, bytes, model, external, weightsFolder)
   }
 
   get sha256(): string {
@@ -59,14 +72,19 @@ export class OnnxFile {
 
   /** Loads the model. Rejects with what `Engine.load` does, MODEL_NOT_FOUND, PATH_ESCAPE, PATH_UNSAFE, RESOURCE_LIMIT or MODEL_CHANGED. */
   async load(engine: Engine, settings: Pick<SessionOptions, 'threads' | 'memoryArena'>): Promise<SessionInfo> {
+    return this.withWeights((weights) => engine.load({ ...settings, bytes: this.bytes, weights }))
+  }
+
+  /** Does something with the weights in other files, which are open meanwhile. Rejects with MODEL_CHANGED where they are not what they were. */
+  async withWeights<T>(use: (weights: readonly ExternalTensor[], files: readonly RegularFile[]) => Promise<T>): Promise<T> {
     const files = new Map<string, RegularFile>()
     try {
       const weights: ExternalTensor[] = []
       for (const tensor of this.external) weights.push(await this.placeOf(tensor, files))
       checkMemory(weights, this.path)
-      const info = await engine.load({ ...settings, bytes: this.bytes, weights })
+      const made = await use(weights, [...files.values()])
       for (const file of files.values()) await checkUnchanged(file)
-      return info
+      return made
     } finally {
       for (const { handle } of files.values()) await handle.close()
     }

@@ -1,3 +1,4 @@
+import type { TensorInfo } from '../native/types.ts'
 import { WireReader } from './wire.ts'
 
 // What an ONNX file asks for, without its weights. Field numbers are those of onnx.proto.
@@ -37,7 +38,8 @@ export interface OnnxSparse {
 
 export interface OnnxGraph {
   readonly nodes: readonly OnnxNode[]
-  readonly inputs: readonly string[]
+  readonly inputs: readonly TensorInfo[]
+  readonly outputs: readonly TensorInfo[]
   readonly initializers: readonly OnnxTensor[]
   readonly sparse: readonly OnnxSparse[]
 }
@@ -90,16 +92,18 @@ function readFunction(reader: WireReader, end: number): OnnxFunction {
 }
 
 function readGraph(reader: WireReader, end: number): OnnxGraph {
-  const [nodes, inputs]: [OnnxNode[], string[]] = [[], []]
+  const nodes: OnnxNode[] = []
+  const [inputs, outputs]: [TensorInfo[], TensorInfo[]] = [[], []]
   const [initializers, sparse]: [OnnxTensor[], OnnxSparse[]] = [[], []]
   reader.message(end, (field, to) => {
     if (field === 1) nodes.push(readNode(reader, to))
     else if (field === 5) initializers.push(readTensor(reader, to))
     else if (field === 11) inputs.push(readValue(reader, to))
-    else if (field === 12 || field === 13) readValue(reader, to)
+    else if (field === 12) outputs.push(readValue(reader, to))
+    else if (field === 13) readValue(reader, to)
     else if (field === 15) sparse.push(readSparse(reader, to))
   })
-  return { nodes, inputs, initializers, sparse }
+  return { nodes, inputs, outputs, initializers, sparse }
 }
 
 function readNode(reader: WireReader, end: number): OnnxNode {
@@ -174,21 +178,64 @@ function readEntry(reader: WireReader, end: number, into: Map<string, string>): 
   into.set(key, value)
 }
 
-/** The name of an input, an output or what lies between; of its type nothing but how deep it is. */
-function readValue(reader: WireReader, end: number): string {
-  let name = ''
+/** An input, an output or what lies between: its name, and of a tensor its type and dimensions. */
+function readValue(reader: WireReader, end: number): TensorInfo {
+  let [name, tensor] = ['', NO_TENSOR]
   reader.message(end, (field, to) => {
     if (field === 1) name = reader.string(to)
-    else if (field === 2) readType(reader, to)
+    else if (field === 2) tensor = readType(reader, to)
   })
-  return name
+  return { name, ...tensor }
 }
 
-function readType(reader: WireReader, end: number): void {
+const NO_TENSOR: Omit<TensorInfo, 'name'> = { type: 'other', dims: [], symbols: [] }
+
+function readType(reader: WireReader, end: number): Omit<TensorInfo, 'name'> {
+  let tensor = NO_TENSOR
   reader.message(end, (kind, to) => {
     // Sequences, maps and optional values hold types themselves; tensors do not.
-    if (kind === 4 || kind === 5 || kind === 9) reader.message(to, (field, e) => field <= 2 && readType(reader, e))
+    if (kind === 1) tensor = readTensorType(reader, to)
+    else if (kind === 4 || kind === 5 || kind === 9) reader.message(to, (field, e) => field <= 2 && readType(reader, e))
   })
+  return tensor
+}
+
+function readTensorType(reader: WireReader, end: number): Omit<TensorInfo, 'name'> {
+  let type: TensorInfo['type'] = 'other'
+  const [dims, symbols]: [number[], string[]] = [[], []]
+  reader.message(end, (field, to, value) => {
+    if (field === 1) type = TYPES[value ?? 0] ?? 'other'
+    else if (field === 2) {
+      reader.message(to, (f, e) => {
+        if (f === 1) readDimension(reader, e, dims, symbols)
+      })
+    }
+  })
+  return { type, dims, symbols }
+}
+
+function readDimension(reader: WireReader, end: number, dims: number[], symbols: string[]): void {
+  let [size, symbol] = [-1, '']
+  reader.message(end, (field, to, value) => {
+    if (field === 1) size = Math.max(-1, value ?? -1)
+    else if (field === 2) symbol = reader.string(to)
+  })
+  dims.push(size)
+  symbols.push(symbol)
+}
+
+/** TensorProto.DataType. */
+const TYPES: Readonly<Record<number, TensorInfo['type']>> = {
+  1: 'float32',
+  2: 'uint8',
+  3: 'int8',
+  6: 'int32',
+  7: 'int64',
+  8: 'string',
+  9: 'bool',
+  10: 'float16',
+  11: 'float64',
+  16: 'bfloat16',
 }
 
 /** The default domain has two names. */

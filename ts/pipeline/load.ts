@@ -2,9 +2,10 @@ import { stat } from 'node:fs/promises'
 import { existsSync, readdirSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { invalidArgument, SadaError, unknownName } from '../errors.ts'
-import { loadStagesOnTensorRt } from '../engines/stages.ts'
-import { loadModel, type StageLoader } from '../plan/model.ts'
-import { loadFamily, type FamilySettings } from '../families/index.ts'
+import { openTensorRtEngine } from '../engines/stages.ts'
+import type { NetworkFile, OpenDeviceEngine } from '../plan/device-engine.ts'
+import { loadManifest, loadModel, stageFiles } from '../plan/model.ts'
+import { loadFamily, networkFiles, type FamilySettings } from '../families/index.ts'
 import { Staged } from '../families/staged.ts'
 import { Pipeline } from './pipeline.ts'
 
@@ -30,18 +31,27 @@ export async function load(model: string, settings: FamilySettings = {}): Promis
     throw invalidArgument('threads', 'an integer from 0 (one per physical core) to 1024', threads)
   }
   const folder = await findModel(model)
-  const isStaged = existsSync(join(folder, 'plan.json'))
-  const loadStages = stageLoader(settings.engine, isStaged)
-  if (isStaged) return new Pipeline(new Staged(await loadModel(folder, settings, loadStages)))
-  return new Pipeline(await loadFamily(folder, settings))
+  const openDevice = deviceEngine(settings.engine)
+  if (isStaged(folder)) return new Pipeline(new Staged(await loadModel(folder, settings, openDevice)))
+  return new Pipeline(await loadFamily(folder, settings, openDevice))
 }
 
-/** How the stages are loaded where ONNX Runtime shall not run them. */
-function stageLoader(engine: FamilySettings['engine'] = 'onnxruntime', isStaged: boolean): StageLoader | undefined {
+/** The files of a model that engines on a GPU are made of. Rejects as `load` does for the same settings. */
+export async function filesForEngines(model: string, settings: FamilySettings = {}): Promise<NetworkFile[]> {
+  const folder = await findModel(model)
+  if (!isStaged(folder)) return networkFiles(folder, settings)
+  const files: NetworkFile[] = []
+  for await (const file of stageFiles(folder, await loadManifest(folder))) files.push(file)
+  return files
+}
+
+const isStaged = (folder: string): boolean => existsSync(join(folder, 'plan.json'))
+
+/** What runs the networks where ONNX Runtime shall not do it on the CPU. */
+function deviceEngine(engine: FamilySettings['engine'] = 'onnxruntime'): OpenDeviceEngine | undefined {
   if (engine === 'onnxruntime') return undefined
-  if (engine !== 'tensorrt') throw invalidArgument('engine', '"onnxruntime" or "tensorrt"', engine)
-  if (isStaged) return loadStagesOnTensorRt
-  throw new SadaError('UNSUPPORTED', '"tensorrt" runs models with a plan.json; this folder has none.', { argument: 'engine' })
+  if (engine === 'tensorrt') return openTensorRtEngine
+  throw invalidArgument('engine', '"onnxruntime" or "tensorrt"', engine)
 }
 
 /** The folder of a model given by name or path. */

@@ -3,9 +3,11 @@ import { SadaError } from '../errors.ts'
 import { asSadaError, findOnnxRuntime, loadAddon } from '../native/load.ts'
 import { chooseGpu, type DeviceSetting } from '../native/gpu.ts'
 import type { Engine, GpuRef, SessionInfo } from '../native/types.ts'
+import type { DeviceEngine, NetworkFile, OpenDeviceEngine } from './device-engine.ts'
 import { OnnxFile } from '../onnx/file.ts'
 import { findModelFile, readModelFile, refuseLibraries } from './files.ts'
 import { readManifest, type Manifest, type Stage } from './manifest.ts'
+import { stageProfiles } from './profiles.ts'
 import { Tokenizer } from './tokenizer.ts'
 
 const MANIFEST_BYTES = 1 << 20
@@ -30,9 +32,6 @@ export interface LoadedStages {
   readonly sessions: ReadonlyMap<string, number>
 }
 
-/** Loads the stages of a folder on an engine of its own, for tensors that lie on `gpu`. */
-export type StageLoader = (folder: string, manifest: Manifest, gpu: GpuRef | undefined) => Promise<LoadedStages>
-
 export interface EngineSettings {
   /** Threads inside one operator of the network; 0: one per physical core. */
   readonly threads?: number
@@ -44,17 +43,30 @@ export interface EngineSettings {
    */
   readonly device?: DeviceSetting
   /**
-   * What runs the network: `onnxruntime` (default), on the CPU; `tensorrt`, on the GPU that `device` names, for models with a
-   * `plan.json`. Its engines are built when a model is first loaded, which takes seconds to minutes, and kept (`sada engines`).
+   * What runs the network: `onnxruntime` (default), on the CPU; `tensorrt`, on the GPU that `device` names. Its engines are built when
+   * a model is first loaded, which takes seconds to minutes, and kept (`sada engines`).
    */
   readonly engine?: 'onnxruntime' | 'tensorrt'
+  /** The sizes that TensorRT's engines of a folder in the layout of diffusers serve; calls of others are refused (INVALID_ARGUMENT). */
+  readonly engineSizes?: EngineSizes
+}
+
+/** What calls may ask of compiled engines. The more they may, the more memory engines take, and the less any one size is tuned for. */
+export interface EngineSizes {
+  /** Pictures or sounds of one call, at most; default 2. */
+  readonly pictures?: number
+  /** Pixels, from the least to the most; default the model's own size alone, for which engines are fastest. */
+  readonly width?: readonly [number, number]
+  readonly height?: readonly [number, number]
+  /** Length of a sound, from the least to the most; default the model's own. */
+  readonly seconds?: readonly [number, number]
 }
 
 /**
- * Reads a model folder and loads its stages, with `loadStages` where ONNX Runtime shall not run them. What is missing or does not
- * fit is an error here, not at step k.
+ * Reads a model folder and loads its stages, on the GPU where `openDevice` says so. What is missing or does not fit is an error here,
+ * not at step k.
  */
-export async function loadModel(folder: string, settings: EngineSettings, loadStages?: StageLoader): Promise<Model> {
+export async function loadModel(folder: string, settings: EngineSettings, openDevice?: OpenDeviceEngine): Promise<Model> {
   await refuseLibraries(folder)
   const manifest = await loadManifest(folder)
   const tokenizer = await Tokenizer.load(folder, manifest.text)
@@ -66,16 +78,32 @@ export async function loadModel(folder: string, settings: EngineSettings, loadSt
   } catch (error) {
     throw asSadaError(error)
   }
+  let device: DeviceEngine | undefined
   try {
+    device = await openDevice?.(gpu)
     const sessions = new Map<string, number>()
-    for (const part of [{ name: 'text', ...manifest.text }, ...(loadStages ? [] : manifest.stages)]) {
+    for (const part of [{ name: 'text', ...manifest.text }, ...(device ? [] : manifest.stages)]) {
       sessions.set(part.name, await loadSession(engine, folder, part, settings, manifest))
     }
-    const stages = await loadStages?.(folder, manifest, gpu)
+    const stages = device && (await loadStages(device, folder, manifest))
     return { folder, manifest, tokenizer, engine, gpu, sessions, ...(stages && { stages }) }
   } catch (error) {
-    await engine.dispose()
+    await Promise.all([engine.dispose(), device?.engine.dispose()])
     throw error
+  }
+}
+
+async function loadStages(device: DeviceEngine, folder: string, manifest: Manifest): Promise<LoadedStages> {
+  const sessions = new Map<string, number>()
+  for await (const file of stageFiles(folder, manifest)) sessions.set(file.stage, await device.load(file))
+  return { engine: device.engine, sessions }
+}
+
+/** The stages of a model, each read when it is asked for, for an engine on a GPU. Throws what `openStage` does. */
+export async function* stageFiles(folder: string, manifest: Manifest): AsyncGenerator<NetworkFile> {
+  for (const stage of manifest.stages) {
+    const file = await openStage(folder, stage)
+    yield { model: manifest.name, stage: stage.name, file, profiles: stageProfiles(manifest, stage) }
   }
 }
 

@@ -37,12 +37,13 @@ struct Range {
   std::vector<int64_t> smallest, usual, largest;
 };
 
-// What an engine's bytes say; test/engines/double.ts writes them.
+// What an engine's bytes say; test/support/tensorrt-double.ts writes them.
 struct Engine {
   int64_t memory = 0;
   std::vector<Tensor> tensors;
   std::vector<std::map<std::string, Range>> profiles;
   std::vector<uint8_t> onnx;
+  std::string path;  // of the model, where it has weights beside it
   std::shared_ptr<sada::Session> network;
 
   const Tensor& find(const std::string& name) const;  // ends the test for a name it does not have

@@ -97,7 +97,7 @@ class RuntimeImpl : public UnusedRuntime {
     try {
       auto engine = std::make_shared<Engine>(read_engine(bytes, size));
       sada::SessionOptions options;
-      options.bytes = std::move(engine->onnx);
+      options.bytes = std::move(engine->onnx), options.path = engine->path;
       engine->network = sada::open_onnxruntime(setting("SADA_DOUBLE_ONNXRUNTIME"))->load(options);
       return new CudaEngine(std::move(engine), log_);
     } catch (const std::exception& error) {
@@ -147,6 +147,9 @@ Engine read_engine(const void* bytes, size_t size) {
     } else if (word == "onnx") {
       const size_t from = static_cast<size_t>(text.tellg());
       engine.onnx.assign(all.begin() + static_cast<std::ptrdiff_t>(from), all.end());
+      return engine;
+    } else if (word == "path") {
+      words >> engine.path;
       return engine;
     }
   }

@@ -1,0 +1,25 @@
+import type { Engine, GpuRef } from '../native/types.ts'
+import type { OnnxFile } from '../onnx/file.ts'
+import type { Profiles } from './profiles.ts'
+
+/** A model file, and the sizes that it will see. */
+export interface NetworkFile {
+  /** Names for people. */
+  readonly model: string
+  readonly stage: string
+  readonly file: OnnxFile
+  readonly profiles: Profiles
+}
+
+/** What runs networks on the GPU that holds a run's tensors. */
+export interface DeviceEngine {
+  readonly engine: Engine
+  /**
+   * The session of a file. Rejects with MODEL_NOT_FOUND, MODEL_CORRUPT, MODEL_CHANGED, NETWORK_FAILED, ENGINE_UNTRUSTED, OUT_OF_MEMORY, DEVICE_LOST or
+   * BACKEND_UNAVAILABLE.
+   */
+  load(file: NetworkFile): Promise<number>
+}
+
+/** Opens it for a GPU; undefined: nothing can run on this one, the networks stay on the CPU. Rejects with BACKEND_UNAVAILABLE. */
+export type OpenDeviceEngine = (gpu: GpuRef | undefined) => Promise<DeviceEngine | undefined>
