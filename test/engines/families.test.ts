@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert'
 import { StageSources, targetOf } from '../../ts/engines/build.ts'
 import { EngineCache } from '../../ts/engines/cache.ts'
 import { openTensorRt } from '../../ts/engines/library.ts'
-import { openTensorRtEngine } from '../../ts/engines/stages.ts'
+import { tensorRtEngine } from '../../ts/engines/stages.ts'
 import { loadFamily } from '../../ts/families/index.ts'
 import { load, type GenerateOptions, type Pipeline, type SadaError } from '../../ts/index.ts'
 import { findGpu, inspectGpus } from '../../ts/native/gpu.ts'
@@ -121,7 +121,7 @@ if (!hasTensorRtDouble()) {
       const size = [16, 24] as const
       await prepare(folder, size, { engineSizes: engineSizes(size) })
       const sampled = async (settings: Settings, window: readonly [number, number]) => {
-        const family = await loadFamily(folder, { threads: 1, ...settings }, settings.device && openTensorRtEngine)
+        const family = await loadFamily(folder, { threads: 1, ...settings }, settings.device && tensorRtEngine())
         const workspace = new (loadAddon().Workspace)(family.gpu)
         const { signal } = new AbortController()
         try {

@@ -1,10 +1,8 @@
-import { mkdir, writeFile } from 'node:fs/promises'
-import { createHash } from 'node:crypto'
-import { join } from 'node:path'
 import Table from 'cli-table3'
 import { buildEngines, targetOf, type BuildProgress, type BuildTarget } from '../engines/build.ts'
 import { EngineCache } from '../engines/cache.ts'
 import { openTensorRt } from '../engines/library.ts'
+import { writeShipped } from '../engines/shipped.ts'
 import { findGpu, inspectGpus } from '../native/gpu.ts'
 import type { TensorRtBuilder } from '../native/types.ts'
 import { filesForEngines } from '../pipeline/load.ts'
@@ -53,19 +51,18 @@ export async function buildModelEngines(
     options,
   )
   if (onProgress) process.stderr.write('\r\x1b[K')
-  if (out !== undefined) await writeEngines(out, engines)
+  const trusted = out === undefined ? undefined : await writeShipped(out, engines)
   const built = engines.map(({ description: { stage, targets, gpu }, engine }) => ({
     stage,
     for: shownTargets(targets, gpu),
     bytes: engine.length,
   }))
   const seconds = (performance.now() - startedAt) / 1000
-  if (json)
-    return (
-      JSON.stringify({ model, library: `${builder.flavour} ${builder.version}`, seconds, engines: built }, undefined, 2) + '\n'
-    )
+  const library = `${builder.flavour} ${builder.version}`
+  if (json) return JSON.stringify({ model, library, seconds, sha256: trusted, engines: built }, undefined, 2) + '\n'
   const lines = built.map((each) => `  ${each.stage.padEnd(12)} ${each.for.padEnd(16)} ${megabytes(each.bytes)}`)
-  return `${model}, ${builder.flavour} ${builder.version}, ${seconds.toFixed(1)} s\n${lines.join('\n')}\n`
+  if (out !== undefined) lines.push(`${out}: engines.json has the SHA-256 ${trusted}; load() takes it as "engines.sha256"`)
+  return `${model}, ${library}, ${seconds.toFixed(1)} s\n${lines.join('\n')}\n`
 }
 
 /** What was asked for, else the GPU of this machine; where it has none, what the library can without. */
@@ -80,18 +77,6 @@ async function targetsOf(builder: TensorRtBuilder, targets: readonly string[] | 
 export async function clearEngines(): Promise<string> {
   const { engines, bytes } = await new EngineCache().clear()
   return `${engines} engines deleted, ${megabytes(bytes)}.\n`
-}
-
-/** Engines and what they are for, to be shipped: the application vouches for them, not this machine's cache. */
-async function writeEngines(folder: string, engines: Awaited<ReturnType<typeof buildEngines>>): Promise<void> {
-  await mkdir(folder, { recursive: true })
-  const index = []
-  for (const { description, engine } of engines) {
-    const file = `${description.stage}.engine`
-    await writeFile(join(folder, file), engine)
-    index.push({ file, sha256: createHash('sha256').update(engine).digest('hex'), ...description })
-  }
-  await writeFile(join(folder, 'engines.json'), JSON.stringify({ schema: 'sada-engines/1', engines: index }, undefined, 2) + '\n')
 }
 
 function showProgress({ stage, phase, done, of }: BuildProgress): void {

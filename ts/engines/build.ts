@@ -132,7 +132,12 @@ export function obtainEngine(
   options: BuildOptions,
 ): Promise<Uint8Array> {
   const { description } = source
-  const build = (): Promise<Uint8Array> => guarded(source, (request) => buildOne(builder, request, options))
+  const build = async (): Promise<Uint8Array> => {
+    const timingCache = await cache.readTiming(description)
+    const built = await guarded(source, (request) => buildOne(builder, { ...request, timingCache }, options))
+    await cache.writeTiming(description, built.timingCache)
+    return built.engine
+  }
   return cache.obtain(description, build, options.signal)
 }
 
@@ -156,7 +161,7 @@ async function buildOne(
   builder: TensorRtBuilder,
   { stage, ...request }: OneBuild,
   { signal, onProgress }: BuildOptions,
-): Promise<Uint8Array> {
+): ReturnType<TensorRtBuilder['build']>['done'] {
   signal?.throwIfAborted()
   const job = builder.build(request)
   const tell = (): void => {
@@ -165,8 +170,7 @@ async function buildOne(
   }
   const timer = onProgress && setInterval(tell, PROGRESS_MS)
   try {
-    const { engine } = await (signal ? orAborted(job.done, signal) : job.done)
-    return engine
+    return await (signal ? orAborted(job.done, signal) : job.done)
   } catch (error) {
     job.abort()
     signal?.throwIfAborted()

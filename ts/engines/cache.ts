@@ -1,8 +1,10 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { chmod, link, mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
 import { homedir, hostname } from 'node:os'
 import { join } from 'node:path'
 import { SadaError } from '../errors.ts'
+import { readHeader, readSigned, writeSigned } from './signed-file.ts'
 
 /** What an engine was made from and for. Two engines with the same description are the same. */
 export interface EngineDescription {
@@ -25,10 +27,9 @@ export interface CachedEngine extends EngineDescription {
   readonly usedAt: Date
 }
 
-const MAGIC = Buffer.from('SADAENG1')
-const MAC_BYTES = 32
 const KEY_BYTES = 32
 const SUFFIX = '.engine'
+const TIMING_SUFFIX = '.timing'
 /** Engines of a few large models. */
 const MOST_BYTES = 16 * 2 ** 30
 const LOCK_POLL_MS = 50
@@ -52,6 +53,12 @@ export function engineKey(description: EngineDescription): string {
   return createHash('sha256')
     .update(JSON.stringify(['sada-engine/1', ...decisive.sort(([a], [b]) => (a < b ? -1 : 1))]))
     .digest('hex')
+}
+
+/** What the builder measured holds for this library and these targets, whatever the network. */
+function timingKey({ flavour, version, targets, gpu }: EngineDescription): string {
+  const decisive = ['sada-timing/1', flavour, version, targets, gpu ?? null]
+  return createHash('sha256').update(JSON.stringify(decisive)).digest('hex')
 }
 
 /**
@@ -100,16 +107,36 @@ export class EngineCache {
   /** The kept engine of this description. One that was changed, cut or put there by someone else is deleted, with a warning. */
   async read(description: EngineDescription): Promise<Uint8Array | undefined> {
     const path = this.path(engineKey(description))
-    const bytes = await readFile(path).catch(() => undefined)
-    if (bytes === undefined) return undefined
+    const engine = await this.readChecked(path, (header) => engineKey(header) === engineKey(description))
+    const now = new Date()
+    if (engine !== undefined) await utimes(path, now, now).catch(() => {})
+    return engine
+  }
+
+  /** What the builder measured in earlier builds for the same library and targets; one that was changed is deleted, with a warning. */
+  async readTiming(description: EngineDescription): Promise<Uint8Array | undefined> {
+    return this.readChecked(this.timingPath(description), (header) => timingKey(header) === timingKey(description))
+  }
+
+  /** Keeps what the builder has measured now, which includes what it was given. Of builds at the same time the last one's is kept. */
+  async writeTiming(description: EngineDescription, timing: Uint8Array): Promise<void> {
+    if (timing.length === 0) return
+    const { flavour, version, targets, gpu } = description
+    const header = { flavour, version, targets, gpu }
     try {
-      const { header, engine } = unpack(bytes, await this.secret(), path)
-      if (engineKey(header) !== engineKey(description)) {
-        throw new SadaError('ENGINE_INCOMPATIBLE', `${path} holds an engine for something else.`)
-      }
-      const now = new Date()
-      await utimes(path, now, now).catch(() => {})
-      return engine
+      await writeSigned(this.timingPath(description), header, timing, await this.secret())
+    } catch (error) {
+      this.warn(`What the builder measured is not kept: ${(error as Error).message}`)
+    }
+  }
+
+  private async readChecked(path: string, isWanted: (header: EngineDescription) => boolean): Promise<Uint8Array | undefined> {
+    if (!existsSync(path)) return undefined
+    try {
+      const found = await readSigned(path, await this.secret())
+      if (found === undefined) return undefined
+      if (isWanted(found.header as EngineDescription)) return found.content
+      throw new SadaError('ENGINE_INCOMPATIBLE', `${path} was made for something else.`)
     } catch (error) {
       this.warn(`${(error as Error).message} It is deleted and made again.`)
       await rm(path, { force: true }).catch(() => {})
@@ -129,7 +156,7 @@ export class EngineCache {
     for (const name of names.filter((each) => each.endsWith(SUFFIX))) {
       const path = join(this.folder, name)
       const { size, mtime } = await stat(path)
-      const header = await readHeader(path)
+      const header = (await readHeader(path)) as EngineDescription | undefined
       if (header) found.push({ ...header, key: name.slice(0, -SUFFIX.length), bytes: size, usedAt: mtime })
     }
     return found.sort((a, b) => b.usedAt.getTime() - a.usedAt.getTime())
@@ -139,6 +166,8 @@ export class EngineCache {
   async clear(): Promise<{ engines: number; bytes: number }> {
     const all = await this.list()
     for (const { key } of all) await rm(this.path(key), { force: true })
+    const names = await readdir(this.folder).catch(() => [])
+    for (const name of names.filter((each) => each.endsWith(TIMING_SUFFIX))) await rm(join(this.folder, name), { force: true })
     return { engines: all.length, bytes: all.reduce((sum, { bytes }) => sum + bytes, 0) }
   }
 
@@ -146,21 +175,16 @@ export class EngineCache {
     return join(this.folder, key + SUFFIX)
   }
 
+  private timingPath(description: EngineDescription): string {
+    return join(this.folder, timingKey(description) + TIMING_SUFFIX)
+  }
+
   private async write(description: EngineDescription, engine: Uint8Array): Promise<void> {
-    const path = this.path(engineKey(description))
-    const unfinished = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`
+    const key = engineKey(description)
     try {
-      const file = await open(unfinished, 'wx', 0o600)
-      try {
-        await file.writeFile(pack(description, engine, await this.secret()))
-        await file.sync()
-      } finally {
-        await file.close()
-      }
-      await rename(unfinished, path)
-      await this.evict(engineKey(description))
+      await writeSigned(this.path(key), description, engine, await this.secret())
+      await this.evict(key)
     } catch (error) {
-      await rm(unfinished, { force: true }).catch(() => {})
       this.warn(`The engine of stage "${description.stage}" is not kept: ${(error as Error).message}`)
     }
   }
@@ -237,49 +261,6 @@ async function isStale(path: string): Promise<boolean> {
     return false
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ESRCH'
-  }
-}
-
-/** magic · length of the header · header (JSON) · engine · HMAC-SHA256 of all that */
-function pack(description: EngineDescription, engine: Uint8Array, secret: Buffer): Buffer {
-  const header = Buffer.from(JSON.stringify(description))
-  const length = Buffer.alloc(4)
-  length.writeUInt32LE(header.length)
-  const signed = Buffer.concat([MAGIC, length, header, engine])
-  return Buffer.concat([signed, mac(signed, secret)])
-}
-
-/** The signature first: nothing of a file is believed before. */
-function unpack(bytes: Buffer, secret: Buffer, path: string): { header: EngineDescription; engine: Uint8Array } {
-  const signed = bytes.subarray(0, Math.max(0, bytes.length - MAC_BYTES))
-  const given = bytes.subarray(signed.length)
-  if (signed.length < MAGIC.length + 4 || !timingSafeEqual(mac(signed, secret), pad(given))) {
-    throw new SadaError('ENGINE_UNTRUSTED', `${path} is not what this user's sada wrote: its signature is wrong.`)
-  }
-  const end = MAGIC.length + 4 + signed.readUInt32LE(MAGIC.length)
-  const header = JSON.parse(signed.subarray(MAGIC.length + 4, end).toString()) as EngineDescription
-  return { header, engine: signed.subarray(end) }
-}
-
-const mac = (bytes: Buffer, secret: Buffer): Buffer => createHmac('sha256', secret).update(bytes).digest()
-const pad = (bytes: Buffer): Buffer => (bytes.length === MAC_BYTES ? bytes : Buffer.alloc(MAC_BYTES))
-
-/** The description in a file, unchecked: for lists alone. */
-async function readHeader(path: string): Promise<EngineDescription | undefined> {
-  const file = await open(path, 'r').catch(() => undefined)
-  if (file === undefined) return undefined
-  try {
-    const start = Buffer.alloc(MAGIC.length + 4)
-    await file.read(start, 0, start.length, 0)
-    const length = start.readUInt32LE(MAGIC.length)
-    if (!start.subarray(0, MAGIC.length).equals(MAGIC) || length > 2 ** 20) return undefined
-    const header = Buffer.alloc(length)
-    await file.read(header, 0, length, start.length)
-    return JSON.parse(header.toString()) as EngineDescription
-  } catch {
-    return undefined
-  } finally {
-    await file.close()
   }
 }
 

@@ -2,25 +2,30 @@ import { SadaError } from '../errors.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
 import type { Engine, GpuRef, TensorRtBuilder } from '../native/types.ts'
 import type { DeviceEngine, NetworkFile, OpenDeviceEngine } from '../plan/device-engine.ts'
-import { obtainEngine, StageSources, targetOf, type BuildTarget } from './build.ts'
-import { EngineCache } from './cache.ts'
+import type { TrustedEngines } from '../plan/model.ts'
+import { obtainEngine, StageSources, targetOf, type BuildTarget, type StageSource } from './build.ts'
+import { EngineCache, type EngineDescription } from './cache.ts'
 import { openTensorRt } from './library.ts'
+import { ShippedEngines } from './shipped.ts'
 
-/** TensorRT on a GPU: engines from the cache, or built when a model is loaded, which takes seconds to minutes. */
-export const openTensorRtEngine: OpenDeviceEngine = async (gpu) => {
-  if (gpu === undefined) {
-    const message = '"tensorrt" runs on a GPU, and none was chosen: ask for one with "device", "cuda" for the first.'
-    throw new SadaError('BACKEND_UNAVAILABLE', message, { argument: 'engine' })
+/** TensorRT on a GPU: engines that are trusted, else from the cache, else built when a model is loaded, which takes seconds to minutes. */
+export const tensorRtEngine =
+  (trusted?: TrustedEngines): OpenDeviceEngine =>
+  async (gpu) => {
+    if (gpu === undefined) {
+      const message = '"tensorrt" runs on a GPU, and none was chosen: ask for one with "device", "cuda" for the first.'
+      throw new SadaError('BACKEND_UNAVAILABLE', message, { argument: 'engine' })
+    }
+    const shipped = trusted && (await ShippedEngines.open(trusted))
+    const builder = openTensorRt()
+    const sources = new StageSources(builder, await targetOn(builder, gpu))
+    try {
+      const engine = new (loadAddon().Engine)({ library: builder.library, gpu })
+      return new TensorRtEngine(engine, builder, sources, shipped)
+    } catch (error) {
+      throw asSadaError(error)
+    }
   }
-  const builder = openTensorRt()
-  const sources = new StageSources(builder, await targetOn(builder, gpu))
-  try {
-    const engine = new (loadAddon().Engine)({ library: builder.library, gpu })
-    return new TensorRtEngine(engine, builder, sources)
-  } catch (error) {
-    throw asSadaError(error)
-  }
-}
 
 class TensorRtEngine implements DeviceEngine {
   readonly engine: Engine
@@ -28,22 +33,44 @@ class TensorRtEngine implements DeviceEngine {
   private readonly sources: StageSources
   private readonly cache = new EngineCache()
 
-  constructor(engine: Engine, builder: TensorRtBuilder, sources: StageSources) {
+  private readonly shipped: ShippedEngines | undefined
+
+  constructor(engine: Engine, builder: TensorRtBuilder, sources: StageSources, shipped: ShippedEngines | undefined) {
+    this.shipped = shipped
     this.engine = engine
     this.builder = builder
     this.sources = sources
   }
 
-  /** A kept engine that the library does not take (a driver or GPU was changed under the same name) is built again, once. */
   async load(file: NetworkFile): Promise<number> {
     const source = await this.sources.read(file)
+    return (await this.loadShipped(source.description)) ?? this.loadKept(source, file.stage)
+  }
+
+  /** Undefined where none of the trusted engines is for this file, library and GPU; then that is said. */
+  private async loadShipped(description: EngineDescription): Promise<number | undefined> {
+    const { stage } = description
+    const bytes = await this.shipped?.find(description)
+    try {
+      if (bytes !== undefined) return (await this.engine.load({ bytes })).session
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'ENGINE_INCOMPATIBLE') throw asSadaError(error, { stage })
+    }
+    if (this.shipped !== undefined) {
+      const message = `None of the engines brought along is for stage "${stage}" on this GPU with this library; it is built here.`
+      process.emitWarning(message, { type: 'SadaWarning' })
+    }
+    return undefined
+  }
+
+  /** A kept engine that the library does not take (a driver or GPU was changed under the same name) is built again, once. */
+  private async loadKept(source: StageSource, stage: string): Promise<number> {
     for (let isAgain = false; ; isAgain = true) {
       const bytes = await obtainEngine(this.builder, source, this.cache, {})
       try {
         return (await this.engine.load({ bytes })).session
       } catch (error) {
-        if ((error as { code?: unknown }).code !== 'ENGINE_INCOMPATIBLE' || isAgain)
-          throw asSadaError(error, { stage: file.stage })
+        if ((error as { code?: unknown }).code !== 'ENGINE_INCOMPATIBLE' || isAgain) throw asSadaError(error, { stage })
         await this.cache.forget(source.description)
       }
     }

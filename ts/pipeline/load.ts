@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 import { existsSync, readdirSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { invalidArgument, SadaError, unknownName } from '../errors.ts'
-import { openTensorRtEngine } from '../engines/stages.ts'
+import { tensorRtEngine } from '../engines/stages.ts'
 import type { NetworkFile, OpenDeviceEngine } from '../plan/device-engine.ts'
 import { loadManifest, loadModel, stageFiles } from '../plan/model.ts'
 import { loadFamily, networkFiles, type FamilySettings } from '../families/index.ts'
@@ -31,7 +31,7 @@ export async function load(model: string, settings: FamilySettings = {}): Promis
     throw invalidArgument('threads', 'an integer from 0 (one per physical core) to 1024', threads)
   }
   const folder = await findModel(model)
-  const openDevice = deviceEngine(settings.engine)
+  const openDevice = deviceEngine(settings)
   if (isStaged(folder)) return new Pipeline(new Staged(await loadModel(folder, settings, openDevice)))
   return new Pipeline(await loadFamily(folder, settings, openDevice))
 }
@@ -48,9 +48,9 @@ export async function filesForEngines(model: string, settings: FamilySettings = 
 const isStaged = (folder: string): boolean => existsSync(join(folder, 'plan.json'))
 
 /** What runs the networks where ONNX Runtime shall not do it on the CPU. */
-function deviceEngine(engine: FamilySettings['engine'] = 'onnxruntime'): OpenDeviceEngine | undefined {
+function deviceEngine({ engine = 'onnxruntime', engines }: FamilySettings): OpenDeviceEngine | undefined {
   if (engine === 'onnxruntime') return undefined
-  if (engine === 'tensorrt') return openTensorRtEngine
+  if (engine === 'tensorrt') return tensorRtEngine(engines)
   throw invalidArgument('engine', '"onnxruntime" or "tensorrt"', engine)
 }
 

@@ -47,8 +47,17 @@ export interface EngineSettings {
    * a model is first loaded, which takes seconds to minutes, and kept (`sada engines`).
    */
   readonly engine?: 'onnxruntime' | 'tensorrt'
+  /** TensorRT's engines that the application brings along (`sada engines build --out`), so that they need not be built here. */
+  readonly engines?: TrustedEngines
   /** The sizes that TensorRT's engines of a folder in the layout of diffusers serve; calls of others are refused (INVALID_ARGUMENT). */
   readonly engineSizes?: EngineSizes
+}
+
+/** An engine is code: nothing of the folder is used but what these bytes vouch for. */
+export interface TrustedEngines {
+  readonly folder: string
+  /** SHA-256 of its `engines.json`, in hex; a constant of the application, never read from beside the folder. */
+  readonly sha256: string
 }
 
 /** What calls may ask of compiled engines. The more they may, the more memory engines take, and the less any one size is tuned for. */

@@ -1,0 +1,92 @@
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { obtainEngine, type StageSource } from '../../ts/engines/build.ts'
+import { EngineCache } from '../../ts/engines/cache.ts'
+import type { EngineBuildRequest, TensorRtBuilder } from '../../ts/native/types.ts'
+
+// What the builder measures in one build is given to the next. The builder here only takes notes.
+
+const source = (stage: string, more: Partial<StageSource['description']> = {}): StageSource => ({
+  description: {
+    model: 'm',
+    stage,
+    source: stage,
+    flavour: 'tensorrt',
+    version: '11.1.0',
+    targets: [],
+    gpu: 'A',
+    profiles: [],
+    ...more,
+  },
+  file: { path: '', bytes: Buffer.of(1), withWeights: (use) => use([], []) },
+  profiles: [],
+  weights: [],
+})
+
+/** A builder whose measurements are the numbers of the builds so far; and a cache, with what it warned of. */
+function setUp() {
+  const given: (Uint8Array | undefined)[] = []
+  const build = ({ timingCache }: EngineBuildRequest) => {
+    given.push(timingCache && Uint8Array.from(timingCache))
+    const made = { engine: Uint8Array.of(9), timingCache: Uint8Array.from([...(timingCache ?? []), given.length]) }
+    return { done: Promise.resolve(made), abort: () => {}, progress: () => [] }
+  }
+  const warnings: string[] = []
+  const cache = new EngineCache(mkdtempSync(join(tmpdir(), 'sada-engines-')), { warn: (message) => warnings.push(message) })
+  const builder = { build } as unknown as TensorRtBuilder
+  const obtain = (from: StageSource): Promise<Uint8Array> => obtainEngine(builder, from, cache, {})
+  const file = (): string =>
+    join(
+      cache.folder,
+      readdirSync(cache.folder).find((name) => name.endsWith('.timing'))!,
+    )
+  return { given, warnings, cache, obtain, file }
+}
+
+test('each build is given what the ones before measured, for the same library and target alone', async () => {
+  const { given, warnings, obtain } = setUp()
+  for (const stage of ['a', 'b', 'c']) await obtain(source(stage))
+  await obtain(source('d', { version: '11.2.0' }))
+  await obtain(source('e', { gpu: 'B' }))
+  await obtain(source('f', { targets: [89], gpu: undefined }))
+  await obtain(source('g'))
+  assert.equal(given, [undefined, Uint8Array.of(1), Uint8Array.of(1, 2), undefined, undefined, undefined, Uint8Array.of(1, 2, 3)])
+  assert.equal(warnings, [])
+})
+
+test('one that was changed or cut is deleted with a word, and the build goes on without', async () => {
+  for (const damage of [
+    (bytes: Buffer) => Buffer.from(bytes.map((byte, k) => (k === bytes.length >> 1 ? byte ^ 1 : byte))),
+    (bytes: Buffer) => bytes.subarray(0, -1),
+    () => Buffer.alloc(0),
+  ]) {
+    const { given, warnings, obtain, file } = setUp()
+    await obtain(source('a'))
+    writeFileSync(file(), damage(readFileSync(file())))
+    await obtain(source('b'))
+    assert.equal(given, [undefined, undefined])
+    assert.is(warnings.length, 1)
+    assert.match(warnings[0], /\.timing.*signature.*made again/)
+    await obtain(source('c'))
+    assert.equal(given[2], Uint8Array.of(2))
+  }
+})
+
+test('clear deletes it, and it is no engine in the list', async () => {
+  const { cache, obtain } = setUp()
+  await obtain(source('a'))
+  assert.is((await cache.list()).length, 1)
+  await cache.clear()
+  assert.equal(readdirSync(cache.folder), ['key'])
+})
+
+test('nothing measured: nothing kept', async () => {
+  const { cache } = setUp()
+  await cache.writeTiming(source('a').description, new Uint8Array(0))
+  assert.equal(readdirSync(cache.folder), [])
+})
+
+test.run()
