@@ -49,7 +49,12 @@ if (!hasLibrary()) {
     const build = ['engines', 'build', '--target', 'sm_89', '--out', out, '--json']
     const first = await run('sada', build, emptyFolder(), env)
     assert.equal([first.code, first.stderr], [0, ''])
-    const built = JSON.parse(first.stdout) as { library: string; seconds: number; engines: { stage: string; for: string }[] }
+    const built = JSON.parse(first.stdout) as {
+      library: string
+      seconds: number
+      sha256: string
+      engines: { stage: string; for: string }[]
+    }
     assert.match(built.library, /^tensorrt-rtx 1\./)
     assert.equal(
       built.engines.map(({ stage }) => stage),
@@ -67,6 +72,8 @@ if (!hasLibrary()) {
       )
       assert.equal(targets, [89])
     }
+    const index = createHash('sha256').update(readFileSync(join(out, 'engines.json')))
+    assert.is(built.sha256, index.digest('hex'))
     const kept = readdirSync(join(env.SADA_CACHE, 'engines'))
     const again = await run('sada', build, emptyFolder(), env)
     assert.equal(JSON.parse(again.stdout).engines, built.engines)
