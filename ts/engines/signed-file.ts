@@ -1,5 +1,5 @@
 import { constants } from 'node:buffer'
-import { createHmac, randomBytes, timingSafeEqual, type Hmac } from 'node:crypto'
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { open, rename, rm, type FileHandle } from 'node:fs/promises'
 import { SadaError } from '../errors.ts'
 
@@ -105,7 +105,7 @@ async function fill(file: FileHandle, bytes: Buffer): Promise<number> {
 }
 
 /** `hash.update`, for any length. */
-export function update<H extends Pick<Hmac, 'update'>>(hash: H, bytes: Uint8Array): H {
+export function update<H extends { update(bytes: Uint8Array): unknown }>(hash: H, bytes: Uint8Array): H {
   for (let at = 0; at < bytes.length; at += PIECE) hash.update(bytes.subarray(at, at + PIECE))
   return hash
 }
