@@ -20,6 +20,7 @@ import {
 import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+const SCRIPTS = ['scripts/verify-gpu.mjs', 'scripts/gpu-speed.mjs', 'cuda/bench_torch.py']
 const SLICE = 60 * 2 ** 20
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 const target = resolve(process.argv[2] ?? join(root, 'build', 'gpu-bundle'))
@@ -38,7 +39,7 @@ for (const needed of [join(root, 'dist', 'index.js'), library]) {
 rmSync(target, { recursive: true, force: true })
 mkdirSync(stage, { recursive: true })
 const copy = (path) => cpSync(join(root, path), join(stage, path), { recursive: true, dereference: true })
-for (const path of ['package.json', 'dist', 'prebuilt', 'models/avatar', 'scripts/verify-gpu.mjs']) copy(path)
+for (const path of ['package.json', 'dist', 'prebuilt', 'models/avatar', ...SCRIPTS]) copy(path)
 const bench = [join(root, 'build', 'sada_cuda_bench'), join(root, 'build', 'cuda', 'Release', 'sada_cuda_bench')].find(existsSync)
 if (bench) cpSync(bench, join(stage, 'sada_cuda_bench'))
 // Run-time dependencies, and theirs.

@@ -77,6 +77,7 @@ class LoadJob : public PromiseJob {
     object.Set("session", static_cast<double>(index_));
     object.Set("inputs", describe(env, info_.inputs));
     object.Set("outputs", describe(env, info_.outputs));
+    if (info_.activation_bytes >= 0) object.Set("activationBytes", static_cast<double>(info_.activation_bytes));
     return object;
   }
 

@@ -18,6 +18,7 @@ struct TensorInfo {
 
 struct SessionInfo {
   std::vector<TensorInfo> inputs, outputs;
+  int64_t activation_bytes = -1;  // working memory of its runs, where the library says; -1: it does not
 };
 
 // A tensor of a model that lies in another file. It is read through the given descriptor (where those can be shared; else from the

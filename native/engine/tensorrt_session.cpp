@@ -55,6 +55,7 @@ class EngineSession : public Session {
     int64_t activations = 0;
     for (int32_t k = 0; k < engine_->getNbOptimizationProfiles(); ++k) activations = std::max(activations, engine_->getDeviceMemorySizeForProfileV2(k));
     runtime_->arena().reserve(activations);
+    info_.activation_bytes = activations;
     for (int32_t k = 0; k < engine_->getNbOptimizationProfiles(); ++k) add_profile(k);
     runtime_->gpu().synchronize();
     counters().sessions += 1;

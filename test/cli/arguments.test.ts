@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { decimal, integer, list, parsePolicies, parsePolicy } from '../../ts/cli/arguments.ts'
+import { decimal, integer, list, parsePolicies, parsePolicy, size } from '../../ts/cli/arguments.ts'
 import { sheet } from '../../ts/cli/sheet.ts'
 import { Picture } from '../../ts/pipeline/image.ts'
 
@@ -25,6 +25,22 @@ test('wrong policies and options say what is wrong', () => {
   assert.throws(() => parsePolicies('teacache:coefficients=1xx2'), /a list of 1 to 1000 numbers/)
   assert.throws(() => parsePolicies('n=3'), /Unknown policy/)
   assert.throws(() => parsePolicies(' , '), /separated by commas/)
+})
+
+test('sizes are bytes, or multiples of powers of 1024', () => {
+  const bytes = size('--memory-budget')
+  assert.equal(['0', '512', '1K', '1.5k', '512M', '6G', '6GiB', '2TB'].map(bytes), [
+    0,
+    512,
+    1024,
+    1536,
+    2 ** 29,
+    6 * 2 ** 30,
+    6 * 2 ** 30,
+    2 ** 41,
+  ])
+  for (const wrong of ['', '-1', 'much', '6X', '6 G', '1e9', '9999999T', 'NaN'])
+    assert.throws(() => bytes(wrong), /"--memory-budget" to be a number of bytes, like 512M or 6G/)
 })
 
 test('numbers are whole texts in range', () => {

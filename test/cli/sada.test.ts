@@ -52,6 +52,19 @@ test('-o - puts the PNG alone on stdout', async () => {
   assert.match(stderr, /^stdout: 1 picture/)
 })
 
+test('a memory budget is kept, what it took is said, and the file knows of it', async () => {
+  const cwd = emptyFolder()
+  const words = ['a kid', '--steps', '6', '--policy', 'every-n:warmup=2', '-o', 'x.png', '--json', '--memory-budget']
+  const refused = await run('sada', [...words, '1K'], cwd)
+  assert.is(refused.code, 2)
+  const [, least] = /"memory.budget" to be at least (\d+)/.exec(refused.stderr)!
+  const { code, stdout, stderr } = await run('sada', [...words, least], cwd)
+  assert.is(code, 0)
+  assert.match(stderr, /^Warning: Memory budget of \d+ bytes: the policy's history is kept in float16\.$/m)
+  assert.match(JSON.parse(stdout).warnings[0], 'float16')
+  assert.match((await png(join(cwd, 'x.png'))).text.Command, `--memory-budget=${least}`)
+})
+
 const wrong: [args: string[], code: number, said: RegExp][] = [
   [[], 2, /"prompt".*\[INVALID_ARGUMENT\]/],
   [['a kid', '--stpes', '5'], 2, /--stpes.*Did you mean --steps\?.*\[INVALID_ARGUMENT\]/],

@@ -21,6 +21,41 @@ test('without a GPU it exits with 3 and says why in one line', () => {
   assert.match(stderr, /^No GPU to verify: .*\n$/)
 })
 
+test('targets are judged by the worst that was measured; what was not is said to be so', async () => {
+  const { targetsOf } = (await import(join(root, 'scripts', 'gpu-speed.mjs'))) as {
+    targetsOf(kernels: object[], torch: object[]): { target: string; measured: number | string; met?: boolean }[]
+  }
+  assert.equal(
+    targetsOf([], []).map(({ measured, met }) => [measured, met]),
+    Array(5).fill(['not measured', undefined]),
+  )
+  const step = (elements: number, ms: number, percentOfCopy: number) => ({
+    ...{ kernel: 'step', size: `1 x ${elements}`, bytes: 36 * elements, ms, hostMs: 0.002, percentOfCopy },
+  })
+  const kernels = [
+    { device: 'made up' },
+    { kernel: 'empty', ms: 0.002, hostMs: 0.002 },
+    ...[step(65536, 0.0025, 40), step(262144, 0.003, 60), step(1 << 20, 0.01, 85), step(1 << 22, 0.04, 79)],
+    { kernel: 'gather', size: '2048/4096 x 1280', percentOfCopy: 75 },
+    { kernel: 'scatter, channels first', size: '8192/16384 x 320', percentOfCopy: 71 },
+  ]
+  const torch = [
+    { kernel: 'step', size: 'SDXL 65536', deviceMs: 0.05, hostMs: 0.1 },
+    { kernel: 'step, float16', size: 'Flux 262144', deviceMs: 0, hostMs: 0 },
+    { kernel: 'step', size: 'Flux 262144', deviceMs: 0.09, hostMs: 0.019 },
+  ]
+  assert.equal(
+    targetsOf(kernels, torch).map(({ measured, met }) => [Number(measured).toFixed(3), met]),
+    [
+      ['79.000', false],
+      ['1.500', true],
+      ['20.000', true],
+      ['9.500', false],
+      ['71.000', true],
+    ],
+  )
+})
+
 if (!hasEmulatedGpu()) {
   test.skip('its parts, on an emulated GPU', () => {})
 } else {

@@ -20,6 +20,16 @@ export function decimal(option: string, min: number, max: number): (text: string
   }
 }
 
+/** Parser of an option that takes a size: bytes, or with K, M, G or T so many times 1024, 1024² … of them. */
+export function size(option: string): (text: string) => number {
+  return (text) => {
+    const [, number, unit = ''] = /^(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?$/i.exec(text.trim()) ?? []
+    const bytes = Math.floor(Number(number) * 1024 ** ' KMGT'.indexOf(unit.toUpperCase() || ' '))
+    if (Number.isSafeInteger(bytes)) return bytes
+    throw invalidArgument(option, 'a number of bytes, like 512M or 6G', text)
+  }
+}
+
 /** A comma-separated list without its empty entries and repetitions. */
 export function list(text: string): string[] {
   return [

@@ -136,7 +136,8 @@ async function checkGeneration(signal: AbortSignal): Promise<Check> {
       const options = { prompt: 'a robot', steps: 2, policy: 'none', signal }
       const [first, second] = [await pipeline.generate(options), await pipeline.generate(options)]
       const same = Buffer.compare(first.images[0].data, second.images[0].data) === 0
-      const timing = `loaded in ${ms(loadedAt - startedAt)}, ${ms(second.trace.ms / 2)} a step`
+      const { bytes } = await pipeline.memory(options)
+      const timing = `a run takes ${(bytes / 2 ** 20).toFixed(1)} MiB, loaded in ${ms(loadedAt - startedAt)}, ${ms(second.trace.ms / 2)} a step`
       return { name, ok: same, detail: same ? `${model}: ${timing}` : `${model}: two runs of the same seed differ` }
     } finally {
       await pipeline.dispose()

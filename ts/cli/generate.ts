@@ -41,6 +41,7 @@ export interface GenerateArguments {
   readonly threads?: number
   readonly device?: string
   readonly engine?: string
+  readonly memoryBudget?: number
   readonly json: boolean
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { Command } from 'commander'
 import { packageVersion } from '../version.ts'
-import { decimal, integer, parsePolicy } from './arguments.ts'
+import { decimal, integer, parsePolicy, size } from './arguments.ts'
 import type { GenerateArguments } from './generate.ts'
 import { runProgram, withOwnErrors } from './program.ts'
 
@@ -57,6 +57,7 @@ program
   .option('--threads <n>', 'threads of the network; 0: one per physical core', integer('--threads', 0, 1024))
   .option('--device <device>', 'cpu, cuda, cuda:<index> or auto: a GPU where one can be used', 'cpu')
   .option('--engine <engine>', 'onnxruntime, or tensorrt on the GPU of --device: what runs the network', 'onnxruntime')
+  .option('--memory-budget <size>', 'what the run may take of the GPU or the host, like 6G', size('--memory-budget'))
   .option('--json', 'print what was done as one JSON object', false)
   .addHelpText('after', EXAMPLES)
   .action(async (prompt: string[], options: GenerateArguments) => {

@@ -29,10 +29,10 @@ export const tensorRtEngine =
 
 class TensorRtEngine implements DeviceEngine {
   readonly engine: Engine
+  activationBytes = 0
   private readonly builder: TensorRtBuilder
   private readonly sources: StageSources
   private readonly cache = new EngineCache()
-
   private readonly shipped: ShippedEngines | undefined
 
   constructor(engine: Engine, builder: TensorRtBuilder, sources: StageSources, shipped: ShippedEngines | undefined) {
@@ -52,7 +52,7 @@ class TensorRtEngine implements DeviceEngine {
     const { stage } = description
     const bytes = await this.shipped?.find(description)
     try {
-      if (bytes !== undefined) return (await this.engine.load({ bytes })).session
+      if (bytes !== undefined) return await this.session(bytes)
     } catch (error) {
       if ((error as { code?: unknown }).code !== 'ENGINE_INCOMPATIBLE') throw asSadaError(error, { stage })
     }
@@ -68,12 +68,18 @@ class TensorRtEngine implements DeviceEngine {
     for (let isAgain = false; ; isAgain = true) {
       const bytes = await obtainEngine(this.builder, source, this.cache, {})
       try {
-        return (await this.engine.load({ bytes })).session
+        return await this.session(bytes)
       } catch (error) {
         if ((error as { code?: unknown }).code !== 'ENGINE_INCOMPATIBLE' || isAgain) throw asSadaError(error, { stage })
         await this.cache.forget(source.description)
       }
     }
+  }
+
+  private async session(bytes: Uint8Array): Promise<number> {
+    const { session, activationBytes = 0 } = await this.engine.load({ bytes })
+    this.activationBytes = Math.max(this.activationBytes, activationBytes)
+    return session
   }
 }
 

@@ -50,6 +50,7 @@ export abstract class LatentFamily implements Family {
   abstract readonly takes: readonly (keyof FamilyRequest)[]
   readonly engine: Engine
   readonly networkEngine: Family['networkEngine']
+  readonly activationBytes: Family['activationBytes']
   readonly gpu: Family['gpu']
   protected readonly autoencoder: Autoencoder
   protected readonly schedulersOfFolder: Schedulers
@@ -66,6 +67,7 @@ export abstract class LatentFamily implements Family {
   ) {
     this.engine = engine
     this.networkEngine = device?.engine
+    this.activationBytes = device?.activationBytes
     this.gpu = gpu
     this.packing = packing
     this.range = range

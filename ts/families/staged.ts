@@ -26,6 +26,7 @@ export class Staged implements Family {
   readonly engine: Family['engine']
   readonly networkEngine: Family['networkEngine']
   readonly gpu: Family['gpu']
+  readonly activationBytes: Family['activationBytes']
   readonly defaults: Offer['defaults']
   readonly schedulers: Offer['schedulers']
   readonly takes: Offer['takes']
@@ -40,6 +41,7 @@ export class Staged implements Family {
     this.engine = engine
     this.networkEngine = model.stages?.engine
     this.gpu = gpu
+    this.activationBytes = model.stages?.activationBytes
     const { defaults, schedulers, takes } = offerOf(manifest)
     this.defaults = defaults
     this.schedulers = schedulers

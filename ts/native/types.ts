@@ -123,6 +123,8 @@ export interface SessionInfo {
   readonly session: number
   readonly inputs: readonly TensorInfo[]
   readonly outputs: readonly TensorInfo[]
+  /** Working memory of its runs, where the library says; sessions of one TensorRT engine share an arena as large as the largest needs. */
+  readonly activationBytes?: number
 }
 
 /** A tensor of the workspace with the shape the engine shall see. Float32 here; converted to the model's own type where it differs. */

@@ -168,9 +168,9 @@ export class Pipeline {
     const workspace = new (loadAddon().Workspace)(this.family.gpu, plan)
     try {
       const { loop, run } = await prepare(workspace, { ...setting, policy: notes?.policy ?? setting.policy }, signal, warnings)
-      const { finish, unknownWords, droppedTokens } = run
+      const { unknownWords, droppedTokens } = run
       const result = await loop.run()
-      const made = results(await finish(result.latents, signal))
+      const made = results(await run.finish(result.latents, signal))
       return { ...made, ...result, unknownWords, droppedTokens, ...(notes && { recording: notes.take() }) }
     } finally {
       workspace.dispose()

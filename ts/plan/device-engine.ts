@@ -14,6 +14,8 @@ export interface NetworkFile {
 /** What runs networks on the GPU that holds a run's tensors. */
 export interface DeviceEngine {
   readonly engine: Engine
+  /** Working memory in bytes that all sessions loaded so far share, where the library says. */
+  readonly activationBytes?: number
   /**
    * The session of a file. Rejects with MODEL_NOT_FOUND, MODEL_CORRUPT, MODEL_CHANGED, NETWORK_FAILED, ENGINE_UNTRUSTED, OUT_OF_MEMORY, DEVICE_LOST or
    * BACKEND_UNAVAILABLE.

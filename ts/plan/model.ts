@@ -30,6 +30,8 @@ export interface Model {
 export interface LoadedStages {
   readonly engine: Engine
   readonly sessions: ReadonlyMap<string, number>
+  /** Working memory that all of them share, where the engine says. */
+  readonly activationBytes?: number
 }
 
 export interface EngineSettings {
@@ -105,7 +107,7 @@ export async function loadModel(folder: string, settings: EngineSettings, openDe
 async function loadStages(device: DeviceEngine, folder: string, manifest: Manifest): Promise<LoadedStages> {
   const sessions = new Map<string, number>()
   for await (const file of stageFiles(folder, manifest)) sessions.set(file.stage, await device.load(file))
-  return { engine: device.engine, sessions }
+  return { engine: device.engine, sessions, activationBytes: device.activationBytes }
 }
 
 /** The stages of a model, each read when it is asked for, for an engine on a GPU. Throws what `openStage` does. */

@@ -69,13 +69,13 @@ export function createPolicy(spec: PolicySpec): Policy {
       return { options, members: definition.begin(options, context), warnings }
     },
     rememberingLess(options) {
-      const [option, { fewest }] = Object.entries(definition.options).find(([, each]) => each.fewest !== undefined) ?? [, {}]
-      if (option === undefined || !(Number(options[option]) > fewest!)) return undefined
-      const fewer = Number(options[option]) - 1
-      return {
-        policy: createPolicy({ name, ...given, [option]: fewer }),
-        says: `the policy's "${option}" is ${fewer} instead of ${fewer + 1}`,
-      }
+      const counted = Object.entries(definition.options).find(([, { fewest }]) => fewest !== undefined)
+      if (counted === undefined) return undefined
+      const [option, { fewest }] = counted
+      const now = Number(options[option])
+      if (!(now > fewest!)) return undefined
+      const policy = createPolicy({ name, ...given, [option]: now - 1 })
+      return { policy, says: `the policy's "${option}" is ${now - 1} instead of ${now}` }
     },
   }
 }

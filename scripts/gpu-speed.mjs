@@ -1,0 +1,60 @@
+// What the kernels cost on this machine's GPU, beside a copy, an empty launch and PyTorch's separate operations; for verify-gpu.mjs.
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+
+const LATENTS = { 'SDXL 65536': 65536, 'Flux 262144': 262144 }
+const MEBIBYTES_16 = 16 * 2 ** 20
+const NOT_MEASURED = 'not measured'
+
+/** Lines of JSON that a program prints, or why there are none. */
+function linesOf(program, args) {
+  const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: 'utf8', timeout: 600_000 })
+  if (error) return { reason: `${program} does not start` }
+  if (status === 3) return { reason: stdout.trim() }
+  if (status !== 0) throw new Error(`${program}: ${stderr || stdout}`)
+  return {
+    lines: stdout
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line)),
+  }
+}
+
+/** The kernels' own bench and PyTorch's, and what they say of the targets. */
+export function measureSpeed(root) {
+  const program = [join(root, 'build', 'sada_cuda_bench'), join(root, 'sada_cuda_bench')].find(existsSync)
+  const own = program ? linesOf(program, ['--json']) : { reason: 'build/sada_cuda_bench is not built' }
+  const torch = linesOf(process.env.SADA_PYTHON ?? 'python3', [join(root, 'cuda', 'bench_torch.py')])
+  const shown = ({ lines, reason }) => lines ?? `${NOT_MEASURED}: ${reason}`
+  return { kernels: shown(own), pytorch: shown(torch), targets: targetsOf(own.lines ?? [], torch.lines ?? []) }
+}
+
+/** Each target with what was measured of it, at its worst, and whether that is enough; `torch` and `kernels` are the benches' lines. */
+export function targetsOf(kernels, torch) {
+  const least = (values) => (values.length > 0 ? Math.min(...values) : undefined)
+  const most = (values) => (values.length > 0 ? Math.max(...values) : undefined)
+  const atLeast = (target, wanted, measured) => ({ target, wanted: `≥ ${wanted}`, ...judged(measured, (n) => n >= wanted) })
+  const atMost = (target, wanted, measured) => ({ target, wanted: `≤ ${wanted}`, ...judged(measured, (n) => n <= wanted) })
+  const steps = kernels.filter(({ kernel }) => kernel === 'step')
+  const empty = kernels.find(({ kernel }) => kernel === 'empty')
+  const moves = kernels.filter(({ kernel }) => /^(gather|scatter)/.test(kernel ?? ''))
+  const large = steps.filter(({ bytes }) => bytes >= MEBIBYTES_16)
+  const pairs = Object.entries(LATENTS).flatMap(([name, elements]) => {
+    const ours = steps.find(({ size }) => size === `1 x ${elements}`)
+    const theirs = torch.find(({ kernel, size }) => kernel === 'step' && size === name)
+    return ours ? [{ ours, theirs }] : []
+  })
+  const beside = pairs.filter(({ theirs }) => theirs !== undefined)
+  return [
+    atLeast('fused step of 16 MiB and more, percent of a copy', 80, least(large.map((each) => each.percentOfCopy))),
+    atMost('step of SDXL and Flux latents, empty launches', 1.5, empty && most(pairs.map(({ ours }) => ours.ms / empty.ms))),
+    atLeast('device time of a step, PyTorch over ours', 20, least(beside.map(({ ours, theirs }) => theirs.deviceMs / ours.ms))),
+    atLeast('host time of a step, PyTorch over ours', 10, least(beside.map(({ ours, theirs }) => theirs.hostMs / ours.hostMs))),
+    atLeast('gather and scatter, percent of a copy', 70, least(moves.map((each) => each.percentOfCopy))),
+  ]
+}
+
+function judged(measured, isEnough) {
+  return measured === undefined ? { measured: NOT_MEASURED } : { measured, met: isEnough(measured) }
+}
