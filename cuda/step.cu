@@ -125,20 +125,20 @@ __device__ __forceinline__ double sum_of_group(const double* results, int n, int
   return p;
 }
 
-// Whether this block is the last of `size` to come here with its results written. The ticket is left as it was found.
+// Whether this block is the last of `size` to come here with its results written. The ticket is left as it was found. The barriers order
+// the block's writes before one thread's fence, and that before its reads: a fence in every thread would wait for every store.
 __device__ __forceinline__ bool is_last(uint32_t* ticket, uint32_t size) {
   const Shared<uint32_t> flag = shared_memory<uint32_t>();
-  __threadfence();
   __syncthreads();
   if (threadIdx.x == 0) {
+    __threadfence();
     const bool last = atomicAdd(ticket, 1u) == size - 1;
     if (last) *ticket = 0;
     flag[0] = last ? 1 : 0;
+    __threadfence();
   }
   __syncthreads();
-  const bool last = flag[0] != 0;
-  __threadfence();
-  return last;
+  return flag[0] != 0;
 }
 
 // `sum` is this tile's, in lane 0 of the warp that makes it.

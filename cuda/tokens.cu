@@ -1,6 +1,7 @@
 // Gather and scatter of tokens, with the cache write in the same pass.
 //
-// Token-major: a row of threads for each kept token, four channels to a thread at a time. Channels-first: a thread for each kept token,
+// Token-major: a row of threads for each kept token, four times four channels to a thread at a time, all loaded before the first is
+// stored: the compiler may not move loads over stores that could be to the same place. Channels-first: a thread for each kept token,
 // eight planes at a time, so that a token's index is read once and eight loads are under way together.
 #include "kernels.h"
 #include "launch.cuh"
@@ -11,6 +12,7 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kPlanes = 8;
+constexpr int kQuads = 4;
 constexpr int64_t kMostBlocks = int64_t{1} << 30, kMostBlocksY = 65535;  // the rest in turns
 
 struct Move {
@@ -34,16 +36,30 @@ __device__ __forceinline__ void store(const Move& move, Place place, const Quad&
   store_quad(m.cache, m.cache_type, place.whole, converted(quad, m.from_type, m.cache_type), {left, left >= 4 && move.quads_cache});
 }
 
+// In 32 bits where that is enough, which is most of the time: in 64 a division takes as long as a load.
+__device__ __forceinline__ int64_t quotient(int64_t a, int64_t b) {
+  return ((a | b) >> 32) == 0 ? static_cast<int64_t>(static_cast<uint32_t>(a) / static_cast<uint32_t>(b)) : a / b;
+}
+
 template <bool kGather>
 __global__ void __launch_bounds__(kThreads) token_major_kernel(const Move __grid_constant__ move) {
   const DeviceMove& m = move.request;
   const int64_t count = m.rows * m.kept, stride = static_cast<int64_t>(gridDim.x) * blockDim.y;
   for (int64_t at = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y; at < count; at += stride) {
-    const int64_t row = at / m.kept, whole = (row * m.tokens + m.indices[at - row * m.kept]) * m.channels, part = at * m.channels;
-    for (int64_t channel = 4 * threadIdx.x; channel < m.channels; channel += 4 * blockDim.x) {
-      const Place place = {whole + channel, part + channel};
-      const int64_t left = m.channels - channel;
-      store<kGather>(move, place, load_quad(m.from, m.from_type, source_of<kGather>(place), {left, left >= 4 && move.quads_from}), left);
+    const int64_t row = quotient(at, m.kept), whole = (row * m.tokens + m.indices[at - row * m.kept]) * m.channels, part = at * m.channels;
+    const int64_t across = 4 * blockDim.x;
+    for (int64_t first = 4 * threadIdx.x; first < m.channels; first += kQuads * across) {
+      Quad quad[kQuads];
+#pragma unroll
+      for (int q = 0; q < kQuads; ++q) {
+        const int64_t channel = first + q * across, left = m.channels - channel;
+        if (left > 0) quad[q] = load_quad(m.from, m.from_type, source_of<kGather>({whole + channel, part + channel}), {left, left >= 4 && move.quads_from});
+      }
+#pragma unroll
+      for (int q = 0; q < kQuads; ++q) {
+        const int64_t channel = first + q * across, left = m.channels - channel;
+        if (left > 0) store<kGather>(move, {whole + channel, part + channel}, quad[q], left);
+      }
     }
   }
 }
@@ -86,7 +102,7 @@ cudaError_t launch_move(const DeviceMove& m, cudaStream_t stream) {
     return launch(channels_first_kernel<kGather>, shape, stream, move);
   }
   int across = 1;
-  while (across < kThreads && 4 * across < m.channels) across *= 2;
+  while (across < kThreads && kQuads * 4 * across < m.channels) across *= 2;
   shape.threads = dim3(static_cast<unsigned>(across), static_cast<unsigned>(kThreads / across));
   shape.blocks_x = at_most((m.rows * m.kept + kThreads / across - 1) / (kThreads / across), kMostBlocks);
   return launch(token_major_kernel<kGather>, shape, stream, move);

@@ -105,6 +105,7 @@ struct DeviceTable {
   DeviceStatus (*allocate_host)(Device* device, int64_t bytes, void** memory);
   DeviceStatus (*release_host)(Device* device, void* memory);
 
+  // Pageable host memory is read before `upload` returns, and written before `download` does.
   DeviceStatus (*upload)(Device* device, void* to, const void* from, int64_t bytes);
   DeviceStatus (*download)(Device* device, void* to, const void* from, int64_t bytes);
   DeviceStatus (*copy)(Device* device, void* to, const void* from, int64_t bytes);

@@ -73,7 +73,6 @@ void GpuStream::upload(void* to, const void* from, int64_t bytes) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (bytes == 0) return;
   library_.check(library_.table().upload(device_, to, from, bytes), "Copying to the GPU failed");
-  library_.check(library_.table().synchronize(device_), "Copying to the GPU failed");
 }
 
 void GpuStream::download(void* to, const void* from, int64_t bytes) {

@@ -42,7 +42,8 @@ class GpuStream {
 
   void* allocate(int64_t bytes);  // zero-filled
   void release(void* memory) noexcept;
-  void upload(void* to, const void* from, int64_t bytes);    // waits
+  // `from` is pageable memory: it is read before this returns, and the copy takes its place on the stream.
+  void upload(void* to, const void* from, int64_t bytes);
   void download(void* to, const void* from, int64_t bytes);  // waits
   void copy(void* to, const void* from, int64_t bytes);
   void gather(DeviceMove move);

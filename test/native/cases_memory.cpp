@@ -46,9 +46,30 @@ void check_counters() {
   expect(sada::counters().workspaces == sets && sada::counters().tensors == tensors && sada::counters().bytes == bytes, "afterwards");
 }
 
+void check_block() {
+  const int64_t bytes = sada::counters().bytes;
+  {
+    sada::TensorSet tensors;
+    tensors.allocate_all({{5, sada::Storage::kFloat32}, {0, sada::Storage::kFloat32}, {257, sada::Storage::kFloat16}, {128, sada::Storage::kBfloat16}});
+    // Each rounded up to 256 bytes.
+    expect(sada::counters().bytes == bytes + 256 + 0 + 768 + 256, "bytes of a block");
+    expect(tensors.stored_slice(3, 0, 128).storage == sada::Storage::kBfloat16, "storage");
+    const auto* halves = static_cast<const uint16_t*>(tensors.stored_slice(2, 0, 257).data);
+    for (int k = 0; k < 257; ++k) expect(halves[k] == 0, "not zero");
+    expect(tensors.stored_slice(2, 3, 1).data == halves + 3, "elements of two bytes");
+    expect(code_of([&] { tensors.slice(2, 0, 1); }) == "INVALID_ARGUMENT", "halves as floats");
+    expect(code_of([&] { tensors.stored_slice(2, 0, 258); }) == "INVALID_ARGUMENT", "beyond the halves");
+    expect(tensors.allocate(3) == 4, "the next id");
+    expect(code_of([&] { tensors.allocate_all({{int64_t{1} << 40, sada::Storage::kFloat32}, {1, sada::Storage::kFloat32}}); }) == "OUT_OF_MEMORY", "4 TiB");
+    expect(tensors.allocate(3) == 5, "a failed block took ids");
+  }
+  expect(sada::counters().bytes == bytes, "afterwards");
+}
+
 }  // namespace
 
 void memory_cases() {
+  test("tensors of one block", check_block);
   test("slices of tensors are checked", check_bounds);
   test("memory that cannot be had is an error and leaves nothing", check_failure);
   test("tensors live while they are held", check_counters);
