@@ -17,7 +17,16 @@ test('cut, empty and bit-flipped models: MODEL_CORRUPT, or they load; never a cr
   )
   for (const end of Object.keys(ends))
     assert.match(end, /^(ran|load: MODEL_CORRUPT|run: (IO_MISMATCH|NETWORK_FAILED|OUT_OF_MEMORY|ABORTED))$/)
-  assert.equal(counters, { workspaces: 0, tensors: 0, bytes: 0, scratchBytes: 0, pinnedBytes: 0, engines: 0, sessions: 0, jobs: 0 })
+  assert.equal(counters, {
+    workspaces: 0,
+    tensors: 0,
+    bytes: 0,
+    scratchBytes: 0,
+    pinnedBytes: 0,
+    engines: 0,
+    sessions: 0,
+    jobs: 0,
+  })
 })
 
 test.run()
