@@ -64,6 +64,8 @@
         "native/cpu/cpu.cpp",
         "native/cpu/step_scalar.cpp",
         "native/engine/onnxruntime.cpp",
+        "native/engine/onnxruntime_cuda.cpp",
+        "native/engine/onnxruntime_session.cpp",
         "native/engine/tensorrt.cpp",
         "native/engine/tensorrt_library.cpp",
         "native/engine/tensorrt_runtime.cpp",

@@ -12,7 +12,12 @@ if (headers === '') {
 } else {
   const library = join(root, 'build', 'tensorrt-double', 'libnvinfer.so.11')
   mkdirSync(dirname(library), { recursive: true })
-  const sources = ['test/engines/double/library.cpp', 'test/engines/double/context.cpp', 'native/engine/onnxruntime.cpp']
+  const sources = [
+    'test/engines/double/library.cpp',
+    'test/engines/double/context.cpp',
+    'native/engine/onnxruntime.cpp',
+    'native/engine/onnxruntime_session.cpp',
+  ]
   const flags = ['-std=c++17', '-O1', '-g', '-fPIC', '-shared', '-fvisibility=hidden', '-Wall', '-Wextra']
   const included = ['-isystem', join(root, 'native/engine/cuda_types'), '-isystem', headers]
   const linked = ['-lpthread', '-ldl', '-o', library]

@@ -12,7 +12,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   onnx: ['native'],
   sampler: ['policy', 'solver', 'schedule', 'native'],
   plan: ['sampler', 'policy', 'onnx', 'native'],
-  engines: ['plan', 'sampler', 'native'],
+  engines: ['plan', 'onnx', 'sampler', 'native'],
   families: ['plan', 'onnx', 'sampler', 'solver', 'schedule', 'native'],
   pipeline: ['engines', 'families', 'plan', 'sampler', 'policy', 'solver', 'schedule', 'native'],
   metrics: ['families', 'native'],

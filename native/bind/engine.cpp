@@ -219,14 +219,17 @@ Work read_op(const Napi::Value& value, const TensorSet& tensors, EngineThread& t
   throw invalid("Expected \"kind\" to be \"stage\", \"gather\", \"scatter\" or \"copy\", received \"" + kind + "\".");
 }
 
-// ONNX Runtime, or where a GPU is named TensorRT.
+// ONNX Runtime on the CPU; where a GPU is named, TensorRT or ONNX Runtime's CUDA provider there.
 std::shared_ptr<EngineLibrary> open_engines(const Napi::Object& options) {
   const std::string library = read_string(options, "library");
   const Napi::Value value = options.Get("gpu");
   if (value.IsUndefined()) return open_onnxruntime(library);
   if (!value.IsObject()) throw invalid("Expected \"gpu\" to be an object.");
   const Napi::Object gpu = value.As<Napi::Object>();
-  return open_tensorrt_engines(library, read_string(gpu, "library"), static_cast<int32_t>(read_integer(gpu, "index", 0, 1 << 20)));
+  const std::string kind = read_string(options, "kind");
+  if (kind != "tensorrt" && kind != "onnxruntime") throw invalid("Expected \"kind\" to be \"tensorrt\" or \"onnxruntime\", received \"" + kind + "\".");
+  const auto open_on_gpu = kind == "tensorrt" ? open_tensorrt_engines : open_onnxruntime_on_gpu;
+  return open_on_gpu(library, read_string(gpu, "library"), static_cast<int32_t>(read_integer(gpu, "index", 0, 1 << 20)));
 }
 
 }  // namespace

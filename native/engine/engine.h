@@ -78,4 +78,8 @@ class EngineLibrary {
 // ONNX Runtime at `path`: opened once per process and never closed. Throws BACKEND_UNAVAILABLE.
 std::shared_ptr<EngineLibrary> open_onnxruntime(const std::string& path);
 
+// The same with its CUDA provider, on a GPU of a GPU library (gpu.h); the GPU itself and the provider are first used by `load`, which throws
+// BACKEND_UNAVAILABLE where they do not work. Throws BACKEND_UNAVAILABLE.
+std::shared_ptr<EngineLibrary> open_onnxruntime_on_gpu(const std::string& path, const std::string& gpu_library, int32_t gpu_index);
+
 }  // namespace sada

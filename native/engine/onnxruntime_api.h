@@ -17,6 +17,8 @@ struct MemoryInfo;
 struct Allocator;
 struct TypeInfo;
 struct TensorTypeInfo;
+struct IoBinding;
+struct CudaOptions;
 
 constexpr uint32_t kApiVersion = 20;
 
@@ -47,17 +49,29 @@ enum Slot : size_t {
   kGetDimensionsCount = 61,
   kGetDimensions = 62,
   kGetSymbolicDimensions = 63,
+  kCreateMemoryInfo = 68,
   kCreateCpuMemoryInfo = 69,
   kAllocatorFree = 76,
   kGetAllocatorWithDefaultOptions = 78,
   kReleaseStatus = 93,
+  kReleaseMemoryInfo = 94,
   kReleaseSession = 95,
   kReleaseValue = 96,
   kReleaseRunOptions = 97,
   kReleaseTypeInfo = 98,
   kReleaseSessionOptions = 100,
   kAddSessionConfigEntry = 130,
+  kRunWithBinding = 133,
+  kCreateIoBinding = 134,
+  kReleaseIoBinding = 135,
+  kBindInput = 136,
+  kBindOutput = 137,
+  kSessionOptionsAppendExecutionProvider_CUDA_V2 = 204,
+  kCreateCUDAProviderOptions = 205,
+  kUpdateCUDAProviderOptions = 206,
+  kReleaseCUDAProviderOptions = 208,
   kAddExternalInitializers = 210,
+  kUpdateCUDAProviderOptionsWithValue = 263,
 };
 
 // ONNXTensorElementDataType

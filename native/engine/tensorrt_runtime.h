@@ -3,37 +3,11 @@
 
 #include <NvInferRuntime.h>
 
-#include "../gpu.h"
+#include "gpu_memory.h"
 #include "tensorrt_library.h"
 #include "tensorrt.h"
 
 namespace sada {
-
-// Memory of the GPU that grows, and is zero-filled when it does.
-class GpuMemory {
- public:
-  explicit GpuMemory(GpuStream& gpu) : gpu_(gpu) {}
-  ~GpuMemory() { gpu_.release(memory_); }
-  GpuMemory(const GpuMemory&) = delete;
-  GpuMemory& operator=(const GpuMemory&) = delete;
-
-  void* reserve(int64_t bytes) {
-    if (bytes <= bytes_) return memory_;
-    gpu_.release(memory_);
-    memory_ = nullptr, bytes_ = 0;
-    memory_ = gpu_.allocate(bytes);
-    gpu_.synchronize();  // it is used on other streams
-    bytes_ = bytes;
-    return memory_;
-  }
-  void* get() const { return memory_; }
-  int64_t bytes() const { return bytes_; }
-
- private:
-  GpuStream& gpu_;
-  void* memory_ = nullptr;
-  int64_t bytes_ = 0;
-};
 
 // One engine of the JavaScript side: used on its thread alone once it is made.
 class TensorRtRuntime : public EngineLibrary, public std::enable_shared_from_this<TensorRtRuntime> {

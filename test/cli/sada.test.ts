@@ -139,7 +139,7 @@ test('doctor tells what works and why the rest does not, and ends with 3 where n
   )
   assert.equal(
     found.backends.map(({ usable }: { usable: boolean }) => usable),
-    [true, false, false],
+    [true, false, false, false],
   )
   assert.is(broken.code, 3)
   assert.match(broken.stdout, /✗ cpu[^]*none\.node: does not exist[^]*– cuda/)

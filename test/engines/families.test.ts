@@ -1,46 +1,19 @@
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { StageSources, targetOf } from '../../ts/engines/build.ts'
-import { EngineCache } from '../../ts/engines/cache.ts'
-import { openTensorRt } from '../../ts/engines/library.ts'
-import { tensorRtEngine } from '../../ts/engines/stages.ts'
-import { loadFamily } from '../../ts/families/index.ts'
 import { load, type GenerateOptions, type Pipeline, type SadaError } from '../../ts/index.ts'
-import { findGpu, inspectGpus } from '../../ts/native/gpu.ts'
 import { loadAddon } from '../../ts/native/load.ts'
 import { filesForEngines } from '../../ts/pipeline/load.ts'
-import { DenoisingLoop } from '../../ts/sampler/loop.ts'
 import { emulatedGpu } from '../support/emulated-gpu.ts'
 import { familyFolder, optionsOf, recordedCases } from '../support/families.ts'
-import { pruning } from '../support/pruning.ts'
-import { hasTensorRtDouble, packFile, tensorRtDouble } from '../support/tensorrt-double.ts'
+import { engineSizes, prepare, SCALE } from '../support/family-engines.ts'
+import { hasTensorRtDouble, tensorRtDouble } from '../support/tensorrt-double.ts'
 
 /** Folders in the layout of diffusers with their networks on TensorRT (its double), against ONNX Runtime on the CPU. */
 
 type Settings = NonNullable<Parameters<typeof load>[1]>
 const onTensorRt = { device: 'cuda', engine: 'tensorrt' } as const
-/** Pixels, or values of a spectrogram, along one side of a latent of the recorded models. */
-const SCALE = 2
 /** 0.03 s at 16 kHz, 8 samples of sound to each frame of the spectrogram, 16 bands. */
 const SOUND = [60 / SCALE, 16 / SCALE] as const
-
-/** Fills a cache of its own with the double's engines of a folder for one size of latents. */
-async function prepare(folder: string, size: readonly [number, number], settings: Settings): Promise<string[]> {
-  process.env.SADA_CACHE = mkdtempSync(join(tmpdir(), 'sada-engines-'))
-  const found = await findGpu()
-  if (found.gpu === undefined) throw new Error(found.reason)
-  const builder = openTensorRt()
-  const sources = new StageSources(builder, targetOf(builder, found.info, (await inspectGpus())!.report))
-  const files = await filesForEngines(folder, settings)
-  for (const file of files) {
-    const { description } = await sources.read(file)
-    await new EngineCache().obtain(description, () => Promise.resolve(packFile(file, size, SCALE)))
-  }
-  return files.map(({ stage }) => stage)
-}
 
 async function withPipeline<T>(folder: string, settings: Settings, work: (pipeline: Pipeline) => Promise<T>): Promise<T> {
   const pipeline = await load(folder, { threads: 1, ...settings })
@@ -50,11 +23,6 @@ async function withPipeline<T>(folder: string, settings: Settings, work: (pipeli
     await pipeline.dispose()
   }
 }
-
-const engineSizes = ([height, width]: readonly [number, number]) => ({
-  height: [height * SCALE, height * SCALE] as [number, number],
-  width: [width * SCALE, width * SCALE] as [number, number],
-})
 
 interface Case {
   readonly family: string
@@ -112,50 +80,6 @@ if (!hasTensorRtDouble()) {
       assert.equal(gpu.latents, cpu.latents)
       assert.equal(gpu.images[0]?.data, cpu.images[0]?.data)
       assert.equal(gpu.audio[0]?.samples, cpu.audio[0]?.samples)
-    })
-  }
-
-  for (const family of ['sd2', 'sdxl', 'flux']) {
-    test(`${family}: pruned passes of every bucket of tokens, as on the CPU`, async () => {
-      const folder = familyFolder(family)
-      const size = [16, 24] as const
-      await prepare(folder, size, { engineSizes: engineSizes(size) })
-      const sampled = async (settings: Settings, window: readonly [number, number]) => {
-        const family = await loadFamily(folder, { threads: 1, ...settings }, settings.device && tensorRtEngine())
-        const workspace = new (loadAddon().Workspace)(family.gpu)
-        const { signal } = new AbortController()
-        try {
-          const more = { width: 48, height: 32, maxSequenceLength: family.name === 'flux' ? 16 : undefined }
-          const request = {
-            ...more,
-            prompts: ['a', 'b'],
-            seed: [1, 2],
-            steps: 4,
-            guidance: 1,
-            scheduler: family.defaults.scheduler,
-          }
-          const { solver, network, latents } = await family.begin(request, workspace, signal)
-          const policy = pruning({ maxKept: tokens, window, seed: 0, fullAbove: 1 })
-          return await new DenoisingLoop({ solver, network, policy, workspace, latents, signal }).run()
-        } finally {
-          workspace.dispose()
-          await Promise.all([family.engine.dispose(), family.networkEngine?.dispose()])
-        }
-      }
-      const tokens = family === 'sd2' ? 16 * 24 : 8 * 12
-      const seen = new Set<number>()
-      // One token of each window is kept, and the unstable ones.
-      for (const window of [
-        [0, 0],
-        [2, 2],
-        [1, 2],
-      ] as const) {
-        const cpu = await sampled({}, window)
-        const gpu = await sampled({ ...onTensorRt, engineSizes: engineSizes(size) }, window)
-        assert.equal(gpu.latents, cpu.latents)
-        for (const { steps } of gpu.trace.members) for (const { keptTokens } of steps) seen.add((keptTokens ?? tokens) / tokens)
-      }
-      assert.ok(seen.size > 2, `of the buckets only ${[...seen].join(', ')} of the tokens were seen`)
     })
   }
 

@@ -65,7 +65,7 @@ async function withFault<T>(fault: Record<string, string>, work: () => Promise<T
 if (!hasTensorRtDouble()) {
   test.skip('TensorRT’s runtime on its double', () => {})
 } else {
-  const open = (): Engine => new addon.Engine({ library: tensorRtDouble, gpu })
+  const open = (): Engine => new addon.Engine({ library: tensorRtDouble, kind: 'tensorrt', gpu })
 
   test('a session says what its engine declares; outputs may be left out, and there is a profile for every size it was built for', async () => {
     const engine = open()
@@ -211,7 +211,7 @@ if (!hasTensorRtDouble()) {
   })
 
   test('a GPU that is not there, or not the engine’s, is refused', async () => {
-    const engine = new addon.Engine({ library: tensorRtDouble, gpu: { ...gpu, index: 7 } })
+    const engine = new addon.Engine({ library: tensorRtDouble, kind: 'tensorrt', gpu: { ...gpu, index: 7 } })
     const error = await failure(engine.load({ bytes: packEngine(ADD) }))
     assert.ok(['BACKEND_UNAVAILABLE', 'INTERNAL'].includes(error.code), error.code)
     await engine.dispose()

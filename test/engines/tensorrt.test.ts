@@ -125,7 +125,11 @@ if (builder === undefined) {
     if (!hasEmulatedGpu()) return
     const manifest = await loadManifest(MODEL)
     const { engine: bytes } = await job(stage, [89], stageProfiles(manifest, manifest.stages[0])).done
-    const engine = new (loadAddon().Engine)({ library: builder.library, gpu: { library: emulatedGpu, index: 0 } })
+    const engine = new (loadAddon().Engine)({
+      library: builder.library,
+      kind: 'tensorrt',
+      gpu: { library: emulatedGpu, index: 0 },
+    })
     assert.is(engine.version, builder.version)
     const error = await failure(engine.load({ bytes }))
     assert.is(error.code, 'BACKEND_UNAVAILABLE')

@@ -1,6 +1,7 @@
 import { availableParallelism, cpus, release } from 'node:os'
 import { asSadaError, findOnnxRuntime, libraryPaths, loadAddon } from '../native/load.ts'
 import { openTensorRt } from '../engines/library.ts'
+import { findOnnxRuntimeForGpu } from '../engines/onnxruntime.ts'
 import { findGpu } from '../native/gpu.ts'
 import { bundledModels, load } from '../pipeline/load.ts'
 import type { NativeAddon } from '../native/types.ts'
@@ -31,6 +32,7 @@ export async function doctor(json: boolean, signal: AbortSignal): Promise<{ text
     },
     await cudaBackend(),
     tensorRtBackend(),
+    onnxRuntimeCudaBackend(),
   ]
   const checks = cpu.addon ? [checkStep(cpu.addon), ...(cpu.reason === undefined ? [await checkGeneration(signal)] : [])] : []
   const ok = backends[0].usable && checks.every((check) => check.ok)
@@ -78,6 +80,14 @@ function tensorRtBackend(): Backend {
   } catch (error) {
     return { name, usable: false, reason: (error as Error).message }
   }
+}
+
+/** ONNX Runtime's CUDA provider: whether there is a build that has it; whether that works shows when a network is loaded. */
+function onnxRuntimeCudaBackend(): Backend {
+  const name = 'onnxruntime'
+  const found = findOnnxRuntimeForGpu()
+  if ('reason' in found) return { name, usable: false, reason: found.reason }
+  return { name, usable: true, reason: `${found.library} has the provider ("--device cuda")` }
 }
 
 async function cudaBackend(): Promise<Backend> {

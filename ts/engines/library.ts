@@ -1,9 +1,9 @@
-import { existsSync, readdirSync } from 'node:fs'
-import { homedir } from 'node:os'
+import { existsSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { SadaError } from '../errors.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
 import type { TensorRtBuilder } from '../native/types.ts'
+import { pipFolders } from './pip.ts'
 
 /** File names of the library and its parser, in the order they are tried. */
 const NAMES: readonly { readonly library: string; readonly parser: string }[] =
@@ -52,7 +52,7 @@ function candidates(path: string | undefined): { library: string; parser: string
   const named = path ?? process.env.SADA_TENSORRT_PATH
   if (named) return NAMES.some(({ library }) => basename(named) === library) ? [withParser(named)] : inFolder(named)
   const root = process.env.TENSORRT_ROOT
-  const folders = [...(root ? [join(root, 'lib'), join(root, 'bin')] : []), ...pipFolders()]
+  const folders = [...(root ? [join(root, 'lib'), join(root, 'bin')] : []), ...pipFolders(PIP_PACKAGES)]
   return [...folders.flatMap(inFolder), ...NAMES]
 }
 
@@ -66,28 +66,4 @@ function inFolder(folder: string): { library: string; parser: string }[] {
 function withParser(library: string): { library: string; parser: string } {
   const { parser } = NAMES.find((each) => each.library === basename(library))!
   return { library, parser: join(dirname(library), parser) }
-}
-
-/** site-packages of the environment that is active, and of the user. */
-function pipFolders(): string[] {
-  const prefixes = [process.env.VIRTUAL_ENV, process.env.CONDA_PREFIX, join(homedir(), '.local')].filter(
-    (each) => each !== undefined,
-  )
-  return prefixes
-    .flatMap((prefix) => [
-      join(prefix, 'Lib', 'site-packages'),
-      ...listed(join(prefix, 'lib'))
-        .filter((name) => name.startsWith('python3'))
-        .map((name) => join(prefix, 'lib', name, 'site-packages')),
-    ])
-    .flatMap((site) => PIP_PACKAGES.map((name) => join(site, name)))
-    .filter((folder) => existsSync(folder))
-}
-
-function listed(folder: string): string[] {
-  try {
-    return readdirSync(folder)
-  } catch {
-    return []
-  }
 }

@@ -20,7 +20,7 @@ export const tensorRtEngine =
     const builder = openTensorRt()
     const sources = new StageSources(builder, await targetOn(builder, gpu))
     try {
-      const engine = new (loadAddon().Engine)({ library: builder.library, gpu })
+      const engine = new (loadAddon().Engine)({ library: builder.library, kind: 'tensorrt', gpu })
       return new TensorRtEngine(engine, builder, sources, shipped)
     } catch (error) {
       throw asSadaError(error)
@@ -30,6 +30,7 @@ export const tensorRtEngine =
 class TensorRtEngine implements DeviceEngine {
   readonly engine: Engine
   activationBytes = 0
+  readonly compiles = true
   private readonly builder: TensorRtBuilder
   private readonly sources: StageSources
   private readonly cache = new EngineCache()

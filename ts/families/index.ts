@@ -77,7 +77,10 @@ export async function networkFiles(path: string, settings: FamilySettings): Prom
   const family = await familyOf(folder, settings.family)
   const files: NetworkFile[] = []
   const load = (file: NetworkFile): Promise<number> => Promise.resolve(files.push(file))
-  await FAMILIES[family].load({ ...settings, folder, engine: NO_ENGINE, device: { engine: NO_ENGINE, load } }, family)
+  await FAMILIES[family].load(
+    { ...settings, folder, engine: NO_ENGINE, device: { engine: NO_ENGINE, compiles: true, load } },
+    family,
+  )
   return files
 }
 

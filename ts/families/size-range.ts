@@ -25,6 +25,8 @@ export interface SizeRange {
   readonly largest: Extents
   /** Pixels, or values of a spectrogram, along one side of a latent. */
   readonly scale: number
+  /** Whether other calls cannot be served. */
+  readonly isStrict: boolean
 }
 
 /** What a family says of its own sizes. */
@@ -39,7 +41,7 @@ interface OwnSizes {
 
 const PICTURES = 2
 
-/** The range that the settings ask for; undefined where nothing is compiled. Throws INVALID_ARGUMENT. */
+/** The range that the settings ask for; undefined where nothing runs networks on a GPU. Throws INVALID_ARGUMENT. */
 export function sizeRange(context: LoadContext, scale: number, { own, patch = 1, length }: OwnSizes): SizeRange | undefined {
   if (context.device === undefined) return undefined
   const { pictures = PICTURES, width, height } = context.engineSizes ?? {}
@@ -54,13 +56,15 @@ export function sizeRange(context: LoadContext, scale: number, { own, patch = 1,
   }
   const [rows, columns] = [side('height', height, own[0]), side('width', width, own[1])]
   const at = (k: number, n: number, tokens: number): Extents => ({ rows: n, size: [rows[k], columns[k]], length: tokens })
-  return { smallest: at(0, 1, length[0]), usual: at(1, 2, length[1]), largest: at(2, 2 * pictures, length[1]), scale }
+  const [smallest, usual, largest] = [at(0, 1, length[0]), at(1, 2, length[1]), at(2, 2 * pictures, length[1])]
+  return { smallest, usual, largest, scale, isStrict: context.device.compiles }
 }
 
 const MORE = 'load() takes "engineSizes" for more.'
 
 /** Throws INVALID_ARGUMENT where engines were not made for a call's size. */
-export function checkSize({ smallest, largest, scale }: SizeRange, size: LatentSize): void {
+export function checkSize({ smallest, largest, scale, isStrict }: SizeRange, size: LatentSize): void {
+  if (!isStrict) return
   for (const [axis, name] of (['height', 'width'] as const).entries()) {
     if (size[axis] >= smallest.size[axis] && size[axis] <= largest.size[axis]) continue
     const [least, most] = [smallest.size[axis] * scale, largest.size[axis] * scale]
@@ -69,9 +73,10 @@ export function checkSize({ smallest, largest, scale }: SizeRange, size: LatentS
 }
 
 /** Throws INVALID_ARGUMENT where they were not made for so many members with so many rows each. */
-export function checkRows({ largest }: SizeRange, members: number, each: number): void {
+export function checkRows({ largest, isStrict }: SizeRange, members: number, each: number): void {
   const most = Math.floor(largest.rows / each)
-  if (members > most) throw invalidArgument('prompt', `at most ${most} prompts, for which the engines were made`, members, MORE)
+  if (isStrict && members > most)
+    throw invalidArgument('prompt', `at most ${most} prompts, for which the engines were made`, members, MORE)
 }
 
 /** Profiles of a stage of a plan: one for each share of its tokens that passes keep. */

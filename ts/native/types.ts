@@ -188,13 +188,14 @@ export interface SessionOptions {
 }
 
 export interface EngineOptions {
-  /** Path of the library: ONNX Runtime's, or with `gpu` TensorRT's. */
+  /** Path of the library: ONNX Runtime's or TensorRT's. */
   readonly library: string
   /**
-   * The GPU that TensorRT shall run on, in workspaces that lie on it. Its sessions are loaded from the bytes of compiled engines;
-   * they reject with ENGINE_INCOMPATIBLE where one is of another version or GPU.
+   * The GPU that `kind` shall run on, in workspaces that lie on it; none: ONNX Runtime on the CPU. TensorRT's sessions are loaded from
+   * the bytes of compiled engines; they reject with ENGINE_INCOMPATIBLE where one is of another version or GPU.
    */
   readonly gpu?: GpuRef
+  readonly kind?: 'tensorrt' | 'onnxruntime'
 }
 
 /** ONNX Runtime or TensorRT on a thread of its own. Sessions are loaded and run there, one command after another. */

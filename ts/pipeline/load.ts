@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import { existsSync, readdirSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { invalidArgument, SadaError, unknownName } from '../errors.ts'
+import { onnxRuntimeOnGpu } from '../engines/onnxruntime.ts'
 import { tensorRtEngine } from '../engines/stages.ts'
 import type { NetworkFile, OpenDeviceEngine } from '../plan/device-engine.ts'
 import { loadManifest, loadModel, stageFiles } from '../plan/model.ts'
@@ -47,9 +48,9 @@ export async function filesForEngines(model: string, settings: FamilySettings = 
 
 const isStaged = (folder: string): boolean => existsSync(join(folder, 'plan.json'))
 
-/** What runs the networks where ONNX Runtime shall not do it on the CPU. */
-function deviceEngine({ engine = 'onnxruntime', engines }: FamilySettings): OpenDeviceEngine | undefined {
-  if (engine === 'onnxruntime') return undefined
+/** What runs the networks on a GPU. */
+function deviceEngine({ engine = 'onnxruntime', engines, onnxruntime }: FamilySettings): OpenDeviceEngine {
+  if (engine === 'onnxruntime') return onnxRuntimeOnGpu(onnxruntime)
   if (engine === 'tensorrt') return tensorRtEngine(engines)
   throw invalidArgument('engine', '"onnxruntime" or "tensorrt"', engine)
 }

@@ -16,6 +16,8 @@ export interface DeviceEngine {
   readonly engine: Engine
   /** Working memory in bytes that all sessions loaded so far share, where the library says. */
   readonly activationBytes?: number
+  /** Whether sessions serve the sizes of their profiles alone. */
+  readonly compiles: boolean
   /**
    * The session of a file. Rejects with MODEL_NOT_FOUND, MODEL_CORRUPT, MODEL_CHANGED, NETWORK_FAILED, ENGINE_UNTRUSTED, OUT_OF_MEMORY, DEVICE_LOST or
    * BACKEND_UNAVAILABLE.

@@ -45,10 +45,13 @@ export interface EngineSettings {
    */
   readonly device?: DeviceSetting
   /**
-   * What runs the network: `onnxruntime` (default), on the CPU; `tensorrt`, on the GPU that `device` names. Its engines are built when
-   * a model is first loaded, which takes seconds to minutes, and kept (`sada engines`).
+   * What runs the networks: `onnxruntime` (default), on the CPU, on a GPU of `device` through its CUDA provider where a build that has it is
+   * found; or `tensorrt`, on that GPU. TensorRT's engines are built when a model is first loaded, which takes seconds to minutes, and kept
+   * (`sada engines`).
    */
   readonly engine?: 'onnxruntime' | 'tensorrt'
+  /** A build of ONNX Runtime with the CUDA provider, or its folder; default `SADA_ONNXRUNTIME_PATH`, then pip's `onnxruntime-gpu`. */
+  readonly onnxruntime?: string
   /** TensorRT's engines that the application brings along (`sada engines build --out`), so that they need not be built here. */
   readonly engines?: TrustedEngines
   /** The sizes that TensorRT's engines of a folder in the layout of diffusers serve; calls of others are refused (INVALID_ARGUMENT). */

@@ -1,0 +1,245 @@
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { findOnnxRuntimeForGpu } from '../../ts/engines/onnxruntime.ts'
+import { load, type SadaError } from '../../ts/index.ts'
+import { findOnnxRuntime, loadAddon } from '../../ts/native/load.ts'
+import type { Binding, Engine } from '../../ts/native/types.ts'
+import { emulatedGpu, hasEmulatedGpu } from '../support/emulated-gpu.ts'
+import { bound, fixtureBytes, read } from '../support/engines.ts'
+import { familyFolder, optionsOf, recordedCases } from '../support/families.ts'
+
+/** ONNX Runtime's CUDA provider: on a double of a GPU build (test/engines/onnxruntime-double), and what the real one says without a GPU. */
+
+const BUILD = join(__dirname, '../../build')
+const DOUBLE = join(BUILD, 'onnxruntime-double', 'libonnxruntime.so.1')
+const REAL = join(BUILD, 'onnxruntime-gpu', 'onnxruntime', 'capi')
+const addon = loadAddon()
+const gpu = { library: emulatedGpu, index: 0 }
+
+const failure = (work: Promise<unknown>): Promise<SadaError> =>
+  work.then(
+    () => assert.unreachable('no failure') as never,
+    (error: SadaError) => error,
+  )
+
+test('a GPU build is found by its provider; without one the reason says where it was looked for', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sada-ort-'))
+  const none = findOnnxRuntimeForGpu(folder)
+  assert.match('reason' in none ? none.reason : '', folder)
+  writeFileSync(join(folder, 'libonnxruntime_providers_cuda.so'), '')
+  assert.ok('reason' in findOnnxRuntimeForGpu(folder))
+  writeFileSync(join(folder, 'libonnxruntime.so.1.31.1'), '')
+  for (const path of [folder, join(folder, 'libonnxruntime.so.1.31.1')]) {
+    assert.equal(findOnnxRuntimeForGpu(path), { library: join(folder, 'libonnxruntime.so.1.31.1') })
+  }
+})
+
+if (existsSync(REAL) && !existsSync('/proc/driver/nvidia') && hasEmulatedGpu()) {
+  test('the real provider, without a driver, is BACKEND_UNAVAILABLE in its own words, and the process goes on', async () => {
+    const found = findOnnxRuntimeForGpu(REAL)
+    if ('reason' in found) return assert.unreachable(found.reason)
+    const engine = new addon.Engine({ library: found.library, kind: 'onnxruntime', gpu })
+    assert.match(engine.version, /^1\./)
+    for (let k = 0; k < 2; k++) {
+      const error = await failure(engine.load({ bytes: fixtureBytes('add_matmul') }))
+      assert.is(error.code, 'BACKEND_UNAVAILABLE', error.message)
+      assert.match(error.message, /CUDA/)
+    }
+    await engine.dispose()
+  })
+} else {
+  test.skip('the real provider', () => {})
+  console.log(`SKIPPED the real CUDA provider: ${REAL} is not here, or a driver is; scripts/fetch-onnxruntime-gpu.mjs fetches it`)
+}
+
+if (!hasEmulatedGpu() || !existsSync(DOUBLE)) {
+  test.skip('the CUDA provider on its double', () => {})
+  console.log(`SKIPPED the CUDA provider: ${DOUBLE} is not built; "node scripts/build-onnxruntime-double.mjs" builds it.`)
+} else {
+  process.env.SADA_CUDA_PATH = emulatedGpu
+  process.env.SADA_ORT_DOUBLE_REAL = findOnnxRuntime()
+  const notes = join(mkdtempSync(join(tmpdir(), 'sada-ort-')), 'notes')
+  process.env.SADA_ORT_DOUBLE_NOTES = notes
+  const open = (): Engine => new addon.Engine({ library: DOUBLE, kind: 'onnxruntime', gpu })
+  const noted = (): string[] => readFileSync(notes, 'utf8').trim().split('\n')
+
+  /** Runs a fixture with one input of 4 values; its output. */
+  async function runFixture(engine: Engine, session: number, input: string, output: string): Promise<number[]> {
+    const workspace = new addon.Workspace(gpu)
+    try {
+      const x = bound(workspace, input, [1, -2, 3, 0])
+      const y = bound(workspace, output, new Float32Array(4))
+      await engine.run(workspace, [{ kind: 'stage', session, inputs: [x], outputs: [y] }]).done
+      return read(workspace, y)
+    } finally {
+      workspace.dispose()
+    }
+  }
+
+  /** [2, 3] + [2, 3] on an engine. */
+  async function add(engine: Engine, session: number, change: (a: Binding) => Binding = (a) => a): Promise<number[]> {
+    const workspace = new addon.Workspace(gpu)
+    try {
+      const values = (scale: number): number[] => Array.from({ length: 6 }, (_, k) => k * scale)
+      const [a, b] = [bound(workspace, 'a', values(1), [2, 3]), bound(workspace, 'b', values(10), [2, 3])]
+      const sum = bound(workspace, 'sum', new Float32Array(6), [2, 3])
+      await engine.run(workspace, [{ kind: 'stage', session, inputs: [change(a), b], outputs: [sum] }]).done
+      return read(workspace, sum)
+    } finally {
+      workspace.dispose()
+    }
+  }
+  const SUMS = Array.from({ length: 6 }, (_, k) => k * 11)
+
+  test('the provider is added with the GPU and a stream of ours, tensors are bound where the workspace has them', async () => {
+    writeFileSync(notes, '')
+    const engine = open()
+    const { session, inputs } = await engine.load({ bytes: fixtureBytes('add_matmul') })
+    assert.equal(
+      inputs.map(({ name }) => name),
+      ['a', 'b'],
+    )
+    assert.equal(noted(), [
+      'CreateMemoryInfo Cuda 0',
+      'option device_id=0',
+      'option arena_extend_strategy=kSameAsRequested',
+      'option user_compute_stream=pointer',
+      'provider',
+      'options alive 0',
+    ])
+    writeFileSync(notes, '')
+    assert.equal(await add(engine, session), SUMS)
+    assert.equal(noted(), [
+      'value type 1 on Cuda',
+      'input a',
+      'value type 1 on Cuda',
+      'input b',
+      'value type 1 on Cuda',
+      'output sum',
+      'run',
+    ])
+    await engine.dispose()
+  })
+
+  test('types: half precision is converted on the GPU, whole numbers go by the host', async () => {
+    const engine = open()
+    for (const [fixture, place] of [
+      ['half', 'value type 10 on Cuda'],
+      ['int64', 'value type 7 on Cpu'],
+    ]) {
+      const { session, inputs, outputs } = await engine.load({ bytes: fixtureBytes(fixture) })
+      writeFileSync(notes, '')
+      const onGpu = await runFixture(engine, session, inputs[0].name, outputs[0].name)
+      assert.ok(noted().includes(place), noted().join(', '))
+      const onCpu = new addon.Engine({ library: findOnnxRuntime() })
+      const workspace = new addon.Workspace()
+      const plain = await onCpu.load({ bytes: fixtureBytes(fixture) })
+      const [x, y] = [bound(workspace, inputs[0].name, [1, -2, 3, 0]), bound(workspace, outputs[0].name, new Float32Array(4))]
+      await onCpu.run(workspace, [{ kind: 'stage', session: plain.session, inputs: [x], outputs: [y] }]).done
+      assert.equal(onGpu, read(workspace, y))
+      workspace.dispose()
+      await onCpu.dispose()
+    }
+    await engine.dispose()
+  })
+
+  const LOADING = [
+    'CreateMemoryInfo',
+    'CreateCUDAProviderOptions',
+    'UpdateCUDAProviderOptions',
+    'UpdateCUDAProviderOptionsWithValue',
+    'SessionOptionsAppendExecutionProvider_CUDA_V2',
+  ]
+  const RUNNING: [string, string][] = [
+    ['CreateIoBinding', 'INTERNAL'],
+    ['CreateTensorWithDataAsOrtValue:2', 'IO_MISMATCH'],
+    ['BindInput:2', 'IO_MISMATCH'],
+    ['BindOutput', 'IO_MISMATCH'],
+    ['RunWithBinding', 'NETWORK_FAILED'],
+  ]
+  const withFault = async <T>(fault: string, says: string, work: () => Promise<T>): Promise<T> => {
+    Object.assign(process.env, { SADA_ORT_DOUBLE_FAIL: fault, SADA_ORT_DOUBLE_SAYS: says })
+    try {
+      return await work()
+    } finally {
+      for (const name of ['FAIL', 'SAYS']) Reflect.deleteProperty(process.env, `SADA_ORT_DOUBLE_${name}`)
+    }
+  }
+
+  test('a failure of any call is typed, leaves nothing behind, and the next call works', async () => {
+    for (const fault of LOADING) {
+      const engine = open()
+      const error = await withFault(fault, '', () => failure(engine.load({ bytes: fixtureBytes('add_matmul') })))
+      assert.is(error.code, 'BACKEND_UNAVAILABLE', fault)
+      assert.match(error.message, 'asked to fail')
+      const { session } = await engine.load({ bytes: fixtureBytes('add_matmul') })
+      assert.equal(await add(engine, session), SUMS)
+      await engine.dispose()
+    }
+    const engine = open()
+    const { session } = await engine.load({ bytes: fixtureBytes('add_matmul') })
+    for (const [fault, code] of RUNNING) {
+      assert.is((await withFault(fault, '', () => failure(add(engine, session)))).code, code, fault)
+      assert.equal(await add(engine, session), SUMS)
+    }
+    const memory = await withFault('RunWithBinding', 'Failed to allocate memory for requested buffer', () =>
+      failure(add(engine, session)),
+    )
+    assert.is(memory.code, 'OUT_OF_MEMORY')
+    await engine.dispose()
+    const { engines, sessions, tensors } = addon.counters()
+    assert.equal([engines, sessions, tensors], [0, 0, 0])
+  })
+
+  test('wrong names, sizes and places are refused', async () => {
+    const engine = open()
+    const { session } = await engine.load({ bytes: fixtureBytes('add_matmul') })
+    for (const change of [
+      (a: Binding) => ({ ...a, name: 'c' }),
+      (a: Binding) => ({ ...a, name: 'b' }),
+      (a: Binding) => ({ ...a, dims: [3, 2] }),
+    ]) {
+      assert.is((await failure(add(engine, session, change))).code, 'IO_MISMATCH')
+    }
+    const workspace = new addon.Workspace()
+    const tensors = ['a', 'b', 'sum'].map((name) => bound(workspace, name, new Float32Array(6), [2, 3]))
+    const op = { kind: 'stage', session, inputs: tensors.slice(0, 2), outputs: tensors.slice(2) } as const
+    assert.is((await failure(engine.run(workspace, [op]).done)).code, 'INVALID_ARGUMENT')
+    workspace.dispose()
+    await engine.dispose()
+  })
+
+  test('whole pictures with the networks on the provider are those of the CPU', async () => {
+    for (const [model, options] of [
+      ['avatar', { prompt: ['a kid', 'a robot'], seed: [1, 2], steps: 6 }],
+      [familyFolder('sd2'), optionsOf(recordedCases('sd2')[1])],
+    ] as const) {
+      const latents: Float32Array[] = []
+      for (const settings of [{}, { device: 'cuda', onnxruntime: dirname(DOUBLE) }] as const) {
+        writeFileSync(notes, '')
+        const pipeline = await load(model, { threads: 1, ...settings })
+        latents.push((await pipeline.generate(options)).latents)
+        await pipeline.dispose()
+      }
+      assert.ok(noted().filter((line) => line === 'run').length >= 6)
+      assert.equal(latents[1], latents[0])
+    }
+  })
+
+  test('without a GPU build the networks stay on the CPU, and a warning says so', async () => {
+    const warnings: string[] = []
+    const listen = (warning: Error): void => void warnings.push(warning.message)
+    process.on('warning', listen)
+    const pipeline = await load('avatar', { device: 'cuda', onnxruntime: tmpdir() })
+    await pipeline.generate({ prompt: 'a kid', steps: 1 })
+    await pipeline.dispose()
+    await new Promise(setImmediate)
+    process.off('warning', listen)
+    assert.match(warnings.join('\n'), /networks run on the CPU: no build of ONNX Runtime with its CUDA provider/)
+  })
+}
+
+test.run()

@@ -1,0 +1,56 @@
+import { existsSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { asSadaError, loadAddon } from '../native/load.ts'
+import type { Engine } from '../native/types.ts'
+import type { DeviceEngine, OpenDeviceEngine } from '../plan/device-engine.ts'
+import { listed, pipFolders } from './pip.ts'
+
+/** Lies beside ONNX Runtime's library where that was built for GPUs. */
+const PROVIDER = process.platform === 'win32' ? 'onnxruntime_providers_cuda.dll' : 'libonnxruntime_providers_cuda.so'
+const LIBRARY = process.platform === 'win32' ? /^onnxruntime\.dll$/ : /^libonnxruntime\.so(\.\d+)*$/
+/** Where pip puts `onnxruntime-gpu`, in site-packages. */
+const PIP_FOLDER = join('onnxruntime', 'capi')
+
+/**
+ * A build of ONNX Runtime with the CUDA provider: `path` (the library, or its folder), else `SADA_ONNXRUNTIME_PATH`, else what pip
+ * installed; or why there is none.
+ */
+export function findOnnxRuntimeForGpu(path?: string): { readonly library: string } | { readonly reason: string } {
+  const named = path ?? process.env.SADA_ONNXRUNTIME_PATH
+  const folders = named ? [LIBRARY.test(basename(named)) ? dirname(named) : named] : pipFolders([PIP_FOLDER])
+  for (const folder of folders.filter((each) => existsSync(join(each, PROVIDER)))) {
+    const library = named && LIBRARY.test(basename(named)) ? basename(named) : listed(folder).find((name) => LIBRARY.test(name))
+    if (library !== undefined) return { library: join(folder, library) }
+  }
+  const where = folders.length > 0 ? folders.join(', ') : "none of pip's folders"
+  const hint = 'pip install onnxruntime-gpu brings one; SADA_ONNXRUNTIME_PATH names another.'
+  return { reason: `no build of ONNX Runtime with its CUDA provider: ${where} has no ${PROVIDER}. ${hint}` }
+}
+
+/**
+ * ONNX Runtime's CUDA provider on a GPU. Without a build that has it the networks stay on the CPU, between tensors on the GPU, with a
+ * warning; one that does not work is BACKEND_UNAVAILABLE when the first network is loaded.
+ */
+export const onnxRuntimeOnGpu =
+  (path?: string): OpenDeviceEngine =>
+  (gpu) => {
+    if (gpu === undefined) return Promise.resolve(undefined)
+    const found = findOnnxRuntimeForGpu(path)
+    if ('reason' in found) {
+      process.emitWarning(`The networks run on the CPU: ${found.reason}`, { type: 'SadaWarning' })
+      return Promise.resolve(undefined)
+    }
+    try {
+      const engine: Engine = new (loadAddon().Engine)({ library: found.library, kind: 'onnxruntime', gpu })
+      const load: DeviceEngine['load'] = async ({ file, stage }) => {
+        try {
+          return (await file.load(engine, {})).session
+        } catch (error) {
+          throw asSadaError(error, { stage })
+        }
+      }
+      return Promise.resolve({ engine, compiles: false, load })
+    } catch (error) {
+      return Promise.reject(asSadaError(error) as Error)
+    }
+  }
