@@ -3,7 +3,8 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { SadaError, type SadaErrorCode, type SadaErrorDetails } from '../errors.ts'
 import { encodeStep } from './step-program.ts'
-import type { GpuRef, NativeAddon, StepMember, Storage, Workspace, WorkspacePlan } from './types.ts'
+import type { GpuRef, NativeAddon, StepMember, Workspace } from './types.ts'
+import type { Storage, WorkspacePlan } from './workspace-plan.ts'
 
 /** The package's folder: two above this file, in `dist/` as in `ts/`. An Electron archive cannot be opened as a library: beside it lies the unpacked copy. */
 export const ROOT = join(__dirname, '..', '..').replace(/app\.asar(?!\.unpacked)/, 'app.asar.unpacked')

@@ -3,7 +3,7 @@ import type { Slice, StepMember } from './types.ts'
 
 /**
  * Steps as one array of numbers: reading the request's objects one property at a time across Node-API costs more than the
- * arithmetic on SDXL-sized latents. `native/bind/read.cpp` reads it in the same order.
+ * arithmetic on SDXL-sized latents. `native/bind/read_step.cpp` reads it in the same order.
  *
  *   member := inputs:count (slice)* · rows:count (terms:count (input weight)* store)* · sums:count (a b signed)* · tokens
  *   slice  := tensor offset        a tensor of the workspace by its id, or −1−k for the k-th of `callers`

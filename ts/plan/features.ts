@@ -1,5 +1,6 @@
 import { SadaError } from '../errors.ts'
-import type { EngineOp, Slice, StepMember, Storage, Workspace } from '../native/types.ts'
+import type { EngineOp, Slice, StepMember, Workspace } from '../native/types.ts'
+import type { Storage } from '../native/workspace-plan.ts'
 import { run, type Decision, type FeatureChange, type Features } from '../policy/policy.ts'
 import type { FeatureCall } from '../sampler/network.ts'
 import type { StagedNetwork } from './plan-network.ts'

@@ -1,4 +1,5 @@
-import type { Slice, StepMember, StepRow, StepSum, Storage, TensorUse, Workspace } from '../native/types.ts'
+import type { Slice, StepMember, StepRow, StepSum, Workspace } from '../native/types.ts'
+import type { Storage, TensorUse } from '../native/workspace-plan.ts'
 import { SadaError } from '../errors.ts'
 import type { Row } from '../solver/row.ts'
 

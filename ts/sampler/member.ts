@@ -1,4 +1,5 @@
-import type { Slice, StepMember, Storage, TokenLayout, Workspace } from '../native/types.ts'
+import type { Slice, StepMember, TokenLayout, Workspace } from '../native/types.ts'
+import type { Storage } from '../native/workspace-plan.ts'
 import type { Decision, MemberPolicy, Observation } from '../policy/policy.ts'
 import { plus, substitute, type Row } from '../solver/row.ts'
 import type { Solver } from '../solver/solver.ts'

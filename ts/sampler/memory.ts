@@ -1,14 +1,7 @@
 import { invalidArgument, SadaError } from '../errors.ts'
 import { loadAddon } from '../native/load.ts'
-import {
-  bytesOf,
-  TENSOR_ALIGNMENT,
-  type GpuRef,
-  type Storage,
-  type TensorUse,
-  type Workspace,
-  type WorkspacePlan,
-} from '../native/types.ts'
+import type { GpuRef, Workspace } from '../native/types.ts'
+import { bytesOf, TENSOR_ALIGNMENT, type Storage, type TensorUse, type WorkspacePlan } from '../native/workspace-plan.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Network } from './network.ts'
 
