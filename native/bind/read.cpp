@@ -179,6 +179,8 @@ SessionOptions read_session_options(const Napi::Value& value) {
     options.bytes.assign(array.Data(), array.Data() + array.ElementLength());
   }
   options.weights = read_weights(object);
+  const Napi::Value folded = object.Get("mostFolded");
+  if (!folded.IsUndefined()) options.most_folded = read_integer(folded, "mostFolded", 1, kMostBytes);
   if (!threads.IsUndefined()) options.threads = static_cast<int>(read_integer(threads, "threads", 0, 1024));
   if (!arena.IsUndefined()) options.memory_arena = arena.ToBoolean().Value();
   return options;

@@ -36,6 +36,7 @@ struct SessionOptions {
   std::string path;
   std::vector<uint8_t> bytes;  // used where `path` is empty
   std::vector<ExternalTensor> weights;
+  int64_t most_folded = int64_t{1} << 30;  // bytes of what one node may make of constants while the model loads
   int threads = 0;
   bool memory_arena = true;
 };

@@ -86,8 +86,8 @@ Owned<SessionSettings> Library::settings_for(const SessionOptions& given) const 
   configure("session.intra_op.allow_spinning", "0");
   // Bytes that look like the library's own format as well would be read as that, past every check of ONNX files.
   configure("session.load_model_format", "ONNX");
-  // What a node may make of constants while the model loads; versions before 1.27 know no such limit.
-  configure("optimization.constant_folding_max_output_size_in_bytes", "1073741824");
+  // Versions before 1.27 know no such limit.
+  configure("optimization.constant_folding_max_output_size_in_bytes", std::to_string(given.most_folded).c_str());
   if (!given.memory_arena) check(api.call(kDisableCpuMemArena, made), "INTERNAL", "DisableCpuMemArena");
   return options;
 }

@@ -23,12 +23,11 @@ export class Autoencoder {
     this.encoder = encoder
     this.latent = latent
     this.sample = decoder.output('sample', 'sample_out', 'image')
-    const { scaling_factor: factor, shift_factor: shift, latent_channels: channels } = decoder.config
-    this.channels = decoder.dimension(latent, 1, channels)
+    this.channels = decoder.dimension(latent, 1, decoder.config.latent_channels)
     // Exports without a configuration are of Stable Diffusion 1 and 2.
-    this.factor = typeof factor === 'number' && factor > 0 ? factor : 0.18215
-    this.shift = typeof shift === 'number' ? shift : 0
-    this.scale = scaleOf(decoder.config)
+    this.factor = decoder.number('scaling_factor', 0.18215, 1e-4, 1e4)
+    this.shift = decoder.number('shift_factor', 0, -1e4, 1e4)
+    this.scale = 2 ** (decoder.blocks(4) - 1)
   }
 
   /** `range`: what engines on the GPU are made for. */

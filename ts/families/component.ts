@@ -10,6 +10,9 @@ import { orAborted } from '../sampler/abort.ts'
 import type { Purpose } from '../sampler/memory.ts'
 import type { Folder, JsonObject } from './folder.ts'
 
+/** Eight halvings make one latent of 128 pixels. */
+const MOST_BLOCKS = 8
+
 /** What loading a folder's parts takes. */
 export interface LoadContext {
   readonly folder: Folder
@@ -78,12 +81,12 @@ export class Component {
    */
   static async load(context: LoadContext, role: string, profilesOf?: (component: Component) => Profiles): Promise<Component> {
     const { folder } = context
-    const relative = Component.pathOf(context, role)
-    const path = await folder.file(relative)
-    await folder.refuseLibraries(dirname(relative))
-    const config = await Component.configOf(context, role)
-    const make = (info: SessionInfo): Component => new Component(role, path, config, info, ...hostOf(context, profilesOf))
     try {
+      const relative = Component.pathOf(context, role)
+      const path = await folder.file(relative)
+      await folder.refuseLibraries(dirname(relative))
+      const config = await Component.configOf(context, role)
+      const make = (info: SessionInfo): Component => new Component(role, path, config, info, ...hostOf(context, profilesOf))
       const file = await OnnxFile.open(path, dirname(join(folder.root, relative)))
       const profiles = context.device && profilesOf?.(make({ inputs: file.inputs, outputs: file.outputs, session: -1 }))
       return make(await loadFile(context, role, file, profiles))
@@ -124,6 +127,26 @@ export class Component {
     const unmet = found.find((name) => !named.some(([, known]) => known === name))
     if (unmet !== undefined) throw this.mismatch(`no input but ${named.map(([, name]) => name).join(', ')}`, found)
     return Object.fromEntries(named) as Record<R, string> & Partial<Record<O, string>>
+  }
+
+  /** A number of the configuration, `otherwise` where it has none. Throws MANIFEST_INVALID where it has something else there. */
+  number(key: string, otherwise: number, from: number, to: number): number {
+    const value = this.config[key] ?? otherwise
+    if (typeof value === 'number' && value >= from && value <= to) return value
+    throw this.invalid(key, `a number from ${from} to ${to}`)
+  }
+
+  /** How many blocks the configuration lists, each of which halves the size but for the last. Throws MANIFEST_INVALID. */
+  blocks(otherwise: number): number {
+    const { block_out_channels: blocks } = this.config
+    if (blocks === undefined) return otherwise
+    if (Array.isArray(blocks) && blocks.length > 0 && blocks.length <= MOST_BLOCKS) return blocks.length
+    throw this.invalid('block_out_channels', `a list of 1 to ${MOST_BLOCKS}`)
+  }
+
+  invalid(key: string, expected: string): SadaError {
+    const path = join(dirname(this.path), 'config.json')
+    return new SadaError('MANIFEST_INVALID', `${path}: expected ${expected} at /${key}.`, { stage: this.role })
   }
 
   /** The name of an output that goes by one of `names`. Throws IO_MISMATCH. */

@@ -87,7 +87,11 @@ export class Folder {
   }
 
   private async find(relative: string): Promise<string | undefined> {
-    return realpath(join(this.root, checkRelative(relative))).catch(() => undefined)
+    const path = join(this.root, checkRelative(relative))
+    return realpath(path).catch(({ code, message }: NodeJS.ErrnoException) => {
+      if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+      throw new SadaError('PATH_UNSAFE', `${path} cannot be followed: ${message}.`)
+    })
   }
 }
 

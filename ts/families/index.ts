@@ -118,5 +118,8 @@ async function familyOf(folder: Folder, given: FamilyName | undefined): Promise<
   const name = String(written).replace(/^(ORT|Onnx)/, '')
   const family = NAMES.find((each) => FAMILIES[each].classes.test(name))
   if (family !== undefined) return family
-  throw new SadaError('UNSUPPORTED', `${folder.root} holds a ${String(written)}, which is none of ${NAMES.join(', ')}.`)
+  throw new SadaError(
+    'UNSUPPORTED',
+    `${folder.root} holds a ${String(written).slice(0, 60)}, which is none of ${NAMES.join(', ')}.`,
+  )
 }

@@ -12,7 +12,7 @@ import { checkSize, type SizeRange } from './size-range.ts'
 import { latentMask, noStart, startOf, type Start } from './start.ts'
 
 /** Pixels along one side at most. */
-const LARGEST_SIDE = 8192
+export const LARGEST_SIDE = 8192
 
 /** [height, width] of a run's latents. */
 export type LatentSize = readonly [number, number]

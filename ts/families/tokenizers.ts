@@ -18,6 +18,8 @@ interface Library {
 
 /** Longest prompt that is looked at, in UTF-16 code units; no encoder reads nearly as much. */
 const LONGEST_TEXT = 100_000
+/** Published tokenizers of these families have 50 000; reading many millions takes minutes. */
+const MOST_MERGES = 500_000
 
 interface Settings {
   readonly pad: number
@@ -125,7 +127,9 @@ function maxLengthOf({ model_max_length: length }: JsonObject): number {
 async function readDefinition(folder: Folder, name: string, config: JsonObject): Promise<JsonObject> {
   if (await folder.has(`${name}/tokenizer.json`)) {
     const definition = await folder.json(`${name}/tokenizer.json`)
-    checkPatterns(definition, join(folder.root, name, 'tokenizer.json'))
+    const path = join(folder.root, name, 'tokenizer.json')
+    checkPatterns(definition, path)
+    checkMerges((definition.model as JsonObject | undefined)?.merges, path)
     return { added_tokens: [], ...definition }
   }
   if (await folder.has(`${name}/vocab.json`)) return readPairs(folder, name, config)
@@ -134,12 +138,18 @@ async function readDefinition(folder: Folder, name: string, config: JsonObject):
   throw new SadaError('MODEL_NOT_FOUND', `${join(folder.root, name)} holds no tokenizer: expected ${wanted}.`)
 }
 
+function checkMerges(merges: unknown, path: string): void {
+  if (Array.isArray(merges) && merges.length > MOST_MERGES)
+    throw new SadaError('TOKENIZER_INVALID', `${path} has ${merges.length} merges; at most ${MOST_MERGES} are read.`)
+}
+
 /** Byte-pair encoding from its two files. CLIP's words end in `</w>`, RoBERTa's do not. */
 async function readPairs(folder: Folder, name: string, config: JsonObject): Promise<JsonObject> {
   const vocab = await folder.json(`${name}/vocab.json`)
   const merges = (await folder.text(`${name}/merges.txt`))
     .split(/\r?\n/)
     .filter((line) => line !== '' && !line.startsWith('#version'))
+  checkMerges(merges, join(folder.root, name, 'merges.txt'))
   const wrong = Object.entries(vocab).find(([, id]) => !Number.isInteger(id) || (id as number) < 0)
   if (wrong) throw new SadaError('TOKENIZER_INVALID', `${join(folder.root, name, 'vocab.json')}: "${wrong[0]}" has no id.`)
   const isClip = Object.hasOwn(vocab, '<|startoftext|>') || config.tokenizer_class === 'CLIPTokenizer'

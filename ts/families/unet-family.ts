@@ -8,7 +8,14 @@ import type { JsonObject } from './folder.ts'
 import { denoiser, type Conditioning } from './denoiser.ts'
 import type { FamilyRequest, Request } from './family.ts'
 import { RescaledNetwork } from './guidance-rescale.ts'
-import { effectiveGuidance, LatentFamily, type Conditioned, type LatentSize, type RunInputs } from './latent-family.ts'
+import {
+  effectiveGuidance,
+  LARGEST_SIDE,
+  LatentFamily,
+  type Conditioned,
+  type LatentSize,
+  type RunInputs,
+} from './latent-family.ts'
 import type { NetworkPlan } from './network-plan.ts'
 import { latentMask } from './start.ts'
 import { residualShapes } from './input-shapes.ts'
@@ -68,7 +75,11 @@ export abstract class UnetFamily extends LatentFamily {
     // The latents, the mask, and the latents of what is kept.
     this.readsMask = unet.tensor(inputs.sample).dims[1] === 2 * channels + 1
     if (!this.readsMask) unet.expectDimension(inputs.sample, 1, channels, 'the channels of the autoencoder')
-    const side = sampleSize(unet.config) * autoencoder.scale
+    // Those of old folders may be a pair.
+    const latents = Array.isArray(unet.config.sample_size)
+      ? 64
+      : unet.number('sample_size', 64, 1, LARGEST_SIDE / autoencoder.scale)
+    const side = latents * autoencoder.scale
     this.size = [side, side]
     this.defaults = { scheduler: schedulers.own, steps: 50, guidance }
     if (controlNets.length > 0) residualShapes(unet, [64, 64])

@@ -153,6 +153,8 @@ export interface SessionOptions {
   readonly bytes?: Uint8Array // a model in memory (copied before this returns)
   /** The tensors of `bytes` that it names another file for. Rejects with MODEL_CHANGED where such a file became shorter. */
   readonly weights?: readonly ExternalTensor[]
+  /** Bytes of what one node may make of constants while the model loads; it is left to the run where it would be more. Default 2³⁰. */
+  readonly mostFolded?: number
   /** Threads inside one operator; 0: one per physical core. Default 0. */
   readonly threads?: number
   /** Keep a growing arena of memory between runs (faster) or return it (smaller). Default true. */

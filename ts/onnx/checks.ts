@@ -4,7 +4,7 @@ import type { OnnxFunction, OnnxGraph, OnnxModel, OnnxNode } from './model.ts'
 /** Operators that ONNX Runtime itself brings. */
 const DOMAINS = ['', 'ai.onnx.ml', 'ai.onnx.training', 'com.microsoft', 'com.microsoft.nchwc', 'com.ms.internal.nhwc']
 /** Nodes with all functions written out. The networks of the families have some ten thousand. */
-const MOST_NODES = 2 ** 18
+const MOST_NODES = 2 ** 16
 /** Functions that call functions; ONNX Runtime writes them out one within the other. */
 const DEEPEST_CALLS = 64
 

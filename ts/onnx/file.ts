@@ -6,7 +6,7 @@ import type { Engine, ExternalTensor, SessionInfo, SessionOptions, TensorInfo } 
 import { checkFunctions, checkOperators, checkOrder, graphsOf } from './checks.ts'
 import { readOnnxModel, type OnnxModel, type OnnxTensor } from './model.ts'
 import { checkRelative, checkUnchanged, openRegular, readRegular, type RegularFile } from './regular-file.ts'
-import { checkSizes, elementBits, elementsOf } from './sizes.ts'
+import { checkSizes, elementBits, elementsOf, mostFolded } from './sizes.ts'
 
 /** What a protobuf can have. */
 const MOST_BYTES = 2 ** 31 - 1
@@ -25,22 +25,19 @@ export class OnnxFile {
   readonly outputs: readonly TensorInfo[]
   private readonly external: readonly OnnxTensor[]
   private readonly weightsFolder: string | undefined
+  private readonly mostFolded: number
 
-  private constructor(
-    path: string,
-    bytes: Buffer,
-    { graph }: OnnxModel,
-    external: readonly OnnxTensor[],
-    weightsFolder?: string,
-  ) {
+  private constructor(path: string, bytes: Buffer, model: OnnxModel, weightsFolder: string | undefined) {
+    const { inputs, outputs, initializers } = model.graph
     // Old files list weights among the inputs.
-    const weights = new Set(graph.initializers.map(({ name }) => name))
+    const weights = new Set(initializers.map(({ name }) => name))
     this.path = path
     this.bytes = bytes
-    this.inputs = graph.inputs.filter(({ name }) => !weights.has(name))
-    this.outputs = graph.outputs
-    this.external = external
+    this.inputs = inputs.filter(({ name }) => !weights.has(name))
+    this.outputs = outputs
+    this.external = externalOf(model, path)
     this.weightsFolder = weightsFolder
+    this.mostFolded = mostFolded(model)
   }
 
   /**
@@ -54,8 +51,8 @@ export class OnnxFile {
     checkFunctions(model, path)
     checkOrder(model, path)
     checkSizes(model, path)
-    const external = externalOf(model, path)
-    if (external.length > 0 && weightsFolder !== dirname(path)) {
+    const file = new OnnxFile(path, bytes, model, weightsFolder)
+    if (file.external.length > 0 && weightsFolder !== dirname(path)) {
       const hint = 'Copy the folder with its links followed (cp -rL), or download it with --local-dir.'
       const what = weightsFolder === undefined ? 'which its plan.json does not provide for' : `but is a link. ${hint}`
       throw new SadaError(
@@ -63,7 +60,7 @@ export class OnnxFile {
         `${join(weightsFolder ?? dirname(path), basename(path))} keeps weights in files beside it, ${what}`,
       )
     }
-    return new OnnxFile(path, bytes, model, external, weightsFolder)
+    return file
   }
 
   get sha256(): string {
@@ -72,7 +69,7 @@ export class OnnxFile {
 
   /** Loads the model. Rejects with what `Engine.load` does, MODEL_NOT_FOUND, PATH_ESCAPE, PATH_UNSAFE, RESOURCE_LIMIT or MODEL_CHANGED. */
   async load(engine: Engine, settings: Pick<SessionOptions, 'threads' | 'memoryArena'>): Promise<SessionInfo> {
-    return this.withWeights((weights) => engine.load({ ...settings, bytes: this.bytes, weights }))
+    return this.withWeights((weights) => engine.load({ ...settings, bytes: this.bytes, weights, mostFolded: this.mostFolded }))
   }
 
   /** Does something with the weights in other files, which are open meanwhile. Rejects with MODEL_CHANGED where they are not what they were. */

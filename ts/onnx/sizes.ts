@@ -11,6 +11,10 @@ const MOST_DIMS = 32
  */
 const MOST_MADE = 2 ** 30
 
+/** Weights are widened to twice their bytes at most, and may be joined before. */
+const WIDENING = 4
+const LEAST_FOLDED = 2 ** 26
+
 export const elementBits = (type: number): number => ELEMENT_BITS[type] ?? 0
 
 /** Elements of a tensor. Throws SHAPE_INVALID where they cannot be counted. */
@@ -42,6 +46,15 @@ export function checkSizes(model: OnnxModel, path: string): void {
       throw new SadaError('RESOURCE_LIMIT', `${path} ${what}; no model of these families needs more than ${MOST_MADE / 2 ** 20}.`)
     }
   }
+}
+
+/** Bytes of what one node should be let make of constants: some times the largest tensor of the file. */
+export function mostFolded(model: OnnxModel): number {
+  const bytes = model.graph.initializers.map(({ name, type, dims }) => (elementsOf(dims, name) * elementBits(type)) / 8)
+  return Math.min(
+    MOST_MADE,
+    bytes.reduce((most, each) => Math.max(most, WIDENING * each), LEAST_FOLDED),
+  )
 }
 
 const sparseOf = ({ attributes }: OnnxNode) => attributes.flatMap(({ sparse }) => sparse)
