@@ -132,7 +132,8 @@ async function measureCase(name: string) {
     execFileSync(values.python, [join(__dirname, 'make.py'), values.folder, name], { stdio: ['ignore', 'inherit', 'inherit'] })
   const about = JSON.parse(readFileSync(join(folder, 'shapes.json'), 'utf8')) as object
   const before = describeMachine()
-  const family = await loadFamily(folder, { threads: Number(values.threads) })
+  // Every stage would keep the gigabytes that its attention takes.
+  const family = await loadFamily(folder, { threads: Number(values.threads), memoryArena: false })
   try {
     const { latents, request: given } = CASES[name]
     const { scheduler } = family.defaults
