@@ -13,7 +13,7 @@ test('cut, empty and bit-flipped models: MODEL_CORRUPT, or they load; never a cr
   assert.ok(ends['load: MODEL_CORRUPT'] > 100, lines[0])
   assert.is(
     Object.values(ends as Record<string, number>).reduce((a, b) => a + b),
-    16 * 7 + 200,
+    16 * 7 + 1000,
   )
   for (const end of Object.keys(ends))
     assert.match(end, /^(ran|load: MODEL_CORRUPT|run: (IO_MISMATCH|NETWORK_FAILED|OUT_OF_MEMORY|ABORTED))$/)

@@ -12,7 +12,7 @@ function* damaged(): Generator<[string, Uint8Array]> {
     for (let part = 0; part < 16; part++)
       yield [`${model} cut at ${part}/16`, whole.slice(0, Math.floor((whole.length * part) / 16))]
   }
-  for (let seed = 0; seed < 200; seed++) {
+  for (let seed = 0; seed < 1000; seed++) {
     const numbers = new Numbers(seed)
     const model = models[seed % models.length]
     const bytes = fixtureBytes(model)

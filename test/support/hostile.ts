@@ -55,6 +55,8 @@ const holes =
 const calls = (name: string, number?: number): Buffer => node(name, { domain: 'my.ops', inputs: ['x'], outputs: ['y'] }, number)
 const shapes = (dims: number[]): Buffer => initializer(shape('dims', dims))
 const made = (type: string): Buffer => node(type, { inputs: ['dims'], outputs: ['large'] })
+/** An input of strings. */
+const textual = (name: string): Buffer => field(11, Buffer.concat([field(1, name), field(2, field(1, integer(1, 8)))]))
 const doubled = Array.from({ length: 40 }, (_, k) => {
   const next = k < 39 ? calls(`F${k + 1}`, 7) : node('Sin', { inputs: ['x'], outputs: ['y'] }, 7)
   return functionOf(`F${k}`, 'my.ops', [next, next])
@@ -108,6 +110,24 @@ export const HOSTILE: Readonly<Record<string, Hostile>> = {
     'MODEL_CORRUPT',
   ),
   'a million nodes of two bytes': unet(model([...SIDES, Buffer.alloc(2 ** 21, Buffer.from([0x0a, 0]))]), 'MODEL_TOO_LARGE'),
+  'times of text': unet(
+    model([
+      ...SIDES.slice(0, 1),
+      textual('timestep'),
+      ...SIDES.slice(2),
+      node('Sin', { inputs: ['sample'], outputs: ['out_sample'] }),
+    ]),
+    'IO_MISMATCH',
+  ),
+  'a sample of two dimensions': unet(
+    model([
+      value(11, 'sample', [-1, 4]),
+      ...SIDES.slice(1, 3),
+      value(12, 'out_sample', [-1, 4]),
+      node('Sin', { inputs: ['sample'], outputs: ['out_sample'] }),
+    ]),
+    'IO_MISMATCH',
+  ),
   'a compiled engine': unet(around(node('EPContext', { domain: 'com.microsoft', outputs: ['large'] })), 'UNTRUSTED_CODE'),
   'operators of a stranger': unet(around(node('Run', { domain: 'evil', outputs: ['large'] })), 'UNTRUSTED_CODE'),
   'weights in a node, in another file': unet(

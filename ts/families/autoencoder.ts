@@ -23,6 +23,8 @@ export class Autoencoder {
     this.encoder = encoder
     this.latent = latent
     this.sample = decoder.output('sample', 'sample_out', 'image')
+    decoder.expectRank(latent, 4)
+    decoder.expectRank(this.sample, 4)
     this.channels = decoder.dimension(latent, 1, decoder.config.latent_channels)
     // Exports without a configuration are of Stable Diffusion 1 and 2.
     this.factor = decoder.number('scaling_factor', 0.18215, 1e-4, 1e4)

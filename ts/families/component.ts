@@ -73,6 +73,8 @@ export class Component {
     this.outputs = info.outputs
     this.engine = engine
     this.gpu = gpu
+    const unfit = info.inputs.find(({ type }) => type === 'string' || type === 'other')
+    if (unfit) throw this.mismatch(`"${unfit.name}" to hold numbers`, [unfit.type])
   }
 
   /**
@@ -171,13 +173,19 @@ export class Component {
     throw this.mismatch(`"${name}" to have a known size along axis ${axis}`, [`[${dims.join(', ')}]`])
   }
 
+  /** Throws IO_MISMATCH where the file says how many dimensions a tensor has, and it is another number. */
+  expectRank(name: string, rank: number): void {
+    const { dims } = this.tensor(name)
+    if (dims.length > 0 && dims.length !== rank)
+      throw this.mismatch(`"${name}" to have ${rank} dimensions`, [`[${dims.join(', ')}]`])
+  }
+
   /** Throws IO_MISMATCH unless a tensor's fixed dimension is `size`. */
   expectDimension(name: string, axis: number, size: number, why: string): void {
-    const found = this.tensor(name).dims.at(axis)
-    if (found !== undefined && found > 0 && found !== size)
-      throw this.mismatch(`"${name}" to have size ${size} along axis ${axis} (${why})`, [
-        `[${this.tensor(name).dims.join(', ')}]`,
-      ])
+    const { dims } = this.tensor(name)
+    const found = dims.at(axis)
+    if (dims.length > 0 && (found === undefined || (found > 0 && found !== size)))
+      throw this.mismatch(`"${name}" to have size ${size} along axis ${axis} (${why})`, [`[${dims.join(', ')}]`])
   }
 
   mismatch(expected: string, found: readonly string[]): SadaError {

@@ -49,7 +49,8 @@ const NAMES = Object.keys(FAMILIES) as FamilyName[]
 
 /**
  * Loads a folder in the layout of diffusers and Optimum. Rejects with MODEL_NOT_FOUND, MANIFEST_INVALID, MODEL_CORRUPT,
- * MODEL_TOO_LARGE, IO_MISMATCH, TOKENIZER_INVALID, INVALID_SCHEDULE, PATH_ESCAPE, PATH_UNSAFE, UNTRUSTED_CODE or BACKEND_UNAVAILABLE.
+ * MODEL_TOO_LARGE, MODEL_CHANGED, RESOURCE_LIMIT, SHAPE_INVALID, UNSUPPORTED, IO_MISMATCH, TOKENIZER_INVALID, INVALID_SCHEDULE,
+ * PATH_ESCAPE, PATH_UNSAFE, UNTRUSTED_CODE or BACKEND_UNAVAILABLE.
  */
 export async function loadFamily(path: string, settings: FamilySettings, openDevice?: OpenDeviceEngine): Promise<Family> {
   const folder = await openFolder(path, settings)

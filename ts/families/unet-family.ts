@@ -71,6 +71,8 @@ export abstract class UnetFamily extends LatentFamily {
     this.parts = parts
     this.takes = controlNets.length > 0 ? [...takes, 'control'] : takes
     this.output = unet.output('out_sample', 'sample_out', 'noise_pred')
+    unet.expectRank(inputs.sample, 4)
+    unet.expectRank(this.output, 4)
     const { channels } = autoencoder
     // The latents, the mask, and the latents of what is kept.
     this.readsMask = unet.tensor(inputs.sample).dims[1] === 2 * channels + 1
