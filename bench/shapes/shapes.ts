@@ -3,7 +3,7 @@
  * weights (bench/shapes/make.py says what is smaller). For each: passes on all and on some of the tokens, in turns; a short run with and one without
  * SADA; what a step takes beside the network. Results of single cases are put beside those of others in the file.
  *
- *   npx tsx bench/shapes/shapes.ts [sd2 sdxl flux] [--folder DIR] [--python PYTHON] [--rounds 3] [--steps 20] [--json bench/results/shapes.json]
+ *   npx tsx bench/shapes/shapes.ts [sd2 sdxl flux] [--folder DIR] [--python PYTHON] [--rounds 3] [--steps 20, 0: no runs] [--json bench/results/shapes.json]
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -61,6 +61,7 @@ interface Measured {
   readonly trace: Trace
   /** Milliseconds in the network, for each step. */
   readonly network: readonly number[]
+  readonly tokens: number
 }
 
 async function measure(family: Family, request: Request, policyOf: (tokens: number) => Policy): Promise<Measured> {
@@ -82,9 +83,10 @@ async function measure(family: Family, request: Request, policyOf: (tokens: numb
     const { grid } = network.tokens!.layout
     const onStep = ({ step, steps }: { step: number; steps: number }): void =>
       void process.stderr.write(`${family.name}: step ${step + 1} of ${steps}\n`)
-    const policy = policyOf(grid[0] * grid[1])
+    const tokens = grid[0] * grid[1]
+    const policy = policyOf(tokens)
     const { trace } = await new DenoisingLoop({ solver, network: timed, policy, workspace, latents, signal, onStep }).run()
-    return { trace, network: ms }
+    return { trace, network: ms, tokens }
   } finally {
     workspace.dispose()
   }
@@ -92,18 +94,20 @@ async function measure(family: Family, request: Request, policyOf: (tokens: numb
 
 /** Passes in turns; the first, which every engine makes slower, does not count. */
 async function passes(family: Family, request: Request) {
-  const { trace } = await measure(family, { ...request, steps: 1 + SHARES.length * Number(values.rounds) }, inTurns)
+  const { trace, tokens } = await measure(family, { ...request, steps: 1 + SHARES.length * Number(values.rounds) }, inTurns)
   const times = SHARES.map((_, k) => trace.members[0].steps.filter(({ step }) => step > 0 && (step - 1) % SHARES.length === k))
-  return SHARES.map((share, k) => ({
+  const all = SHARES.map((share, k) => ({
     share,
     kept_tokens: times[k][0].keptTokens ?? null,
     ms: spread(times[k].map(({ ms }) => ms)),
     of_full: spread(times[k].map(({ ms }, round) => ms / times[0][round].ms)),
   }))
+  return { tokens, passes: all }
 }
 
-/** A run without acceleration and one with, and what their steps take beside the network. */
+/** A run without acceleration and one with, and what their steps take beside the network; none where no steps are asked for. */
 async function runs(family: Family, request: Request) {
+  if (request.steps === 0) return null
   const plain = await measure(family, request, () => createPolicy('none'))
   const sada = await measure(family, request, () => createPolicy('sada'))
   const beside = ({ trace, network }: Measured): number[] =>
@@ -145,7 +149,8 @@ async function measureCase(name: string) {
       steps: Number(values.steps),
       ...given,
     }
-    const [pruned, run] = [await passes(family, request), await runs(family, request)]
+    const pruned = await passes(family, request)
+    const run = await runs(family, request)
     const load = [before.load_average, describeMachine().load_average]
     const measured = {
       date: new Date().toISOString().slice(0, 10),
@@ -160,7 +165,7 @@ async function measureCase(name: string) {
       threads: Number(values.threads),
       scheduler,
       rounds: Number(values.rounds),
-      passes: pruned,
+      ...pruned,
       run,
     }
   } finally {
