@@ -59,6 +59,7 @@
         "native/bind/gpu.cpp",
         "native/bind/promise.cpp",
         "native/bind/read.cpp",
+        "native/bind/read_session.cpp",
         "native/bind/read_step.cpp",
         "native/bind/tensorrt.cpp",
         "native/bind/workspace.cpp",

@@ -3,13 +3,10 @@
 #include <cmath>
 #include <limits>
 
-#include "../engine/element_type.h"
-
 namespace sada::bind {
 namespace {
 
 constexpr int64_t kMostFloats = int64_t{1} << 40;
-constexpr int64_t kMostBytes = int64_t{1} << 50;
 
 std::string show(const Napi::Value& value) {
   if (value.IsNumber()) return value.ToString().Utf8Value();
@@ -18,6 +15,8 @@ std::string show(const Napi::Value& value) {
   if (value.IsString()) return "a string";
   return value.IsObject() ? "an object" : "something else";
 }
+
+}  // namespace
 
 Napi::Object read_object(const Napi::Value& value, const char* name) {
   if (!value.IsObject()) throw invalid(std::string("Expected \"") + name + "\" to be an object, received " + show(value) + ".");
@@ -33,8 +32,6 @@ Napi::Array read_array(const Napi::Object& object, const char* name, uint32_t mo
   }
   return array;
 }
-
-}  // namespace
 
 int64_t read_integer(const Napi::Value& value, const char* name, int64_t low, int64_t high) {
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : std::numeric_limits<double>::quiet_NaN();
@@ -135,55 +132,6 @@ std::vector<sada::Binding> read_bindings(const Napi::Value& value, const TensorS
     bindings.push_back(std::move(binding));
   }
   return bindings;
-}
-
-std::vector<ExternalTensor> read_weights(const Napi::Object& options) {
-  std::vector<ExternalTensor> weights;
-  if (options.Get("weights").IsUndefined()) return weights;
-  const Napi::Array array = read_array(options, "weights", 1 << 20);
-  for (uint32_t k = 0; k < array.Length(); ++k) {
-    const Napi::Object object = read_object(array.Get(k), "weights");
-    ExternalTensor tensor;
-    tensor.name = read_string(object, "name");
-    tensor.type = static_cast<int>(read_integer(object, "type", 1, 64));
-    tensor.path = read_string(object, "path");
-    tensor.descriptor = static_cast<int>(read_integer(object, "descriptor", 0, 1 << 30));
-    tensor.offset = read_integer(object, "offset", 0, kMostBytes);
-    tensor.bytes = read_integer(object, "bytes", 0, kMostBytes);
-    const Napi::Array dims = read_array(object, "dims", 64);
-    int64_t elements = 1;
-    for (uint32_t d = 0; d < dims.Length(); ++d) {
-      const int64_t n = read_integer(dims.Get(d), "dims", 0, kMostBytes);
-      if (n > 0 && elements > kMostBytes / n) throw invalid("Expected the product of \"dims\" to be at most 2^50.");
-      elements *= n;
-      tensor.dims.push_back(n);
-    }
-    // What is read must fit into the tensor that ONNX Runtime makes.
-    if (tensor.bytes != (elements * element_bits(tensor.type) + 7) / 8) throw invalid("Expected \"" + tensor.name + "\" to have as many bytes as its elements.");
-    weights.push_back(std::move(tensor));
-  }
-  return weights;
-}
-
-SessionOptions read_session_options(const Napi::Value& value) {
-  const Napi::Object object = read_object(value, "options");
-  SessionOptions options;
-  const Napi::Value bytes = object.Get("bytes"), threads = object.Get("threads"), arena = object.Get("memoryArena");
-  if (bytes.IsUndefined()) {
-    options.path = read_string(object, "path");
-    if (options.path.empty()) throw invalid("Expected \"path\" to be the path of a model file, received an empty string.");
-  } else {
-    if (!bytes.IsTypedArray() || bytes.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) throw invalid("Expected \"bytes\" to be a Uint8Array.");
-    const Napi::Uint8Array array = bytes.As<Napi::Uint8Array>();
-    if (array.ElementLength() == 0) throw Error("MODEL_CORRUPT", "The model is empty: 0 bytes.");
-    options.bytes.assign(array.Data(), array.Data() + array.ElementLength());
-  }
-  options.weights = read_weights(object);
-  const Napi::Value folded = object.Get("mostFolded");
-  if (!folded.IsUndefined()) options.most_folded = read_integer(folded, "mostFolded", 1, kMostBytes);
-  if (!threads.IsUndefined()) options.threads = static_cast<int>(read_integer(threads, "threads", 0, 1024));
-  if (!arena.IsUndefined()) options.memory_arena = arena.ToBoolean().Value();
-  return options;
 }
 
 }  // namespace sada::bind
