@@ -60,7 +60,7 @@ test('weights in another file are read from their place', async () => {
   await engine.run(workspace, [{ kind: 'stage', session, inputs: [x], outputs: [y] }]).done
   assert.equal(read(workspace, y), [11, 22, 33])
   workspace.dispose()
-  assert.is((await codeOf(loaded(sum('./weights')))) as string, 'resolved')
+  assert.is(await codeOf(loaded(sum('./weights'))), 'resolved')
 })
 
 test('weights are a plain file below the model, and lie in it as their shape says', async () => {

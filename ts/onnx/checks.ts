@@ -78,13 +78,14 @@ export function checkOrder(model: OnnxModel, path: string): void {
     for (const [k, node] of nodes.entries()) {
       for (const name of readsOf(node)) {
         const maker = makers.get(name)
-        if (maker !== undefined) (readers[maker].push(k), waiting[k]++)
+        if (maker === undefined) continue
+        readers[maker].push(k)
+        waiting[k]++
       }
     }
     const ready = [...nodes.keys()].filter((k) => waiting[k] === 0)
-    for (let done = 0; done < ready.length; done++) {
-      for (const reader of readers[ready[done]]) if (--waiting[reader] === 0) ready.push(reader)
-    }
+    // `ready` grows while it is gone through.
+    for (const done of ready) for (const reader of readers[done]) if (--waiting[reader] === 0) ready.push(reader)
     if (ready.length === nodes.length) continue
     const { outputs } = nodes[waiting.findIndex((count) => count > 0)]
     throw new SadaError('MODEL_CORRUPT', `${path}: what makes "${outputs[0]}" depends on itself.`)

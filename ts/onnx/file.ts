@@ -11,7 +11,7 @@ import { checkSizes, elementBits, elementsOf, mostFolded } from './sizes.ts'
 /** What a protobuf can have. */
 const MOST_BYTES = 2 ** 31 - 1
 /** ONNX Runtime's mark for weights that lie in memory, at the address that the file would then say. */
-const IN_MEMORY = /_ORT_MEM_ADDR_/
+const IN_MEMORY = '_ORT_MEM_ADDR_'
 
 /**
  * A model file of a folder from anywhere: read once, so that the bytes that are checked are the ones that an engine gets. The engine opens
@@ -90,7 +90,7 @@ export class OnnxFile {
   /** Where a tensor lies; its file is opened, and kept in `files`. */
   private async placeOf({ name, type, dims, external }: OnnxTensor, files: Map<string, RegularFile>): Promise<ExternalTensor> {
     const location = external!.get('location') ?? ''
-    if (IN_MEMORY.test(location)) throw new SadaError('PATH_UNSAFE', `${this.path} keeps weights at an address in memory.`)
+    if (location.includes(IN_MEMORY)) throw new SadaError('PATH_UNSAFE', `${this.path} keeps weights at an address in memory.`)
     const path = join(this.weightsFolder!, checkRelative(location))
     let file = files.get(path)
     if (file === undefined) files.set(path, (file = await this.openWeights(path)))

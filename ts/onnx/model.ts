@@ -70,12 +70,18 @@ export function readOnnxModel(bytes: Buffer, path: string): OnnxModel {
   const [training, functions]: [OnnxGraph[], OnnxFunction[]] = [[], []]
   reader.message(reader.size, (field, end) => {
     if (field === 7) graphs.push(readGraph(reader, end))
-    else if (field === 20) reader.message(end, (f, to) => void (f <= 2 && training.push(readGraph(reader, to))))
+    else if (field === 20) readTraining(reader, end, training)
     else if (field === 25) functions.push(readFunction(reader, end))
   })
   // Protobuf would join several into one, which are then not what each of them looked like.
   if (graphs.length !== 1) throw reader.corrupt(`it has ${graphs.length} graphs`)
   return { graph: graphs[0], training, functions }
+}
+
+function readTraining(reader: WireReader, end: number, into: OnnxGraph[]): void {
+  reader.message(end, (field, to) => {
+    if (field <= 2) into.push(readGraph(reader, to))
+  })
 }
 
 function readFunction(reader: WireReader, end: number): OnnxFunction {
