@@ -222,10 +222,9 @@ Work read_op(const Napi::Value& value, const TensorSet& tensors, EngineThread& t
 // ONNX Runtime on the CPU; where a GPU is named, TensorRT or ONNX Runtime's CUDA provider there.
 std::shared_ptr<EngineLibrary> open_engines(const Napi::Object& options) {
   const std::string library = read_string(options, "library");
-  const Napi::Value value = options.Get("gpu");
-  if (value.IsUndefined()) return open_onnxruntime(library);
-  if (!value.IsObject()) throw invalid("Expected \"gpu\" to be an object.");
-  const Napi::Object gpu = value.As<Napi::Object>();
+  if (options.Get("gpu").IsUndefined()) return open_onnxruntime(library);
+  if (!options.Get("gpu").IsObject()) throw invalid("Expected \"gpu\" to be an object.");
+  const Napi::Object gpu = options.Get("gpu").As<Napi::Object>();
   const std::string kind = read_string(options, "kind");
   if (kind != "tensorrt" && kind != "onnxruntime") throw invalid("Expected \"kind\" to be \"tensorrt\" or \"onnxruntime\", received \"" + kind + "\".");
   const auto open_on_gpu = kind == "tensorrt" ? open_tensorrt_engines : open_onnxruntime_on_gpu;
