@@ -55,6 +55,7 @@
       ],
       "sources": [
         "native/addon.cpp",
+        "native/bind/commands.cpp",
         "native/bind/engine.cpp",
         "native/bind/gpu.cpp",
         "native/bind/promise.cpp",
@@ -72,7 +73,9 @@
         "native/engine/tensorrt_library.cpp",
         "native/engine/tensorrt_runtime.cpp",
         "native/engine/tensorrt_session.cpp",
-        "native/gpu.cpp"
+        "native/gpu.cpp",
+        "native/pass.cpp",
+        "native/pass_graphs.cpp"
       ]
     }
   ]

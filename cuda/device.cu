@@ -216,6 +216,33 @@ DeviceStatus convert(Device* device, void* to, Storage to_type, const void* from
   return on(device, [&] { return cuda::convert(to, to_type, from, from_type, length, device->stream); });
 }
 
+// Thread-local: other threads may allocate for runs of their own meanwhile.
+DeviceStatus begin_capture(Device* device) {
+  return on(device, [&] { return cudaStreamBeginCapture(device->stream, cudaStreamCaptureModeThreadLocal); });
+}
+
+DeviceStatus end_capture(Device* device, DeviceGraph** out) {
+  *out = nullptr;
+  return on(device, [&] {
+    cudaGraph_t graph = nullptr;
+    cudaGraphExec_t executable = nullptr;
+    cudaError_t status = cudaStreamEndCapture(device->stream, &graph);
+    if (status == cudaSuccess) status = cudaGraphInstantiate(&executable, graph, 0);
+    if (graph != nullptr) status = first(status, cudaGraphDestroy(graph));
+    if (status == cudaSuccess) *out = reinterpret_cast<DeviceGraph*>(executable);
+    else cudaGetLastError();  // told by the status; libraries that look at the last error must not take it for theirs
+    return status;
+  });
+}
+
+DeviceStatus launch_graph(Device* device, DeviceGraph* graph) {
+  return on(device, [&] { return cudaGraphLaunch(reinterpret_cast<cudaGraphExec_t>(graph), device->stream); });
+}
+
+DeviceStatus release_graph(Device* device, DeviceGraph* graph) {
+  return on(device, [&] { return graph == nullptr ? cudaSuccess : cudaGraphExecDestroy(reinterpret_cast<cudaGraphExec_t>(graph)); });
+}
+
 const char* error_string(DeviceStatus status) { return cudaGetErrorString(static_cast<cudaError_t>(status)); }
 
 DeviceFailure failure(DeviceStatus status) {
@@ -237,7 +264,7 @@ DeviceFailure failure(DeviceStatus status) {
 
 constexpr DeviceTable kTable = {kDeviceAbi, SADA_DEVICE_NAME, system, describe, create, destroy, stream, reserve, reserve_bytes, allocate, release,
                                 allocate_host, release_host, upload, download, copy, fill, synchronize, step, move_tokens<cuda::gather>,
-                                move_tokens<cuda::scatter>, select, convert, error_string, failure};
+                                move_tokens<cuda::scatter>, select, convert, begin_capture, end_capture, launch_graph, release_graph, error_string, failure};
 
 }  // namespace
 }  // namespace sada

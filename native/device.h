@@ -2,7 +2,7 @@
 // over plain structs, no exceptions across it. `libsada_cuda` has it; so has the emulated library of the tests.
 //
 // A call that takes a Device only adds work to its stream, in order, and neither allocates nor waits, except create, destroy, reserve,
-// allocate*, release* and synchronize. What a call's structs say is read before it returns; what their pointers name is read and written
+// allocate*, release*, synchronize and end_capture. What a call's structs say is read before it returns; what their pointers name is read and written
 // when the stream gets there. "Device pointers" may also name pinned memory of `allocate_host`. A Device is used by one thread at a time.
 #pragma once
 
@@ -80,7 +80,8 @@ struct DeviceSelection {
   int32_t* kept = nullptr;           // 1 number
 };
 
-struct Device;  // a GPU, a stream of its own and scratch memory
+struct Device;       // a GPU, a stream of its own and scratch memory
+struct DeviceGraph;  // work that was recorded on a Device
 
 struct DeviceTable {
   uint32_t abi;
@@ -120,12 +121,20 @@ struct DeviceTable {
   DeviceStatus (*select)(Device* device, const DeviceSelection* members, int32_t count);
   DeviceStatus (*convert)(Device* device, void* to, Storage to_type, const void* from, Storage from_type, int64_t length);
 
+  // Between these two calls, by one thread, work is recorded instead of done; calls that allocate, release or wait fail then, and so does the
+  // recording. Either way the device goes on. A graph holds what its calls' structs said; what their pointers name is read anew by every launch,
+  // pinned memory included. It is launched on the device that recorded it, as long as that has the scratch memory of then.
+  DeviceStatus (*begin_capture)(Device* device);
+  DeviceStatus (*end_capture)(Device* device, DeviceGraph** graph);
+  DeviceStatus (*launch)(Device* device, DeviceGraph* graph);
+  DeviceStatus (*release_graph)(Device* device, DeviceGraph* graph);
+
   const char* (*error_string)(DeviceStatus status);
   DeviceFailure (*failure)(DeviceStatus status);
 };
 
 // Which table the addon understands: raised when a meaning changes; a changed layout of a step shows by itself.
-constexpr uint32_t kDeviceAbi = (1u << 16) + static_cast<uint32_t>(sizeof(DeviceStep));
+constexpr uint32_t kDeviceAbi = (2u << 16) + static_cast<uint32_t>(sizeof(DeviceStep));
 
 }  // namespace sada
 

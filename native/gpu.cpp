@@ -51,10 +51,12 @@ GpuStream::GpuStream(const GpuLibrary& library, int32_t index) : library_(librar
 }
 
 GpuStream::~GpuStream() {
-  if (sums_ != nullptr) library_.table().release_host(device_, sums_);
+  for (void* pinned : {static_cast<void*>(sums_.data), static_cast<void*>(indices_.data)}) {
+    if (pinned != nullptr) library_.table().release_host(device_, pinned);
+  }
   library_.table().destroy(device_);
   counters().scratch_bytes -= scratch_bytes_;
-  counters().pinned_bytes -= static_cast<int64_t>(sums_room_ * sizeof(double));
+  counters().pinned_bytes -= static_cast<int64_t>(sums_.room * sizeof(double) + indices_.room * sizeof(int32_t));
 }
 
 void* GpuStream::allocate(int64_t bytes) {
@@ -87,13 +89,13 @@ void GpuStream::copy(void* to, const void* from, int64_t bytes) {
   if (bytes > 0) library_.check(library_.table().copy(device_, to, from, bytes), "Copying on the GPU failed");
 }
 
-void GpuStream::gather(DeviceMove move) {
+void GpuStream::gather(const DeviceMove& move) {
   const std::lock_guard<std::mutex> lock(mutex_);
   reserve({0, 0, 0, move.kept});
   library_.check(library_.table().gather(device_, &move), "Gathering tokens failed");
 }
 
-void GpuStream::scatter(DeviceMove move) {
+void GpuStream::scatter(const DeviceMove& move) {
   const std::lock_guard<std::mutex> lock(mutex_);
   reserve({0, 0, 0, move.kept});
   library_.check(library_.table().scatter(device_, &move), "Scattering tokens failed");
@@ -109,7 +111,7 @@ void GpuStream::prepare(const DeviceLimits& limits) {
   DeviceLimits of_one_batch = limits;
   of_one_batch.members = std::min(limits.members, kMaxMembers);
   reserve(of_one_batch);
-  pinned_sums(static_cast<size_t>(GpuLibrary::pinned_bytes(limits.members)) / sizeof(double));
+  room_in(sums_, static_cast<size_t>(GpuLibrary::pinned_bytes(limits.members)) / sizeof(double));
 }
 
 std::vector<double> GpuStream::step(const std::vector<DeviceStep>& members) {
@@ -123,7 +125,7 @@ std::vector<double> GpuStream::step(const std::vector<DeviceStep>& members) {
     if (member.request.token_sum >= 0) limits.token_length = std::max(limits.token_length, member.request.length);
   }
   reserve(limits);
-  double* sums = pinned_sums(count);
+  double* sums = room_in(sums_, count);
   double* at = sums;
   for (size_t from = 0; from < members.size(); from += kMaxMembers) {
     const size_t n = std::min<size_t>(members.size() - from, kMaxMembers);
@@ -149,6 +151,7 @@ void GpuStream::reserve(const DeviceLimits& limits) {
   const bool is_enough = wanted.length == reserved_.length && wanted.members == reserved_.members && wanted.token_length == reserved_.token_length &&
                          wanted.host_indices == reserved_.host_indices;
   if (is_enough) return;
+  generation_ += 1;
   library_.check(library_.table().reserve(device_, &wanted), "No scratch memory on the GPU");
   reserved_ = wanted;
   const int64_t bytes = library_.scratch_bytes(wanted);
@@ -156,16 +159,56 @@ void GpuStream::reserve(const DeviceLimits& limits) {
   scratch_bytes_ = bytes;
 }
 
-double* GpuStream::pinned_sums(size_t count) {
-  if (count <= sums_room_) return sums_;
-  if (sums_ != nullptr) library_.check(library_.table().release_host(device_, sums_), "Releasing memory failed");
-  counters().pinned_bytes -= static_cast<int64_t>(sums_room_ * sizeof(double));
-  sums_ = nullptr, sums_room_ = 0;
+template <typename T>
+T* GpuStream::room_in(Pinned<T>& pinned, size_t count) {
+  if (count <= pinned.room) return pinned.data;
+  if (pinned.data != nullptr) library_.check(library_.table().release_host(device_, pinned.data), "Releasing memory failed");
+  counters().pinned_bytes -= static_cast<int64_t>(pinned.room * sizeof(T));
+  pinned = {};
+  generation_ += 1;
   void* memory = nullptr;
-  library_.check(library_.table().allocate_host(device_, static_cast<int64_t>(count * sizeof(double)), &memory), "No page-locked memory");
-  sums_ = static_cast<double*>(memory), sums_room_ = count;
-  counters().pinned_bytes += static_cast<int64_t>(count * sizeof(double));
-  return sums_;
+  library_.check(library_.table().allocate_host(device_, static_cast<int64_t>(count * sizeof(T)), &memory), "No page-locked memory");
+  pinned = {static_cast<T*>(memory), count};
+  counters().pinned_bytes += static_cast<int64_t>(count * sizeof(T));
+  return pinned.data;
+}
+
+const int32_t* GpuStream::pin(const std::vector<int32_t>& indices) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  int32_t* to = room_in(indices_, indices.size());
+  std::copy(indices.begin(), indices.end(), to);
+  return to;
+}
+
+DeviceGraph* GpuStream::capture(const std::function<void()>& work) {
+  const char* const what = "Recording a CUDA graph failed";
+  const auto end = [&](DeviceGraph** graph) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return library_.table().end_capture(device_, graph);
+  };
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    library_.check(library_.table().begin_capture(device_), what);
+  }
+  DeviceGraph* graph = nullptr;
+  try {
+    work();
+  } catch (...) {
+    if (end(&graph) == 0) release(graph);
+    throw;
+  }
+  library_.check(end(&graph), what);
+  return graph;
+}
+
+void GpuStream::launch(DeviceGraph* graph) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  library_.check(library_.table().launch(device_, graph), "Launching a CUDA graph failed");
+}
+
+void GpuStream::release(DeviceGraph* graph) noexcept {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  library_.table().release_graph(device_, graph);
 }
 
 }  // namespace sada

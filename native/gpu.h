@@ -1,7 +1,9 @@
 // A GPU behind a device library (native/device.h) that is opened at run time: its failures as Errors, a stream for every run.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -46,8 +48,12 @@ class GpuStream {
   void upload(void* to, const void* from, int64_t bytes);
   void download(void* to, const void* from, int64_t bytes);  // waits
   void copy(void* to, const void* from, int64_t bytes);
-  void gather(DeviceMove move);
-  void scatter(DeviceMove move);
+  // Indices on the host are pinned ones.
+  void gather(const DeviceMove& move);
+  void scatter(const DeviceMove& move);
+  // A copy of the indices at an address that stays as long as their number does not grow; of the last call alone. The caller has waited for
+  // what was enqueued with those before.
+  const int32_t* pin(const std::vector<int32_t>& indices);
   // Apart, or the same memory and type.
   void convert(void* to, Storage to_type, const void* from, Storage from_type, int64_t length);
   // The steps of a batch; returns their sums, so it waits.
@@ -55,12 +61,25 @@ class GpuStream {
   // Scratch memory for calls within these limits, and pinned memory for the sums of as many members: nothing is allocated for them later.
   void prepare(const DeviceLimits& limits);
   void synchronize();
+  // What `work` adds, recorded instead of done. Throws what `work` throws; on failure the stream goes on as if it had not been.
+  DeviceGraph* capture(const std::function<void()>& work);
+  void launch(DeviceGraph* graph);
+  void release(DeviceGraph* graph) noexcept;
+  // Changes when the memory behind the calls above has moved: then what was recorded before must not be launched.
+  int64_t generation() const { return generation_; }
   int32_t index() const { return index_; }  // of the GPU
   void* stream() const { return library_.table().stream(device_); }  // a cudaStream_t
 
  private:
   void reserve(const DeviceLimits& limits);
-  double* pinned_sums(size_t count);
+  template <typename T>
+  struct Pinned {
+    T* data = nullptr;
+    size_t room = 0;
+  };
+  // Room for `count`, grown where it is too small; contents are lost then.
+  template <typename T>
+  T* room_in(Pinned<T>& pinned, size_t count);
 
   const GpuLibrary& library_;
   const int32_t index_;
@@ -68,8 +87,9 @@ class GpuStream {
   Device* device_ = nullptr;
   DeviceLimits reserved_;
   int64_t scratch_bytes_ = 0;
-  double* sums_ = nullptr;
-  size_t sums_room_ = 0;
+  Pinned<double> sums_;
+  Pinned<int32_t> indices_;
+  std::atomic<int64_t> generation_{0};
 };
 
 }  // namespace sada

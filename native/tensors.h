@@ -11,6 +11,7 @@
 #include "counters.h"
 #include "error.h"
 #include "gpu.h"
+#include "pass_graphs.h"
 
 namespace sada {
 
@@ -67,7 +68,10 @@ class TensorSet {
   // Tensors that are made together lie in one block, each on such a boundary (ts/native/types.ts says so too).
   static constexpr int64_t kTensorAlignment = 256;
 
-  explicit TensorSet(std::shared_ptr<GpuStream> gpu = nullptr) : gpu_(std::move(gpu)) { counters().workspaces += 1; }
+  explicit TensorSet(std::shared_ptr<GpuStream> gpu = nullptr) : gpu_(std::move(gpu)) {
+    if (gpu_ != nullptr) graphs_ = std::make_unique<PassGraphs>(*gpu_);
+    counters().workspaces += 1;
+  }
   ~TensorSet() {
     counters().tensors -= static_cast<int64_t>(tensors_.size());
     counters().workspaces -= 1;
@@ -115,6 +119,8 @@ class TensorSet {
 
   // Where the tensors lie on a GPU: its stream. Null: they lie in host memory.
   GpuStream* gpu() const { return gpu_.get(); }
+  // Of passes over these tensors, on a GPU; else null.
+  PassGraphs* graphs() const { return graphs_.get(); }
 
  private:
   static constexpr int64_t kMostFloats = int64_t{1} << 40;
@@ -137,6 +143,7 @@ class TensorSet {
 
   std::shared_ptr<GpuStream> gpu_;
   std::vector<Tensor> tensors_;
+  std::unique_ptr<PassGraphs> graphs_;
 };
 
 }  // namespace sada

@@ -37,6 +37,7 @@ const headers = ['native', 'native/math', 'native/cpu', 'native/engine', 'test/n
 )
 const sources = [
   join(root, 'native/gpu.cpp'),
+  join(root, 'native/pass_graphs.cpp'),
   ...filesOf('native/cpu', /\.cpp$/),
   ...filesOf('test/native', /^cases.*\.cpp$/),
 ].filter((file) => isX64 || !file.includes('x86_64'))

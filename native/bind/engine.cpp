@@ -1,14 +1,9 @@
 #include "engine.h"
 
-#include <chrono>
-#include <cstring>
-#include <functional>
-
 #include "../counters.h"
-#include "../cpu/tokens.h"
-#include "../engine/beside_gpu.h"
 #include "../engine/tensorrt.h"
 #include "addon_data.h"
+#include "commands.h"
 #include "read.h"
 #include "workspace.h"
 
@@ -30,16 +25,14 @@ class EngineThread {
   }
 
   std::shared_ptr<EngineLibrary> library;
-  std::vector<std::unique_ptr<Session>> sessions;  // the thread's own
-  Worker worker;                                   // last: its thread ends before the sessions go
+  Sessions sessions;  // the thread's own
+  Worker worker;      // last: its thread ends before the sessions go
 
  private:
   bool open_ = true;
 };
 
 namespace {
-
-using Work = std::function<void(Cancellation&)>;
 
 Napi::Value describe(Napi::Env env, const std::vector<TensorInfo>& infos) {
   Napi::Array list = Napi::Array::New(env, infos.size());
@@ -91,15 +84,19 @@ class LoadJob : public PromiseJob {
 
 class RunJob : public PromiseJob {
  public:
-  RunJob(EngineThread& thread, std::shared_ptr<TensorSet> tensors, std::vector<Work> ops)
-      : PromiseJob(thread.worker.courier()), tensors_(std::move(tensors)), ops_(std::move(ops)), cancellation_(thread.library->make_cancellation()) {}
+  RunJob(EngineThread& thread, std::shared_ptr<TensorSet> tensors, std::vector<Command> commands)
+      : PromiseJob(thread.worker.courier()),
+        thread_(thread),
+        tensors_(std::move(tensors)),
+        commands_(std::move(commands)),
+        cancellation_(thread.library->make_cancellation()) {}
   void cancel() noexcept override { cancellation_->cancel(); }
 
  protected:
   void work() override {
     GpuStream* gpu = tensors_->gpu();
     try {
-      run_ops();
+      ms_ = run_pass(commands_, thread_.sessions, *tensors_, *cancellation_);
     } catch (...) {
       // What was enqueued uses memory that the next run takes. Its failure explains this one.
       if (gpu != nullptr) gpu->synchronize();
@@ -114,21 +111,9 @@ class RunJob : public PromiseJob {
   }
 
  private:
-  void run_ops() {
-    using Clock = std::chrono::steady_clock;
-    stop_where_cancelled();
-    for (const Work& op : ops_) {
-      const auto from = Clock::now();
-      op(*cancellation_);
-      ms_.push_back(std::chrono::duration<double, std::milli>(Clock::now() - from).count());
-      stop_where_cancelled();
-    }
-  }
-  void stop_where_cancelled() const {
-    if (cancellation_->cancelled()) throw Error("ABORTED", "The run was aborted.");
-  }
+  EngineThread& thread_;
   std::shared_ptr<TensorSet> tensors_;
-  std::vector<Work> ops_;
+  std::vector<Command> commands_;
   std::unique_ptr<Cancellation> cancellation_;
   std::vector<double> ms_;
 };
@@ -148,76 +133,6 @@ class CloseJob : public PromiseJob {
  private:
   EngineThread& thread_;
 };
-
-constexpr int64_t kMostFloats = int64_t{1} << 40;
-
-Work read_stage(const Napi::Object& op, const TensorSet& tensors, EngineThread& thread) {
-  const int64_t session = read_integer(op, "session", 0, 1 << 20);
-  std::vector<Binding> inputs = read_bindings(op, tensors, "inputs"), outputs = read_bindings(op, tensors, "outputs");
-  return [&thread, session, gpu = tensors.gpu(), inputs = std::move(inputs), outputs = std::move(outputs)](Cancellation& cancellation) {
-    if (session >= static_cast<int64_t>(thread.sessions.size())) throw invalid("There is no session " + std::to_string(session) + " in this engine.");
-    run_session(*thread.sessions[static_cast<size_t>(session)], gpu, inputs, outputs, cancellation);
-  };
-}
-
-// Indices are copied before the call that takes them returns.
-DeviceMove on_device(const TokenMove& move) {
-  DeviceMove on_device;
-  on_device.from = move.from, on_device.to = move.to;
-  on_device.channels_first = move.channels_first;
-  on_device.indices_on_host = true;
-  on_device.rows = move.rows, on_device.tokens = move.tokens, on_device.channels = move.channels;
-  on_device.kept = static_cast<int64_t>(move.indices.size());
-  on_device.indices = move.indices.data();
-  return on_device;
-}
-
-Work read_move(const Napi::Object& op, const TensorSet& tensors, bool is_gather) {
-  constexpr int64_t most = int64_t{1} << 30;
-  TokenMove move;
-  move.rows = read_integer(op, "rows", 1, most);
-  move.tokens = read_integer(op, "tokens", 1, most);
-  move.channels = read_integer(op, "channels", 1, most);
-  const std::string order = read_string(op, "order");
-  if (order != "channels-first" && order != "tokens") throw invalid("Expected \"order\" to be \"channels-first\" or \"tokens\", received \"" + order + "\".");
-  move.channels_first = order == "channels-first";
-  move.indices = read_integers(op.Get("indices"), "indices", 0, move.tokens - 1);
-  const int64_t kept = static_cast<int64_t>(move.indices.size());
-  if (move.tokens > kMostFloats / move.channels / move.rows) throw invalid("Expected rows x tokens x channels to be at most 2^40.");
-  const int64_t whole = move.rows * move.tokens * move.channels, part = move.rows * kept * move.channels;
-  move.from = read_slice(op.Get("from"), tensors, is_gather ? whole : part, "from");
-  move.to = read_slice(op.Get("to"), tensors, is_gather ? part : whole, "to");
-  if (overlap(move.from, 4 * (is_gather ? whole : part), move.to, 4 * (is_gather ? part : whole))) throw invalid("Expected \"from\" and \"to\" not to overlap.");
-  std::vector<char> seen(static_cast<size_t>(move.tokens), 0);
-  for (int index : move.indices) {
-    if (seen[static_cast<size_t>(index)]++ != 0) throw invalid("Expected \"indices\" to name each token once, received " + std::to_string(index) + " twice.");
-  }
-  if (GpuStream* gpu = tensors.gpu()) {
-    return [move = std::move(move), is_gather, gpu](Cancellation&) { is_gather ? gpu->gather(on_device(move)) : gpu->scatter(on_device(move)); };
-  }
-  return [move = std::move(move), is_gather](Cancellation&) { is_gather ? gather(move) : scatter(move); };
-}
-
-Work read_copy(const Napi::Object& op, const TensorSet& tensors) {
-  const int64_t length = read_integer(op, "length", 0, kMostFloats);
-  const float* from = read_slice(op.Get("from"), tensors, length, "from");
-  float* to = read_slice(op.Get("to"), tensors, length, "to");
-  if (GpuStream* gpu = tensors.gpu()) {
-    if (from != to && overlap(from, 4 * length, to, 4 * length)) throw invalid("Expected \"from\" and \"to\" of a copy on a GPU not to overlap.");
-    return [=](Cancellation&) { gpu->copy(to, from, length * 4); };
-  }
-  return [=](Cancellation&) { std::memmove(to, from, static_cast<size_t>(length) * sizeof(float)); };
-}
-
-Work read_op(const Napi::Value& value, const TensorSet& tensors, EngineThread& thread) {
-  if (!value.IsObject()) throw invalid("Expected \"ops\" to hold objects.");
-  const Napi::Object op = value.As<Napi::Object>();
-  const std::string kind = read_string(op, "kind");
-  if (kind == "stage") return read_stage(op, tensors, thread);
-  if (kind == "gather" || kind == "scatter") return read_move(op, tensors, kind == "gather");
-  if (kind == "copy") return read_copy(op, tensors);
-  throw invalid("Expected \"kind\" to be \"stage\", \"gather\", \"scatter\" or \"copy\", received \"" + kind + "\".");
-}
 
 // ONNX Runtime on the CPU; where a GPU is named, TensorRT or ONNX Runtime's CUDA provider there.
 std::shared_ptr<EngineLibrary> open_engines(const Napi::Object& options) {
@@ -270,12 +185,9 @@ Napi::Value Engine::run(const Napi::CallbackInfo& info) {
     if (!info[0].IsObject() || !info[0].As<Napi::Object>().InstanceOf(workspaces) || !info[0].As<Napi::Object>().CheckTypeTag(&Workspace::kTag)) {
       throw invalid("Expected the first argument to be a Workspace.");
     }
-    if (!info[1].IsArray()) throw invalid("Expected \"ops\" to be an array.");
     std::shared_ptr<TensorSet> tensors = Workspace::Unwrap(info[0].As<Napi::Object>())->tensors();
-    const Napi::Array array = info[1].As<Napi::Array>();
-    std::vector<Work> ops;
-    for (uint32_t k = 0; k < array.Length(); ++k) ops.push_back(read_op(array.Get(k), *tensors, thread));
-    const auto job = std::make_shared<RunJob>(thread, std::move(tensors), std::move(ops));
+    std::vector<Command> commands = read_commands(info[1], *tensors);
+    const auto job = std::make_shared<RunJob>(thread, std::move(tensors), std::move(commands));
     Napi::Object handle = Napi::Object::New(info.Env());
     handle.Set("done", thread.worker.submit(job));
     const std::weak_ptr<RunJob> weak = job;

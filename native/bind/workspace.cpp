@@ -83,7 +83,8 @@ class StepJob : public PromiseJob {
 Napi::Function Workspace::define(Napi::Env env) {
   return DefineClass(env, "Workspace",
                      {InstanceMethod<&Workspace::allocate>("allocate"), InstanceMethod<&Workspace::write>("write"), InstanceMethod<&Workspace::read>("read"),
-                      InstanceMethod<&Workspace::step>("stepEncoded"), InstanceMethod<&Workspace::dispose>("dispose")});
+                      InstanceMethod<&Workspace::step>("stepEncoded"), InstanceMethod<&Workspace::graphs>("graphs"),
+                      InstanceMethod<&Workspace::dispose>("dispose")});
 }
 
 Workspace::Workspace(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Workspace>(info) {
@@ -153,6 +154,18 @@ Napi::Value Workspace::step(const Napi::CallbackInfo& info) {
     if (step.uses_callers) throw invalid("Expected the inputs and stores of a step of more than 2^19 elements, or on a GPU, to be tensors of the workspace.");
     Worker& worker = addon_data(info.Env()).step_worker(info.Env());
     return worker.submit(std::make_shared<StepJob>(worker.courier(), held, std::move(step.members)));
+  });
+}
+
+Napi::Value Workspace::graphs(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const std::shared_ptr<TensorSet> held = tensors();
+    const GraphReport report = held->graphs() == nullptr ? GraphReport{} : held->graphs()->report();
+    Napi::Object object = Napi::Object::New(info.Env());
+    object.Set("captured", static_cast<double>(report.captured));
+    object.Set("launched", static_cast<double>(report.launched));
+    if (!report.failure.empty()) object.Set("failure", report.failure);
+    return object;
   });
 }
 

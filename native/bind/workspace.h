@@ -28,6 +28,7 @@ class Workspace : public Napi::ObjectWrap<Workspace> {
   void write(const Napi::CallbackInfo& info);
   void read(const Napi::CallbackInfo& info);
   Napi::Value step(const Napi::CallbackInfo& info);
+  Napi::Value graphs(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
   void make_planned(Napi::Env env, const Napi::Value& plan);
   void report(Napi::Env env, int64_t bytes);

@@ -62,6 +62,10 @@ class Session {
   virtual const SessionInfo& info() const = 0;
   // Whether bindings name the GPU's memory, and the work is added to the stream that `run` is given.
   virtual bool is_on_gpu() const { return false; }
+  // Whether `run` only adds work, so that a CUDA graph can record it.
+  virtual bool is_recordable() const { return false; }
+  // Changes when memory of its own that runs use has moved: then what was recorded before must not be launched.
+  virtual int64_t generation() const { return 0; }
   // `gpu`: the stream of the workspace for sessions on a GPU, else null. Throws Error: IO_MISMATCH, NETWORK_FAILED, OUT_OF_MEMORY, ABORTED,
   // DEVICE_LOST.
   virtual void run(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation& cancellation, GpuStream* gpu) = 0;

@@ -44,7 +44,7 @@ void TensorRtRuntime::fail(const char* code, const std::string& what) {
 
 void TensorRtRuntime::start() {
   if (gpu_ == nullptr) gpu_ = std::make_unique<GpuStream>(gpu_library_, gpu_index_);
-  if (arena_ == nullptr) arena_ = std::make_unique<GpuMemory>(*gpu_);
+  if (arena_ == nullptr) arena_ = std::make_unique<GpuMemory>(*gpu_, &moves_);
   gpu_->synchronize();  // makes this GPU the thread's own, which TensorRT goes by
   if (runtime_ != nullptr) return;
   listen();

@@ -28,6 +28,7 @@ class TensorRtRuntime : public EngineLibrary, public std::enable_shared_from_thi
 
   GpuStream& gpu() { return *gpu_; }
   GpuMemory& arena() { return *arena_; }
+  int64_t& moves() { return moves_; }
   int32_t gpu_index() const { return gpu_index_; }
 
  private:
@@ -40,6 +41,7 @@ class TensorRtRuntime : public EngineLibrary, public std::enable_shared_from_thi
   TensorRtLog log_;                    // outlives what writes to it
   std::unique_ptr<GpuStream> gpu_;     // of the arena; work goes on the workspaces' streams
   std::unique_ptr<GpuMemory> arena_;
+  int64_t moves_ = 0;  // of the arena and the sessions' memory
   std::unique_ptr<nvinfer1::IRuntime> runtime_;
 };
 

@@ -64,6 +64,11 @@ class EngineSession : public Session {
 
   const SessionInfo& info() const override { return info_; }
   bool is_on_gpu() const override { return true; }
+  // Integers go by the host.
+  bool is_recordable() const override {
+    return std::all_of(types_.begin(), types_.end(), [](const auto& each) { return each.second == ort::kFloat || is_half(each.second); });
+  }
+  int64_t generation() const override { return runtime_->moves(); }
 
   void run(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation&, GpuStream* gpu) override {
     if (gpu->index() != runtime_->gpu_index()) throw invalid("Expected a workspace on GPU " + std::to_string(runtime_->gpu_index()) + ", where the engine is.");
@@ -174,7 +179,7 @@ class EngineSession : public Session {
 
   void* scratch(const std::string& name, int64_t bytes) {
     auto& memory = scratch_[name];
-    if (memory == nullptr) memory = std::make_unique<GpuMemory>(runtime_->gpu());
+    if (memory == nullptr) memory = std::make_unique<GpuMemory>(runtime_->gpu(), &runtime_->moves());
     return memory->reserve(bytes);
   }
 

@@ -103,11 +103,75 @@ void errors() {
   cases::test("a table of another version is not handed out", [] { cases::expect(table().abi == sada::kDeviceAbi, "its version"); });
 }
 
+std::string text_of(const Memory& memory) {
+  const std::vector<char> got = memory.bytes();
+  return {got.begin(), got.end()};
+}
+
+void graphs() {
+  cases::test("recorded work is done at every launch, on what memory holds then, in the stream's order", [] {
+    const Memory from("abcd", 4), to("....", 4), kept(8);
+    const Pinned indices(1);
+    sada::DeviceMove move;
+    move.from = from.data(), move.to = kept.data(), move.indices_on_host = true;
+    move.from_type = move.to_type = sada::Storage::kFloat16;  // two tokens of two bytes
+    move.rows = 1, move.tokens = 2, move.channels = 1, move.kept = 1;
+    auto* index = reinterpret_cast<int32_t*>(indices.data());
+    move.indices = index;
+    sada::DeviceGraph* graph = nullptr;
+    check(table().begin_capture(device()), "begin_capture");
+    check(table().gather(device(), &move), "gather");
+    check(table().copy(device(), to.data() + 2, kept.data(), 2), "copy");
+    check(table().end_capture(device(), &graph), "end_capture");
+    cases::expect(text_of(to) == "....", "done while it was recorded");
+    for (const auto& [token, wanted] : {std::pair{0, "..ab"}, {1, "..cd"}, {0, "..ab"}}) {
+      *index = token;
+      check(table().launch(device(), graph), "launch");
+      cases::expect(text_of(to) == wanted, wanted);
+    }
+    check(table().release_graph(device(), graph), "release_graph");
+    check(table().release_graph(device(), nullptr), "release_graph of none");
+  });
+  cases::test("a step that is recorded has the same sums at every launch", [] {
+    const std::vector<float> values = {1.0f, -2.0f, 4.0f};
+    const Memory input(values.data(), 12);
+    const Pinned sums(1);
+    DeviceStep step;
+    step.request.length = 3, step.request.inputs = step.request.rows = step.request.sums = 1;
+    step.request.input[0] = reinterpret_cast<const float*>(input.data());
+    step.request.store[0] = reinterpret_cast<float*>(input.data());  // in place: twice as much at every launch
+    step.request.row[0].terms = 1, step.request.row[0].weight[0] = 2.0f;
+    sada::DeviceGraph* graph = nullptr;
+    check(table().begin_capture(device()), "begin_capture");
+    check(table().step(device(), &step, 1, sums.data()), "step");
+    check(table().end_capture(device(), &graph), "end_capture");
+    for (double wanted : {14.0, 28.0, 56.0}) {
+      check(table().launch(device(), graph), "launch");
+      check(table().synchronize(device()), "synchronize");
+      cases::expect(*sums.data() == wanted, std::to_string(wanted));
+    }
+    check(table().release_graph(device(), graph), "release_graph");
+  });
+  cases::test("who waits or allocates while work is recorded is refused, and the device goes on", [] {
+    const Memory memory("ab", 2);
+    for (int k = 0; k < 2; ++k) {
+      check(table().begin_capture(device()), "begin_capture");
+      check(table().fill(device(), memory.data(), 'x', 2), "fill");
+      void* more = nullptr;
+      cases::expect((k == 0 ? table().synchronize(device()) : table().allocate(device(), 256, &more)) != 0, "not refused");
+      sada::DeviceGraph* graph = nullptr;
+      cases::expect(failure_of(table().end_capture(device(), &graph)) == DeviceFailure::kOther && graph == nullptr, "a graph");
+      cases::expect(text_of(memory) == "ab", "done all the same");
+    }
+  });
+}
+
 }  // namespace
 
 void device_cases() {
   memory();
   limits();
+  graphs();
   errors();
 }
 

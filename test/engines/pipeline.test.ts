@@ -13,6 +13,7 @@ import { loadAddon } from '../../ts/native/load.ts'
 import { filesForEngines } from '../../ts/pipeline/load.ts'
 import { loadManifest } from '../../ts/plan/model.ts'
 import { emulatedGpu } from '../support/emulated-gpu.ts'
+import { during } from '../support/environment.ts'
 import { hasTensorRtDouble, packStage, tensorRtDouble } from '../support/tensorrt-double.ts'
 
 /** Whole pictures with the network on TensorRT (its double) and everything else on a GPU (emulated), against the CPU. */
@@ -79,8 +80,29 @@ if (!hasTensorRtDouble()) {
       const actions = ({ trace }: typeof cpu) =>
         trace.members.map(({ steps }) => steps.map(({ action, keptTokens }) => [action, keptTokens]))
       assert.equal(actions(gpu), actions(cpu))
+      assert.is(cpu.trace.graphs, undefined)
+      assert.ok(gpu.trace.graphs!.launched > 0, JSON.stringify(gpu.trace.graphs))
     })
   }
+
+  test('passes that cannot be recorded are enqueued, with the same bits; the trace says so once', async () => {
+    await filledCache()
+    const cpu = await load('avatar')
+    const expected = await cpu.generate({ ...options, policy: 'none' })
+    await cpu.dispose()
+    const pipeline = await load('avatar', onTensorRt)
+    const { latents, trace } = await during({ SADA_EMULATED_FAIL: 'instantiate' }, () =>
+      pipeline.generate({ ...options, policy: 'none' }),
+    )
+    await pipeline.dispose()
+    assert.equal(latents, expected.latents)
+    assert.is(trace.graphs, undefined)
+    assert.is(trace.warnings?.length, 1)
+    assert.match(
+      trace.warnings![0],
+      /^The network's passes were enqueued command by command: Recording a CUDA graph failed: out of memory/,
+    )
+  })
 
   test('an engine that is not kept is built; the double says that it builds nothing', async () => {
     const { sources, cache } = await filledCache()
@@ -111,11 +133,11 @@ if (!hasTensorRtDouble()) {
     await filledCache()
     const pipeline = await load('avatar', onTensorRt)
     const whole = await pipeline.generate(options)
-    process.env.SADA_DOUBLE_FAIL = 'enqueue:13'
+    process.env.SADA_DOUBLE_FAIL = 'enqueue:7' // of the second pass; from its end on there are graphs
     const error = await failure(pipeline.generate({ ...options, policy: 'none' }))
     Reflect.deleteProperty(process.env, 'SADA_DOUBLE_FAIL')
     assert.is(error.code, 'NETWORK_FAILED')
-    assert.is(error.step, 2)
+    assert.is(error.step, 1)
     const stop = new AbortController()
     const onStep = ({ step }: { step: number }): void => {
       if (step === 3) stop.abort(new Error('enough'))

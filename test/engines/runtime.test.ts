@@ -7,6 +7,7 @@ import type { Binding, Engine, EngineOp, Workspace } from '../../ts/native/types
 import { loadManifest } from '../../ts/plan/model.ts'
 import { emulatedGpu } from '../support/emulated-gpu.ts'
 import { bound, fixtureBytes, read } from '../support/engines.ts'
+import { during } from '../support/environment.ts'
 import { hasTensorRtDouble, packEngine, packStage, tensorRtDouble, type DoubleEngine } from '../support/tensorrt-double.ts'
 
 /** TensorRT's runtime side, on a double of the library (test/engines/double) and an emulated GPU, against ONNX Runtime on the CPU. */
@@ -52,15 +53,6 @@ async function add(engine: Engine, session: number, rows: number): Promise<numbe
   }
 }
 const added = (rows: number): number[] => Array.from({ length: 3 * rows }, (_, k) => k * 11)
-
-async function withFault<T>(fault: Record<string, string>, work: () => Promise<T>): Promise<T> {
-  Object.assign(process.env, fault)
-  try {
-    return await work()
-  } finally {
-    for (const name of Object.keys(fault)) Reflect.deleteProperty(process.env, name)
-  }
-}
 
 if (!hasTensorRtDouble()) {
   test.skip('TensorRT’s runtime on its double', () => {})
@@ -176,15 +168,15 @@ if (!hasTensorRtDouble()) {
     ]
     for (const [SADA_DOUBLE_FAIL, code] of ofLoad) {
       const load = (): Promise<SadaError> => failure(engine.load({ bytes: packEngine(ADD) }))
-      const error = await withFault({ SADA_DOUBLE_FAIL }, load)
+      const error = await during({ SADA_DOUBLE_FAIL }, load)
       assert.is(error.code, code, SADA_DOUBLE_FAIL)
       assert.match(error.message, `asked to fail ${SADA_DOUBLE_FAIL.split(':')[0]}`)
       const memory = { SADA_DOUBLE_FAIL, SADA_DOUBLE_SAYS: 'Error Code 2: OutOfMemory (Requested size was 1 bytes.)' }
-      if (code !== 'BACKEND_UNAVAILABLE') assert.is((await withFault(memory, load)).code, 'OUT_OF_MEMORY')
+      if (code !== 'BACKEND_UNAVAILABLE') assert.is((await during(memory, load)).code, 'OUT_OF_MEMORY')
     }
     const { session } = await engine.load({ bytes: packEngine(ADD) })
     for (const call of ['setInputShape:2', 'setInputAddress', 'setOutputAddress:2', 'enqueue']) {
-      const error = await withFault({ SADA_DOUBLE_FAIL: call }, () => failure(add(engine, session, 2)))
+      const error = await during({ SADA_DOUBLE_FAIL: call }, () => failure(add(engine, session, 2)))
       assert.is(error.code, 'NETWORK_FAILED', call)
       assert.match(error.message, 'asked to fail')
       assert.equal(await add(engine, session, 2), added(2))
@@ -201,7 +193,7 @@ if (!hasTensorRtDouble()) {
     await engine.dispose()
     for (const version of ['90000', '101600', '120000']) {
       try {
-        await withFault({ SADA_DOUBLE_VERSION: version }, () => Promise.resolve(open()))
+        await during({ SADA_DOUBLE_VERSION: version }, () => Promise.resolve(open()))
         assert.unreachable()
       } catch (error) {
         assert.is((error as SadaError).code, 'BACKEND_UNAVAILABLE')
@@ -260,7 +252,7 @@ if (!hasTensorRtDouble()) {
     const { session } = await engine.load({ bytes: packEngine(ADD) })
     // The emulation forgets the loss with this setting; no launch of a kernel counts up to it.
     const fault = { SADA_DOUBLE_FAIL: 'execute', SADA_EMULATED_LOST_AFTER: '1000000000' }
-    const error = await withFault(fault, () => failure(add(engine, session, 2)))
+    const error = await during(fault, () => failure(add(engine, session, 2)))
     assert.is(error.code, 'DEVICE_LOST')
     assert.equal(await add(engine, session, 2), added(2))
     await engine.dispose()

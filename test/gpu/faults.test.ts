@@ -5,6 +5,7 @@ import { load, type Pipeline } from '../../ts/index.ts'
 import { findGpu } from '../../ts/native/gpu.ts'
 import { loadAddon } from '../../ts/native/load.ts'
 import { emulatedGpu, hasEmulatedGpu } from '../support/emulated-gpu.ts'
+import { during } from '../support/environment.ts'
 
 /** Faults that the emulated GPU is told to have; it reads the environment at each call. */
 
@@ -14,16 +15,6 @@ const failure = (pipeline: Pipeline): Promise<SadaError> =>
     () => assert.unreachable() as never,
     (error: SadaError) => error,
   )
-
-/** What `work` gives while the emulated GPU has these settings. */
-async function during<T>(settings: Record<string, string>, work: () => Promise<T>): Promise<T> {
-  Object.assign(process.env, settings)
-  try {
-    return await work()
-  } finally {
-    for (const name of Object.keys(settings)) Reflect.deleteProperty(process.env, name)
-  }
-}
 
 if (!hasEmulatedGpu()) {
   test.skip('faults of an emulated GPU', () => {})

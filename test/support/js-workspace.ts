@@ -1,4 +1,4 @@
-import type { Slice, StepMember, Workspace } from '../../ts/native/types.ts'
+import type { GraphReport, Slice, StepMember, Workspace } from '../../ts/native/types.ts'
 
 /**
  * The `Workspace` contract in plain JavaScript: float32 rows, float64 sums. It lets the loop and the policies be tested
@@ -23,6 +23,10 @@ export class JsWorkspace implements Workspace {
 
   step(length: number, members: readonly StepMember[]): Float64Array {
     return Float64Array.from(members.flatMap((member) => this.stepMember(length, member)))
+  }
+
+  graphs(): GraphReport {
+    return { captured: 0, launched: 0 }
   }
 
   dispose(): void {

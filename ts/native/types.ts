@@ -67,7 +67,17 @@ export interface Workspace {
    * addon's thread (then a promise; callers' own memory must not be among the inputs or stores).
    */
   step(length: number, members: readonly StepMember[]): Float64Array | Promise<Float64Array>
+  /** Of the engines' jobs in this workspace. */
+  graphs(): GraphReport
   dispose(): void
+}
+
+/** CUDA graphs on a GPU: a job with the sizes and addresses of an earlier one is recorded, and from then on launched as one. */
+export interface GraphReport {
+  readonly captured: number
+  readonly launched: number
+  /** Why the first one that failed did; the job, and later ones like it, were enqueued command by command. */
+  readonly failure?: string
 }
 
 export interface SelectRequest {
@@ -130,7 +140,7 @@ export type EngineOp =
   | { readonly kind: 'copy'; readonly from: Slice; readonly to: Slice; readonly length: number }
 
 export interface EngineJob {
-  /** Resolves with the milliseconds each op took; rejects with a coded error. */
+  /** Resolves with the milliseconds each op took, on a GPU to be enqueued (a CUDA graph: all in the first); rejects with a coded error. */
   readonly done: Promise<Float64Array>
   /** Ends the job at the next opportunity (ONNX Runtime: between two operators); `done` then rejects with code ABORTED. */
   abort(): void

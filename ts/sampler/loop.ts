@@ -7,7 +7,7 @@ import { nonFinite, onePiece } from './checks.ts'
 import { Member, type PreparedStep } from './member.ts'
 import { FULL, needsOf, type PreparedRun, type StorageChoice } from './memory.ts'
 import { mapOf, type FeatureCall, type Network, type NetworkOutput } from './network.ts'
-import type { StepEvent, StepInProgress, Trace } from './trace.ts'
+import { notesOf, type StepEvent, type StepInProgress, type Trace } from './trace.ts'
 
 export interface LoopOptions {
   readonly solver: Solver
@@ -279,13 +279,13 @@ export class DenoisingLoop {
   }
 
   private trace(): Trace {
-    const { solver, policy, network } = this.options
+    const { solver, policy, network, workspace } = this.options
     const ms = performance.now() - this.startedAt
     return {
       scheduler: solver.schedule.solver,
       policy: policy.name,
       options: this.policyOptions,
-      ...(this.warnings.length > 0 && { warnings: this.warnings }),
+      ...notesOf(this.warnings, workspace.graphs()),
       steps: solver.schedule.steps,
       guidance: network.guidance,
       members: this.members.map(({ index, trace, nfe }) => ({

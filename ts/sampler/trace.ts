@@ -1,4 +1,5 @@
 import type { AuditReport } from './audit.ts'
+import type { GraphReport } from '../native/types.ts'
 import type { StepAction } from '../policy/policy.ts'
 
 export type { StepAction }
@@ -46,8 +47,10 @@ export interface Trace {
   readonly scheduler: string
   readonly policy: string
   readonly options: Readonly<Record<string, unknown>>
-  /** What the policy said before the run: settings that could not have an effect. Absent where there were none. */
+  /** Settings that could not have an effect, as the policy said before the run; what did not work as it should. Absent where there were none. */
   readonly warnings?: readonly string[]
+  /** With an engine on a GPU: CUDA graphs of the network's passes, recorded in this run and launched. Absent where there were none. */
+  readonly graphs?: Pick<GraphReport, 'captured' | 'launched'>
   readonly steps: number
   readonly guidance: number
   readonly members: readonly MemberTrace[]
@@ -70,4 +73,11 @@ export interface StepEvent {
   readonly denoised: () => Float32Array
   /** The state after this step, in the scheduler's own scale: a copy, [members, …]. Only inside the callback. */
   readonly state: () => Float32Array
+}
+
+/** What a run says of its CUDA graphs, beside the policy's own warnings. */
+export function notesOf(warnings: readonly string[], { failure, ...graphs }: GraphReport): Pick<Trace, 'warnings' | 'graphs'> {
+  const refused = `The network's passes were enqueued command by command: ${failure}`
+  const all = failure === undefined ? warnings : [...warnings, refused]
+  return { ...(all.length > 0 && { warnings: all }), ...(graphs.captured > 0 && { graphs }) }
 }

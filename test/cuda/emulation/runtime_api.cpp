@@ -4,53 +4,34 @@
 //   SADA_EMULATED_CAPABILITY=m.n   of the GPUs (9.0)
 //   SADA_EMULATED_MEMORY=bytes     of each (8 GiB); allocations beyond fail
 //   SADA_EMULATED_LOST_AFTER=n     the n-th launch from here on, and all after it, ends with an illegal address; taken away, a new process
-#include "runtime_api.h"
-
-#include <atomic>
+//   SADA_EMULATED_FAIL=call        of graphs.cpp
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
-#include <map>
-#include <mutex>
-#include <set>
-#include <vector>
+
+#include "gpu.h"
 
 namespace emulation {
-
-struct Stream {
-  std::deque<std::function<cudaError_t()>> work;
-};
-
-namespace {
-
-constexpr int kRuntimeVersion = 13000;
-constexpr size_t kAlignment = 256;
 
 int64_t setting(const char* name, int64_t otherwise) {
   const char* value = std::getenv(name);
   return value == nullptr || *value == '\0' ? otherwise : std::atoll(value);
 }
 
-struct Gpu {
-  std::recursive_mutex mutex;
-  // An illegal address stays for good. Work that the emulation finds fault with fails once.
-  cudaError_t status() {
-    if (setting("SADA_EMULATED_LOST_AFTER", 0) == 0) lost = cudaSuccess, launches = 0;
-    return lost;
-  }
-  std::map<void*, size_t> memory;  // on the GPU
-  std::map<void*, size_t> pinned;
-  std::set<Stream*> streams;
-  size_t used = 0;
-  int64_t launches = 0;
-  cudaError_t lost = cudaSuccess;
-};
+cudaError_t Gpu::status() {
+  if (setting("SADA_EMULATED_LOST_AFTER", 0) == 0) lost = cudaSuccess, launches = 0;
+  return lost;
+}
 
 Gpu& gpu() {
   static Gpu* all = new Gpu;  // outlives whatever ends after it
   return *all;
 }
+
+namespace {
+
+constexpr int kRuntimeVersion = 13000;
+constexpr size_t kAlignment = 256;
 
 int driver_version() { return static_cast<int>(setting("SADA_EMULATED_DRIVER", kRuntimeVersion)); }
 int devices() { return static_cast<int>(setting("SADA_EMULATED_DEVICES", 1)); }
@@ -61,8 +42,6 @@ void capability(int& major, int& minor) {
   if (value == nullptr || std::sscanf(value, "%d.%d", &major, &minor) != 2) major = 9, minor = 0;
 }
 
-using Locked = std::lock_guard<std::recursive_mutex>;
-
 void* aligned(size_t bytes) {
   void* memory = nullptr;
   return posix_memalign(&memory, kAlignment, bytes) == 0 ? memory : nullptr;
@@ -71,9 +50,9 @@ void* aligned(size_t bytes) {
 cudaError_t drain(Stream& stream) {
   cudaError_t first = gpu().status();
   while (!stream.work.empty()) {
-    const std::function<cudaError_t()> work = std::move(stream.work.front());
+    const Work work = std::move(stream.work.front());
     stream.work.pop_front();
-    const cudaError_t status = gpu().status() == cudaSuccess ? work() : gpu().status();
+    const cudaError_t status = gpu().status() == cudaSuccess ? work.run() : gpu().status();
     if (status == cudaErrorIllegalAddress) gpu().lost = status;
     if (first == cudaSuccess) first = status;
   }
@@ -96,15 +75,9 @@ bool is_pinned(const void* address) {
   return static_cast<const char*>(address) < static_cast<const char*>(from) + bytes;
 }
 
-cudaError_t enqueue(Stream* stream, std::function<cudaError_t()> work) {
-  if (stream == nullptr || gpu().streams.count(stream) == 0) return cudaErrorInvalidValue;
-  if (gpu().status() != cudaSuccess) return gpu().status();
-  stream->work.push_back(std::move(work));
-  return cudaSuccess;
-}
-
 cudaError_t free_from(std::map<void*, size_t>& from, void* memory, size_t* used) {
   if (memory == nullptr) return gpu().status();
+  if (const cudaError_t refused = refuse_in_capture(); refused != cudaSuccess) return refused;
   const auto found = from.find(memory);
   if (found == from.end()) return cudaErrorInvalidValue;
   const cudaError_t status = drain_all();
@@ -116,6 +89,19 @@ cudaError_t free_from(std::map<void*, size_t>& from, void* memory, size_t* used)
 
 }  // namespace
 
+cudaError_t enqueue(Stream* stream, Work work) {
+  if (stream == nullptr || gpu().streams.count(stream) == 0) return cudaErrorInvalidValue;
+  if (gpu().status() != cudaSuccess) return gpu().status();
+  if (stream->capture != nullptr) {
+    if (!stream->capture->valid) return cudaErrorStreamCaptureInvalidated;
+    return stream->capture->work.push_back(std::move(work)), cudaSuccess;
+  }
+  // Counted where it is launched, also by a graph.
+  const int64_t lost_after = setting("SADA_EMULATED_LOST_AFTER", 0);
+  if (work.is_kernel && lost_after > 0 && ++gpu().launches >= lost_after) work.run = [] { return cudaErrorIllegalAddress; };
+  return stream->work.push_back(std::move(work)), cudaSuccess;
+}
+
 cudaError_t has_code() {
   int major, minor;
   capability(major, minor);
@@ -126,6 +112,7 @@ cudaError_t allocate(void** memory, size_t bytes) {
   const Locked locked(gpu().mutex);
   if (gpu().status() != cudaSuccess) return gpu().status();
   if (bytes == 0) return *memory = nullptr, cudaSuccess;
+  if (const cudaError_t refused = refuse_in_capture(); refused != cudaSuccess) return refused;
   if (bytes > total_bytes() || gpu().used > total_bytes() - bytes) return cudaErrorMemoryAllocation;
   void* made = aligned(bytes);
   if (made == nullptr) return cudaErrorMemoryAllocation;
@@ -141,9 +128,7 @@ cudaError_t enqueue_launch(Stream* stream, const Launch& launch, std::function<v
   const int64_t threads = static_cast<int64_t>(launch.block.x) * launch.block.y * launch.block.z;
   const bool fits = launch.grid.x > 0 && launch.grid.x < 0x80000000u && launch.grid.y > 0 && launch.grid.y < 65536 && threads > 0 && threads <= 1024;
   if (!fits || launch.shared_bytes > 65536) return cudaErrorInvalidConfiguration;
-  const int64_t lost_after = setting("SADA_EMULATED_LOST_AFTER", 0);
-  if (lost_after > 0 && ++gpu().launches >= lost_after) return enqueue(stream, [] { return cudaErrorIllegalAddress; });
-  return enqueue(stream, [launch, thread = std::move(thread)] { return run(launch, thread) ? cudaSuccess : cudaErrorLaunchFailure; });
+  return enqueue(stream, {[launch, thread = std::move(thread)] { return run(launch, thread) ? cudaSuccess : cudaErrorLaunchFailure; }, true});
 }
 
 }  // namespace emulation
@@ -161,6 +146,8 @@ const char* cudaGetErrorString(cudaError_t error) {
     case cudaErrorNoKernelImageForDevice: return "no kernel image is available for execution on the device";
     case cudaErrorIllegalAddress: return "an illegal memory access was encountered";
     case cudaErrorLaunchFailure: return "unspecified launch failure";
+    case cudaErrorStreamCaptureUnsupported: return "operation not permitted when stream is capturing";
+    case cudaErrorStreamCaptureInvalidated: return "operation failed due to a previous error during capture";
     default: return "unknown error";
   }
 }
@@ -220,12 +207,14 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   const Locked locked(gpu().mutex);
-  return gpu().streams.count(stream) == 0 ? cudaErrorInvalidValue : drain(*stream);
+  if (gpu().streams.count(stream) == 0) return cudaErrorInvalidValue;
+  return stream->capture != nullptr ? refuse_in_capture() : drain(*stream);
 }
 
 cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned) {
   const Locked locked(gpu().mutex);
   if (gpu().status() != cudaSuccess) return gpu().status();
+  if (const cudaError_t refused = refuse_in_capture(); refused != cudaSuccess) return refused;
   *memory = aligned(bytes);
   if (*memory == nullptr) return cudaErrorMemoryAllocation;
   std::memset(*memory, 0xcb, bytes);
@@ -245,23 +234,25 @@ cudaError_t cudaFree(void* memory) {
 
 cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
   const Locked locked(gpu().mutex);
-  return enqueue(stream, [=] { return std::memset(to, value, bytes), cudaSuccess; });
+  return enqueue(stream, {[=] { return std::memset(to, value, bytes), cudaSuccess; }});
 }
 
-// Pageable memory is read before the call returns, and written before it returns.
+// Pageable memory is read before the call returns, and written before it returns; in a capture when the graph gets there.
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   const Locked locked(gpu().mutex);
-  if (kind == cudaMemcpyHostToDevice && !is_pinned(from)) {
+  const bool captured = gpu().streams.count(stream) > 0 && stream->capture != nullptr;
+  if (kind == cudaMemcpyHostToDevice && !is_pinned(from) && !captured) {
     const char* bytes_from = static_cast<const char*>(from);
-    return enqueue(stream, [to, copy = std::vector<char>(bytes_from, bytes_from + bytes)] { return std::memcpy(to, copy.data(), copy.size()), cudaSuccess; });
+    return enqueue(stream, {[to, copy = std::vector<char>(bytes_from, bytes_from + bytes)] { return std::memcpy(to, copy.data(), copy.size()), cudaSuccess; }});
   }
-  const cudaError_t status = enqueue(stream, [=] { return std::memmove(to, from, bytes), cudaSuccess; });
-  return kind == cudaMemcpyDeviceToHost && !is_pinned(to) && status == cudaSuccess ? drain(*stream) : status;
+  const cudaError_t status = enqueue(stream, {[=] { return std::memmove(to, from, bytes), cudaSuccess; }});
+  return kind == cudaMemcpyDeviceToHost && !is_pinned(to) && !captured && status == cudaSuccess ? drain(*stream) : status;
 }
 
-// For the double of TensorRT (test/engines/double): a network as work of a stream. `work` returns what the stream's status becomes.
-extern "C" __attribute__((visibility("default"))) int sada_emulated_enqueue(void* stream, int (*work)(void*), void* data) {
+// For the double of TensorRT (test/engines/double): a network as work of a stream, done at every launch of a graph that recorded it. `work`
+// returns what the stream's status becomes; `release` is called when no one has the work any more.
+extern "C" __attribute__((visibility("default"))) int sada_emulated_enqueue(void* stream, int (*work)(void*), void* data, void (*release)(void*)) {
   using namespace emulation;
   const Locked locked(gpu().mutex);
-  return enqueue(static_cast<Stream*>(stream), [=] { return static_cast<cudaError_t>(work(data)); });
+  return enqueue(static_cast<Stream*>(stream), {[work, kept = std::shared_ptr<void>(data, release)] { return static_cast<cudaError_t>(work(kept.get())); }});
 }

@@ -114,10 +114,9 @@ class ContextImpl : public UnusedExecutionContext {
       if (addresses_[tensor.name] == nullptr) return refuse("no address is set for " + tensor.name);
       (tensor.is_input ? run->inputs : run->outputs).push_back({&tensor, addresses_[tensor.name], sizes_of(tensor)});
     }
-    const auto compute = [](void* data) { return std::unique_ptr<Run>(static_cast<Run*>(data))->compute(); };
-    if (!enqueue(stream, compute, run.get())) return refuse("the stream takes no work");
-    (void)run.release();
-    return true;
+    const auto compute = [](void* data) { return static_cast<Run*>(data)->compute(); };
+    const auto release = [](void* data) { delete static_cast<Run*>(data); };
+    return enqueue(stream, compute, run.release(), release) || refuse("the stream takes no work");
   }
 
  private:

@@ -55,8 +55,9 @@ Engine read_engine(const void* bytes, size_t size);
 // Whether the environment wants this call to fail; then it has been said.
 bool is_to_fail(const char* call, ILogger& log);
 
-// Adds work to an emulated stream: it returns the status of the stream, 0 for none. False where the stream takes none.
-bool enqueue(void* stream, int (*work)(void*), void* data);
+// Adds work to an emulated stream: it returns the status of the stream, 0 for none, and is done again by every graph that recorded it.
+// Owns the data from here on. False where the stream takes none.
+bool enqueue(void* stream, int (*work)(void*), void* data, void (*release)(void*));
 
 IExecutionContext* make_context(std::shared_ptr<const Engine> engine, ILogger& log);
 

@@ -170,10 +170,12 @@ bool is_to_fail(const char* call, ILogger& log) {
   return true;
 }
 
-bool enqueue(void* stream, int (*work)(void*), void* data) {
+bool enqueue(void* stream, int (*work)(void*), void* data, void (*release)(void*)) {
+  using Add = int (*)(void*, int (*)(void*), void*, void (*)(void*));
   void* gpu = dlopen(setting("SADA_DOUBLE_GPU"), RTLD_NOW | RTLD_NOLOAD);
-  const auto add = gpu == nullptr ? nullptr : reinterpret_cast<int (*)(void*, int (*)(void*), void*)>(dlsym(gpu, "sada_emulated_enqueue"));
-  return add != nullptr && add(stream, work, data) == 0;
+  const auto add = gpu == nullptr ? nullptr : reinterpret_cast<Add>(dlsym(gpu, "sada_emulated_enqueue"));
+  if (add == nullptr) return release(data), false;
+  return add(stream, work, data, release) == 0;
 }
 
 }  // namespace tensorrt_double

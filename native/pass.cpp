@@ -1,0 +1,151 @@
+#include "pass.h"
+
+#include <chrono>
+#include <cstring>
+
+#include "engine/beside_gpu.h"
+
+namespace sada {
+namespace {
+
+template <typename T>
+void append(std::string& key, const T& value) {
+  key.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+// One pass, wherever its tensors are.
+class Pass {
+ public:
+  Pass(const std::vector<Command>& commands, const Sessions& sessions, TensorSet& tensors, Cancellation& cancellation)
+      : commands_(commands), sessions_(sessions), gpu_(tensors.gpu()), cancellation_(cancellation) {
+    if (gpu_ != nullptr) place_indices();
+  }
+
+  void run() {
+    ms_.clear();
+    next_indices_ = indices_;
+    stop_where_cancelled();
+    for (const Command& command : commands_) {
+      const auto from = Clock::now();
+      std::visit([this](const auto& each) { make(each); }, command);
+      note(from);
+      stop_where_cancelled();
+    }
+  }
+
+  void run(PassGraphs& graphs) {
+    const auto from = Clock::now();
+    if (!graphs.run([this] { return key(); }, [this] { run(); })) return;
+    ms_.assign(commands_.size(), 0.0);
+    if (!ms_.empty()) ms_[0] = milliseconds_since(from);
+  }
+
+  bool is_recordable() const {
+    for (const Command& command : commands_) {
+      const auto* stage = std::get_if<StageCommand>(&command);
+      if (stage != nullptr && !(session(*stage).is_on_gpu() && session(*stage).is_recordable())) return false;
+    }
+    return !commands_.empty();
+  }
+
+  const std::vector<double>& ms() const { return ms_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  static double milliseconds_since(Clock::time_point from) { return std::chrono::duration<double, std::milli>(Clock::now() - from).count(); }
+  void note(Clock::time_point from) { ms_.push_back(milliseconds_since(from)); }
+  void stop_where_cancelled() const {
+    if (cancellation_.cancelled()) throw Error("ABORTED", "The run was aborted.");
+  }
+
+  Session& session(const StageCommand& stage) const {
+    if (stage.session >= sessions_.size()) throw invalid("There is no session " + std::to_string(stage.session) + " in this engine.");
+    return *sessions_[stage.session];
+  }
+
+  // All at once, so that each has an address that does not depend on what the indices are.
+  void place_indices() {
+    std::vector<int32_t> all;
+    for (const Command& command : commands_) {
+      if (const auto* each = std::get_if<MoveCommand>(&command)) all.insert(all.end(), each->move.indices.begin(), each->move.indices.end());
+    }
+    indices_ = all.empty() ? nullptr : gpu_->pin(all);
+  }
+
+  void make(const StageCommand& stage) { run_session(session(stage), gpu_, stage.inputs, stage.outputs, cancellation_); }
+
+  void make(const MoveCommand& command) {
+    if (gpu_ == nullptr) return command.is_gather ? gather(command.move) : scatter(command.move);
+    const TokenMove& move = command.move;
+    DeviceMove moved;
+    moved.from = move.from, moved.to = move.to;
+    moved.channels_first = move.channels_first, moved.indices_on_host = true;
+    moved.rows = move.rows, moved.tokens = move.tokens, moved.channels = move.channels;
+    moved.kept = static_cast<int64_t>(move.indices.size());
+    moved.indices = next_indices_;
+    next_indices_ += moved.kept;
+    command.is_gather ? gpu_->gather(moved) : gpu_->scatter(moved);
+  }
+
+  void make(const CopyCommand& copy) {
+    if (gpu_ != nullptr) gpu_->copy(copy.to, copy.from, copy.length * 4);
+    else std::memmove(copy.to, copy.from, static_cast<size_t>(copy.length) * sizeof(float));
+  }
+
+  // Everything that a recording of these commands depends on: stages, members and token counts by their sizes, and every address.
+  std::string key() const {
+    std::string key;
+    append(key, &sessions_);
+    append(key, gpu_->generation());
+    append(key, indices_);
+    for (const Command& command : commands_) {
+      append(key, command.index());
+      std::visit([&](const auto& each) { describe(key, each); }, command);
+    }
+    return key;
+  }
+
+  void describe(std::string& key, const StageCommand& stage) const {
+    append(key, stage.session);
+    append(key, session(stage).generation());
+    for (const std::vector<Binding>* side : {&stage.inputs, &stage.outputs}) {
+      append(key, side->size());
+      for (const Binding& binding : *side) {
+        key.append(binding.name).push_back('\0');
+        append(key, binding.data);
+        append(key, binding.dims.size());
+        for (int64_t n : binding.dims) append(key, n);
+      }
+    }
+  }
+
+  void describe(std::string& key, const MoveCommand& command) const {
+    const TokenMove& move = command.move;
+    append(key, command.is_gather);
+    append(key, move.from), append(key, move.to);
+    append(key, move.channels_first);
+    for (int64_t n : {move.rows, move.tokens, move.channels, static_cast<int64_t>(move.indices.size())}) append(key, n);
+  }
+
+  void describe(std::string& key, const CopyCommand& copy) const { append(key, copy.from), append(key, copy.to), append(key, copy.length); }
+
+  const std::vector<Command>& commands_;
+  const Sessions& sessions_;
+  GpuStream* gpu_;
+  Cancellation& cancellation_;
+  const int32_t* indices_ = nullptr;
+  const int32_t* next_indices_ = nullptr;
+  std::vector<double> ms_;
+};
+
+}  // namespace
+
+std::vector<double> run_pass(const std::vector<Command>& commands, const Sessions& sessions, TensorSet& tensors, Cancellation& cancellation) {
+  Pass pass(commands, sessions, tensors, cancellation);
+  if (tensors.graphs() != nullptr && pass.is_recordable()) pass.run(*tensors.graphs());
+  else pass.run();
+  return pass.ms();
+}
+
+}  // namespace sada

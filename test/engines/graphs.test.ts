@@ -1,0 +1,205 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { findOnnxRuntime, loadAddon } from '../../ts/native/load.ts'
+import type { Engine, EngineOp, GraphReport, Workspace } from '../../ts/native/types.ts'
+import { emulatedGpu } from '../support/emulated-gpu.ts'
+import { bound, fixtureBytes, read } from '../support/engines.ts'
+import { during } from '../support/environment.ts'
+import { hasTensorRtDouble, packEngine, tensorRtDouble } from '../support/tensorrt-double.ts'
+
+/** Passes as CUDA graphs: recorded the second time, launched from then on; what changes makes another one, what fails is enqueued. */
+
+const gpu = { library: emulatedGpu, index: 0 }
+const addon = loadAddon()
+
+/** [rows, 3] + [rows, 3] on up to 16 rows. */
+const sum = (memory = 4096): Uint8Array =>
+  packEngine({
+    memory,
+    inputs: ['a', 'b'].map((name) => ({ name, type: 'float32', sizes: [-1, 3] })),
+    outputs: [
+      { name: 'sum', type: 'float32', sizes: ['a.0', 3] },
+      { name: 'product', type: 'float32', sizes: ['a.0', 2] },
+    ],
+    profiles: [['a', 'b'].map((input) => ({ input, smallest: [1, 3], usual: [4, 3], largest: [16, 3] }))],
+    onnx: fixtureBytes('add_matmul'),
+  })
+
+/** Four tokens of three channels, of which some are gathered, doubled (a + a) and scattered into a map of ones. */
+class Passes {
+  readonly workspace: Workspace = new addon.Workspace(gpu)
+  private readonly map = bound(this.workspace, 'map', new Float32Array(12))
+  private readonly kept = this.workspace.allocate(12)
+  private readonly made = this.workspace.allocate(12)
+  private readonly result = bound(this.workspace, 'result', new Float32Array(12))
+  private readonly engine: Engine
+  private readonly session: number
+
+  constructor(engine: Engine, session: number) {
+    this.engine = engine
+    this.session = session
+  }
+
+  ops(kept: readonly number[], firstResult = 0): EngineOp[] {
+    const slice = (tensor: number, offset = 0) => ({ tensor, offset })
+    const tokens = (name: string, tensor: number) => ({ name, tensor, offset: 0, dims: [kept.length, 3] })
+    const move = { rows: 1, channels: 3, order: 'tokens', indices: Int32Array.from(kept) } as const
+    return [
+      { kind: 'gather', from: slice(this.map.tensor), to: slice(this.kept), tokens: 4, ...move },
+      {
+        kind: 'stage',
+        session: this.session,
+        inputs: [tokens('a', this.kept), tokens('b', this.kept)],
+        outputs: [tokens('sum', this.made)],
+      },
+      {
+        kind: 'scatter',
+        from: slice(this.made),
+        to: slice(this.result.tensor, 3 * firstResult),
+        tokens: 4 - firstResult,
+        ...move,
+      },
+    ]
+  }
+
+  /** What a pass over these values leaves. */
+  async run(values: readonly number[], kept: readonly number[], firstResult = 0): Promise<number[]> {
+    this.workspace.write(this.map.tensor, 0, Float32Array.from(values))
+    this.workspace.write(this.result.tensor, 0, new Float32Array(12).fill(1))
+    await this.engine.run(this.workspace, this.ops(kept, firstResult)).done
+    return read(this.workspace, this.result)
+  }
+
+  get graphs(): GraphReport {
+    return this.workspace.graphs()
+  }
+}
+
+const values = (seed: number): number[] => Array.from({ length: 12 }, (_, k) => 10 * seed + k)
+const expected = (all: readonly number[], kept: readonly number[], first = 0): number[] =>
+  Array.from({ length: 12 }, (_, k) => (kept.includes(Math.floor(k / 3) - first) ? 2 * all[k - 3 * first] : 1))
+
+async function withPasses(work: (passes: Passes, engine: Engine) => Promise<void>): Promise<void> {
+  const engine = new addon.Engine({ library: tensorRtDouble, gpu })
+  const { session } = await engine.load({ bytes: sum() })
+  const passes = new Passes(engine, session)
+  try {
+    await work(passes, engine)
+  } finally {
+    passes.workspace.dispose()
+    await engine.dispose()
+  }
+}
+
+if (!hasTensorRtDouble()) {
+  test.skip('CUDA graphs on the double of TensorRT', () => {})
+} else {
+  test('a pass is recorded the second time and launched from then on, with new values and other tokens of the same number', () =>
+    withPasses(async (passes) => {
+      for (const [k, kept] of [
+        [0, 2],
+        [0, 2],
+        [1, 3],
+        [3, 0],
+        [0, 1],
+      ].entries()) {
+        assert.equal(await passes.run(values(k), kept), expected(values(k), kept))
+        assert.equal(passes.graphs, { captured: k > 0 ? 1 : 0, launched: Math.max(0, k - 1) })
+      }
+    }))
+
+  test('other numbers of tokens and other addresses are passes of their own; the first is still there after them', () =>
+    withPasses(async (passes) => {
+      const cases: [kept: number[], firstResult: number][] = [
+        [[1, 2, 3], 0],
+        [[0, 2], 0],
+        [[0, 2], 1],
+      ]
+      for (let round = 0; round < 4; round++) {
+        for (const [kept, first] of cases) {
+          assert.equal(await passes.run(values(round), kept, first), expected(values(round), kept, first))
+        }
+      }
+      assert.equal(passes.graphs, { captured: 3, launched: 6 })
+    }))
+
+  test('memory of the engine that has moved is not used by what was recorded before', () =>
+    withPasses(async (passes, engine) => {
+      for (let k = 0; k < 3; k++) await passes.run(values(k), [1])
+      assert.equal(passes.graphs, { captured: 1, launched: 1 })
+      await engine.load({ bytes: sum(1 << 20) }) // the arena that they share grows
+      for (let k = 0; k < 3; k++) assert.equal(await passes.run(values(k), [1]), expected(values(k), [1]))
+      assert.equal(passes.graphs, { captured: 2, launched: 2 })
+    }))
+
+  test('at most 32 graphs are kept', () =>
+    withPasses(async (passes, engine) => {
+      const { session } = await engine.load({ bytes: sum() })
+      const tensor = passes.workspace.allocate(3 * 64)
+      const pass = (row: number): EngineOp[] => {
+        const at = (name: string, offset: number) => ({ name, tensor, offset, dims: [1, 3] })
+        return [{ kind: 'stage', session, inputs: [at('a', 0), at('b', 0)], outputs: [at('sum', 3 * row)] }]
+      }
+      const all = async (): Promise<void> => {
+        for (let row = 1; row <= 33; row++) await engine.run(passes.workspace, pass(row)).done
+      }
+      // Each comes again when 32 others have been there since: as if for the first time.
+      for (let round = 0; round < 3; round++) await all()
+      assert.equal(passes.graphs, { captured: 0, launched: 0 })
+      for (let k = 0; k < 3; k++) await engine.run(passes.workspace, pass(33)).done
+      assert.equal(passes.graphs, { captured: 1, launched: 2 })
+    }))
+
+  for (const call of ['beginCapture', 'endCapture', 'instantiate', 'launchGraph']) {
+    test(`where ${call} fails the pass is enqueued, the report says why, and it is not tried again`, () =>
+      withPasses(async (passes) => {
+        await during({ SADA_EMULATED_FAIL: call }, async () => {
+          for (let k = 0; k < 4; k++) assert.equal(await passes.run(values(k), [0, 3]), expected(values(k), [0, 3]))
+        })
+        const { captured, launched, failure } = passes.graphs
+        assert.match(String(failure), /CUDA graph failed: (operation|out of memory).*, cuda-emulated error \d+/)
+        assert.equal([captured, launched], [call === 'launchGraph' ? 1 : 0, 0])
+        assert.equal(await passes.run(values(9), [0, 3]), expected(values(9), [0, 3]))
+        assert.is(passes.graphs.launched, 0)
+        // Others are.
+        for (let k = 0; k < 3; k++) assert.equal(await passes.run(values(k), [2]), expected(values(k), [2]))
+        assert.is(passes.graphs.launched, 1)
+      }))
+  }
+
+  test('an engine that fails while it is recorded has run already', () =>
+    withPasses(async (passes) => {
+      await passes.run(values(1), [0])
+      const result = await during({ SADA_DOUBLE_FAIL: 'enqueue:2' }, () => passes.run(values(2), [0]))
+      assert.equal(result, expected(values(2), [0]))
+      assert.match(String(passes.graphs.failure), 'asked to fail enqueue')
+      assert.equal(await passes.run(values(3), [0]), expected(values(3), [0]))
+    }))
+
+  test('a failure on the stream ends the job that launched the graph', () =>
+    withPasses(async (passes) => {
+      await during({ SADA_DOUBLE_FAIL: 'none', SADA_EMULATED_LOST_AFTER: '1000000000' }, async () => {
+        for (let k = 0; k < 3; k++) await passes.run(values(k), [0])
+        process.env.SADA_EMULATED_LOST_AFTER = '1'
+        const code = await passes.run(values(4), [0]).then(
+          () => 'none',
+          (error: { code: string }) => error.code,
+        )
+        assert.is(code, 'DEVICE_LOST')
+      })
+    }))
+
+  test('a network on the processor, beside tensors on the GPU, is not recorded, and nothing is said', async () => {
+    const engine = new addon.Engine({ library: findOnnxRuntime() })
+    const { session } = await engine.load({ bytes: fixtureBytes('add_matmul') })
+    const passes = new Passes(engine, session)
+    for (let k = 0; k < 3; k++) {
+      await passes.run(values(k), [0, 1]).catch(() => undefined)
+      assert.equal(passes.graphs, { captured: 0, launched: 0 })
+    }
+    passes.workspace.dispose()
+    await engine.dispose()
+  })
+}
+
+test.run()
