@@ -1,0 +1,64 @@
+// native/math/sada_step.h told what a run measures; test/policy/sada-device.test.ts holds its answers against the TypeScript policy's.
+//
+// Standard input, all float64: how many numbers the program has, the program, and for each step: whether a skip is refused, the mean
+// square of the prediction's error, the criterion, the mean of |x0|. Standard output, all float64, for each attempt at a step: whether it is a
+// skip, its rows (how many, then terms and (name, weight) of each), its sums, and of an accepted one the verdict's criterion and error.
+#include <cstdio>
+#include <vector>
+
+#include "../../native/sada_program.h"
+
+namespace {
+
+using namespace sada;
+
+std::vector<double> read_all() {
+  std::vector<double> numbers;
+  double buffer[4096];
+  for (size_t n; (n = std::fread(buffer, sizeof(double), 4096, stdin)) > 0;) numbers.insert(numbers.end(), buffer, buffer + n);
+  return numbers;
+}
+
+void put(double number) { std::fwrite(&number, sizeof number, 1, stdout); }
+
+void put(const SadaStep& step) {
+  put(step.rows);
+  for (int r = 0; r < step.rows; ++r) {
+    put(step.row[r].terms);
+    for (int k = 0; k < step.row[r].terms; ++k) put(static_cast<int>(step.row[r].name[k])), put(step.row[r].weight[k]);
+  }
+  put(step.sums);
+}
+
+void run(const SadaProgram& program, const double* measured) {
+  const Sada sada{program.options, program.steps(), program.levels.data()};
+  SadaState state;
+  for (int step = 0; step < sada.steps; ++step, measured += 4) {
+    bool skip = skips(sada, state, step);
+    put(skip);
+    if (skip) put(skipped_step(sada, state, step));
+    if (skip && measured[0] != 0.0) skip = false, put(skip);
+    if (!skip) put(computed_step(sada, state, step, program.output));
+    const SadaVerdict verdict = skip ? after_skip(state, step) : after_run(sada, state, step, {measured[1], measured[2]}, measured[3]);
+    put(verdict.criterion), put(verdict.error);
+  }
+}
+
+}  // namespace
+
+int main() {
+  const std::vector<double> numbers = read_all();
+  try {
+    // As many runs as there are.
+    for (size_t at = 0; at < numbers.size();) {
+      const auto count = static_cast<int64_t>(numbers[at]);
+      const SadaProgram program = SadaProgramReader(numbers.data() + at + 1, count).read();
+      at += 1 + static_cast<size_t>(count);
+      run(program, numbers.data() + at);
+      at += static_cast<size_t>(4 * program.steps());
+    }
+  } catch (const Error& error) {
+    return std::fprintf(stderr, "%s\n", error.what()), 1;
+  }
+  return 0;
+}
