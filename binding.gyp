@@ -62,6 +62,7 @@
         "native/bind/read.cpp",
         "native/bind/read_session.cpp",
         "native/bind/read_step.cpp",
+        "native/bind/sada_run.cpp",
         "native/bind/tensorrt.cpp",
         "native/bind/workspace.cpp",
         "native/cpu/cpu.cpp",
@@ -75,7 +76,8 @@
         "native/engine/tensorrt_session.cpp",
         "native/gpu.cpp",
         "native/pass.cpp",
-        "native/pass_graphs.cpp"
+        "native/pass_graphs.cpp",
+        "native/sada_run.cpp"
       ]
     }
   ]

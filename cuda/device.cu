@@ -2,21 +2,14 @@
 #include <algorithm>
 #include <new>
 
-#include "kernels.h"
+#include "device.cuh"
+#include "step_member.cuh"
 
 #if !defined(SADA_DEVICE_NAME)
 #define SADA_DEVICE_NAME "cuda"
 #endif
 
 namespace sada {
-
-struct Device {
-  int index = 0;
-  cudaStream_t stream = nullptr;
-  void* scratch = nullptr;  // one allocation for all that follows
-  cuda::StepScratch step;
-  int32_t* indices = nullptr;  // [limits.host_indices]
-};
 
 namespace {
 
@@ -42,17 +35,6 @@ bool is_valid(const DeviceLimits& limits) {
 
 DeviceLimits larger(const DeviceLimits& a, const DeviceLimits& b) {
   return {std::max(a.length, b.length), std::max(a.members, b.members), std::max(a.token_length, b.token_length), std::max(a.host_indices, b.host_indices)};
-}
-
-// The first error of several calls that are all made.
-cudaError_t first(cudaError_t a, cudaError_t b) { return a != cudaSuccess ? a : b; }
-
-// Makes the GPU current on the calling thread, then does the work.
-template <typename Work>
-DeviceStatus on(const Device* device, Work work) {
-  if (device == nullptr) return cudaErrorInvalidValue;
-  const cudaError_t status = cudaSetDevice(device->index);
-  return status != cudaSuccess ? status : work();
 }
 
 DeviceStatus system(DeviceSystem* out) {
@@ -216,33 +198,6 @@ DeviceStatus convert(Device* device, void* to, Storage to_type, const void* from
   return on(device, [&] { return cuda::convert(to, to_type, from, from_type, length, device->stream); });
 }
 
-// Thread-local: other threads may allocate for runs of their own meanwhile.
-DeviceStatus begin_capture(Device* device) {
-  return on(device, [&] { return cudaStreamBeginCapture(device->stream, cudaStreamCaptureModeThreadLocal); });
-}
-
-DeviceStatus end_capture(Device* device, DeviceGraph** out) {
-  *out = nullptr;
-  return on(device, [&] {
-    cudaGraph_t graph = nullptr;
-    cudaGraphExec_t executable = nullptr;
-    cudaError_t status = cudaStreamEndCapture(device->stream, &graph);
-    if (status == cudaSuccess) status = cudaGraphInstantiate(&executable, graph, 0);
-    if (graph != nullptr) status = first(status, cudaGraphDestroy(graph));
-    if (status == cudaSuccess) *out = reinterpret_cast<DeviceGraph*>(executable);
-    else cudaGetLastError();  // told by the status; libraries that look at the last error must not take it for theirs
-    return status;
-  });
-}
-
-DeviceStatus launch_graph(Device* device, DeviceGraph* graph) {
-  return on(device, [&] { return cudaGraphLaunch(reinterpret_cast<cudaGraphExec_t>(graph), device->stream); });
-}
-
-DeviceStatus release_graph(Device* device, DeviceGraph* graph) {
-  return on(device, [&] { return graph == nullptr ? cudaSuccess : cudaGraphExecDestroy(reinterpret_cast<cudaGraphExec_t>(graph)); });
-}
-
 const char* error_string(DeviceStatus status) { return cudaGetErrorString(static_cast<cudaError_t>(status)); }
 
 DeviceFailure failure(DeviceStatus status) {
@@ -264,7 +219,8 @@ DeviceFailure failure(DeviceStatus status) {
 
 constexpr DeviceTable kTable = {kDeviceAbi, SADA_DEVICE_NAME, system, describe, create, destroy, stream, reserve, reserve_bytes, allocate, release,
                                 allocate_host, release_host, upload, download, copy, fill, synchronize, step, move_tokens<cuda::gather>,
-                                move_tokens<cuda::scatter>, select, convert, begin_capture, end_capture, launch_graph, release_graph, error_string, failure};
+                                move_tokens<cuda::scatter>, select, convert, cuda::begin_capture, cuda::end_capture, cuda::launch_graph, cuda::release_graph,
+                                cuda::sada_create, cuda::sada_destroy, cuda::sada_before, cuda::sada_after, cuda::sada_report, error_string, failure};
 
 }  // namespace
 }  // namespace sada

@@ -16,13 +16,14 @@ struct StepScratch {
   uint32_t* tickets = nullptr;  // [members][step_tickets(length)], zero between steps
   float* terms = nullptr;       // [members][step_terms(token_length)]
 };
-int64_t step_partials(int64_t length);
-int64_t step_tickets(int64_t length);
-int64_t step_terms(int64_t token_length);
 
 // What must be said once to a GPU before its first step; fails where the library has no code for it.
 cudaError_t prepare_step();
 cudaError_t step(const DeviceStep* members, int count, double* sums, const StepScratch& scratch, cudaStream_t stream);
+
+// The step of one member of up to `length` elements that device memory holds; of none where it has no tiles. Without token means.
+struct StepMember;
+cudaError_t step_in_memory(const StepMember* member, int64_t length, cudaStream_t stream);
 
 // A product's terms of one member, averaged per token in the order of native/cpu/token_means.h.
 struct TokenMeans {

@@ -9,6 +9,7 @@
 #include "kernels.h"
 #include "launch.cuh"
 #include "shared.cuh"
+#include "step_member.cuh"
 #include "storage.cuh"
 
 namespace sada::cuda {
@@ -19,21 +20,9 @@ constexpr int kLanes = 32;
 constexpr unsigned kAllLanes = 0xffffffffu;
 static_assert(kMaxSums <= kThreads / kLanes, "a warp for each sum");
 
-struct Member {
-  DeviceStep step;
-  int64_t tiles;
-  double* partials;  // [sums][partials_length]: the tiles' sums, then the groups', …
-  int64_t partials_length;
-  uint32_t* tickets;  // one per group: how many of its results are there
-  double* sums;
-  float* terms;            // those of token_sum, whole tiles
-  int8_t slot[kMaxRows];   // of the row's values in shared memory, after the inputs; -1: in no sum
-  uint8_t quads_in = 0, quads_out = 0;  // bit k: input k, or row k's store, is aligned to four elements
-};
-
 template <int kCapacity>
 struct Batch {
-  Member member[kCapacity];
+  StepMember member[kCapacity];
 };
 
 __device__ __forceinline__ float4 scaled(float weight, float4 v) { return make_float4(weight * v.x, weight * v.y, weight * v.z, weight * v.w); }
@@ -53,7 +42,7 @@ __device__ __forceinline__ float4 weighted_quad(const Row& row, const Shared<flo
 }
 
 // All loads are under way before the first is waited for.
-__device__ __forceinline__ void load_inputs(const Member& member, int64_t at, int64_t left, const Shared<float4>& tile, int thread) {
+__device__ __forceinline__ void load_inputs(const StepMember& member, int64_t at, int64_t left, const Shared<float4>& tile, int thread) {
   const DeviceStep& step = member.step;
   Quad quad[kMaxInputs];
 #pragma unroll
@@ -67,7 +56,7 @@ __device__ __forceinline__ void load_inputs(const Member& member, int64_t at, in
 }
 
 // Stores may be inputs: this thread has read all its elements, and no other thread reads them.
-__device__ __forceinline__ void form_rows(const Member& member, int64_t at, int64_t left, const Shared<float4>& tile, int thread) {
+__device__ __forceinline__ void form_rows(const StepMember& member, int64_t at, int64_t left, const Shared<float4>& tile, int thread) {
   const DeviceStep& step = member.step;
   for (int r = 0; r < step.request.rows; ++r) {
     float4 row = weighted_quad(step.request.row[r], tile, thread);
@@ -81,7 +70,7 @@ __device__ __forceinline__ void form_rows(const Member& member, int64_t at, int6
   }
 }
 
-__device__ __forceinline__ float4 terms_of(const Member& member, const Sum& sum, const Shared<float4>& tile, int quad) {
+__device__ __forceinline__ float4 terms_of(const StepMember& member, const Sum& sum, const Shared<float4>& tile, int quad) {
   const int inputs = member.step.request.inputs;
   const float4 a = tile[(inputs + member.slot[sum.a]) * kThreads + quad];
   if (sum.b >= 0) {
@@ -92,7 +81,7 @@ __device__ __forceinline__ float4 terms_of(const Member& member, const Sum& sum,
 }
 
 // By one warp; valid in its lane 0. Where the sum is also averaged per token, its terms are left in memory.
-__device__ __forceinline__ float sum_of_tile(const Member& member, int s, int64_t tile_at, const Shared<float4>& tile, int lane) {
+__device__ __forceinline__ float sum_of_tile(const StepMember& member, int s, int64_t tile_at, const Shared<float4>& tile, int lane) {
   const Sum& sum = member.step.request.sum[s];
   const bool keep = s == member.step.request.token_sum;
   const auto terms = [&](int v) {
@@ -142,7 +131,7 @@ __device__ __forceinline__ bool is_last(uint32_t* ticket, uint32_t size) {
 }
 
 // `sum` is this tile's, in lane 0 of the warp that makes it.
-__device__ __forceinline__ void reduce_tiles(const Member& member, int warp, int lane, double sum) {
+__device__ __forceinline__ void reduce_tiles(const StepMember& member, int warp, int lane, double sum) {
   const bool has_sum = warp < member.step.request.sums;
   double* level = member.partials + warp * member.partials_length;
   uint32_t* tickets = member.tickets;
@@ -159,9 +148,8 @@ __device__ __forceinline__ void reduce_tiles(const Member& member, int warp, int
   if (has_sum && lane == 0) member.sums[warp] = sum;
 }
 
-template <int kCapacity>
-__global__ void __launch_bounds__(kThreads, 4) step_kernel(const Batch<kCapacity> __grid_constant__ batch) {
-  const Member& member = batch.member[blockIdx.y];
+// A block's tile of the member.
+__device__ __forceinline__ void make_tile(const StepMember& member) {
   if (blockIdx.x >= member.tiles) return;
   const Shared<float4> tile = shared_memory<float4>();
   const int thread = static_cast<int>(threadIdx.x), warp = thread / kLanes, lane = thread % kLanes;
@@ -175,35 +163,12 @@ __global__ void __launch_bounds__(kThreads, 4) step_kernel(const Batch<kCapacity
   reduce_tiles(member, warp, lane, sum);
 }
 
-int64_t tiles_of(int64_t length) { return length == 0 ? 1 : (length + kTile - 1) / kTile; }
-
-// Gives the rows that sums read a slot each; returns how many.
-int give_slots(Member& member) {
-  const StepRequest& request = member.step.request;
-  int slots = 0;
-  for (int8_t& slot : member.slot) slot = -1;
-  for (int s = 0; s < request.sums; ++s) {
-    for (int row : {request.sum[s].a, request.sum[s].b}) {
-      if (row >= 0 && member.slot[row] < 0) member.slot[row] = static_cast<int8_t>(slots++);
-    }
-  }
-  return slots;
+template <int kCapacity>
+__global__ void __launch_bounds__(kThreads, 4) step_kernel(const Batch<kCapacity> __grid_constant__ batch) {
+  make_tile(batch.member[blockIdx.y]);
 }
 
-Member make_member(const DeviceStep& step, int index, double* sums, const StepScratch& scratch) {
-  const StepRequest& request = step.request;
-  Member member;
-  member.step = step;
-  member.tiles = tiles_of(request.length);
-  member.partials_length = step_partials(request.length);
-  member.partials = scratch.partials + index * kMaxSums * step_partials(scratch.limits.length);
-  member.tickets = scratch.tickets + index * step_tickets(scratch.limits.length);
-  member.sums = sums;
-  member.terms = scratch.terms + index * step_terms(scratch.limits.token_length);
-  for (int k = 0; k < request.inputs; ++k) member.quads_in |= static_cast<uint8_t>(is_quad_aligned(request.input[k], step.input_type[k]) << k);
-  for (int r = 0; r < request.rows; ++r) member.quads_out |= static_cast<uint8_t>(is_quad_aligned(request.store[r], step.store_type[r]) << r);
-  return member;
-}
+__global__ void __launch_bounds__(kThreads, 4) step_in_memory_kernel(const StepMember* member) { make_tile(*member); }
 
 template <int kCapacity>
 cudaError_t launch_step(const DeviceStep* members, int count, double* sums, const StepScratch& scratch, cudaStream_t stream) {
@@ -211,8 +176,8 @@ cudaError_t launch_step(const DeviceStep* members, int count, double* sums, cons
   Shape shape;
   shape.blocks_y = count, shape.threads = dim3(kThreads);
   for (int m = 0; m < count; ++m) {
-    Member& member = batch.member[m] = make_member(members[m], m, sums, scratch);
-    const int slots = members[m].request.inputs + give_slots(member);
+    StepMember& member = batch.member[m] = make_step_member(members[m], m, sums, scratch);
+    const int slots = members[m].request.inputs + member.slots;
     if (static_cast<size_t>(slots) * kTile * sizeof(float) > shape.shared_bytes) shape.shared_bytes = static_cast<size_t>(slots) * kTile * sizeof(float);
     if (member.tiles > shape.blocks_x) shape.blocks_x = member.tiles;
     sums += members[m].request.sums;
@@ -230,6 +195,8 @@ cudaError_t launch_means(const DeviceStep* members, int count, const StepScratch
   return with_means == 0 ? cudaSuccess : token_means(means, with_means, stream);
 }
 
+static_assert(kSlotsInMemory * kTile * sizeof(float) <= 48 * 1024, "what a kernel may have without being allowed more");
+
 template <int kCapacity>
 cudaError_t allow_all_slots() {
   return cudaFuncSetAttribute(step_kernel<kCapacity>, cudaFuncAttributeMaxDynamicSharedMemorySize, (kMaxInputs + kMaxRows) * kTile * static_cast<int>(sizeof(float)));
@@ -242,23 +209,19 @@ bool is_within(const StepRequest& request, const DeviceLimits& limits) {
 
 }  // namespace
 
-// The tiles' results, those of their groups, … and the sum itself.
-int64_t step_partials(int64_t length) { return tiles_of(length) + step_tickets(length); }
-
-int64_t step_tickets(int64_t length) {
-  int64_t groups = 0;
-  for (int64_t n = tiles_of(length); n > 1;) groups += n = (n + kTile - 1) / kTile;
-  return groups;
-}
-
-int64_t step_terms(int64_t token_length) { return token_length == 0 ? 0 : tiles_of(token_length) * kTile; }
-
 cudaError_t prepare_step() {
   for (cudaError_t (*allow)() : {allow_all_slots<1>, allow_all_slots<8>, allow_all_slots<kMaxMembers>}) {
     const cudaError_t status = allow();
     if (status != cudaSuccess) return status;
   }
   return cudaSuccess;
+}
+
+// One that decisions on the device wrote; how many slots it has is not known here, so there is room for the most that they use.
+cudaError_t step_in_memory(const StepMember* member, int64_t length, cudaStream_t stream) {
+  Shape shape;
+  shape.blocks_x = step_tiles(length), shape.threads = dim3(kThreads), shape.shared_bytes = kSlotsInMemory * kTile * sizeof(float);
+  return launch(step_in_memory_kernel, shape, stream, member);
 }
 
 // A launch carries its members as a parameter, which costs more the larger it is: so three sizes of it.

@@ -21,7 +21,7 @@ struct Extent {
   bool vector;   // at least four, and aligned to four
 };
 
-inline bool is_quad_aligned(const void* buffer, Storage type) { return reinterpret_cast<uintptr_t>(buffer) % static_cast<uintptr_t>(4 * bytes_of(type)) == 0; }
+SADA_HD bool is_quad_aligned(const void* buffer, Storage type) { return reinterpret_cast<uintptr_t>(buffer) % static_cast<uintptr_t>(4 * bytes_of(type)) == 0; }
 
 __device__ __forceinline__ Quad load_quad(const void* buffer, Storage type, int64_t at, Extent extent) {
   Quad quad = {{0, 0, 0, 0}};

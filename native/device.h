@@ -2,13 +2,14 @@
 // over plain structs, no exceptions across it. `libsada_cuda` has it; so has the emulated library of the tests.
 //
 // A call that takes a Device only adds work to its stream, in order, and neither allocates nor waits, except create, destroy, reserve,
-// allocate*, release*, synchronize and end_capture. What a call's structs say is read before it returns; what their pointers name is read and written
+// allocate*, release*, synchronize, end_capture, sada_create, sada_destroy and sada_after. What a call's structs say is read before it returns; what their pointers name is read and written
 // when the stream gets there. "Device pointers" may also name pinned memory of `allocate_host`. A Device is used by one thread at a time.
 #pragma once
 
 #include <cstdint>
 
 #include "backend.h"
+#include "math/sada_step.h"
 
 namespace sada {
 
@@ -80,8 +81,27 @@ struct DeviceSelection {
   int32_t* kept = nullptr;           // 1 number
 };
 
+// A member's run under the policy of math/sada_policy.h, whose decisions the device makes. Device pointers.
+constexpr int kSadaBuffers = 10;
+constexpr int kSadaHeader = 5, kSadaRecord = 3;  // numbers of a report before those of the steps, and of each step
+struct DeviceSada {
+  SadaOptions options;
+  NamedRow output;                     // the network's guided output over kCond and kUncond
+  const SolverStep* levels = nullptr;  // [steps + 1], in host memory, copied
+  int32_t steps = 0;
+  int64_t length = 0;
+  float* buffer[kSadaBuffers] = {};    // [length] each; the first holds the initial state; which has the last, the report says
+  const float* cond = nullptr;         // [length]; what the network leaves
+  const float* uncond = nullptr;       // null: it has one row
+  float* sample[2] = {};               // [length]; what it is given, once for each row
+  float* level = nullptr;              // [rows]
+  int32_t rows = 0;                    // 1 or 2
+  const int32_t* cancelled = nullptr;  // pinned; other than 0: no step is made any more
+};
+
 struct Device;       // a GPU, a stream of its own and scratch memory
 struct DeviceGraph;  // work that was recorded on a Device
+struct DeviceSadaRun;
 
 struct DeviceTable {
   uint32_t abi;
@@ -128,6 +148,21 @@ struct DeviceTable {
   DeviceStatus (*end_capture)(Device* device, DeviceGraph** graph);
   DeviceStatus (*launch)(Device* device, DeviceGraph* graph);
   DeviceStatus (*release_graph)(Device* device, DeviceGraph* graph);
+
+  // A run that DeviceSada describes; scratch for its length must have been reserved, and stay. An attempt at the next step is what is added
+  // between `before`, which decides and makes the network's inputs, and `after`, which makes the step and learns: the network's pass, to be
+  // done only where the step is computed. A skip whose result is not finite is not taken, and its step computed in the next attempt; after
+  // the last step attempts do nothing. `is_recorded`: the attempt is recorded, with the pass under a condition, and `after` hands over a
+  // graph that makes one attempt at each launch. `after` ends the recording also where the pass failed; a `before` that fails has ended it. Not
+  // recorded: `graph` becomes null.
+  DeviceStatus (*sada_create)(Device* device, const DeviceSada* request, DeviceSadaRun** run);
+  DeviceStatus (*sada_destroy)(Device* device, DeviceSadaRun* run);  // waits; null is fine
+  DeviceStatus (*sada_before)(Device* device, DeviceSadaRun* run, bool is_recorded);
+  DeviceStatus (*sada_after)(Device* device, DeviceSadaRun* run, DeviceGraph** graph);
+  // The first `count` numbers of the report: steps made; whether the next is computed, as `before` decided; whether a computed one was not
+  // finite, which ends the run; which buffers have the state and the clean sample; then of each step made whether it was skipped, the criterion and the error
+  // (NaN: none).
+  DeviceStatus (*sada_report)(Device* device, DeviceSadaRun* run, double* to, int64_t count);
 
   const char* (*error_string)(DeviceStatus status);
   DeviceFailure (*failure)(DeviceStatus status);

@@ -111,7 +111,8 @@ void GpuStream::prepare(const DeviceLimits& limits) {
   DeviceLimits of_one_batch = limits;
   of_one_batch.members = std::min(limits.members, kMaxMembers);
   reserve(of_one_batch);
-  room_in(sums_, static_cast<size_t>(GpuLibrary::pinned_bytes(limits.members)) / sizeof(double));
+  room_in(sums_, static_cast<size_t>(limits.members) * kMaxSums);
+  room_in(indices_, static_cast<size_t>(limits.members * limits.host_indices));
 }
 
 std::vector<double> GpuStream::step(const std::vector<DeviceStep>& members) {
@@ -161,7 +162,7 @@ void GpuStream::reserve(const DeviceLimits& limits) {
 
 template <typename T>
 T* GpuStream::room_in(Pinned<T>& pinned, size_t count) {
-  if (count <= pinned.room) return pinned.data;
+  if (count <= pinned.room) return pinned.data;  // also none of none
   if (pinned.data != nullptr) library_.check(library_.table().release_host(device_, pinned.data), "Releasing memory failed");
   counters().pinned_bytes -= static_cast<int64_t>(pinned.room * sizeof(T));
   pinned = {};
@@ -178,6 +179,11 @@ const int32_t* GpuStream::pin(const std::vector<int32_t>& indices) {
   int32_t* to = room_in(indices_, indices.size());
   std::copy(indices.begin(), indices.end(), to);
   return to;
+}
+
+void GpuStream::call(const std::string& what, const std::function<DeviceStatus(const DeviceTable&, Device*)>& call) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  library_.check(call(library_.table(), device_), what);
 }
 
 DeviceGraph* GpuStream::capture(const std::function<void()>& work) {

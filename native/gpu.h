@@ -25,7 +25,8 @@ class GpuLibrary {
   void check(DeviceStatus status, const std::string& what) const;
   // Bytes of scratch memory and of pinned host memory that `GpuStream::prepare` takes.
   int64_t scratch_bytes(const DeviceLimits& limits) const { return table_->reserve_bytes(&limits); }
-  static int64_t pinned_bytes(int64_t members) { return members * kMaxSums * static_cast<int64_t>(sizeof(double)); }
+  // Sums, and the kept tokens of each member.
+  static int64_t pinned_bytes(const DeviceLimits& limits) { return limits.members * (kMaxSums * int64_t{sizeof(double)} + limits.host_indices * int64_t{sizeof(int32_t)}); }
   // A failure in words, with the versions where they may be the cause.
   std::string reason(DeviceStatus status) const;
 
@@ -61,6 +62,8 @@ class GpuStream {
   // Scratch memory for calls within these limits, and pinned memory for the sums of as many members: nothing is allocated for them later.
   void prepare(const DeviceLimits& limits);
   void synchronize();
+  // A call of the library on this stream. Throws what it failed of.
+  void call(const std::string& what, const std::function<DeviceStatus(const DeviceTable&, Device*)>& call);
   // What `work` adds, recorded instead of done. Throws what `work` throws; on failure the stream goes on as if it had not been.
   DeviceGraph* capture(const std::function<void()>& work);
   void launch(DeviceGraph* graph);

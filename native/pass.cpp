@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <map>
 
 #include "engine/beside_gpu.h"
 
@@ -11,6 +12,11 @@ namespace {
 template <typename T>
 void append(std::string& key, const T& value) {
   key.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+Session& session_of(const StageCommand& stage, const Sessions& sessions) {
+  if (stage.session >= sessions.size()) throw invalid("There is no session " + std::to_string(stage.session) + " in this engine.");
+  return *sessions[stage.session];
 }
 
 // One pass, wherever its tensors are.
@@ -23,7 +29,7 @@ class Pass {
 
   void run() {
     ms_.clear();
-    next_indices_ = indices_;
+    next_move_ = 0;
     stop_where_cancelled();
     for (const Command& command : commands_) {
       const auto from = Clock::now();
@@ -40,14 +46,6 @@ class Pass {
     if (!ms_.empty()) ms_[0] = milliseconds_since(from);
   }
 
-  bool is_recordable() const {
-    for (const Command& command : commands_) {
-      const auto* stage = std::get_if<StageCommand>(&command);
-      if (stage != nullptr && !(session(*stage).is_on_gpu() && session(*stage).is_recordable())) return false;
-    }
-    return !commands_.empty();
-  }
-
   const std::vector<double>& ms() const { return ms_; }
 
  private:
@@ -59,18 +57,21 @@ class Pass {
     if (cancellation_.cancelled()) throw Error("ABORTED", "The run was aborted.");
   }
 
-  Session& session(const StageCommand& stage) const {
-    if (stage.session >= sessions_.size()) throw invalid("There is no session " + std::to_string(stage.session) + " in this engine.");
-    return *sessions_[stage.session];
-  }
+  Session& session(const StageCommand& stage) const { return session_of(stage, sessions_); }
 
-  // All at once, so that each has an address that does not depend on what the indices are.
+  // Each set of indices once: the moves of a member's pass have the same.
   void place_indices() {
     std::vector<int32_t> all;
+    std::map<std::vector<int>, size_t> known;
     for (const Command& command : commands_) {
-      if (const auto* each = std::get_if<MoveCommand>(&command)) all.insert(all.end(), each->move.indices.begin(), each->move.indices.end());
+      const auto* each = std::get_if<MoveCommand>(&command);
+      if (each == nullptr) continue;
+      const std::vector<int>& indices = each->move.indices;
+      const auto [at, is_new] = known.emplace(indices, all.size());
+      if (is_new) all.insert(all.end(), indices.begin(), indices.end());
+      places_.push_back(at->second);
     }
-    indices_ = all.empty() ? nullptr : gpu_->pin(all);
+    if (!all.empty()) indices_ = gpu_->pin(all);
   }
 
   void make(const StageCommand& stage) { run_session(session(stage), gpu_, stage.inputs, stage.outputs, cancellation_); }
@@ -83,8 +84,7 @@ class Pass {
     moved.channels_first = move.channels_first, moved.indices_on_host = true;
     moved.rows = move.rows, moved.tokens = move.tokens, moved.channels = move.channels;
     moved.kept = static_cast<int64_t>(move.indices.size());
-    moved.indices = next_indices_;
-    next_indices_ += moved.kept;
+    moved.indices = indices_ + places_[next_move_++];
     command.is_gather ? gpu_->gather(moved) : gpu_->scatter(moved);
   }
 
@@ -99,6 +99,7 @@ class Pass {
     append(key, &sessions_);
     append(key, gpu_->generation());
     append(key, indices_);
+    for (size_t place : places_) append(key, place);
     for (const Command& command : commands_) {
       append(key, command.index());
       std::visit([&](const auto& each) { describe(key, each); }, command);
@@ -135,15 +136,38 @@ class Pass {
   GpuStream* gpu_;
   Cancellation& cancellation_;
   const int32_t* indices_ = nullptr;
-  const int32_t* next_indices_ = nullptr;
+  std::vector<size_t> places_;  // of each move's indices
+  size_t next_move_ = 0;
   std::vector<double> ms_;
 };
 
 }  // namespace
 
+bool is_recordable(const std::vector<Command>& commands, const Sessions& sessions) {
+  for (const Command& command : commands) {
+    const auto* stage = std::get_if<StageCommand>(&command);
+    if (stage == nullptr) continue;
+    const Session& session = session_of(*stage, sessions);
+    if (!session.is_on_gpu() || !session.is_recordable()) return false;
+  }
+  return !commands.empty();
+}
+
+int64_t generation_of(const std::vector<Command>& commands, const Sessions& sessions, const TensorSet& tensors) {
+  int64_t sum = tensors.gpu()->generation();
+  for (const Command& command : commands) {
+    if (const auto* stage = std::get_if<StageCommand>(&command)) sum += session_of(*stage, sessions).generation();
+  }
+  return sum;
+}
+
+void enqueue_pass(const std::vector<Command>& commands, const Sessions& sessions, TensorSet& tensors, Cancellation& cancellation) {
+  Pass(commands, sessions, tensors, cancellation).run();
+}
+
 std::vector<double> run_pass(const std::vector<Command>& commands, const Sessions& sessions, TensorSet& tensors, Cancellation& cancellation) {
   Pass pass(commands, sessions, tensors, cancellation);
-  if (tensors.graphs() != nullptr && pass.is_recordable()) pass.run(*tensors.graphs());
+  if (tensors.graphs() != nullptr && is_recordable(commands, sessions)) pass.run(*tensors.graphs());
   else pass.run();
   return pass.ms();
 }

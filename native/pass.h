@@ -36,4 +36,10 @@ using Sessions = std::vector<std::unique_ptr<Session>>;
 // all in the first. Between commands a cancelled run ends. Throws Error: INVALID_ARGUMENT, ABORTED, and those of Session::run.
 std::vector<double> run_pass(const std::vector<Command>& commands, const Sessions& sessions, TensorSet& tensors, Cancellation& cancellation);
 
+// The parts of that: whether a CUDA graph can record the commands, a number that changes when what was recorded must not be launched any
+// more, and the commands on the stream, without a graph of their own.
+bool is_recordable(const std::vector<Command>& commands, const Sessions& sessions);
+int64_t generation_of(const std::vector<Command>& commands, const Sessions& sessions, const TensorSet& tensors);
+void enqueue_pass(const std::vector<Command>& commands, const Sessions& sessions, TensorSet& tensors, Cancellation& cancellation);
+
 }  // namespace sada

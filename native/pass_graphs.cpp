@@ -30,6 +30,12 @@ bool PassGraphs::run(const std::function<std::string()>& key, const std::functio
   return false;
 }
 
+void PassGraphs::note(const std::string& failure) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (failure.empty()) report_.captured += 1;
+  else if (report_.failure.empty()) report_.failure = failure;
+}
+
 GraphReport PassGraphs::report() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return report_;
@@ -38,8 +44,7 @@ GraphReport PassGraphs::report() const {
 void PassGraphs::record(Entry& entry, const std::function<void()>& enqueue) {
   try {
     entry.graph = gpu_.capture(enqueue);
-    const std::lock_guard<std::mutex> lock(mutex_);
-    report_.captured += 1;
+    note("");
   } catch (const Error& error) {
     if (ends_run(error)) throw;
     fail(entry, error.what());
@@ -63,8 +68,7 @@ bool PassGraphs::launch(Entry& entry) {
 
 void PassGraphs::fail(Entry& entry, const std::string& what) {
   entry.failed = true;
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (report_.failure.empty()) report_.failure = what;
+  note(what);
 }
 
 void PassGraphs::make_room() {

@@ -28,6 +28,8 @@ class PassGraphs {
   // recorded, after it was enqueued: an engine's first run in a size may allocate. From then on the recording is launched.
   // What cannot be recorded or launched is enqueued, now and later. Returns whether a graph was launched.
   bool run(const std::function<std::string()>& key, const std::function<void()>& enqueue);
+  // Of a graph that was recorded elsewhere, or why it was not.
+  void note(const std::string& failure);
   GraphReport report() const;
 
  private:

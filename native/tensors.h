@@ -121,6 +121,8 @@ class TensorSet {
   GpuStream* gpu() const { return gpu_.get(); }
   // Of passes over these tensors, on a GPU; else null.
   PassGraphs* graphs() const { return graphs_.get(); }
+  // Keeps what works on these tensors as long as them; it ends before they do.
+  void keep(std::shared_ptr<void> user) { users_.push_back(std::move(user)); }
 
  private:
   static constexpr int64_t kMostFloats = int64_t{1} << 40;
@@ -144,6 +146,7 @@ class TensorSet {
   std::shared_ptr<GpuStream> gpu_;
   std::vector<Tensor> tensors_;
   std::unique_ptr<PassGraphs> graphs_;
+  std::vector<std::shared_ptr<void>> users_;
 };
 
 }  // namespace sada

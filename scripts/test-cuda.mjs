@@ -106,7 +106,7 @@ async function testEmulated() {
   // Allocations that must fail are among the cases.
   const env = { ...process.env, ASAN_OPTIONS: 'allocator_may_return_null=1', UBSAN_OPTIONS: 'print_stacktrace=1' }
   await together(
-    ['emulation', 'select', 'step', 'tokens', 'convert', 'device'].map((section) => async () => {
+    ['emulation', 'select', 'step', 'tokens', 'convert', 'device', 'sada'].map((section) => async () => {
       count(`emulated kernels, ${section}`, await start(program, [section], { stdio: 'pipe', env, timeout: 300_000 }))
     }),
   )
@@ -125,7 +125,7 @@ const buildCasesOnDevice = () =>
 async function testEmulatedLibrary(program) {
   const library = await buildLibrary()
   if (!library) return fail('the emulated library: did not build')
-  for (const section of ['device', 'tokens'])
+  for (const section of ['device', 'sada', 'tokens'])
     count(`the emulated library, ${section}`, await start(program, [library, section], { stdio: 'pipe' }))
 }
 

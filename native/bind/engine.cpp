@@ -1,36 +1,14 @@
 #include "engine.h"
 
-#include "../counters.h"
 #include "../engine/tensorrt.h"
 #include "addon_data.h"
 #include "commands.h"
+#include "engine_thread.h"
 #include "read.h"
+#include "sada_run.h"
 #include "workspace.h"
 
 namespace sada::bind {
-
-// The engine's thread and what lives on it: sessions are made, run and released there. Its `Engine` owns it alone, and is kept from
-// the garbage collector while jobs are out; so jobs may refer to it.
-class EngineThread {
- public:
-  EngineThread(Napi::Env env, std::shared_ptr<EngineLibrary> opened, OnBusy on_busy) : library(std::move(opened)), worker(env, std::move(on_busy)) {
-    counters().engines += 1;
-  }
-  ~EngineThread() { close(); }
-  // On the environment's thread.
-  void close() {
-    worker.stop();
-    if (open_) counters().engines -= 1;
-    open_ = false;
-  }
-
-  std::shared_ptr<EngineLibrary> library;
-  Sessions sessions;  // the thread's own
-  Worker worker;      // last: its thread ends before the sessions go
-
- private:
-  bool open_ = true;
-};
 
 namespace {
 
@@ -150,7 +128,8 @@ std::shared_ptr<EngineLibrary> open_engines(const Napi::Object& options) {
 
 Napi::Function Engine::define(Napi::Env env) {
   return DefineClass(env, "Engine",
-                     {InstanceMethod<&Engine::load>("load"), InstanceMethod<&Engine::run>("run"), InstanceMethod<&Engine::dispose>("dispose")});
+                     {InstanceMethod<&Engine::load>("load"), InstanceMethod<&Engine::run>("run"), InstanceMethod<&Engine::sample>("sample"),
+                      InstanceMethod<&Engine::dispose>("dispose")});
 }
 
 Engine::Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) {
@@ -177,23 +156,44 @@ Napi::Value Engine::load(const Napi::CallbackInfo& info) {
   });
 }
 
+// The tensors of a workspace that a call is given.
+std::shared_ptr<TensorSet> Engine::tensors_of(const Napi::Value& value) {
+  // The tag too: what an object inherits from can be changed.
+  const Napi::Function workspaces = addon_data(value.Env()).workspace.Value();
+  if (!value.IsObject() || !value.As<Napi::Object>().InstanceOf(workspaces) || !value.As<Napi::Object>().CheckTypeTag(&Workspace::kTag)) {
+    throw invalid("Expected the first argument to be a Workspace.");
+  }
+  return Workspace::Unwrap(value.As<Napi::Object>())->tensors();
+}
+
 Napi::Value Engine::run(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     EngineThread& thread = open();
-    const Napi::Function workspaces = addon_data(info.Env()).workspace.Value();
-    // The tag too: what an object inherits from can be changed.
-    if (!info[0].IsObject() || !info[0].As<Napi::Object>().InstanceOf(workspaces) || !info[0].As<Napi::Object>().CheckTypeTag(&Workspace::kTag)) {
-      throw invalid("Expected the first argument to be a Workspace.");
-    }
-    std::shared_ptr<TensorSet> tensors = Workspace::Unwrap(info[0].As<Napi::Object>())->tensors();
+    std::shared_ptr<TensorSet> tensors = tensors_of(info[0]);
     std::vector<Command> commands = read_commands(info[1], *tensors);
-    const auto job = std::make_shared<RunJob>(thread, std::move(tensors), std::move(commands));
+    return handle_of(info.Env(), thread, std::make_shared<RunJob>(thread, std::move(tensors), std::move(commands)));
+  });
+}
+
+Napi::Value Engine::sample(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    EngineThread& thread = open();
+    const std::shared_ptr<TensorSet> tensors = tensors_of(info[0]);
+    const std::shared_ptr<SadaRun> run = read_sada_run(info[1], *tensors);
+    tensors->keep(run);
+    const std::weak_ptr<TensorSet> weak = tensors;
+    // While this engine is open, so is its thread: a call after its end throws.
+    const auto advance = [this, weak, run = run.get()](const Napi::CallbackInfo& call) -> Napi::Value {
+      return guarded(call.Env(), [&]() -> Napi::Value {
+        std::shared_ptr<TensorSet> held = weak.lock();
+        if (held == nullptr) throw Error("DISPOSED", "The workspace of this run has been disposed.");
+        const int step = static_cast<int>(read_integer(call[0], "step", 0, 1000));
+        return handle_of(call.Env(), open(), make_sada_job(open(), std::move(held), *run, step));
+      });
+    };
     Napi::Object handle = Napi::Object::New(info.Env());
-    handle.Set("done", thread.worker.submit(job));
-    const std::weak_ptr<RunJob> weak = job;
-    handle.Set("abort", Napi::Function::New(info.Env(), [weak, &thread](const Napi::CallbackInfo&) {
-      if (const auto running = weak.lock()) thread.worker.cancel(running);  // while the job lives, so does its engine
-    }));
+    handle.Set("engine", info.This());  // kept as long as the run
+    handle.Set("advance", Napi::Function::New(info.Env(), advance));
     return handle;
   });
 }

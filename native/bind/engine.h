@@ -5,6 +5,8 @@
 
 #include <memory>
 
+#include "../tensors.h"
+
 namespace sada::bind {
 
 class EngineThread;
@@ -18,8 +20,10 @@ class Engine : public Napi::ObjectWrap<Engine> {
  private:
   Napi::Value load(const Napi::CallbackInfo& info);
   Napi::Value run(const Napi::CallbackInfo& info);
+  Napi::Value sample(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
   EngineThread& open() const;
+  static std::shared_ptr<TensorSet> tensors_of(const Napi::Value& value);
 
   std::unique_ptr<EngineThread> thread_;
   Napi::Reference<Napi::Promise> disposal_;

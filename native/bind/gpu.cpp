@@ -91,7 +91,7 @@ Napi::Value measure_gpu_scratch(const Napi::CallbackInfo& info) {
     if (!info[0].IsString()) throw invalid("Expected \"library\" to be the path of a GPU library.");
     DeviceLimits limits = read_limits(info[1]);
     Napi::Object scratch = Napi::Object::New(info.Env());
-    scratch.Set("pinned", static_cast<double>(GpuLibrary::pinned_bytes(limits.members)));
+    scratch.Set("pinned", static_cast<double>(GpuLibrary::pinned_bytes(limits)));
     limits.members = std::min(limits.members, kMaxMembers);
     scratch.Set("device", static_cast<double>(GpuLibrary::open(info[0].As<Napi::String>().Utf8Value()).scratch_bytes(limits)));
     return scratch;

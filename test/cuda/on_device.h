@@ -97,6 +97,7 @@ void token_cases();
 void select_cases();
 void convert_cases();
 void device_cases();
+void sada_cases();
 void emulation_cases();  // of the emulation itself
 
 }  // namespace on_device

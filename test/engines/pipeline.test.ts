@@ -1,24 +1,15 @@
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SadaError } from '../../ts/errors.ts'
-import { StageSources, targetOf, type StageSource } from '../../ts/engines/build.ts'
-import { EngineCache } from '../../ts/engines/cache.ts'
-import { openTensorRt } from '../../ts/engines/library.ts'
 import { load, type GenerateOptions } from '../../ts/index.ts'
-import { findGpu, inspectGpus } from '../../ts/native/gpu.ts'
 import { loadAddon } from '../../ts/native/load.ts'
-import { filesForEngines } from '../../ts/pipeline/load.ts'
-import { loadManifest } from '../../ts/plan/model.ts'
 import { emulatedGpu } from '../support/emulated-gpu.ts'
 import { during } from '../support/environment.ts'
-import { hasTensorRtDouble, packStage, tensorRtDouble } from '../support/tensorrt-double.ts'
+import { filledCache, newCache } from '../support/filled-cache.ts'
+import { hasTensorRtDouble, tensorRtDouble } from '../support/tensorrt-double.ts'
 
 /** Whole pictures with the network on TensorRT (its double) and everything else on a GPU (emulated), against the CPU. */
 
-const MODEL = join(__dirname, '../../models/avatar')
 const onTensorRt = { device: 'cuda', engine: 'tensorrt' } as const
 const options = { prompt: ['a teal robot with round eyes', 'a kid'], seed: [1, 2], steps: 10 }
 const failure = (work: Promise<unknown>): Promise<SadaError> =>
@@ -26,31 +17,6 @@ const failure = (work: Promise<unknown>): Promise<SadaError> =>
     () => assert.unreachable('no failure') as never,
     (error: SadaError) => error,
   )
-
-/** A cache of its own for what follows; the stages as they would be looked for in it. */
-async function newCache(): Promise<{ cache: EngineCache; sources: StageSource[]; warnings: string[] }> {
-  process.env.SADA_CACHE = mkdtempSync(join(tmpdir(), 'sada-engines-'))
-  const warnings: string[] = []
-  const cache = new EngineCache(undefined, { warn: (message) => warnings.push(message) })
-  const found = await findGpu()
-  if (found.gpu === undefined) throw new Error(found.reason)
-  const builder = openTensorRt()
-  const target = targetOf(builder, found.info, (await inspectGpus())!.report)
-  const reader = new StageSources(builder, target)
-  const sources: StageSource[] = []
-  for (const file of await filesForEngines('avatar')) sources.push(await reader.read(file))
-  return { cache, sources, warnings }
-}
-
-/** A cache with the double's engines. */
-async function filledCache(): Promise<Awaited<ReturnType<typeof newCache>>> {
-  const made = await newCache()
-  const manifest = await loadManifest(MODEL)
-  for (const [k, { description }] of made.sources.entries()) {
-    await made.cache.obtain(description, () => Promise.resolve(packStage(MODEL, manifest, manifest.stages[k])))
-  }
-  return made
-}
 
 if (!hasTensorRtDouble()) {
   test.skip('pictures on TensorRT’s double', () => {})

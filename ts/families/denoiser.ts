@@ -1,7 +1,8 @@
 import type { TokenLayout, Workspace } from '../native/types.ts'
-import { PlanNetwork, rowsPerMember, type StagedNetwork } from '../plan/plan-network.ts'
+import { PlanNetwork, rowsPerMember } from '../plan/plan-network.ts'
+import type { StagedNetwork } from '../plan/staged-network.ts'
 import { RowTensors } from '../plan/row-tensors.ts'
-import type { NetworkCall } from '../sampler/network.ts'
+import type { NetworkMoment } from '../sampler/network.ts'
 import type { Component } from './component.ts'
 import type { NetworkPlan } from './network-plan.ts'
 import { timeShape } from './input-shapes.ts'
@@ -36,7 +37,7 @@ export interface DenoiserInputs {
     readonly layout?: TokenLayout
     /** What follows it in the input, for each member. */ readonly beside?: readonly Float32Array[]
   }
-  readonly time: { readonly input: string; readonly value: (call: NetworkCall) => number }
+  readonly time: { readonly input: string; readonly value: (moment: NetworkMoment) => number }
   readonly conditioning: Readonly<Record<string, Conditioning>>
   /** Inputs that something else writes at each step. */
   readonly written?: Readonly<Record<string, RowShape>>
@@ -56,6 +57,7 @@ export function denoiser(inputs: DenoiserInputs): { network: PlanNetwork; tensor
   }
   const model = {
     engine: component.engine,
+    onGpu: inputs.range !== undefined,
     sessions,
     stages,
     reusable,
@@ -65,7 +67,7 @@ export function denoiser(inputs: DenoiserInputs): { network: PlanNetwork; tensor
     input: {
       sample: state.input,
       level: time.input,
-      scale: ({ inputScale }: NetworkCall) => inputScale,
+      scale: ({ inputScale }: NetworkMoment) => inputScale,
       value: timeOf(component, time),
       beside: state.beside,
     },
@@ -136,7 +138,7 @@ export const mutable = (shapes: Readonly<Record<string, RowShape>>): Record<stri
   Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, [...shape]]))
 
 /** Whole numbers where the model takes only those; what is behind the point is cut off, as diffusers' conversion does. */
-function timeOf(component: Component, { input, value }: DenoiserInputs['time']): (call: NetworkCall) => number {
+function timeOf(component: Component, { input, value }: DenoiserInputs['time']): (moment: NetworkMoment) => number {
   const isWhole = component.tensor(input).type.startsWith('int')
   return isWhole ? (call) => Math.trunc(value(call)) : value
 }

@@ -92,10 +92,13 @@ const NO_ENGINE: Engine = {
     const { inputs, outputs } = readOnnxModel(Buffer.from(bytes!), 'the model').graph
     return Promise.resolve({ session: -1, inputs, outputs })
   },
-  run: () => {
-    throw new SadaError('INTERNAL', 'A network was to be described, and was run.')
-  },
+  run: () => noneRuns(),
+  sample: () => noneRuns(),
   dispose: () => Promise.resolve(),
+}
+
+function noneRuns(): never {
+  throw new SadaError('INTERNAL', 'A network was to be described, and was run.')
 }
 
 async function openFolder(path: string, { linksInto }: FamilySettings): Promise<Folder> {

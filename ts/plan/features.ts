@@ -3,7 +3,7 @@ import type { EngineOp, Slice, StepMember, Workspace } from '../native/types.ts'
 import type { Storage } from '../native/workspace-plan.ts'
 import { run, type Decision, type FeatureChange, type Features } from '../policy/policy.ts'
 import type { FeatureCall } from '../sampler/network.ts'
-import type { StagedNetwork } from './plan-network.ts'
+import type { StagedNetwork } from './staged-network.ts'
 import type { RowTensors } from './row-tensors.ts'
 import { stageFlops } from './stage-flops.ts'
 

@@ -1,58 +1,13 @@
 import { asSadaError, loadAddon } from '../native/load.ts'
-import type { Engine, EngineOp, TokenLayout, Workspace } from '../native/types.ts'
-import { run, type Features, type StageRange, type TokenSelection } from '../policy/policy.ts'
+import type { EngineOp, Workspace } from '../native/types.ts'
+import { run, type Features, type TokenSelection } from '../policy/policy.ts'
 import { orAborted } from '../sampler/abort.ts'
 import type { NetworkNeeds, StorageChoice } from '../sampler/memory.ts'
-import type { FeatureCall, Network, NetworkCall, NetworkOutput } from '../sampler/network.ts'
+import type { DevicePass, FeatureCall, Network, NetworkCall, NetworkOutput } from '../sampler/network.ts'
 import { FeatureReuse } from './features.ts'
-import type { Stage } from './manifest.ts'
-import type { Model } from './model.ts'
 import { bytesOfStage, type RowTensors } from './row-tensors.ts'
+import type { StagedNetwork } from './staged-network.ts'
 import { byKeptCount, leftByTokens, segmentsOf, type Segment } from './segments.ts'
-
-/** A staged network whose stages have been loaded, as a run uses it. */
-export interface StagedNetwork {
-  readonly engine: Engine
-  /** Session of each stage, by its name. */
-  readonly sessions: ReadonlyMap<string, number>
-  readonly stages: readonly (Pick<Stage, 'name' | 'kind' | 'inputs' | 'outputs'> & Partial<Pick<Stage, 'flops'>>)[]
-  /** Ranges of stages between skip connections, each within the next. */
-  readonly reusable?: readonly StageRange[]
-  /** Tensors that are written once for every row of the run, before the first step. */
-  readonly conditioning: readonly string[]
-  /** Where tokens lie in the state; absent: they are not told apart. */
-  readonly layout?: TokenLayout
-  /** Tokens of one member, where that is not what the layout says. */
-  readonly tokenCount?: number
-  /** The tensors that every step writes: the state times `scale`, and `level`, one number for each row. */
-  readonly input: {
-    readonly sample: string
-    readonly level: string
-    scale(call: NetworkCall): number
-    value(call: NetworkCall): number
-    /** What follows the state in a member's rows of `sample`, the same at every step. */
-    readonly beside?: readonly Float32Array[]
-  }
-}
-
-/** A model with a `plan.json` as a network: it is given x/(α+σ) at the flow level σ/(α+σ), whatever solver runs. */
-export function networkOf(model: Model): StagedNetwork {
-  const { stages, tokens, latents, text } = model.manifest
-  const { engine, sessions } = model.stages ?? model
-  return {
-    engine,
-    sessions,
-    stages,
-    conditioning: text.outputs,
-    layout: { order: 'channels-first', channels: latents[0], grid: tokens.grid, patch: tokens.patch },
-    input: {
-      sample: 'sample',
-      level: 'level',
-      scale: ({ inputScale, level: { alpha, sigma } }) => inputScale / (alpha + sigma),
-      value: ({ level: { alpha, sigma } }) => sigma / (alpha + sigma),
-    },
-  }
-}
 
 /** Kept counts are rounded up to these shares of the tokens, so that engines and batches see few shapes. */
 const BUCKETS = [0.25, 0.5, 0.75]
@@ -174,6 +129,22 @@ export class PlanNetwork implements Network {
       job.abort()
       call.signal.throwIfAborted()
       throw asSadaError(error, { step: call.step })
+    }
+  }
+
+  onDevice(): DevicePass | undefined {
+    const { model, members, tensors } = this
+    const { sample, level, beside, scale, value } = model.input
+    if (!model.onGpu || members !== 1 || beside) return undefined
+    const rows = this.rowsOf(0)
+    const pass: Pass = { member: 0, runRows: rows, callRows: rows }
+    return {
+      engine: model.engine,
+      ops: this.commands([pass]),
+      samples: rows.map((row) => tensors.slice('call', sample, row)),
+      level: tensors.slice('call', level, 0),
+      output: this.output(pass),
+      input: (moment) => ({ scale: scale(moment), level: value(moment) }),
     }
   }
 

@@ -1,5 +1,5 @@
 import type { Stage } from './manifest.ts'
-import type { StagedNetwork } from './plan-network.ts'
+import type { StagedNetwork } from './staged-network.ts'
 
 /** Stages of one kind that follow each other. */
 export interface Segment {

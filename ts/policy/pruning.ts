@@ -29,7 +29,7 @@ export const pruningOptions: OptionTable<PruningOptions> = {
 /** When a pass may be pruned: with scores at hand, not directly after a skip, and never too often in a row. */
 export class Pruning {
   private readonly options: PruningOptions
-  private readonly enabled: boolean
+  readonly enabled: boolean
   private sinceFull = Infinity
   private scored = false
 

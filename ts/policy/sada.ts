@@ -84,6 +84,11 @@ export class SadaMember implements MemberPolicy {
     this.pruning = new Pruning(options, context)
   }
 
+  /** What decisions on the device (native/math/sada_policy.h) go by; undefined where this member may prune, which they do not. */
+  get onDevice(): SadaOptions | undefined {
+    return this.pruning.enabled ? undefined : this.options
+  }
+
   before(step: number): Decision {
     const { warmup, tail, maxConsecutive, tolerance } = this.options
     const { steps } = this.context.solver.schedule

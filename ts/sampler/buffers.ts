@@ -27,6 +27,11 @@ export class Buffers {
     this.free = { own: all, history: isOne ? all : second }
   }
 
+  /** Every tensor: first those that names refer to. */
+  all(): number[] {
+    return [...new Set([...this.byName.values(), ...this.free.own, ...this.free.history])]
+  }
+
   get(name: string): Slice | undefined {
     const tensor = this.byName.get(name)
     return tensor === undefined ? undefined : { tensor, offset: 0 }

@@ -1,13 +1,13 @@
-import { SadaError } from '../errors.ts'
 import type { Workspace } from '../native/types.ts'
 import { run, type Decision, type FeatureChange, type Features, type Policy, type Verdict } from '../policy/policy.ts'
 import type { Solver } from '../solver/solver.ts'
 import { Audit } from './audit.ts'
 import { nonFinite, onePiece } from './checks.ts'
+import { deviceRun, type DeviceRun } from './device-run.ts'
 import { Member, type PreparedStep } from './member.ts'
 import { FULL, needsOf, type PreparedRun, type StorageChoice } from './memory.ts'
 import { mapOf, type FeatureCall, type Network, type NetworkOutput } from './network.ts'
-import { notesOf, type StepEvent, type StepInProgress, type Trace } from './trace.ts'
+import { eventOf, notesOf, type StepEvent, type StepInProgress, type Trace } from './trace.ts'
 
 export interface LoopOptions {
   readonly solver: Solver
@@ -52,6 +52,7 @@ export class DenoisingLoop {
   private readonly warnings: readonly string[]
   private readonly features: Features | undefined
   private readonly audit: Audit | undefined
+  private device: DeviceRun | undefined
   private startedAt = 0
   private networkMs = 0
 
@@ -88,9 +89,12 @@ export class DenoisingLoop {
     const { solver, signal, onStep } = this.options
     this.startedAt = performance.now()
     let lastTurn = this.startedAt
+    const device = (this.device = deviceRun(this.options, this.members))
     for (let step = 0; step < solver.schedule.steps; step++) {
       signal.throwIfAborted()
-      await this.step(step)
+      // Who looks at every step waits for every step.
+      if (device) await device.advance(onStep ? step + 1 : solver.schedule.steps)
+      else await this.step(step)
       this.changeStates(step)
       onStep?.(this.event(step))
       if (performance.now() - lastTurn > LONGEST_STRETCH_MS) {
@@ -252,24 +256,8 @@ export class DenoisingLoop {
   }
 
   private event(step: number): StepEvent {
-    const { steps, timesteps } = this.options.solver.schedule
     const elapsedMs = performance.now() - this.startedAt
-    let open = true
-    queueMicrotask(() => (open = false))
-    const read = (name: 'x' | 'x0Prev'): Float32Array => {
-      if (open) return this.readAll(name)
-      throw new SadaError('INVALID_ARGUMENT', 'denoised() and state() can be called inside the step callback only.')
-    }
-    return {
-      step,
-      steps,
-      timestep: timesteps[step],
-      members: this.members.map(({ trace }) => trace[step]),
-      elapsedMs,
-      etaMs: (elapsedMs / (step + 1)) * (steps - step - 1),
-      denoised: () => read('x0Prev'),
-      state: () => read('x'),
-    }
+    return eventOf(step, this.options.solver.schedule, this.members, elapsedMs, (name) => this.readAll(name))
   }
 
   private readAll(name: 'x' | 'x0Prev'): Float32Array {
@@ -293,8 +281,9 @@ export class DenoisingLoop {
         nfe,
         ...(this.audit && { audit: this.audit.report(index) }),
       })),
+      ...(this.device && { decidedOn: 'device' }),
       ms,
-      overheadMs: ms - this.networkMs,
+      overheadMs: ms - (this.device?.waitedMs ?? this.networkMs),
     }
   }
 }

@@ -63,6 +63,17 @@ export class Member {
   /** The buffer of any name that this member keeps. */
   readonly find = (name: string): Slice | undefined => this.buffers.get(name)
 
+  /** The tensors of its buffers, the state's first. */
+  tensors(): number[] {
+    return this.buffers.all()
+  }
+
+  /** Where its state and clean sample are, after steps that were not made through it. */
+  place(state: number, denoised: number): void {
+    this.buffers.bind(['x'], state)
+    this.buffers.bind(['x0Prev'], denoised)
+  }
+
   read(name: 'x' | 'x0Prev', target: Float32Array): void {
     this.workspace.read(this.buffers.get(name)!.tensor as number, 0, target)
   }

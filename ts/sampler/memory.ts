@@ -119,6 +119,10 @@ class Rehearsal implements Workspace {
     return this.read()
   }
 
+  graphs(): never {
+    return this.read()
+  }
+
   dispose(): void {}
 }
 

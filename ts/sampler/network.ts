@@ -1,7 +1,8 @@
 import type { Row } from '../solver/row.ts'
 import type { NoiseLevel } from '../schedule/schedule.ts'
-import type { Slice, TokenLayout } from '../native/types.ts'
+import type { Engine, EngineOp, Slice, TokenLayout } from '../native/types.ts'
 import type { NetworkNeeds, StorageChoice } from './memory.ts'
+import type { NetworkInput } from './sada-program.ts'
 import type { Decision, FeatureChange, Features, StageInfo, StageRange, TokenSelection } from '../policy/policy.ts'
 
 /** One evaluation: the members that run at this step, in ascending order. The arrays run parallel to `members`. */
@@ -19,6 +20,9 @@ export interface NetworkCall {
   readonly features?: FeatureCall
   readonly signal: AbortSignal
 }
+
+/** What a network's input at a step depends on. */
+export type NetworkMoment = Pick<NetworkCall, 'step' | 'timestep' | 'level' | 'inputScale'>
 
 /** How the members of a call use what is remembered of the network's stages. */
 export interface FeatureCall {
@@ -39,6 +43,17 @@ export interface NetworkOutput {
   readonly done?: Decision
   /** Share of the network's floating-point operations that a partial pass made. */
   readonly flopShare?: number
+}
+
+/** The pass of a network with one member, as commands that stay the same from step to step. */
+export interface DevicePass {
+  readonly engine: Engine
+  readonly ops: readonly EngineOp[]
+  readonly samples: readonly Slice[]
+  readonly level: Slice
+  readonly output: NetworkOutput
+  /** What the network is given at a step: the state times `scale`, at this level. */
+  input(moment: NetworkMoment): NetworkInput
 }
 
 /** A network as the denoising loop sees it. One object serves one run. */
@@ -63,6 +78,8 @@ export interface Network {
    */
   plan?(storage: StorageChoice, features: Features | undefined, audits: boolean): NetworkNeeds
   evaluate(call: NetworkCall): Promise<readonly NetworkOutput[]>
+  /** Where the network runs on a GPU, and nothing but the state and its level changes between steps: its pass for decisions made there. */
+  onDevice?(): DevicePass | undefined
 }
 
 /** [channels, height, width] of elements that are such a map. */

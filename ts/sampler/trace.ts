@@ -1,4 +1,5 @@
 import type { AuditReport } from './audit.ts'
+import { SadaError } from '../errors.ts'
 import type { GraphReport } from '../native/types.ts'
 import type { StepAction } from '../policy/policy.ts'
 
@@ -28,7 +29,10 @@ export interface MemberStep {
   readonly flopShare?: number
   /** Of the tokens, the share whose own criterion is ≥ 0; only where `layout` was given to `sample`. */
   readonly unstableTokens?: number
-  /** Wall time of the step, in milliseconds; members of a batch share it. */
+  /**
+   * Wall time of the step, in milliseconds; members of a batch share it, and so do the steps that were waited for together where the
+   * decisions are made on the device.
+   */
   readonly ms: number
 }
 
@@ -54,6 +58,8 @@ export interface Trace {
   readonly steps: number
   readonly guidance: number
   readonly members: readonly MemberTrace[]
+  /** Where the policy's decisions were made, where that is not the host. */
+  readonly decidedOn?: 'device'
   /** Wall time of the sampling loop, in milliseconds. */
   readonly ms: number
   /** Part of `ms` that was spent outside the network: the sampler's own cost. */
@@ -80,4 +86,30 @@ export function notesOf(warnings: readonly string[], { failure, ...graphs }: Gra
   const refused = `The network's passes were enqueued command by command: ${failure}`
   const all = failure === undefined ? warnings : [...warnings, refused]
   return { ...(all.length > 0 && { warnings: all }), ...(graphs.captured > 0 && { graphs }) }
+}
+
+/** An event whose copies can be taken while the callback runs. */
+export function eventOf(
+  step: number,
+  { timesteps, steps }: { readonly timesteps: readonly number[]; readonly steps: number },
+  members: readonly { readonly trace: readonly MemberStep[] }[],
+  elapsedMs: number,
+  readAll: (name: 'x' | 'x0Prev') => Float32Array,
+): StepEvent {
+  let open = true
+  queueMicrotask(() => (open = false))
+  const read = (name: 'x' | 'x0Prev'): Float32Array => {
+    if (open) return readAll(name)
+    throw new SadaError('INVALID_ARGUMENT', 'denoised() and state() can be called inside the step callback only.')
+  }
+  return {
+    step,
+    steps,
+    timestep: timesteps[step],
+    members: members.map(({ trace }) => trace[step]),
+    elapsedMs,
+    etaMs: (elapsedMs / (step + 1)) * (steps - step - 1),
+    denoised: () => read('x0Prev'),
+    state: () => read('x'),
+  }
 }

@@ -20,12 +20,16 @@ struct Work {
   bool is_kernel = false;
 };
 
-// What is added to a stream instead of being done, and whether it can still become a graph.
+// Where what is added to a stream goes instead of being done, and whether it can still become a graph.
 struct Capture {
   std::thread::id thread;
-  std::vector<Work> work;
+  Graph* graph;
+  bool is_own = true;  // and not one that there was before
   bool valid = true;
 };
+
+// Adds a node after the last.
+void append(Graph& graph, Work work);
 
 struct Stream {
   std::deque<Work> work;
@@ -49,6 +53,9 @@ using Locked = std::lock_guard<std::recursive_mutex>;
 
 // What the environment says, or otherwise.
 int64_t setting(const char* name, int64_t otherwise);
+
+// Does work that the stream has come to; a launch counts here, also one of a graph.
+cudaError_t execute(const Work& work);
 
 // Adds work to a stream; of what is captured, to the capture.
 cudaError_t enqueue(Stream* stream, Work work);

@@ -52,8 +52,7 @@ cudaError_t drain(Stream& stream) {
   while (!stream.work.empty()) {
     const Work work = std::move(stream.work.front());
     stream.work.pop_front();
-    const cudaError_t status = gpu().status() == cudaSuccess ? work.run() : gpu().status();
-    if (status == cudaErrorIllegalAddress) gpu().lost = status;
+    const cudaError_t status = execute(work);
     if (first == cudaSuccess) first = status;
   }
   return first;
@@ -89,16 +88,22 @@ cudaError_t free_from(std::map<void*, size_t>& from, void* memory, size_t* used)
 
 }  // namespace
 
+cudaError_t execute(const Work& work) {
+  if (gpu().status() != cudaSuccess) return gpu().status();
+  const int64_t lost_after = setting("SADA_EMULATED_LOST_AFTER", 0);
+  const bool is_lost = work.is_kernel && lost_after > 0 && ++gpu().launches >= lost_after;
+  const cudaError_t status = is_lost ? cudaErrorIllegalAddress : work.run();
+  if (status == cudaErrorIllegalAddress) gpu().lost = status;
+  return status;
+}
+
 cudaError_t enqueue(Stream* stream, Work work) {
   if (stream == nullptr || gpu().streams.count(stream) == 0) return cudaErrorInvalidValue;
   if (gpu().status() != cudaSuccess) return gpu().status();
   if (stream->capture != nullptr) {
     if (!stream->capture->valid) return cudaErrorStreamCaptureInvalidated;
-    return stream->capture->work.push_back(std::move(work)), cudaSuccess;
+    return append(*stream->capture->graph, std::move(work)), cudaSuccess;
   }
-  // Counted where it is launched, also by a graph.
-  const int64_t lost_after = setting("SADA_EMULATED_LOST_AFTER", 0);
-  if (work.is_kernel && lost_after > 0 && ++gpu().launches >= lost_after) work.run = [] { return cudaErrorIllegalAddress; };
   return stream->work.push_back(std::move(work)), cudaSuccess;
 }
 
@@ -141,6 +146,7 @@ const char* cudaGetErrorString(cudaError_t error) {
     case cudaErrorInvalidValue: return "invalid argument";
     case cudaErrorMemoryAllocation: return "out of memory";
     case cudaErrorInsufficientDriver: return "CUDA driver version is insufficient for CUDA runtime version";
+    case cudaErrorCallRequiresNewerDriver: return "API call is not supported in the installed CUDA driver";
     case cudaErrorNoDevice: return "no CUDA-capable device is detected";
     case cudaErrorInvalidDevice: return "invalid device ordinal";
     case cudaErrorNoKernelImageForDevice: return "no kernel image is available for execution on the device";

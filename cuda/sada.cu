@@ -1,0 +1,319 @@
+// A run whose decisions are made here: one thread decides, the step kernel makes what it wrote, one thread learns from its sums. The
+// network's pass stands in an IF node of the graph that one attempt at a step is, so the host reads nothing until the end.
+#include <new>
+
+#include "device.cuh"
+#include "launch.cuh"
+#include "step_member.cuh"
+
+namespace sada {
+
+namespace cuda {
+namespace {
+
+// What the device has of a run.
+struct Run {
+  Sada sada;
+  NamedRow output;
+  SadaState state;
+  int64_t length;
+  StepScratch scratch;
+  float* buffer[kSadaBuffers];
+  const float* cond;
+  const float* uncond;
+  float* sample[2];
+  float* level;
+  int32_t rows;
+  const volatile int32_t* cancelled;
+  double* report;  // kSadaHeader numbers, then kSadaRecord of each step
+
+  int32_t step;       // the next
+  bool is_over;       // all steps made, or one that was not finite
+  bool must_compute;  // the skip of this step was not finite
+  bool is_skip, is_idle;  // of this attempt
+
+  // Places in `buffer`. A computed step overwrites the state, a skip goes beside it: it may not be taken.
+  int32_t x, x_beside;
+  int32_t x0[3], y[3];  // of the newest and the older computed step, and free ones
+  int32_t x0_prev, x0_of_skip[2];
+
+  StepMember compose, made;
+  double sums[kMaxSums];
+};
+
+__device__ const float* find(const Run& run, Name name) {
+  switch (name) {
+    case Name::kX: return run.buffer[run.x];
+    case Name::kX0Prev: return run.buffer[run.x0_prev];
+    case Name::kCond: return run.cond;
+    case Name::kUncond: return run.uncond;
+    case Name::kX0Newest: return run.buffer[run.x0[0]];
+    case Name::kX0Older: return run.buffer[run.x0[1]];
+    case Name::kYNewest: return run.buffer[run.y[0]];
+    case Name::kYOlder: return run.buffer[run.y[1]];
+    default: return nullptr;  // defined by others, in no row of a step
+  }
+}
+
+// The place of a buffer among a step's inputs.
+__device__ int input_of(StepRequest& request, int8_t (&place)[kNames], const Run& run, Name name) {
+  int8_t& at = place[static_cast<int>(name)];
+  if (at < 0) {
+    at = static_cast<int8_t>(request.inputs);
+    request.input[request.inputs++] = find(run, name);
+  }
+  return at;
+}
+
+__device__ void form(StepRequest& request, const SadaStep& step, const Run& run) {
+  int8_t place[kNames];
+  for (int8_t& each : place) each = -1;
+  request.length = run.length, request.rows = step.rows, request.sums = step.sums;
+  for (int r = 0; r < step.rows; ++r) {
+    request.row[r].terms = step.row[r].terms;
+    for (int k = 0; k < step.row[r].terms; ++k) {
+      request.row[r].input[k] = input_of(request, place, run, step.row[r].name[k]);
+      request.row[r].weight[k] = static_cast<float>(step.row[r].weight[k]);
+    }
+  }
+  request.sum[0].a = kX0Row;
+  request.sum[1].a = request.sum[1].b = kMissedRow;
+  request.sum[2].a = kCriterionA, request.sum[2].b = kCriterionB;
+}
+
+__device__ int32_t x0_place_of_skip(const Run& run) { return run.x0_of_skip[run.x0_of_skip[0] == run.x0_prev ? 1 : 0]; }
+
+__device__ void prepare_skip(Run& run) {
+  DeviceStep step;
+  form(step.request, skipped_step(run.sada, run.state, run.step), run);
+  step.request.store[kNextRow] = run.buffer[run.x_beside];
+  step.request.store[kX0Row] = run.buffer[x0_place_of_skip(run)];
+  run.made = make_step_member(step, 0, run.sums, run.scratch);
+}
+
+__device__ void prepare_run(Run& run) {
+  DeviceStep step, compose;
+  form(step.request, computed_step(run.sada, run.state, run.step, run.output), run);
+  step.request.store[kNextRow] = run.buffer[run.x];
+  step.request.store[kX0Row] = run.buffer[run.x0[2]];
+  step.request.store[kVelocityRow] = run.buffer[run.y[2]];
+  run.made = make_step_member(step, 0, run.sums, run.scratch);
+
+  const SolverStep& at = run.sada.step[run.step];
+  compose.request.length = run.length, compose.request.inputs = 1, compose.request.rows = run.rows;
+  compose.request.input[0] = run.buffer[run.x];
+  for (int r = 0; r < run.rows; ++r) {
+    compose.request.row[r].terms = 1, compose.request.row[r].weight[0] = at.input_scale;
+    compose.request.store[r] = run.sample[r];
+    run.level[r] = at.input_level;
+  }
+  run.compose = make_step_member(compose, 0, run.sums, run.scratch);
+}
+
+// `condition`: of the node that the network's pass is in; 0: there is none.
+__global__ void decide_kernel(Run* of, cudaGraphConditionalHandle condition) {
+  Run& run = *of;
+  run.is_idle = run.is_over || *run.cancelled != 0;
+  run.is_skip = !run.is_idle && !run.must_compute && skips(run.sada, run.state, run.step);
+  const bool is_computed = !run.is_idle && !run.is_skip;
+  run.made.tiles = run.compose.tiles = 0;
+  if (run.is_skip) prepare_skip(run);
+  if (is_computed) prepare_run(run);
+  run.report[1] = is_computed ? 1.0 : 0.0;
+  if (condition != 0) cudaGraphSetConditional(condition, is_computed ? 1u : 0u);
+}
+
+__device__ void accept_skip(Run& run) {
+  const int32_t before = run.x;
+  run.x = run.x_beside, run.x_beside = before;
+  run.x0_prev = x0_place_of_skip(run);
+}
+
+__device__ void accept_run(Run& run) {
+  for (int32_t(*ring)[3] : {&run.x0, &run.y}) {
+    const int32_t made = (*ring)[2];
+    (*ring)[2] = (*ring)[1], (*ring)[1] = (*ring)[0], (*ring)[0] = made;
+  }
+  run.x0_prev = run.x0[0];
+}
+
+__global__ void learn_kernel(Run* of) {
+  Run& run = *of;
+  if (run.is_idle) return;
+  const double n = static_cast<double>(run.length), magnitude = run.sums[0] / n;
+  if (!is_finite(magnitude)) {
+    run.must_compute = true;
+    run.is_over = !run.is_skip;
+    run.report[2] = run.is_over ? 1.0 : 0.0;
+    return;
+  }
+  SadaVerdict verdict;
+  if (run.is_skip) {
+    accept_skip(run);
+    verdict = after_skip(run.state, run.step);
+  } else {
+    accept_run(run);
+    verdict = after_run(run.sada, run.state, run.step, {run.sums[1] / n, run.sums[2] / n}, magnitude);
+  }
+  double* record = run.report + kSadaHeader + kSadaRecord * run.step;
+  record[0] = run.is_skip ? 1.0 : 0.0, record[1] = verdict.criterion, record[2] = verdict.error;
+  run.must_compute = false;
+  run.report[0] = ++run.step;
+  run.report[3] = run.x, run.report[4] = run.x0_prev;
+  run.is_over = run.step == run.sada.steps;
+}
+
+Run first_state(const DeviceSada& request, const StepScratch& scratch) {
+  Run run = {};
+  run.sada = {request.options, request.steps, nullptr};
+  run.output = request.output;
+  run.length = request.length;
+  run.scratch = scratch;
+  for (int k = 0; k < kSadaBuffers; ++k) run.buffer[k] = request.buffer[k];
+  run.cond = request.cond, run.uncond = request.uncond;
+  for (int r = 0; r < 2; ++r) run.sample[r] = request.sample[r];
+  run.level = request.level, run.rows = request.rows;
+  run.cancelled = request.cancelled;
+  run.x = 0, run.x_beside = 1;
+  for (int k = 0; k < 3; ++k) run.x0[k] = 2 + k, run.y[k] = 5 + k;
+  run.x0_of_skip[0] = 8, run.x0_of_skip[1] = 9;
+  run.x0_prev = run.x0[0];
+  return run;
+}
+
+bool is_valid(const DeviceSada& request, const DeviceLimits& limits) {
+  const bool counts = request.steps > 0 && request.length > 0 && (request.rows == 1 || request.rows == 2) && request.cancelled != nullptr;
+  return counts && request.length <= limits.length && limits.members > 0;
+}
+
+}  // namespace
+}  // namespace cuda
+
+struct DeviceSadaRun {
+  cuda::Run* run = nullptr;  // of the device, with the levels and the report behind it
+  double* report = nullptr;
+  int64_t length = 0;
+  // Of a recording.
+  cudaGraph_t graph = nullptr;
+  cudaGraphNode_t condition = nullptr;
+  cudaGraph_t pass = nullptr;
+};
+
+namespace cuda {
+namespace {
+
+cudaError_t decide(const DeviceSadaRun& run, cudaGraphConditionalHandle condition, cudaStream_t stream) {
+  return launch(decide_kernel, Shape{}, stream, run.run, condition);
+}
+
+cudaError_t learn(const DeviceSadaRun& run, cudaStream_t stream) {
+  const cudaError_t status = step_in_memory(&run.run->made, run.length, stream);
+  return status != cudaSuccess ? status : launch(learn_kernel, Shape{}, stream, run.run);
+}
+
+// The node of the pass, after what the stream has recorded so far.
+cudaError_t add_condition(DeviceSadaRun& run, cudaGraphConditionalHandle handle, cudaStream_t stream) {
+  cudaStreamCaptureStatus capture;
+  const cudaGraphNode_t* before = nullptr;
+  size_t count = 0;
+  cudaError_t status = cudaStreamGetCaptureInfo(stream, &capture, nullptr, nullptr, &before, nullptr, &count);
+  if (status != cudaSuccess) return status;
+  cudaGraphNodeParams parameters = {};
+  parameters.type = cudaGraphNodeTypeConditional;
+  parameters.conditional.handle = handle;
+  parameters.conditional.type = cudaGraphCondTypeIf;
+  parameters.conditional.size = 1;
+  status = cudaGraphAddNode(&run.condition, run.graph, before, nullptr, count, &parameters);
+  if (status == cudaSuccess) run.pass = parameters.conditional.phGraph_out[0];
+  return status;
+}
+
+bool is_capturing(cudaStream_t stream) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  return cudaStreamIsCapturing(stream, &status) == cudaSuccess && status != cudaStreamCaptureStatusNone;
+}
+
+// Ends a recording as what `status` says it became.
+cudaError_t finish(DeviceSadaRun& run, cudaError_t status, cudaStream_t stream, DeviceGraph** out) {
+  cudaGraph_t ended = nullptr;
+  if (is_capturing(stream)) status = first(status, cudaStreamEndCapture(stream, &ended));
+  status = instantiate(run.graph, status, out);
+  run.graph = nullptr, run.condition = nullptr, run.pass = nullptr;
+  return status;
+}
+
+// Leaves the stream recording the pass, or all as it was.
+cudaError_t begin_recording(DeviceSadaRun& run, cudaStream_t stream) {
+  cudaGraphConditionalHandle handle = 0;
+  cudaGraph_t ended = nullptr;
+  cudaError_t status = cudaGraphCreate(&run.graph, 0);
+  if (status == cudaSuccess) status = cudaGraphConditionalHandleCreate(&handle, run.graph, 0, cudaGraphCondAssignDefault);
+  if (status == cudaSuccess) status = cudaStreamBeginCaptureToGraph(stream, run.graph, nullptr, nullptr, 0, kCaptureMode);
+  if (status == cudaSuccess) status = decide(run, handle, stream);
+  if (status == cudaSuccess) status = add_condition(run, handle, stream);
+  if (status == cudaSuccess) status = cudaStreamEndCapture(stream, &ended);
+  if (status == cudaSuccess) status = cudaStreamBeginCaptureToGraph(stream, run.pass, nullptr, nullptr, 0, kCaptureMode);
+  if (status == cudaSuccess) status = step_in_memory(&run.run->compose, run.length, stream);
+  DeviceGraph* none = nullptr;
+  return status == cudaSuccess ? status : finish(run, status, stream, &none);
+}
+
+cudaError_t end_recording(DeviceSadaRun& run, cudaStream_t stream, DeviceGraph** out) {
+  cudaGraph_t ended = nullptr;
+  cudaError_t status = cudaStreamEndCapture(stream, &ended);
+  if (status == cudaSuccess) status = cudaStreamBeginCaptureToGraph(stream, run.graph, &run.condition, nullptr, 1, kCaptureMode);
+  if (status == cudaSuccess) status = learn(run, stream);
+  return finish(run, status, stream, out);
+}
+
+}  // namespace
+
+DeviceStatus sada_create(Device* device, const DeviceSada* request, DeviceSadaRun** out) {
+  *out = nullptr;
+  return on(device, [&] {
+    if (!is_valid(*request, device->step.limits)) return cudaErrorInvalidValue;
+    DeviceSadaRun* run = new (std::nothrow) DeviceSadaRun;
+    if (run == nullptr) return cudaErrorMemoryAllocation;
+    const size_t levels = (static_cast<size_t>(request->steps) + 1) * sizeof(SolverStep);
+    const size_t report = static_cast<size_t>(kSadaHeader + kSadaRecord * request->steps) * sizeof(double);
+    char* memory = nullptr;
+    cudaError_t status = cudaMalloc(&memory, sizeof(Run) + levels + report);
+    if (status != cudaSuccess) return delete run, status;
+    Run state = first_state(*request, device->step);
+    state.sada.step = reinterpret_cast<const SolverStep*>(memory + sizeof(Run));
+    state.report = reinterpret_cast<double*>(memory + sizeof(Run) + levels);
+    run->run = reinterpret_cast<Run*>(memory), run->report = state.report, run->length = request->length;
+    status = cudaMemcpyAsync(memory, &state, sizeof state, cudaMemcpyHostToDevice, device->stream);
+    status = first(status, cudaMemcpyAsync(memory + sizeof(Run), request->levels, levels, cudaMemcpyHostToDevice, device->stream));
+    status = first(status, cudaMemsetAsync(state.report, 0, report, device->stream));
+    if (status != cudaSuccess) return cudaFree(memory), delete run, status;
+    return *out = run, cudaSuccess;
+  });
+}
+
+DeviceStatus sada_destroy(Device* device, DeviceSadaRun* run) {
+  if (run == nullptr) return cudaSuccess;
+  const DeviceStatus status = on(device, [&] { return cudaFree(run->run); });
+  delete run;
+  return status;
+}
+
+DeviceStatus sada_before(Device* device, DeviceSadaRun* run, bool is_recorded) {
+  return on(device, [&] {
+    if (is_recorded) return begin_recording(*run, device->stream);
+    const cudaError_t status = decide(*run, 0, device->stream);
+    return status != cudaSuccess ? status : step_in_memory(&run->run->compose, run->length, device->stream);
+  });
+}
+
+DeviceStatus sada_after(Device* device, DeviceSadaRun* run, DeviceGraph** graph) {
+  *graph = nullptr;
+  return on(device, [&] { return run->graph != nullptr ? end_recording(*run, device->stream, graph) : learn(*run, device->stream); });
+}
+
+DeviceStatus sada_report(Device* device, DeviceSadaRun* run, double* to, int64_t count) {
+  return on(device, [&] { return cudaMemcpyAsync(to, run->report, static_cast<size_t>(count) * sizeof(double), cudaMemcpyDeviceToHost, device->stream); });
+}
+
+}  // namespace cuda
+}  // namespace sada

@@ -1,0 +1,60 @@
+// A member's step as the fused kernel reads it: made on the host for a batch, or on the device where that decides what the step is.
+#pragma once
+
+#include "kernels.h"
+#include "storage.cuh"
+#include "../native/math/tree_sum.h"
+
+namespace sada::cuda {
+
+struct StepMember {
+  DeviceStep step;
+  int64_t tiles = 0;
+  double* partials = nullptr;  // [sums][partials_length]: the tiles' sums, then the groups', …
+  int64_t partials_length = 0;
+  uint32_t* tickets = nullptr;  // one per group: how many of its results are there
+  double* sums = nullptr;
+  float* terms = nullptr;   // those of token_sum, whole tiles
+  int8_t slot[kMaxRows] = {};  // of the row's values in shared memory, after the inputs; -1: in no sum
+  int8_t slots = 0;
+  uint8_t quads_in = 0, quads_out = 0;  // bit k: input k, or row k's store, is aligned to four elements
+};
+
+// Inputs and summed rows of a step in memory.
+constexpr int kSlotsInMemory = 12;
+
+SADA_HD int64_t step_tiles(int64_t length) { return length == 0 ? 1 : (length + kTile - 1) / kTile; }
+
+SADA_HD int64_t step_tickets(int64_t length) {
+  int64_t groups = 0;
+  for (int64_t n = step_tiles(length); n > 1;) groups += n = (n + kTile - 1) / kTile;
+  return groups;
+}
+
+// The tiles' results, those of their groups, … and the sum itself.
+SADA_HD int64_t step_partials(int64_t length) { return step_tiles(length) + step_tickets(length); }
+
+SADA_HD int64_t step_terms(int64_t token_length) { return token_length == 0 ? 0 : step_tiles(token_length) * kTile; }
+
+SADA_HD void give_slot(StepMember& member, int row) {
+  if (row >= 0 && member.slot[row] < 0) member.slot[row] = member.slots++;
+}
+
+SADA_HD StepMember make_step_member(const DeviceStep& step, int index, double* sums, const StepScratch& scratch) {
+  const StepRequest& request = step.request;
+  StepMember member;
+  member.step = step;
+  member.tiles = step_tiles(request.length);
+  member.partials_length = step_partials(request.length);
+  member.partials = scratch.partials + index * kMaxSums * step_partials(scratch.limits.length);
+  member.tickets = scratch.tickets + index * step_tickets(scratch.limits.length);
+  member.sums = sums;
+  member.terms = scratch.terms + index * step_terms(scratch.limits.token_length);
+  for (int8_t& slot : member.slot) slot = -1;
+  for (int s = 0; s < request.sums; ++s) give_slot(member, request.sum[s].a), give_slot(member, request.sum[s].b);
+  for (int k = 0; k < request.inputs; ++k) member.quads_in |= static_cast<uint8_t>(is_quad_aligned(request.input[k], step.input_type[k]) << k);
+  for (int r = 0; r < request.rows; ++r) member.quads_out |= static_cast<uint8_t>(is_quad_aligned(request.store[r], step.store_type[r]) << r);
+  return member;
+}
+
+}  // namespace sada::cuda

@@ -1,0 +1,95 @@
+#include "sada_run.h"
+
+#include "commands.h"
+#include "read.h"
+
+namespace sada::bind {
+namespace {
+
+class SadaJob : public PromiseJob {
+ public:
+  SadaJob(EngineThread& thread, std::shared_ptr<TensorSet> tensors, SadaRun& run, int step)
+      : PromiseJob(thread.worker.courier()), thread_(thread), tensors_(std::move(tensors)), run_(run), step_(step), cancellation_(thread.library->make_cancellation()) {}
+  void cancel() noexcept override {
+    cancellation_->cancel();
+    run_.cancel();
+  }
+
+ protected:
+  void work() override {
+    try {
+      report_ = run_.advance(step_, thread_.sessions, *cancellation_);
+    } catch (...) {
+      // As after a pass: what was enqueued uses memory that the next run takes, and its failure explains this one.
+      tensors_->gpu()->synchronize();
+      throw;
+    }
+  }
+  Napi::Value result(Napi::Env env) override {
+    Napi::Float64Array array = Napi::Float64Array::New(env, report_.size());
+    std::copy(report_.begin(), report_.end(), array.Data());
+    return array;
+  }
+
+ private:
+  EngineThread& thread_;
+  std::shared_ptr<TensorSet> tensors_;  // and with them the run
+  SadaRun& run_;
+  int step_;
+  std::unique_ptr<Cancellation> cancellation_;
+  std::vector<double> report_;
+};
+
+SadaProgram read_program(const Napi::Value& value) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) throw invalid("Expected \"program\" to be a Float64Array.");
+  const Napi::Float64Array numbers = value.As<Napi::Float64Array>();
+  const int64_t count = static_cast<int64_t>(numbers.ElementLength());
+  return SadaProgramReader(count == 0 ? nullptr : numbers.Data(), count).read();
+}
+
+Napi::Array read_list(const Napi::Object& object, const char* name, uint32_t low, uint32_t high) {
+  const Napi::Value value = object.Get(name);
+  if (!value.IsArray() || value.As<Napi::Array>().Length() < low || value.As<Napi::Array>().Length() > high) {
+    throw invalid(std::string("Expected \"") + name + "\" to be an array of " + std::to_string(low) + " to " + std::to_string(high) + ".");
+  }
+  return value.As<Napi::Array>();
+}
+
+}  // namespace
+
+std::shared_ptr<SadaRun> read_sada_run(const Napi::Value& value, TensorSet& tensors) {
+  if (tensors.gpu() == nullptr) throw invalid("Expected a workspace on a GPU for decisions that are made there.");
+  if (!value.IsObject()) throw invalid("Expected the run to be an object.");
+  const Napi::Object object = value.As<Napi::Object>();
+  DeviceSada places;
+  places.length = read_integer(object, "length", 1, int64_t{1} << 31);
+  const Napi::Array buffers = read_list(object, "buffers", kSadaBuffers, kSadaBuffers), samples = read_list(object, "samples", 1, 2);
+  for (uint32_t k = 0; k < buffers.Length(); ++k) places.buffer[k] = read_slice(buffers.Get(k), tensors, places.length, "buffers");
+  for (uint32_t k = 0; k < samples.Length(); ++k) places.sample[k] = read_slice(samples.Get(k), tensors, places.length, "samples");
+  places.rows = static_cast<int32_t>(samples.Length());
+  places.level = read_slice(object.Get("level"), tensors, places.rows, "level");
+  places.cond = read_slice(object.Get("cond"), tensors, places.length, "cond");
+  if (!object.Get("uncond").IsUndefined()) places.uncond = read_slice(object.Get("uncond"), tensors, places.length, "uncond");
+  SadaProgram program = read_program(object.Get("program"));
+  for (int k = 0; k < program.output.terms; ++k) {
+    const Name name = program.output.name[k];
+    if (name != Name::kCond && !(name == Name::kUncond && places.uncond != nullptr)) throw invalid("Expected the output to be over \"cond\" and, where it is given, \"uncond\".");
+  }
+  return std::make_shared<SadaRun>(tensors, std::move(program), places, read_commands(object.Get("pass"), tensors));
+}
+
+std::shared_ptr<PromiseJob> make_sada_job(EngineThread& thread, std::shared_ptr<TensorSet> tensors, SadaRun& run, int step) {
+  return std::make_shared<SadaJob>(thread, std::move(tensors), run, step);
+}
+
+Napi::Object handle_of(Napi::Env env, EngineThread& thread, const std::shared_ptr<PromiseJob>& job) {
+  Napi::Object handle = Napi::Object::New(env);
+  handle.Set("done", thread.worker.submit(job));
+  const std::weak_ptr<PromiseJob> weak = job;
+  handle.Set("abort", Napi::Function::New(env, [weak, &thread](const Napi::CallbackInfo&) {
+    if (const auto running = weak.lock()) thread.worker.cancel(running);  // while the job lives, so does its engine
+  }));
+  return handle;
+}
+
+}  // namespace sada::bind
