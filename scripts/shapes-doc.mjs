@@ -24,22 +24,27 @@ function about({ latents, parameters, cuts, machine, versions, date, threads, sc
 }
 
 function passes({ passes: all }) {
-  const rows = all.map(({ share, kept_tokens: kept, ms, of_full: part }) => [
+  const rows = all.map(({ share, kept_tokens: kept, wall, cpu }) => [
     share === 1 ? 'all' : `${percent(share)}: ${kept}`,
-    between(ms, seconds),
-    share === 1 ? '' : between(part, percent),
+    between(cpu.ms, seconds),
+    share === 1 ? '' : between(cpu.of_full, percent),
+    between(wall.ms, seconds),
   ])
-  return table(['tokens computed', 'a pass, median (5–95 %)', 'of the full pass in the same turn'], rows)
+  return table(
+    ['tokens computed', 'a pass, processor time: median (5–95 %)', 'of the full pass in the same turn', 'wall time'],
+    rows,
+  )
 }
 
 function runs({ run }) {
   if (run === null) return 'No run was measured.'
-  const { steps, plain_ms: plain, sada_ms: sada, saved, network_runs: ran, sampler_ms: sampler, sampler_of_network: share } = run
-  const skips = run.actions.filter((action) => !['run', 'prune', 'partial'].includes(action)).length
-  const pruned = run.actions.filter((action) => action === 'prune').length
+  const { steps, network_runs: ran, actions, wall, cpu } = run
+  const skips = actions.filter((action) => !['run', 'prune', 'partial'].includes(action)).length
+  const pruned = actions.filter((action) => action === 'prune').length
+  const saved = ({ plain_ms: plain, sada_ms: sada }) => percent(1 - sada / plain)
   return [
-    `A run of ${steps} steps: ${seconds(plain)} without acceleration, ${seconds(sada)} with \`sada\` (${percent(saved)} saved): ${ran} network runs, ${pruned} of them pruned, ${skips} steps skipped. One run of each.`,
-    `Beside the network a step took ${sampler.plain.p50.toFixed(1)} ms without acceleration and ${sampler.sada.p50.toFixed(1)} ms with \`sada\` (medians), criterion included: ${percent(share.plain.p50, 3)} and ${percent(share.sada.p50, 3)} of a pass (95 %: at most ${percent(Math.max(share.plain.p95, share.sada.p95), 3)}).`,
+    `A run of ${steps} steps took ${seconds(cpu.plain_ms)} of processor time without acceleration and ${seconds(cpu.sada_ms)} with \`sada\`, ${saved(cpu)} less (wall: ${saved(wall)}): ${ran} network runs, ${pruned} of them pruned, ${skips} steps skipped. One run of each.`,
+    `Beside the network a step took ${cpu.sampler_ms.plain.p50.toFixed(1)} ms of processor time without acceleration and ${cpu.sampler_ms.sada.p50.toFixed(1)} ms with \`sada\`, criterion included (medians): ${percent(cpu.sampler_of_pass.plain, 3)} and ${percent(cpu.sampler_of_pass.sada, 3)} of a pass.`,
   ].join('\n')
 }
 

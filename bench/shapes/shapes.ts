@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { describeMachine, describeVersions } from '../../ts/bench/machine.ts'
-import { spread } from '../../ts/bench/statistics.ts'
+import { median, spread } from '../../ts/bench/statistics.ts'
 import type { Family, Request } from '../../ts/families/family.ts'
 import { loadFamily } from '../../ts/families/index.ts'
 import { loadAddon } from '../../ts/native/load.ts'
@@ -57,10 +57,25 @@ function inTurns(tokens: number): Policy {
   return { name: 'in turns', begin: () => ({ options: {}, members: [member] }) }
 }
 
+interface Times {
+  readonly wall: number
+  readonly cpu: number
+}
+
+const now = (): Times => {
+  const { user, system } = process.cpuUsage()
+  return { wall: performance.now(), cpu: (user + system) / 1000 }
+}
+const since = (from: Times, less: Times = { wall: 0, cpu: 0 }): Times => {
+  const { wall, cpu } = now()
+  return { wall: wall - from.wall - less.wall, cpu: cpu - from.cpu - less.cpu }
+}
+
 interface Measured {
   readonly trace: Trace
-  /** Milliseconds in the network, for each step. */
-  readonly network: readonly number[]
+  /** Of each step, in milliseconds: wall and processor time of the network, and of what is beside it. Processor time is what a busy machine changes least. */
+  readonly network: readonly Times[]
+  readonly beside: readonly Times[]
   readonly tokens: number
 }
 
@@ -69,24 +84,28 @@ async function measure(family: Family, request: Request, policyOf: (tokens: numb
   const { signal } = new AbortController()
   try {
     const { solver, network, latents } = await family.begin(request, workspace, signal)
-    const ms = Array<number>(request.steps).fill(0)
+    const [inNetwork, beside]: [Times[], Times[]] = [[], []]
     const timed = Object.create(network, {
       evaluate: {
         value: async (call: Parameters<Network['evaluate']>[0]) => {
-          const from = performance.now()
+          const from = now()
           const outputs = await network.evaluate(call)
-          ms[call.step] = performance.now() - from
+          inNetwork[call.step] = since(from)
           return outputs
         },
       },
     }) as Network
     const { grid } = network.tokens!.layout
-    const onStep = ({ step, steps }: { step: number; steps: number }): void =>
-      void process.stderr.write(`${family.name}: step ${step + 1} of ${steps}\n`)
+    let from = now()
+    const onStep = ({ step, steps }: { step: number; steps: number }): void => {
+      beside[step] = since(from, inNetwork[step])
+      process.stderr.write(`${family.name}: step ${step + 1} of ${steps}\n`)
+      from = now()
+    }
     const tokens = grid[0] * grid[1]
     const policy = policyOf(tokens)
     const { trace } = await new DenoisingLoop({ solver, network: timed, policy, workspace, latents, signal, onStep }).run()
-    return { trace, network: ms, tokens }
+    return { trace, network: inNetwork, beside, tokens }
   } finally {
     workspace.dispose()
   }
@@ -94,14 +113,16 @@ async function measure(family: Family, request: Request, policyOf: (tokens: numb
 
 /** Passes in turns; the first, which every engine makes slower, does not count. */
 async function passes(family: Family, request: Request) {
-  const { trace, tokens } = await measure(family, { ...request, steps: 1 + SHARES.length * Number(values.rounds) }, inTurns)
-  const times = SHARES.map((_, k) => trace.members[0].steps.filter(({ step }) => step > 0 && (step - 1) % SHARES.length === k))
-  const all = SHARES.map((share, k) => ({
-    share,
-    kept_tokens: times[k][0].keptTokens ?? null,
-    ms: spread(times[k].map(({ ms }) => ms)),
-    of_full: spread(times[k].map(({ ms }, round) => ms / times[0][round].ms)),
-  }))
+  const steps = 1 + SHARES.length * Number(values.rounds)
+  const { trace, tokens, network } = await measure(family, { ...request, steps }, inTurns)
+  const all = SHARES.map((share, k) => {
+    const turns = Array.from({ length: Number(values.rounds) }, (_, round) => 1 + round * SHARES.length)
+    const each = (kind: keyof Times) => ({
+      ms: spread(turns.map((first) => network[first + k][kind])),
+      of_full: spread(turns.map((first) => network[first + k][kind] / network[first][kind])),
+    })
+    return { share, kept_tokens: trace.members[0].steps[1 + k].keptTokens ?? null, wall: each('wall'), cpu: each('cpu') }
+  })
   return { tokens, passes: all }
 }
 
@@ -110,24 +131,22 @@ async function runs(family: Family, request: Request) {
   if (request.steps === 0) return null
   const plain = await measure(family, request, () => createPolicy('none'))
   const sada = await measure(family, request, () => createPolicy('sada'))
-  const beside = ({ trace, network }: Measured): number[] =>
-    trace.members[0].steps.filter(({ step }) => network[step] > 0).map(({ step, ms }) => ms - network[step])
-  const { steps, nfe } = sada.trace.members[0]
-  const meanPass = (plain.trace.ms - plain.trace.overheadMs) / request.steps
-  return {
-    steps: request.steps,
-    plain_ms: plain.trace.ms,
-    sada_ms: sada.trace.ms,
-    saved: 1 - sada.trace.ms / plain.trace.ms,
-    network_runs: nfe,
-    actions: steps.map(({ action }) => action),
-    pass_ms: spread(plain.network),
-    sampler_ms: { plain: spread(beside(plain)), sada: spread(beside(sada)) },
-    sampler_of_network: {
-      plain: spread(beside(plain).map((ms) => ms / meanPass)),
-      sada: spread(beside(sada).map((ms) => ms / meanPass)),
-    },
+  const total = ({ network, beside }: Measured, kind: keyof Times): number =>
+    [...Object.values(network), ...beside].reduce((sum, each) => sum + each[kind], 0)
+  const times = (kind: keyof Times) => {
+    const passes = plain.network.map((each) => each[kind])
+    const sampler = (of: Measured) => of.beside.map((each) => each[kind])
+    return {
+      plain_ms: total(plain, kind),
+      sada_ms: total(sada, kind),
+      pass_ms: spread(passes),
+      sampler_ms: { plain: spread(sampler(plain)), sada: spread(sampler(sada)) },
+      sampler_of_pass: { plain: median(sampler(plain)) / median(passes), sada: median(sampler(sada)) / median(passes) },
+    }
   }
+  const { steps, nfe } = sada.trace.members[0]
+  const actions = steps.map(({ action }) => action)
+  return { steps: request.steps, network_runs: nfe, actions, wall: times('wall'), cpu: times('cpu') }
 }
 
 async function measureCase(name: string) {
