@@ -36,6 +36,12 @@ function passes({ passes: all }) {
   )
 }
 
+function sampler({ sampler: { cpu, wall } }) {
+  const per = ({ ms, of_pass: share }) =>
+    `${ms.p50.toFixed(1)} ms (${ms.p05.toFixed(1)}–${ms.p95.toFixed(1)}), ${percent(share, 3)} of a full pass`
+  return `Beside the network a step takes, criterion included: ${per(cpu)}, in processor time; ${per(wall)}, in wall time.`
+}
+
 function runs({ run }) {
   if (run === null) return 'No run was measured.'
   const { steps, network_runs: ran, actions, wall, cpu } = run
@@ -44,7 +50,6 @@ function runs({ run }) {
   const saved = ({ plain_ms: plain, sada_ms: sada }) => percent(1 - sada / plain)
   return [
     `A run of ${steps} steps took ${seconds(cpu.plain_ms)} of processor time without acceleration and ${seconds(cpu.sada_ms)} with \`sada\`, ${saved(cpu)} less (wall: ${saved(wall)}): ${ran} network runs, ${pruned} of them pruned, ${skips} steps skipped. One run of each.`,
-    `Beside the network a step took ${cpu.sampler_ms.plain.p50.toFixed(1)} ms of processor time without acceleration and ${cpu.sampler_ms.sada.p50.toFixed(1)} ms with \`sada\`, criterion included (medians): ${percent(cpu.sampler_of_pass.plain, 3)} and ${percent(cpu.sampler_of_pass.sada, 3)} of a pass.`,
   ].join('\n')
 }
 
@@ -54,7 +59,7 @@ Written by \`node scripts/shapes-doc.mjs\` from [bench/results/shapes.json](../b
 pruned pass and a step cost at the latents, token counts and widths of the published models. Weights are random, so that nothing here says how good a picture is, and what
 \`sada\` skips is what it skips on these networks; how much it skips on trained ones is another matter. The networks are smaller than the published ones where it says so, and no figure has been scaled up from them.
 
-${cases.map((each) => `## ${NAMES[each.name]}\n\n${about(each)}\n\n${passes(each)}\n\n${runs(each)}\n`).join('\n')}
+${cases.map((each) => `## ${NAMES[each.name]}\n\n${about(each)}\n\n${passes(each)}\n\n${sampler(each)}\n\n${runs(each)}\n`).join('\n')}
 ## To make it again
 
 \`\`\`sh

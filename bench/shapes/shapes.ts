@@ -50,7 +50,8 @@ function inTurns(tokens: number): Policy {
       const selection = { maxKept: Math.round(share * tokens), window: [0, 0], seed: 0, fullAbove: 0.9 } as const
       return share === 1 ? whole : { kind: 'prune', selection }
     },
-    observe: () => ({}),
+    // As much as SADA's criterion costs.
+    observe: () => ({ means: [{ a: { x: 1, x0: -1 }, b: { x0: 1, y: -1 } }] }),
     after: () => ({}),
     keeps: () => [],
   }
@@ -114,7 +115,7 @@ async function measure(family: Family, request: Request, policyOf: (tokens: numb
 /** Passes in turns; the first, which every engine makes slower, does not count. */
 async function passes(family: Family, request: Request) {
   const steps = 1 + SHARES.length * Number(values.rounds)
-  const { trace, tokens, network } = await measure(family, { ...request, steps }, inTurns)
+  const { trace, tokens, network, beside } = await measure(family, { ...request, steps }, inTurns)
   const all = SHARES.map((share, k) => {
     const turns = Array.from({ length: Number(values.rounds) }, (_, round) => 1 + round * SHARES.length)
     const each = (kind: keyof Times) => ({
@@ -123,7 +124,11 @@ async function passes(family: Family, request: Request) {
     })
     return { share, kept_tokens: trace.members[0].steps[1 + k].keptTokens ?? null, wall: each('wall'), cpu: each('cpu') }
   })
-  return { tokens, passes: all }
+  const sampler = (kind: keyof Times) => {
+    const ms = beside.slice(1).map((each) => each[kind])
+    return { ms: spread(ms), of_pass: median(ms) / all[0][kind].ms.p50 }
+  }
+  return { tokens, passes: all, sampler: { wall: sampler('wall'), cpu: sampler('cpu') } }
 }
 
 /** A run without acceleration and one with, and what their steps take beside the network; none where no steps are asked for. */
@@ -135,13 +140,10 @@ async function runs(family: Family, request: Request) {
     [...Object.values(network), ...beside].reduce((sum, each) => sum + each[kind], 0)
   const times = (kind: keyof Times) => {
     const passes = plain.network.map((each) => each[kind])
-    const sampler = (of: Measured) => of.beside.map((each) => each[kind])
     return {
       plain_ms: total(plain, kind),
       sada_ms: total(sada, kind),
       pass_ms: spread(passes),
-      sampler_ms: { plain: spread(sampler(plain)), sada: spread(sampler(sada)) },
-      sampler_of_pass: { plain: median(sampler(plain)) / median(passes), sada: median(sampler(sada)) / median(passes) },
     }
   }
   const { steps, nfe } = sada.trace.members[0]
