@@ -42,7 +42,7 @@ __device__ __forceinline__ int64_t quotient(int64_t a, int64_t b) {
 }
 
 template <bool kGather>
-__global__ void __launch_bounds__(kThreads) token_major_kernel(const Move __grid_constant__ move) {
+__global__ void __launch_bounds__(kThreads, 4) token_major_kernel(const Move __grid_constant__ move) {
   const DeviceMove& m = move.request;
   const int64_t count = m.rows * m.kept, stride = static_cast<int64_t>(gridDim.x) * blockDim.y;
   for (int64_t at = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y; at < count; at += stride) {

@@ -140,12 +140,13 @@ void check_halves(int64_t length, uint32_t seed) {
   sada::cpu().step({plain}, wanted_sums);
   sada::cpu().step(stored, sums);
   expect(std::memcmp(sums, wanted_sums, sizeof sums) == 0, "sums");
+  if (length == 0) return;  // empty vectors have no address
   for (int r = 0; r < 4; ++r) {
     std::vector<float>& row = wanted[static_cast<size_t>(r)];
     std::vector<uint16_t> rounded(static_cast<size_t>(length));
     sada::narrow(row.data(), r % 3 == 1, length, rounded.data());
     const bool same = r % 3 == 2 ? std::memcmp(stored.request.store[r], row.data(), row.size() * 4) == 0 : std::memcmp(stored.request.store[r], rounded.data(), rounded.size() * 2) == 0;
-    expect(length == 0 || same, "row " + std::to_string(r));
+    expect(same, "row " + std::to_string(r));
   }
 }
 
