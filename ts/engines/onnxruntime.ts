@@ -33,24 +33,26 @@ export function findOnnxRuntimeForGpu(path?: string): { readonly library: string
  */
 export const onnxRuntimeOnGpu =
   (path?: string): OpenDeviceEngine =>
-  (gpu) => {
-    if (gpu === undefined) return Promise.resolve(undefined)
+  // eslint-disable-next-line @typescript-eslint/require-await -- throws by rejecting
+  async (gpu) => {
+    if (gpu === undefined) return undefined
     const found = findOnnxRuntimeForGpu(path)
     if ('reason' in found) {
       process.emitWarning(`The networks run on the CPU: ${found.reason}`, { type: 'SadaWarning' })
-      return Promise.resolve(undefined)
+      return undefined
     }
+    let engine: Engine
     try {
-      const engine: Engine = new (loadAddon().Engine)({ library: found.library, kind: 'onnxruntime', gpu })
-      const load: DeviceEngine['load'] = async ({ file, stage }) => {
-        try {
-          return (await file.load(engine, {})).session
-        } catch (error) {
-          throw asSadaError(error, { stage })
-        }
-      }
-      return Promise.resolve({ engine, compiles: false, load })
+      engine = new (loadAddon().Engine)({ library: found.library, kind: 'onnxruntime', gpu })
     } catch (error) {
-      return Promise.reject(asSadaError(error) as Error)
+      throw asSadaError(error)
     }
+    const load: DeviceEngine['load'] = async ({ file, stage }) => {
+      try {
+        return (await file.load(engine, {})).session
+      } catch (error) {
+        throw asSadaError(error, { stage })
+      }
+    }
+    return { engine, compiles: false, load }
   }
