@@ -77,6 +77,7 @@ export function optionsOf(recorded: RecordedCase): GenerateOptions {
     trueGuidanceScale: recorded.true_cfg_scale,
     maxSequenceLength: recorded.max_sequence_length,
     seconds: recorded.audio_length_in_s,
+    tileSize: recorded.tile_size,
     control: recorded.control && controlsOf(recorded),
     mask: recorded.mask_image && pixelsOf(recorded.mask_image),
     policy: 'none',

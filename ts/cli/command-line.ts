@@ -3,7 +3,7 @@ import type { GenerateArguments } from './generate.ts'
 /** The arguments of `sada` that make the same again, wherever it is saved. Paths are as they were written. */
 export function commandFor(prompt: string, options: GenerateArguments): string[] {
   const { model, count, seed, steps, guidance, scheduler, policy, negative, width, height } = options
-  const { init, strength, mask, control = [], controlStrength, seconds, memoryBudget } = options
+  const { init, strength, mask, control = [], controlStrength, seconds, tileSize, memoryBudget } = options
   const given: [string, string | number | undefined][] = [
     ['--model', model],
     ['--count', count === 1 ? undefined : count],
@@ -21,6 +21,7 @@ export function commandFor(prompt: string, options: GenerateArguments): string[]
     ...control.map((path): [string, string] => ['--control', path]),
     ['--control-strength', controlStrength],
     ['--seconds', seconds],
+    ['--tile-size', tileSize],
     ['--memory-budget', memoryBudget],
   ]
   // A value that begins like an option is not taken for one where it is joined to its own.

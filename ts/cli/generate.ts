@@ -36,6 +36,7 @@ export interface GenerateArguments {
   readonly control?: readonly string[]
   readonly controlStrength?: number
   readonly seconds?: number
+  readonly tileSize?: number
   readonly output?: string
   readonly preview: boolean
   readonly threads?: number

@@ -13,7 +13,8 @@ const UNIT = 16
 
 /** What the command line asks of `generate`, apart from pictures. */
 export function requestFor(prompt: string, options: GenerateArguments): GenerateOptions & { seed: readonly number[] } {
-  const { count, seed, steps, guidance, scheduler, policy, negative, width, height, strength, seconds, memoryBudget } = options
+  const { count, seed, steps, guidance, scheduler, policy, negative, width, height } = options
+  const { strength, seconds, tileSize, memoryBudget } = options
   const members = Array.from({ length: count }, (_, k) => k)
   return {
     prompt: members.map(() => prompt),
@@ -27,6 +28,7 @@ export function requestFor(prompt: string, options: GenerateArguments): Generate
     height,
     strength,
     seconds,
+    tileSize,
     memory: memoryBudget === undefined ? undefined : { budget: memoryBudget },
   }
 }

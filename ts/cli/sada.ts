@@ -53,6 +53,11 @@ program
   .option('--control <file>', 'a picture for a ControlNet; again for the next one', collect)
   .option('--control-strength <n>', 'how much ControlNets count (default: 1)', decimal('--control-strength', 0, 2))
   .option('--seconds <n>', "length of the sound (default: the model's)", decimal('--seconds', 0, 600))
+  .option(
+    '--tile-size <pixels>',
+    'decode in tiles of this side; 0: never (default: above 2 megapixels)',
+    integer('--tile-size', 0, 8192),
+  )
   .option('--preview', 'draw the picture in the terminal while it forms', false)
   .option('--threads <n>', 'threads of the network; 0: one per physical core', integer('--threads', 0, 1024))
   .option('--device <device>', 'cpu, cuda, cuda:<index> or auto: a GPU where one can be used', 'cpu')

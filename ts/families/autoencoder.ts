@@ -3,7 +3,19 @@ import type { TorchGenerator } from '../noise.ts'
 import { Component, type LoadContext } from './component.ts'
 import type { Pixels } from './family.ts'
 import type { JsonObject } from './folder.ts'
+import type { LatentSize } from './latent-family.ts'
 import { LATENT_AXES, partProfiles, PICTURE_AXES, type SizeRange } from './size-range.ts'
+import { inTiles, type FeatureMap } from './tiles.ts'
+
+/**
+ * Latents that are worked on at once where nothing else is asked; more of them are in tiles. The attention in the middle of an autoencoder
+ * has a score for each pair: 4 GiB of them here. 1448 × 1448 pixels where a latent has 8 × 8.
+ */
+const MOST_LATENTS = 2 ** 15
+/** Side of a tile in pixels where the configuration does not say what size the autoencoder was made for. */
+const TILE_SIZE = 512
+/** A quarter of a tile's side overlaps: whole latents. */
+const QUARTERS = 4
 
 /** The variational autoencoder between pictures and latents. */
 export class Autoencoder {
@@ -17,6 +29,8 @@ export class Autoencoder {
   private readonly sample: string
   private readonly factor: number
   private readonly shift: number
+  /** Side of a tile in pixels, where nothing else is asked. */
+  private readonly tileSize: number
 
   private constructor(decoder: Component, encoder: Component | undefined, latent: string) {
     this.decoder = decoder
@@ -30,10 +44,13 @@ export class Autoencoder {
     this.factor = decoder.number('scaling_factor', 0.18215, 1e-4, 1e4)
     this.shift = decoder.number('shift_factor', 0, -1e4, 1e4)
     this.scale = 2 ** (decoder.blocks(4) - 1)
+    const unit = QUARTERS * this.scale
+    this.tileSize = Math.max(unit, Math.floor(decoder.number('sample_size', TILE_SIZE, 1, 65536) / unit) * unit)
   }
 
-  /** `range`: what engines on the GPU are made for. */
-  static async load(context: LoadContext, range?: SizeRange): Promise<Autoencoder> {
+  /** `pictures`: what engines on the GPU are made for; tiles and previews are smaller than any picture. */
+  static async load(context: LoadContext, pictures?: SizeRange): Promise<Autoencoder> {
+    const range = pictures && { ...pictures, smallest: { ...pictures.smallest, size: [1, 1] as const } }
     const part = (role: string, axes: typeof LATENT_AXES) => Component.load(context, role, range && partProfiles(range, axes))
     const decoder = await part('vae_decoder', LATENT_AXES)
     const { latent } = decoder.meanings({ latent: ['latent_sample', 'latent', 'sample'] })
@@ -47,24 +64,59 @@ export class Autoencoder {
     return scaleOf(await Component.configOf(context, 'vae_decoder'))
   }
 
-  /** One member's latents [channels, height, width] as a sample [outputs, height·scale, width·scale], pictures from −1 to 1. */
-  async decode(latents: Float32Array, [height, width]: readonly [number, number], signal: AbortSignal): Promise<Float32Array> {
+  /** Throws INVALID_ARGUMENT unless tiles can have that side. */
+  checkTileSize(pixels: number | undefined): void {
+    const unit = QUARTERS * this.scale
+    if (pixels !== undefined && pixels % unit !== 0) throw invalidArgument('tileSize', `a multiple of ${unit}`, pixels)
+  }
+
+  /**
+   * One member's latents [channels, height, width] as a sample [outputs, height·scale, width·scale], pictures from −1 to 1.
+   * `tileSize`: side in pixels of the tiles it is made in; 0: never in tiles; left out: in tiles where there are more than 2¹⁵ latents.
+   */
+  async decode(latents: Float32Array, size: LatentSize, signal: AbortSignal, tileSize?: number): Promise<Float32Array> {
+    const [height, width] = size
     const data = latents.map((value) => value / this.factor + this.shift)
-    const outputs = this.decoder.dimension(this.sample, 1, this.decoder.config.out_channels)
-    const made = await this.decoder.evaluate(
-      { [this.latent]: { data, dims: [1, this.channels, height, width] } },
-      { [this.sample]: [1, outputs, height * this.scale, width * this.scale] },
-      signal,
-    )
-    return made[this.sample]
+    const whole: FeatureMap = { data, channels: this.channels, height, width }
+    const decode = (tile: FeatureMap): Promise<FeatureMap> => this.decodeMap(tile, signal)
+    const side = this.tileSide(size, tileSize)
+    const made = side === 0 ? decode(whole) : inTiles(whole, { before: side, after: side * this.scale }, decode)
+    return (await made).data
   }
 
   /** The distribution of a picture's latents, to be drawn from. The picture has the size of the latents times the scale. */
-  async encode(
-    picture: Float32Array,
-    [height, width]: readonly [number, number],
-    signal: AbortSignal,
-  ): Promise<LatentDistribution> {
+  async encode(picture: Float32Array, size: LatentSize, signal: AbortSignal, tileSize?: number): Promise<LatentDistribution> {
+    const [height, width] = size
+    const whole: FeatureMap = { data: picture, channels: 3, height: height * this.scale, width: width * this.scale }
+    const encode = (tile: FeatureMap): Promise<FeatureMap> => this.encodeMap(tile, signal)
+    const side = this.tileSide(size, tileSize)
+    const { data, channels } = await (side === 0
+      ? encode(whole)
+      : inTiles(whole, { before: side * this.scale, after: side }, encode))
+    const length = this.channels * height * width
+    const logVariance = channels === 2 * this.channels ? data.subarray(length) : undefined
+    return new LatentDistribution(data.subarray(0, length), logVariance, this.factor, this.shift)
+  }
+
+  /** Side of the tiles in latents; 0: the whole at once. */
+  private tileSide([height, width]: LatentSize, tileSize: number | undefined): number {
+    if (tileSize === undefined && height * width <= MOST_LATENTS) return 0
+    const side = (tileSize ?? this.tileSize) / this.scale
+    return height > side || width > side ? side : 0
+  }
+
+  private async decodeMap({ data, height, width }: FeatureMap, signal: AbortSignal): Promise<FeatureMap> {
+    const channels = this.decoder.dimension(this.sample, 1, this.decoder.config.out_channels)
+    const made = { channels, height: height * this.scale, width: width * this.scale }
+    const { [this.sample]: values } = await this.decoder.evaluate(
+      { [this.latent]: { data, dims: [1, this.channels, height, width] } },
+      { [this.sample]: [1, channels, made.height, made.width] },
+      signal,
+    )
+    return { data: values, ...made }
+  }
+
+  private async encodeMap({ data, channels, height, width }: FeatureMap, signal: AbortSignal): Promise<FeatureMap> {
     const { encoder } = this
     if (encoder === undefined) {
       const path = this.decoder.path.replace(/vae_decoder.*/, 'vae_encoder')
@@ -72,16 +124,17 @@ export class Autoencoder {
     }
     const { sample } = encoder.meanings({ sample: ['sample', 'image'] })
     const name = encoder.output('latent_parameters', 'latent_sample', 'latent')
-    const channels = encoder.dimension(name, 1, this.channels)
-    const made = await encoder.evaluate(
-      { [sample]: { data: picture, dims: [1, 3, height * this.scale, width * this.scale] } },
-      { [name]: [1, channels, height, width] },
+    const made = {
+      channels: encoder.dimension(name, 1, this.channels),
+      height: height / this.scale,
+      width: width / this.scale,
+    }
+    const { [name]: values } = await encoder.evaluate(
+      { [sample]: { data, dims: [1, channels, height, width] } },
+      { [name]: [1, made.channels, made.height, made.width] },
       signal,
     )
-    const length = this.channels * height * width
-    const mean = made[name].subarray(0, length)
-    const logVariance = channels === 2 * this.channels ? made[name].subarray(length) : undefined
-    return new LatentDistribution(mean, logVariance, this.factor, this.shift)
+    return { data: values, ...made }
   }
 }
 

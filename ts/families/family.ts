@@ -45,6 +45,12 @@ export interface FamilyRequest {
   readonly maxSequenceLength?: number
   /** Length of the sound in seconds. */
   readonly seconds?: number
+  /**
+   * Side, in pixels (of a spectrogram: in frames), of the overlapping tiles in which larger pictures are decoded and encoded, which bounds
+   * memory; a multiple of four latents. 0: never in tiles. Default: tiles of the size that the autoencoder was made for, where a picture has
+   * more than 2¹⁵ latents (2 megapixels).
+   */
+  readonly tileSize?: number
   /** SDXL: what the network is told about sizes, [height, width] and [top, left]. */
   readonly originalSize?: readonly [number, number]
   readonly targetSize?: readonly [number, number]

@@ -77,6 +77,7 @@ export class Flux extends LatentFamily {
     'init',
     'strength',
     'mask',
+    'tileSize',
   ]
   private readonly parts: FluxParts
   private readonly output: string

@@ -83,6 +83,7 @@ export abstract class LatentFamily implements Family {
     const { init, mask } = request
     if (mask !== undefined && (init === undefined || 'latents' in init))
       throw invalidArgument('init', 'a picture, which the mask is for', init)
+    this.autoencoder.checkTileSize(request.tileSize)
     const size = this.latentSize(request)
     if (this.range) checkSize(this.range, size)
     const schedule = this.schedule(request, size)
@@ -134,7 +135,7 @@ export abstract class LatentFamily implements Family {
     const samples: Float32Array[] = []
     for (let b = 0; b < members; b++) {
       const own = latents.subarray(b * length, (b + 1) * length)
-      samples.push(await this.autoencoder.decode(this.packing?.unpack(own, size) ?? own, size, signal))
+      samples.push(await this.autoencoder.decode(this.packing?.unpack(own, size) ?? own, size, signal, request.tileSize))
     }
     const [height, width] = size.map((n) => n * this.autoencoder.scale)
     return { kind: 'image', samples, shape: [3, height, width], range: [-1, 1] }
@@ -156,7 +157,7 @@ export abstract class LatentFamily implements Family {
 
   /** The latents of `init`; with a mask of what that leaves, grey in place of the rest. */
   private async encodePicture(
-    { init }: Request,
+    { init, tileSize }: Request,
     size: LatentSize,
     signal: AbortSignal,
     mask?: Pixels,
@@ -168,7 +169,7 @@ export abstract class LatentFamily implements Family {
       const anew = latentMask(mask, pixels, 3)
       sample.forEach((value, k) => (sample[k] = anew[k] === 1 ? 0 : value))
     }
-    return this.autoencoder.encode(sample, size, signal)
+    return this.autoencoder.encode(sample, size, signal, tileSize)
   }
 }
 

@@ -25,7 +25,7 @@ export class MusicLdm extends UnetFamily {
   private readonly vocoder: Vocoder
 
   private constructor(context: LoadContext, parts: UnetParts, text: TextEncoder, textInput: string, vocoder: Vocoder) {
-    super(context, parts, ['negativePrompt', 'seconds'])
+    super(context, parts, ['negativePrompt', 'seconds', 'tileSize'])
     this.text = text
     this.textInput = textInput
     this.vocoder = vocoder
@@ -78,7 +78,7 @@ export class MusicLdm extends UnetFamily {
     const { sampleRate } = this.vocoder
     const samples: Float32Array[] = []
     for (let b = 0; b < members; b++) {
-      const mel = await this.autoencoder.decode(latents.subarray(b * length, (b + 1) * length), size, signal)
+      const mel = await this.autoencoder.decode(latents.subarray(b * length, (b + 1) * length), size, signal, request.tileSize)
       const sound = await this.vocoder.run(mel, size[0] * scale, signal)
       samples.push(request.seconds === undefined ? sound : sound.slice(0, Math.floor(request.seconds * sampleRate)))
     }

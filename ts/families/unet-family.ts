@@ -36,7 +36,16 @@ export interface UnetParts {
 }
 
 export const UNET_INPUTS = { sample: ['sample'], time: ['timestep', 'timesteps', 't'] }
-export const PICTURE_OPTIONS = ['negativePrompt', 'width', 'height', 'init', 'strength', 'mask', 'guidanceRescale'] as const
+export const PICTURE_OPTIONS = [
+  'negativePrompt',
+  'width',
+  'height',
+  'init',
+  'strength',
+  'mask',
+  'guidanceRescale',
+  'tileSize',
+] as const
 
 const sampleSize = ({ sample_size: latents }: JsonObject): number => (typeof latents === 'number' ? latents : 64)
 

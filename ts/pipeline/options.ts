@@ -109,6 +109,10 @@ const FAMILY_OPTIONS: Readonly<
     (value) => Number.isInteger(value) && (value as number) >= 4 && (value as number) <= 512,
     'an integer from 4 to 512',
   ],
+  tileSize: [
+    (value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 8192,
+    'an integer from 0 (never in tiles) to 8192',
+  ],
   seconds: [(value) => typeof value === 'number' && value > 0 && value <= 600, 'a number above 0, at most 600'],
   originalSize: PAIR,
   targetSize: PAIR,
