@@ -4,7 +4,7 @@ import type { MemoryQuote } from './sampler/memory.ts'
 import type { SampleOptions, SampleResult } from './sampler/sample.ts'
 
 export { SadaError, type SadaErrorCode } from './errors.ts'
-export type { GenerateOptions } from './pipeline/options.ts'
+export type { GenerateOptions, GenerateStep } from './pipeline/options.ts'
 export type { GenerateResult, Pipeline, PipelineEvent } from './pipeline/pipeline.ts'
 export type { Picture } from './pipeline/image.ts'
 export type { FamilySettings } from './families/index.ts'

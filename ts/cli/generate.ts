@@ -5,14 +5,13 @@ import { invalidArgument, nearestName, SadaError } from '../errors.ts'
 import { offerOf } from '../families/staged.ts'
 import type { DeviceSetting } from '../native/gpu.ts'
 import { findModel, load } from '../pipeline/load.ts'
-import { checkGenerateOptions } from '../pipeline/options.ts'
+import { checkGenerateOptions, type GenerateOptions } from '../pipeline/options.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { Manifest } from '../plan/manifest.ts'
 import { loadManifest, type EngineSettings } from '../plan/model.ts'
 import { Tokenizer } from '../plan/tokenizer.ts'
-import type { StepEvent } from '../sampler/trace.ts'
 import { OutputFile } from './output-file.ts'
-import { Preview } from './preview.ts'
+import { EVERY, Preview } from './preview.ts'
 import { engineSizesFor, readPictures, requestFor } from './request.ts'
 import { save } from './save.ts'
 import { isLive } from './terminal.ts'
@@ -60,8 +59,7 @@ export async function generate(prompt: string, options: GenerateArguments, signa
   if (manifest) {
     checkGenerateOptions(request, offerOf(manifest))
     checkWords(prompt, await Tokenizer.load(folder, manifest.text), manifest)
-  } else if (options.preview)
-    throw invalidArgument('--preview', 'left out: only models with a plan.json can be drawn while they form', true)
+  }
   const early = manifest || options.output !== undefined ? await reserve(prompt, options.output, manifest && 'image') : undefined
   let file = early
   try {
@@ -75,7 +73,7 @@ export async function generate(prompt: string, options: GenerateArguments, signa
       if (!manifest) file = await fittingFile(prompt, options, pipeline, early)
       const pictures = await readPictures(options, pipeline.size)
       const startedAt = performance.now()
-      const result = await pipeline.generate({ ...request, ...pictures, signal, onStep: watcher(options, manifest) })
+      const result = await pipeline.generate({ ...request, ...pictures, signal, ...watching(options) })
       await save(file, { prompt, options, pipeline, wallMs: performance.now() - startedAt }, result)
     } finally {
       await pipeline.dispose()
@@ -140,14 +138,15 @@ function* names(prompt: string, extension: string): Generator<string> {
 }
 
 /** What watches the steps: a preview, a line that counts them, or nothing where stderr is no terminal. */
-function watcher({ preview }: GenerateArguments, manifest: Manifest | undefined): ((event: StepEvent) => void) | undefined {
-  if (!isLive(process.stderr)) return undefined
-  if (preview && manifest && !process.env.NO_COLOR) {
-    const drawing = new Preview(process.stderr, manifest)
-    return (event) => drawing.show(event)
+function watching({ preview }: GenerateArguments): Pick<GenerateOptions, 'preview' | 'onStep'> {
+  if (!isLive(process.stderr)) return {}
+  if (preview && !process.env.NO_COLOR) {
+    const drawing = new Preview(process.stderr)
+    return { preview: EVERY, onStep: (event) => drawing.show(event) }
   }
-  return ({ step, steps, etaMs }) => {
+  const onStep: GenerateOptions['onStep'] = ({ step, steps, etaMs }) => {
     const left = step + 1 === steps ? '\r\x1b[2K' : `\r\x1b[2Kstep ${step + 1} of ${steps}, ${(etaMs / 1000).toFixed(1)} s left`
     process.stderr.write(left)
   }
+  return { onStep }
 }

@@ -1,9 +1,8 @@
-import { toPicture, type Picture } from '../pipeline/image.ts'
-import type { Manifest } from '../plan/manifest.ts'
-import type { StepEvent } from '../sampler/trace.ts'
+import type { Picture } from '../pipeline/image.ts'
+import type { GenerateStep } from '../pipeline/options.ts'
 
-/** Steps between two drawings. */
-const EVERY = 3
+/** Steps from one drawing to the next. */
+export const EVERY = 3
 
 /**
  * The forming pictures on a terminal, drawn over themselves: two pixels in one character, an upper half block whose colours are
@@ -11,29 +10,18 @@ const EVERY = 3
  */
 export class Preview {
   private readonly stream: NodeJS.WriteStream
-  private readonly manifest: Manifest
   private drawn = 0
 
-  constructor(stream: NodeJS.WriteStream, manifest: Manifest) {
+  constructor(stream: NodeJS.WriteStream) {
     this.stream = stream
-    this.manifest = manifest
   }
 
-  show(event: StepEvent): void {
-    const last = event.step === event.steps - 1
-    if (event.step % EVERY !== 0 && !last) return
-    const pictures = this.pictures(event)
-    const lines = [...this.lines(pictures), `step ${event.step + 1} of ${event.steps}`]
+  show({ step, steps, preview }: GenerateStep): void {
+    if (preview === undefined) return
+    const lines = [...this.lines(preview), `step ${step + 1} of ${steps}`]
     const up = this.drawn > 0 ? `\x1b[${this.drawn}A` : ''
     this.stream.write(up + lines.map((line) => `\x1b[2K${line}\n`).join(''))
     this.drawn = lines.length
-  }
-
-  private pictures({ denoised, members }: StepEvent): Picture[] {
-    const { latents, output } = this.manifest
-    const all = denoised()
-    const length = all.length / members.length
-    return members.map((_, b) => toPicture(all.subarray(b * length, (b + 1) * length), latents, output.range))
   }
 
   /** As many pictures side by side as fit, every `shrink`-th pixel where not even one does. */

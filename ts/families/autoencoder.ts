@@ -21,6 +21,8 @@ const QUARTERS = 4
 export class Autoencoder {
   /** Channels of the latents. */
   readonly channels: number
+  /** Channels of what is decoded. */
+  readonly outputs: number
   /** Pixels along one side of a latent. */
   readonly scale: number
   private readonly decoder: Component
@@ -40,6 +42,7 @@ export class Autoencoder {
     decoder.expectRank(latent, 4)
     decoder.expectRank(this.sample, 4)
     this.channels = decoder.dimension(latent, 1, decoder.config.latent_channels)
+    this.outputs = decoder.dimension(this.sample, 1, decoder.config.out_channels)
     // Exports without a configuration are of Stable Diffusion 1 and 2.
     this.factor = decoder.number('scaling_factor', 0.18215, 1e-4, 1e4)
     this.shift = decoder.number('shift_factor', 0, -1e4, 1e4)
@@ -106,11 +109,10 @@ export class Autoencoder {
   }
 
   private async decodeMap({ data, height, width }: FeatureMap, signal: AbortSignal): Promise<FeatureMap> {
-    const channels = this.decoder.dimension(this.sample, 1, this.decoder.config.out_channels)
-    const made = { channels, height: height * this.scale, width: width * this.scale }
+    const made = { channels: this.outputs, height: height * this.scale, width: width * this.scale }
     const { [this.sample]: values } = await this.decoder.evaluate(
       { [this.latent]: { data, dims: [1, this.channels, height, width] } },
-      { [this.sample]: [1, channels, made.height, made.width] },
+      { [this.sample]: [1, made.channels, made.height, made.width] },
       signal,
     )
     return { data: values, ...made }

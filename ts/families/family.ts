@@ -81,6 +81,9 @@ export type Output =
     }
   | { readonly kind: 'audio'; readonly samples: readonly Float32Array[]; readonly sampleRate: number }
 
+/** Pictures, one for each member. */
+export type ImageOutput = Extract<Output, { readonly kind: 'image' }>
+
 /** One run, ready for the denoising loop. */
 export interface FamilyRun {
   readonly solver: Solver
@@ -91,6 +94,8 @@ export interface FamilyRun {
   readonly afterStep?: (step: number, member: number, state: Float32Array) => void
   /** Makes pictures or sounds of the final states, [members, length]. */
   finish(latents: Float32Array, signal: AbortSignal): Promise<Output>
+  /** Small pictures of the clean states estimated on the way, [members, length]. Costs little beside a step. */
+  preview(denoised: Float32Array, signal: AbortSignal): Promise<ImageOutput>
   readonly unknownWords: readonly string[]
   /** For each prompt, the tokens that did not fit into what its encoder reads. */
   readonly droppedTokens: readonly number[]

@@ -1,12 +1,14 @@
 import { invalidArgument } from '../errors.ts'
 import type { Engine, Workspace } from '../native/types.ts'
+import { split } from '../sampler/latents.ts'
 import type { Network } from '../sampler/network.ts'
 import type { Purpose } from '../sampler/memory.ts'
 import type { Schedule } from '../schedule/schedule.ts'
 import { createSolver } from '../solver/solver.ts'
 import { toSample, type Autoencoder, type LatentDistribution } from './autoencoder.ts'
 import type { LoadContext } from './component.ts'
-import type { Family, FamilyRequest, FamilyRun, Output, Pixels, Request } from './family.ts'
+import type { Family, FamilyRequest, FamilyRun, ImageOutput, Output, Pixels, Request } from './family.ts'
+import { LatentPreview } from './latent-preview.ts'
 import type { Schedulers } from './scheduler.ts'
 import { checkSize, type SizeRange } from './size-range.ts'
 import { latentMask, noStart, startOf, type Start } from './start.ts'
@@ -95,7 +97,10 @@ export abstract class LatentFamily implements Family {
     const start = purpose === 'planning' ? noStart(request, length) : await this.start(request, size, schedule, length, purpose)
     const { network, droppedTokens } = await this.condition({ request, workspace, size, schedule, kept: start.kept }, purpose)
     const finish = (latents: Float32Array, signal: AbortSignal): Promise<Output> => this.decode(latents, request, size, signal)
-    return { solver, network, ...start, finish, unknownWords: [], droppedTokens }
+    const drawing = new LatentPreview(this.autoencoder, this.previewColumns)
+    const preview = async (denoised: Float32Array, signal: AbortSignal): Promise<ImageOutput> =>
+      this.pictureOf(await drawing.draw(this.mapsOf(denoised, request, size), size, signal), size)
+    return { solver, network, ...start, finish, preview, unknownWords: [], droppedTokens }
   }
 
   /** Where the members start: from noise, or from a picture. */
@@ -130,14 +135,23 @@ export abstract class LatentFamily implements Family {
   protected abstract condition(run: RunInputs, purpose: Purpose): Promise<Conditioned>
 
   protected async decode(latents: Float32Array, request: Request, size: LatentSize, signal: AbortSignal): Promise<Output> {
-    const members = request.prompts.length
-    const length = latents.length / members
     const samples: Float32Array[] = []
-    for (let b = 0; b < members; b++) {
-      const own = latents.subarray(b * length, (b + 1) * length)
-      samples.push(await this.autoencoder.decode(this.packing?.unpack(own, size) ?? own, size, signal, request.tileSize))
-    }
+    for (const map of this.mapsOf(latents, request, size))
+      samples.push(await this.autoencoder.decode(map, size, signal, request.tileSize))
     const [height, width] = size.map((n) => n * this.autoencoder.scale)
+    return { kind: 'image', samples, shape: [3, height, width], range: [-1, 1] }
+  }
+
+  /** Each member's latents [channels, height, width], of states as the network has them. */
+  protected mapsOf(states: Float32Array, { prompts }: Request, size: LatentSize): Float32Array[] {
+    return split(states, prompts.length).map((own) => this.packing?.unpack(own, size) ?? own)
+  }
+
+  /** Values of a preview along the width of a latent. */
+  protected readonly previewColumns: number = 1
+
+  /** Samples of a preview as pictures. */
+  protected pictureOf(samples: readonly Float32Array[], [height, width]: LatentSize): ImageOutput {
     return { kind: 'image', samples, shape: [3, height, width], range: [-1, 1] }
   }
 

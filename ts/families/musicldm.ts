@@ -3,7 +3,7 @@ import type { Purpose } from '../sampler/memory.ts'
 import { Autoencoder } from './autoencoder.ts'
 import { Component, type LoadContext } from './component.ts'
 import { rowsOf } from './denoiser.ts'
-import type { Output, Request } from './family.ts'
+import type { ImageOutput, Output, Request } from './family.ts'
 import type { JsonObject } from './folder.ts'
 import { promptsOf, type LatentSize } from './latent-family.ts'
 import { loadNetwork } from './network-plan.ts'
@@ -23,12 +23,15 @@ export class MusicLdm extends UnetFamily {
   private readonly text: TextEncoder
   private readonly textInput: string
   private readonly vocoder: Vocoder
+  /** Bands are too few to be averaged. */
+  protected override readonly previewColumns: number
 
   private constructor(context: LoadContext, parts: UnetParts, text: TextEncoder, textInput: string, vocoder: Vocoder) {
     super(context, parts, ['negativePrompt', 'seconds', 'tileSize'])
     this.text = text
     this.textInput = textInput
     this.vocoder = vocoder
+    this.previewColumns = parts.autoencoder.scale
     this.defaults = { scheduler: parts.schedulers.own, steps: 200, guidance: 2 }
     parts.unet.expectDimension(textInput, 1, text.pooledFeatures, 'the features of the text encoder')
   }
@@ -73,16 +76,30 @@ export class MusicLdm extends UnetFamily {
     signal: AbortSignal,
   ): Promise<Output> {
     const { scale } = this.autoencoder
-    const members = request.prompts.length
-    const length = latents.length / members
     const { sampleRate } = this.vocoder
     const samples: Float32Array[] = []
-    for (let b = 0; b < members; b++) {
-      const mel = await this.autoencoder.decode(latents.subarray(b * length, (b + 1) * length), size, signal, request.tileSize)
+    for (const map of this.mapsOf(latents, request, size)) {
+      const mel = await this.autoencoder.decode(map, size, signal, request.tileSize)
       const sound = await this.vocoder.run(mel, size[0] * scale, signal)
       samples.push(request.seconds === undefined ? sound : sound.slice(0, Math.floor(request.seconds * sampleRate)))
     }
     return { kind: 'audio', samples, sampleRate }
+  }
+
+  /** Mel spectrograms [frames, bands] in grey: time to the right, low notes at the bottom, black and white its own extremes. */
+  protected override pictureOf(mels: readonly Float32Array[], [frames]: LatentSize): ImageOutput {
+    const { bands } = this.vocoder
+    const samples = mels.map((mel) => {
+      const [low, high] = mel.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity])
+      const levels = Float32Array.from(mel, (_, k) => {
+        const [band, frame] = [bands - 1 - Math.floor(k / frames), k % frames]
+        return (mel[frame * bands + band] - low) / Math.max(high - low, Number.MIN_VALUE)
+      })
+      const sample = new Float32Array(3 * levels.length)
+      for (let c = 0; c < 3; c++) sample.set(levels, c * levels.length)
+      return sample
+    })
+    return { kind: 'image', samples, shape: [3, bands, frames], range: [0, 1] }
   }
 }
 

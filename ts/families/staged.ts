@@ -11,7 +11,7 @@ import type { Purpose } from '../sampler/memory.ts'
 import { parseSchedulerConfig } from '../schedule/config.ts'
 import { createSchedule } from '../schedule/schedule.ts'
 import { createSolver } from '../solver/solver.ts'
-import type { Family, FamilyRun, Offer, Request } from './family.ts'
+import type { Family, FamilyRun, ImageOutput, Offer, Request } from './family.ts'
 
 /** What a model with this `plan.json` can be asked. */
 export function offerOf({ defaults, schedulers }: Manifest): Offer {
@@ -69,11 +69,14 @@ export class Staged implements Family {
     await this.encodeText(workspace, tensors, ids, purpose)
     const [, height, width] = manifest.latents
     const { range } = manifest.output
+    const picture = (all: Float32Array): Promise<ImageOutput> =>
+      Promise.resolve({ kind: 'image', samples: split(all, members), shape: [3, height, width], range })
     return {
       solver: createSolver(schedule),
       network: new PlanNetwork(networkOf(this.model), workspace, members, guidance, tensors),
       latents,
-      finish: (all) => Promise.resolve({ kind: 'image', samples: split(all, members), shape: [3, height, width], range }),
+      finish: picture,
+      preview: picture,
       unknownWords: [...new Set(encoded.flatMap(({ unknown }) => unknown))],
       droppedTokens: prompts.map(() => 0),
     }

@@ -4,6 +4,7 @@ import { createPolicy, type Policy, type PolicySpec } from '../policy/index.ts'
 import { checkAudit } from '../sampler/audit.ts'
 import type { MemoryOptions } from '../sampler/memory.ts'
 import type { StepEvent } from '../sampler/trace.ts'
+import type { Picture } from './image.ts'
 
 /** Pixels, or a picture file (PNG or JPEG). */
 export type ImageInput = Pixels | Uint8Array
@@ -37,7 +38,15 @@ export interface GenerateOptions extends Omit<FamilyRequest, 'init' | 'mask' | '
   /** What the run may take; without it, whatever it needs. */
   readonly memory?: MemoryOptions
   readonly signal?: AbortSignal
-  readonly onStep?: (event: StepEvent) => void
+  readonly onStep?: (event: GenerateStep) => void
+  /** Small pictures of what forms in the event of every so many steps, from 1 to 1000, and of the last. Default: none. */
+  readonly preview?: number
+}
+
+/** Told to `onStep` after every step of `generate`. */
+export interface GenerateStep extends StepEvent {
+  /** With `preview`, at its steps: a picture for each prompt, of one pixel for each latent; of sounds their mel spectrograms. */
+  readonly preview?: readonly Picture[]
 }
 
 export interface CheckedOptions {
@@ -77,6 +86,9 @@ export function checkGenerateOptions(options: GenerateOptions, offer: Offer): Ch
   if (typeof scheduler !== 'object' || scheduler === null) {
     if (!schedulers.includes(scheduler)) throw unknownName('scheduler', String(scheduler), schedulers)
   }
+  const { preview = 1 } = options
+  if (!Number.isInteger(preview) || preview < 1 || preview > 1000)
+    throw invalidArgument('preview', 'an integer from 1 to 1000', preview)
   const audit = checkAudit(options.audit)
   const request = { ...checkFamilyOptions(options, offer), prompts, seed, steps, guidance, scheduler }
   return { request, policy: createPolicy(options.policy ?? 'sada'), audit }

@@ -1,16 +1,16 @@
 import { SadaError } from '../errors.ts'
-import type { Family, Output, Request } from '../families/family.ts'
+import type { Family, FamilyRun, Output, Request } from '../families/family.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
 import type { Workspace } from '../native/types.ts'
 import { recorded, type Recording } from '../policy/recording.ts'
 import { checkCall } from '../sampler/checks.ts'
 import { never } from '../sampler/abort.ts'
-import { DenoisingLoop } from '../sampler/loop.ts'
+import { DenoisingLoop, type LoopOptions } from '../sampler/loop.ts'
 import { planRun, quoteOf, type MemoryQuote, type Purpose, type RunSetting } from '../sampler/memory.ts'
-import type { StepEvent, Trace } from '../sampler/trace.ts'
+import type { Trace } from '../sampler/trace.ts'
 import { Sound } from './audio.ts'
 import { readImage, toPicture, type Picture } from './image.ts'
-import { checkGenerateOptions, type GenerateOptions } from './options.ts'
+import { checkGenerateOptions, type GenerateOptions, type GenerateStep } from './options.ts'
 
 export interface GenerateResult {
   /** One for each prompt; none where the model makes sounds. */
@@ -29,7 +29,7 @@ export interface GenerateResult {
 }
 
 /** What `stream` yields: every step, and last the result. */
-export type PipelineEvent = ({ readonly type: 'step' } & StepEvent) | ({ readonly type: 'result' } & GenerateResult)
+export type PipelineEvent = ({ readonly type: 'step' } & GenerateStep) | ({ readonly type: 'result' } & GenerateResult)
 
 /** Calls of `generate` in progress at once; more are refused with QUEUE_FULL. */
 const MOST_RUNS = 256
@@ -119,7 +119,7 @@ export class Pipeline {
     const signal = options.signal ? AbortSignal.any([options.signal, left.signal]) : left.signal
     const waiting: PipelineEvent[] = []
     let wake = (): void => {}
-    const onStep = (event: StepEvent): void => {
+    const onStep = (event: GenerateStep): void => {
       options.onStep?.(event)
       waiting.push({ type: 'step', ...event })
       wake()
@@ -190,12 +190,21 @@ export class Pipeline {
       const run = await this.family.begin(complete, workspace, purpose)
       const { solver, network, latents, afterStep } = run
       const signal = purpose === 'planning' ? never : purpose
-      const { onStep } = options
+      const onStep = watcher(options, run, signal)
       const inputs = { solver, network, policy, workspace, latents, storage, warnings, audit, afterStep, signal, onStep }
       return { run, loop: new DenoisingLoop(inputs) }
     }
     const planned = await planRun(async (...of) => (await prepare(...of)).loop, policy, this.family.gpu, options.memory)
     return { planned, prepare }
+  }
+}
+
+/** Tells of every step, with a preview where one is due. */
+function watcher({ onStep, preview: every }: GenerateOptions, run: FamilyRun, signal: AbortSignal): LoopOptions['onStep'] {
+  if (onStep === undefined || every === undefined) return onStep && ((event) => onStep(event))
+  return async (event) => {
+    const isDue = event.step % every === 0 || event.step === event.steps - 1
+    onStep(isDue ? { ...event, preview: results(await run.preview(event.denoised(), signal)).images } : event)
   }
 }
 

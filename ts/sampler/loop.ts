@@ -25,7 +25,8 @@ export interface LoopOptions {
   /** Changes a member's state in place, after step `step` has made it. */
   readonly afterStep?: (step: number, member: number, state: Float32Array) => void
   readonly signal: AbortSignal
-  readonly onStep?: (event: StepEvent) => void
+  /** Waited for before the next step. */
+  readonly onStep?: (event: StepEvent) => void | Promise<void>
 }
 
 /** Longest time that steps may follow each other without letting the event loop turn, in milliseconds. */
@@ -55,6 +56,7 @@ export class DenoisingLoop {
   private device: DeviceRun | undefined
   private startedAt = 0
   private networkMs = 0
+  private readable?: number // the step whose values `onStep` can read
 
   constructor(options: LoopOptions) {
     const { solver, network, policy, workspace, latents, storage = FULL } = options
@@ -96,7 +98,9 @@ export class DenoisingLoop {
       if (device) await device.advance(onStep ? step + 1 : solver.schedule.steps)
       else await this.step(step)
       this.changeStates(step)
-      onStep?.(this.event(step))
+      this.readable = step
+      await onStep?.(this.event(step))
+      this.readable = undefined
       if (performance.now() - lastTurn > LONGEST_STRETCH_MS) {
         await new Promise(setImmediate)
         lastTurn = performance.now()
@@ -240,6 +244,7 @@ export class DenoisingLoop {
     { decision, keptTokens, flopShare }: PreparedStep,
     verdict: Verdict,
   ): StepInProgress {
+    const { tokens } = this.options.network
     return {
       step,
       timestep: this.options.solver.schedule.timesteps[step],
@@ -247,17 +252,18 @@ export class DenoisingLoop {
       ...verdict,
       ...(keptTokens !== undefined && { keptTokens }),
       ...(flopShare !== undefined && { flopShare }),
-      ...(this.options.network.tokens?.unstableShare &&
-        decision.kind !== 'skip' && {
-          unstableTokens: this.options.network.tokens.unstableShare(member.index),
-        }),
+      ...(tokens?.unstableShare && decision.kind !== 'skip' && { unstableTokens: tokens.unstableShare(member.index) }),
       ms: 0,
     }
   }
 
   private event(step: number): StepEvent {
     const elapsedMs = performance.now() - this.startedAt
-    return eventOf(step, this.options.solver.schedule, this.members, elapsedMs, (name) => this.readAll(name))
+    const read = (name: 'x' | 'x0Prev'): Float32Array => {
+      if (this.readable === step) return this.readAll(name)
+      throw new SadaError('INVALID_ARGUMENT', 'denoised() and state() can be called inside the step callback only.')
+    }
+    return eventOf(step, this.options.solver.schedule, this.members, elapsedMs, read)
   }
 
   private readAll(name: 'x' | 'x0Prev'): Float32Array {

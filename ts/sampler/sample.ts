@@ -105,7 +105,7 @@ function check(options: SampleOptions) {
       : initialState(options, members, length, schedule.initNoiseSigma)
     const network = new CallbackNetwork(call, workspace, members, length, layout)
     const signal = isPlanned ? never : purpose
-    const { onStep } = options
+    const onStep = options.onStep && ((event: StepEvent): void => options.onStep!(event))
     return Promise.resolve(
       new DenoisingLoop({ solver, network, policy, workspace, latents, storage, warnings, audit, signal, onStep }),
     )

@@ -1,5 +1,4 @@
 import type { AuditReport } from './audit.ts'
-import { SadaError } from '../errors.ts'
 import type { GraphReport } from '../native/types.ts'
 import type { StepAction } from '../policy/policy.ts'
 
@@ -88,20 +87,14 @@ export function notesOf(warnings: readonly string[], { failure, ...graphs }: Gra
   return { ...(all.length > 0 && { warnings: all }), ...(graphs.captured > 0 && { graphs }) }
 }
 
-/** An event whose copies can be taken while the callback runs. */
+/** `read`: a copy of a buffer of all members, while the callback runs. */
 export function eventOf(
   step: number,
   { timesteps, steps }: { readonly timesteps: readonly number[]; readonly steps: number },
   members: readonly { readonly trace: readonly MemberStep[] }[],
   elapsedMs: number,
-  readAll: (name: 'x' | 'x0Prev') => Float32Array,
+  read: (name: 'x' | 'x0Prev') => Float32Array,
 ): StepEvent {
-  let open = true
-  queueMicrotask(() => (open = false))
-  const read = (name: 'x' | 'x0Prev'): Float32Array => {
-    if (open) return readAll(name)
-    throw new SadaError('INVALID_ARGUMENT', 'denoised() and state() can be called inside the step callback only.')
-  }
   return {
     step,
     steps,
