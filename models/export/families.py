@@ -8,8 +8,9 @@ from diffusers import DiffusionPipeline
 
 from .flux_stages import flux_plan
 from .graph import Part, WeightFile
-from .parts import clap_part, controlnet_part, flux_part, text_part, unet_part, vae_parts, vocoder_part
+from .parts import clap_part, controlnet_part, flux_part, sd3_part, text_part, unet_part, vae_parts, vocoder_part
 from .plan_file import LENGTH, check_plan, flops, manifest, pretty, traced, write_stages
+from .sd3_stages import sd3_plan
 from .stages import Plan
 from .unet_stages import Uncuttable, unet_plan
 from .verify import check
@@ -49,6 +50,14 @@ def flux(pipeline: DiffusionPipeline) -> list[Part]:
     return [clip, t5, flux_part(pipeline.transformer), *vae_parts(pipeline.vae)]
 
 
+def stable_diffusion_3(pipeline: DiffusionPipeline) -> list[Part]:
+    clips = {"text_encoder": pipeline.text_encoder, "text_encoder_2": pipeline.text_encoder_2}
+    texts = [text_part(name, clip, pipeline.tokenizer.model_max_length, ["text_embeds", *layers(clip)]) for name, clip in clips.items()]
+    if pipeline.text_encoder_3 is not None:
+        texts.append(text_part("text_encoder_3", pipeline.text_encoder_3, 24, ["last_hidden_state"]))
+    return [*texts, sd3_part(pipeline.transformer), *vae_parts(pipeline.vae)]
+
+
 def music_ldm(pipeline: DiffusionPipeline) -> list[Part]:
     text = clap_part(pipeline.text_encoder, pipeline.tokenizer.model_max_length)
     return [text, unet_part(pipeline.unet), *vae_parts(pipeline.vae), vocoder_part(pipeline.vocoder)]
@@ -57,6 +66,7 @@ def music_ldm(pipeline: DiffusionPipeline) -> list[Part]:
 FAMILIES = {
     "MusicLDMPipeline": music_ldm,
     "FluxPipeline": flux,
+    "StableDiffusion3Pipeline": stable_diffusion_3,
     "StableDiffusionPipeline": stable_diffusion,
     "StableDiffusionInpaintPipeline": stable_diffusion,
     "StableDiffusionControlNetPipeline": stable_diffusion,
@@ -64,6 +74,8 @@ FAMILIES = {
     "StableDiffusionXLControlNetPipeline": stable_diffusion_xl,
 }
 
+# How transformers are cut, by their class.
+PLANS = {"FluxTransformer2DModel": flux_plan, "SD3Transformer2DModel": sd3_plan}
 # Networks whose weights their stages share.
 STAGED = {"unet", "transformer"}
 # A protobuf holds 2 GiB; what fits stays one file.
@@ -75,8 +87,13 @@ UNET_SIZES = [{"rows": 1, "height": 16, "width": 16, "length": 77}, {"rows": 2, 
 SIZES = {
     "text_encoder": [{"rows": 1}, {"rows": 3}],
     "text_encoder_2": [{"rows": 1}, {"rows": 3}],
+    "text_encoder_3": [{"rows": 1}, {"rows": 3}],
     "unet": UNET_SIZES,
-    "transformer": [{"rows": 1, "tokens": 35, "length": 16}, {"rows": 3, "tokens": 4, "length": 5}],
+    # Flux has tokens, Stable Diffusion 3 a map.
+    "transformer": [
+        {"rows": 1, "tokens": 35, "height": 14, "width": 10, "length": 16},
+        {"rows": 3, "tokens": 4, "height": 2, "width": 8, "length": 5},
+    ],
     "vocoder": [{"rows": 1, "frames": 7}],
     "vae_decoder": [{"rows": 2, "latent_height": 8, "latent_width": 7}],
     "vae_encoder": [{"rows": 2, "height": 64, "width": 32}],
@@ -129,7 +146,7 @@ def write_files(part: Part, plan: Plan | None, folder: Path, dtype: str) -> None
 def cut(part: Part) -> Plan | None:
     """The part's stages, or None with a line that says why it stays whole."""
     if part.name == "transformer":
-        return flux_plan(part.module.transformer)
+        return PLANS[type(part.module.transformer).__name__](part.module.transformer)
     try:
         return unet_plan(part.module.unet, controlled="mid_block_additional_residual" in part.inputs)
     except Uncuttable as reason:
@@ -141,6 +158,9 @@ def flop_sizes(plan: Plan, part: Part) -> list[tuple[int, dict[str, int]]]:
     """Numbers of tokens, and sizes of the latents that have them."""
     if plan.packed:
         return [(n, {"tokens": n, "length": LENGTH}) for n in (8, 16, 32, 64)]
+    if part.name == "transformer":
+        rows, columns = plan.patch
+        return [(4 * k, {"height": k * rows, "width": 4 * columns, "length": LENGTH}) for k in (1, 2, 4, 8)]
     factor = 2 ** (len(part.module.unet.config.block_out_channels) - 1)
     return [(k * (factor // plan.patch[0]) ** 2, {"height": factor * k, "width": factor, "length": LENGTH, **deeper(factor * k, factor)}) for k in (1, 2, 4, 8)]
 

@@ -258,3 +258,38 @@ def flux_inputs(transformer: nn.Module, length: int = 9) -> tuple[dict[str, Tens
 def flux_part(transformer: nn.Module) -> Part:
     inputs, axes = flux_inputs(transformer)
     return Part("transformer", FluxTransformer(transformer), inputs, ["out_hidden_states"], {**axes, "out_hidden_states": axes["hidden_states"]})
+
+
+class Sd3Transformer(nn.Module):
+    """hidden_states [rows, c, h, w], encoder_hidden_states [rows, length, width], pooled_projections, timestep [rows] → out_hidden_states."""
+
+    def __init__(self, transformer: nn.Module) -> None:
+        super().__init__()
+        self.transformer = transformer
+
+    def forward(self, hidden_states: Tensor, encoder_hidden_states: Tensor, pooled_projections: Tensor, timestep: Tensor) -> Tensor:
+        return self.transformer(hidden_states, encoder_hidden_states, pooled_projections, timestep, return_dict=False)[0]
+
+
+def sd3_inputs(transformer: nn.Module, length: int = 9) -> tuple[dict[str, Tensor], dict[str, dict[int, str]]]:
+    dtype = next(transformer.parameters()).dtype
+    config = transformer.config
+    inputs = {
+        "hidden_states": torch.randn(2, config.in_channels, 4 * config.patch_size, 6 * config.patch_size, dtype=dtype),
+        "encoder_hidden_states": torch.randn(2, length, config.joint_attention_dim, dtype=dtype),
+        "pooled_projections": torch.randn(2, config.pooled_projection_dim, dtype=dtype),
+        # In half precision times between steps would be rounded.
+        "timestep": torch.tensor([701.0, 701.0]),
+    }
+    axes = {
+        "hidden_states": {0: "rows", 2: "height", 3: "width"},
+        "encoder_hidden_states": {0: "rows", 1: "length"},
+        "pooled_projections": {0: "rows"},
+        "timestep": {0: "rows"},
+    }
+    return inputs, axes
+
+
+def sd3_part(transformer: nn.Module) -> Part:
+    inputs, axes = sd3_inputs(transformer)
+    return Part("transformer", Sd3Transformer(transformer), inputs, ["out_hidden_states"], {**axes, "out_hidden_states": axes["hidden_states"]})

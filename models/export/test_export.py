@@ -16,8 +16,10 @@ from peft.utils import get_peft_model_state_dict
 
 from . import families, tiny
 from .__main__ import fold
+from .flux_stages import flux_plan
 from .graph import tensors_of, trace
 from .parts import flux_part, unet_part
+from .sd3_stages import sd3_plan
 from .stages import reusable
 from .unet_stages import unet_plan
 from .verify import Disagreement
@@ -65,8 +67,9 @@ class Export(unittest.TestCase):
         self.assertEqual(sizes[0], sizes[1])
 
     def test_plan_names_only_tensors_that_earlier_stages_or_the_caller_make(self) -> None:
-        for unet in (tiny.sd2(self.folder / "a").unet, tiny.sdxl(self.folder / "b").unet, tiny.musicldm(self.folder / "c").unet):
-            plan = unet_plan(unet)
+        unets = (tiny.sd2(self.folder / "a").unet, tiny.sdxl(self.folder / "b").unet, tiny.musicldm(self.folder / "c").unet)
+        plans = [*map(unet_plan, unets), flux_plan(tiny.flux(self.folder / "d").transformer), sd3_plan(tiny.sd3(self.folder / "e").transformer)]
+        for plan in plans:
             made = set(plan.inputs)
             for stage in plan.stages:
                 self.assertLessEqual(set(stage.inputs), made)

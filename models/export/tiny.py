@@ -14,6 +14,8 @@ from diffusers import (
     FluxPipeline,
     FluxTransformer2DModel,
     MusicLDMPipeline,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
     StableDiffusionControlNetPipeline,
     StableDiffusionInpaintPipeline,
     StableDiffusionPipeline,
@@ -220,13 +222,10 @@ def write_t5_tokenizer(folder: Path) -> T5TokenizerFast:
     return tokenizer
 
 
-def flux(folder: Path, guided: bool = True) -> FluxPipeline:
-    """Flux: CLIP's pooled vector and T5's tokens, packed latents, rotary positions. `guided` is dev, otherwise schnell."""
-    first = write_clip_tokenizer(folder / "tokenizer", pad="<|endoftext|>")
-    second = write_t5_tokenizer(folder / "tokenizer_2")
-    t5 = T5Config(
-        vocab_size=len(second),
-        d_model=32,
+def t5(words: int, width: int) -> T5Config:
+    return T5Config(
+        vocab_size=words,
+        d_model=width,
         d_kv=8,
         d_ff=48,
         num_layers=2,
@@ -235,6 +234,12 @@ def flux(folder: Path, guided: bool = True) -> FluxPipeline:
         feed_forward_proj="gated-gelu",
         tie_word_embeddings=False,
     )
+
+
+def flux(folder: Path, guided: bool = True) -> FluxPipeline:
+    """Flux: CLIP's pooled vector and T5's tokens, packed latents, rotary positions. `guided` is dev, otherwise schnell."""
+    first = write_clip_tokenizer(folder / "tokenizer", pad="<|endoftext|>")
+    second = write_t5_tokenizer(folder / "tokenizer_2")
     transformer = FluxTransformer2DModel(
         patch_size=1,
         in_channels=16,
@@ -251,11 +256,46 @@ def flux(folder: Path, guided: bool = True) -> FluxPipeline:
     pipeline = FluxPipeline(
         vae=vae(32, scaling_factor=0.3611, shift_factor=0.1159, use_quant_conv=False, use_post_quant_conv=False),
         text_encoder=clip_text(first, 24, 33, "quick_gelu"),
-        text_encoder_2=lively(T5EncoderModel(t5), 34),
+        text_encoder_2=lively(T5EncoderModel(t5(len(second), 32)), 34),
         tokenizer=first,
         tokenizer_2=second,
         transformer=lively(transformer, 31, 0.7),
         scheduler=FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, **(dynamic if guided else {"shift": 1.0})),
+    )
+    pipeline.save_pretrained(folder)
+    return pipeline
+
+
+def sd3(folder: Path) -> StableDiffusion3Pipeline:
+    """Stable Diffusion 3: two CLIPs beside each other before T5, a map in patches, and 3.5's second attention and norms of queries and keys."""
+    first = write_clip_tokenizer(folder / "tokenizer", pad="<|endoftext|>")
+    second = write_clip_tokenizer(folder / "tokenizer_2", pad="!")
+    third = write_t5_tokenizer(folder / "tokenizer_3")
+    transformer = SD3Transformer2DModel(
+        sample_size=16,
+        patch_size=2,
+        in_channels=16,  # what diffusers' inpainting insists on
+        out_channels=16,
+        num_layers=3,
+        attention_head_dim=8,
+        num_attention_heads=4,
+        joint_attention_dim=64,
+        caption_projection_dim=32,
+        pooled_projection_dim=24 + 32,
+        pos_embed_max_size=24,
+        dual_attention_layers=(0,),
+        qk_norm="rms_norm",
+    )
+    pipeline = StableDiffusion3Pipeline(
+        vae=vae(62, 16, scaling_factor=1.5305, shift_factor=0.0609, use_quant_conv=False, use_post_quant_conv=False),
+        text_encoder=clip_text(first, 24, 63, "quick_gelu", projection=24),
+        text_encoder_2=clip_text(second, 32, 64, "gelu", projection=32),
+        text_encoder_3=lively(T5EncoderModel(t5(len(third), 64)), 65),
+        tokenizer=first,
+        tokenizer_2=second,
+        tokenizer_3=third,
+        transformer=lively(transformer, 61, 0.7),
+        scheduler=FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=3.0),
     )
     pipeline.save_pretrained(folder)
     return pipeline

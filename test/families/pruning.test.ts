@@ -15,6 +15,7 @@ const CALLS: Record<string, Partial<Request>> = {
   sd2: { width: 32, height: 48, guidance: 5 },
   sdxl: { width: 32, height: 48, guidance: 5 },
   'sdxl-controlnet': { width: 32, height: 48, guidance: 1 },
+  sd3: { width: 32, height: 48, maxSequenceLength: 16, guidance: 5 },
   flux: { width: 32, height: 48, maxSequenceLength: 16 },
   musicldm: { seconds: 0.032, guidance: 2 },
 }

@@ -1,8 +1,6 @@
 import { invalidArgument } from '../errors.ts'
 import type { Workspace } from '../native/types.ts'
-import { dynamicShiftFor } from '../schedule/flow-grid.ts'
 import type { Purpose } from '../sampler/memory.ts'
-import type { FlowEulerConfig } from '../schedule/config.ts'
 import type { Schedule } from '../schedule/schedule.ts'
 import { Autoencoder } from './autoencoder.ts'
 import { type Component, type LoadContext } from './component.ts'
@@ -10,7 +8,7 @@ import { denoiser, rowsOf, type Conditioning, type RowShape } from './denoiser.t
 import type { FamilyRequest, Request } from './family.ts'
 import { LatentFamily, promptsOf, type Conditioned, type LatentSize, type Packing } from './latent-family.ts'
 import { loadNetwork, type NetworkPlan } from './network-plan.ts'
-import { Schedulers, scheduleFor } from './scheduler.ts'
+import { flowAdditions, scheduleFor, Schedulers, shiftFor } from './scheduler.ts'
 import { sizeRange, type SizeRange } from './size-range.ts'
 import { TextEncoder } from './text-encoder.ts'
 
@@ -30,7 +28,6 @@ const OWN_SIZE = 128
 
 /** Latents [channels, height, width] as tokens [height/2 · width/2, channels · 4], row by row. */
 export const packing: Packing = {
-  patch: PATCH,
   pack: (latents, size) => permuted(latents, size, (from, to, packed, plain) => (packed[to] = plain[from])),
   unpack: (packed, size) => permuted(packed, size, (from, to, plain, tokens) => (plain[from] = tokens[to])),
 }
@@ -83,7 +80,7 @@ export class Flux extends LatentFamily {
   private readonly output: string
 
   private constructor(context: LoadContext, name: string, parts: FluxParts) {
-    super(context, parts.autoencoder, parts.schedulers, { packing, range: parts.range })
+    super(context, parts.autoencoder, parts.schedulers, { patch: PATCH, packing, range: parts.range })
     const { transformer, autoencoder, clip, t5, names, schedulers } = parts
     this.name = name
     this.parts = parts
@@ -99,9 +96,7 @@ export class Flux extends LatentFamily {
   }
 
   static async load(context: LoadContext, name: string): Promise<Flux> {
-    const shift = Number((await context.folder.json('scheduler/scheduler_config.json')).shift ?? 1)
-    const flow = { use_flow_sigmas: true, prediction_type: 'flow_prediction', flow_shift: shift }
-    const schedulers = await Schedulers.load(context.folder, ['flow-euler', 'dpm++'], flow)
+    const schedulers = await Schedulers.load(context.folder, ['flow-euler', 'dpm++'], await flowAdditions(context.folder))
     const clip = await TextEncoder.load(context, 'text_encoder', 'tokenizer', { pooled: ['pooler_output', 'text_embeds'] })
     const t5 = await TextEncoder.load(context, 'text_encoder_2', 'tokenizer_2', { states: ['last_hidden_state'] }, 512)
     const own = { own: [OWN_SIZE, OWN_SIZE], patch: PATCH, length: [1, t5.length] } as const
@@ -115,8 +110,7 @@ export class Flux extends LatentFamily {
   protected schedule(request: Request, size: LatentSize): Schedule {
     const { steps } = request
     const config = this.schedulersOfFolder.configOf(request.scheduler)
-    const isShifted = 'useDynamicShifting' in config && config.useDynamicShifting
-    const mu = isShifted ? dynamicShiftFor(shiftOf(config), (size[0] * size[1]) / PATCH ** 2) : undefined
+    const mu = shiftFor(config, (size[0] * size[1]) / PATCH ** 2, 1.15)
     if (config.solver !== 'flow-euler') return scheduleFor(config, request, { steps, mu })
     const sigmas = Array.from({ length: steps }, (_, i) => 1 - (i * (1 - 1 / steps)) / Math.max(1, steps - 1))
     return scheduleFor(config, request, { sigmas, mu })
@@ -189,11 +183,6 @@ export class Flux extends LatentFamily {
     }
     return { tensors, length, rows: tensors[names.text].rows.length, dropped: states.dropped }
   }
-}
-
-/** The fields that say how the shift follows the number of tokens; diffusers' defaults where the scheduler has none. */
-function shiftOf(config: object): FlowEulerConfig {
-  return { baseShift: 0.5, maxShift: 1.15, baseImageSeqLen: 256, maxImageSeqLen: 4096, ...config } as FlowEulerConfig
 }
 
 /** Positions of tokens: [0, row, column]. */

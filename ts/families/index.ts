@@ -10,6 +10,7 @@ import type { Family } from './family.ts'
 import { Flux } from './flux.ts'
 import { Folder } from './folder.ts'
 import { MusicLdm } from './musicldm.ts'
+import { StableDiffusion3 } from './stable-diffusion-3.ts'
 import { StableDiffusion } from './stable-diffusion.ts'
 import { StableDiffusionXl } from './stable-diffusion-xl.ts'
 
@@ -38,6 +39,10 @@ const FAMILIES = {
   'stable-diffusion-xl': {
     classes: /^StableDiffusionXL(ControlNet)?(Img2Img|Inpaint)?Pipeline$/,
     load: (context, name) => StableDiffusionXl.load(context, name),
+  },
+  'stable-diffusion-3': {
+    classes: /^StableDiffusion3(Img2Img|Inpaint)?Pipeline$/,
+    load: (context, name) => StableDiffusion3.load(context, name),
   },
   flux: { classes: /^Flux(Img2Img|Inpaint)?Pipeline$/, load: (context, name) => Flux.load(context, name) },
   musicldm: { classes: /^MusicLDMPipeline$/, load: (context, name) => MusicLdm.load(context, name) },

@@ -19,10 +19,18 @@ export const LARGEST_SIDE = 8192
 /** [height, width] of a run's latents. */
 export type LatentSize = readonly [number, number]
 
-/** Latents as a list of patches, and back. */
+/** How a network takes latents. */
+export interface LatentLayout {
+  /** Latents along one side of a token; default 1. */
+  readonly patch?: number
+  /** Where the network takes a list of tokens. */
+  readonly packing?: Packing
+  /** What engines on the GPU are made for. */
+  readonly range?: SizeRange
+}
+
+/** Latents as a list of tokens, and back. */
 export interface Packing {
-  /** Latents along one side of a patch. */
-  readonly patch: number
   pack(latents: Float32Array, size: LatentSize): Float32Array
   unpack(packed: Float32Array, size: LatentSize): Float32Array
 }
@@ -57,20 +65,23 @@ export abstract class LatentFamily implements Family {
   protected readonly autoencoder: Autoencoder
   protected readonly schedulersOfFolder: Schedulers
 
+  /** Latents along one side of what the network takes for a token: sides are multiples of it. */
+  private readonly patch: number
   /** How latents lie for the network, where that is not as the autoencoder has them. */
-  protected readonly packing: Packing | undefined
+  private readonly packing: Packing | undefined
   private readonly range: SizeRange | undefined
 
   constructor(
     { engine, device, gpu }: LoadContext,
     autoencoder: Autoencoder,
     schedulers: Schedulers,
-    { packing, range }: { readonly packing?: Packing; readonly range?: SizeRange },
+    { patch = 1, packing, range }: LatentLayout,
   ) {
     this.engine = engine
     this.networkEngine = device?.engine
     this.activationBytes = device?.activationBytes
     this.gpu = gpu
+    this.patch = patch
     this.packing = packing
     this.range = range
     this.autoencoder = autoencoder
@@ -160,7 +171,7 @@ export abstract class LatentFamily implements Family {
     const { init } = request
     const given = init !== undefined && !('latents' in init) ? init : undefined
     const side = (name: 'width' | 'height', preset: number): number => {
-      const unit = this.autoencoder.scale * (this.packing?.patch ?? 1)
+      const unit = this.autoencoder.scale * this.patch
       const pixels = request[name] ?? given?.[name] ?? preset
       if (Number.isInteger(pixels) && pixels >= unit && pixels <= LARGEST_SIDE && pixels % unit === 0)
         return pixels / this.autoencoder.scale

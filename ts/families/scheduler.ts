@@ -1,5 +1,6 @@
 import { invalidArgument, unknownName } from '../errors.ts'
-import { parseSchedulerConfig, type SchedulerConfig, type SolverName } from '../schedule/config.ts'
+import { parseSchedulerConfig, type FlowEulerConfig, type SchedulerConfig, type SolverName } from '../schedule/config.ts'
+import { dynamicShiftFor } from '../schedule/flow-grid.ts'
 import { createSchedule, type Schedule, type ScheduleOptions } from '../schedule/schedule.ts'
 import { parsePythonJson } from '../schedule/python-json.ts'
 import type { Folder } from './folder.ts'
@@ -51,6 +52,22 @@ export class Schedulers {
         ).config
       : config
   }
+}
+
+/** What a configuration of flow matching lacks to be read as `dpm++`. */
+export async function flowAdditions(folder: Folder): Promise<Readonly<Record<string, unknown>>> {
+  const { shift = 1 } = await folder.json(FILE)
+  return { use_flow_sigmas: true, prediction_type: 'flow_prediction', flow_shift: Number(shift) }
+}
+
+/**
+ * The shift of the noise levels for so many image tokens, where the configuration has it follow them. Of fields that it lacks diffusers'
+ * pipelines take defaults, which differ in `maxShift`.
+ */
+export function shiftFor(config: SchedulerConfig, tokens: number, maxShift: number): number | undefined {
+  if (!('useDynamicShifting' in config && config.useDynamicShifting)) return undefined
+  const preset = { baseShift: 0.5, maxShift, baseImageSeqLen: 256, maxImageSeqLen: 4096 }
+  return dynamicShiftFor({ ...preset, ...config } as FlowEulerConfig, tokens)
 }
 
 function ownSolver(text: string): SolverName | undefined {

@@ -116,6 +116,8 @@ const NETWORK_AXES: Readonly<Record<string, readonly Axis[]>> = {
   conditioning: ['rows', 'colours', 'pixelHeight', 'pixelWidth'],
   conditioning_scale: ['one'],
 }
+/** `hidden_states` of a network that takes a map, like that of Stable Diffusion 3. */
+const MAP: readonly Axis[] = NETWORK_AXES.sample
 /** Vectors of each row: pooled states, sizes, guidance. */
 const VECTOR: readonly Axis[] = ['rows', 'fixed']
 const TIMES = ['timestep', 'timesteps', 't']
@@ -131,7 +133,9 @@ export const networkProfiles =
     const shapeAt = (name: string, extents: Extents): readonly (number | 'rows')[] => {
       if (TIMES.includes(name) && sample !== undefined) return timeShape(component, name, sample)
       if (residuals.includes(name)) return residualShapes(component, extents.size)[name]
-      return shapeOf(component, name, NETWORK_AXES[name] ?? VECTOR.slice(0, component.tensor(name).dims.length), extents, range)
+      const { length: rank } = component.tensor(name).dims
+      const axes = name === sample && rank === MAP.length ? MAP : (NETWORK_AXES[name] ?? VECTOR.slice(0, rank))
+      return shapeOf(component, name, axes, extents, range)
     }
     const numbers = (name: string, extents: Extents): number[] =>
       shapeAt(name, extents).map((n) => (n === 'rows' ? extents.rows : n))
