@@ -21,3 +21,6 @@ export function onePiece(policy: string): SadaError {
   const message = `Policy "${policy}" leaves stages out, and this network is one piece.`
   return new SadaError('UNSUPPORTED', message, { argument: 'policy' })
 }
+
+export const afterCallback = (): SadaError =>
+  new SadaError('INVALID_ARGUMENT', 'denoised() and state() can be called inside the step callback only.')

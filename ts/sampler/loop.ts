@@ -2,7 +2,7 @@ import type { Workspace } from '../native/types.ts'
 import { run, type Decision, type FeatureChange, type Features, type Policy, type Verdict } from '../policy/policy.ts'
 import type { Solver } from '../solver/solver.ts'
 import { Audit } from './audit.ts'
-import { nonFinite, onePiece } from './checks.ts'
+import { afterCallback, nonFinite, onePiece } from './checks.ts'
 import { deviceRun, type DeviceRun } from './device-run.ts'
 import { Member, type PreparedStep } from './member.ts'
 import { FULL, needsOf, type PreparedRun, type StorageChoice } from './memory.ts'
@@ -261,7 +261,7 @@ export class DenoisingLoop {
     const elapsedMs = performance.now() - this.startedAt
     const read = (name: 'x' | 'x0Prev'): Float32Array => {
       if (this.readable === step) return this.readAll(name)
-      throw new SadaError('INVALID_ARGUMENT', 'denoised() and state() can be called inside the step callback only.')
+      throw afterCallback()
     }
     return eventOf(step, this.options.solver.schedule, this.members, elapsedMs, read)
   }
