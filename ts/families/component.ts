@@ -98,8 +98,12 @@ export class Component {
   }
 
   /** The configuration beside a role's model. */
-  static configOf(context: LoadContext, role: string): Promise<JsonObject> {
-    return context.folder.optionalJson(join(dirname(Component.pathOf(context, role)), 'config.json'))
+  static async configOf(context: LoadContext, role: string): Promise<JsonObject> {
+    try {
+      return await context.folder.optionalJson(join(dirname(Component.pathOf(context, role)), 'config.json'))
+    } catch (error) {
+      throw asSadaError(error, { stage: role })
+    }
   }
 
   /** Path of a role's model file, relative to the folder. */
