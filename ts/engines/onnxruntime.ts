@@ -22,9 +22,9 @@ export function findOnnxRuntimeForGpu(path?: string): { readonly library: string
     const library = named && LIBRARY.test(basename(named)) ? basename(named) : listed(folder).find((name) => LIBRARY.test(name))
     if (library !== undefined) return { library: join(folder, library) }
   }
-  const where = folders.length > 0 ? folders.join(', ') : "none of pip's folders"
+  const where = folders.length > 0 ? `${folders.join(', ')} has no ${PROVIDER}` : `none of pip's folders has ${PROVIDER}`
   const hint = 'pip install onnxruntime-gpu brings one; SADA_ONNXRUNTIME_PATH names another.'
-  return { reason: `no build of ONNX Runtime with its CUDA provider: ${where} has no ${PROVIDER}. ${hint}` }
+  return { reason: `no build of ONNX Runtime with its CUDA provider: ${where}. ${hint}` }
 }
 
 /**
