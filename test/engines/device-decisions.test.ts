@@ -31,7 +31,9 @@ if (!hasTensorRtDouble()) {
 } else {
   process.env.SADA_CUDA_PATH = emulatedGpu
   process.env.SADA_TENSORRT_PATH = tensorRtDouble
-  test.before(async () => void (await filledCache()))
+  test.before(async () => {
+    await filledCache()
+  })
 
   const cases: Partial<GenerateOptions>[] = [
     { scheduler: 'flow-euler' },

@@ -24,8 +24,8 @@ export interface StagedNetwork {
   readonly input: {
     readonly sample: string
     readonly level: string
-    scale(moment: NetworkMoment): number
-    value(moment: NetworkMoment): number
+    readonly scale: (moment: NetworkMoment) => number
+    readonly value: (moment: NetworkMoment) => number
     /** What follows the state in a member's rows of `sample`, the same at every step. */
     readonly beside?: readonly Float32Array[]
   }

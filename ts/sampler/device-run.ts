@@ -87,8 +87,8 @@ export function deviceRun(options: LoopOptions, [member, ...others]: readonly Me
   const { network, audit, afterStep, storage } = options
   if (others.length > 0 || audit || afterStep || (storage && storage.history !== 'float32')) return undefined
   // Policies made from it decide otherwise.
-  const isSada = member.policy instanceof SadaMember && member.policy.constructor === SadaMember
-  const numbers = isSada ? (member.policy as SadaMember).onDevice : undefined
+  const { policy } = member
+  const numbers = policy instanceof SadaMember && policy.constructor === SadaMember ? policy.onDevice : undefined
   const pass = numbers && network.onDevice?.()
   return numbers && pass && new DeviceRun(options, member, numbers, pass)
 }
