@@ -131,9 +131,9 @@ ${[...new Set(table.missing.map(({ method, scheduler, reason }) => `- ${method} 
 ## To make it again
 
 \`\`\`sh
-sada-bench table1 --samples 128 --resume table1.jsonl                              # hours; goes on where it was ended
+sada-bench table1 --samples 128 --resume bench/results/table1.jsonl                # hours; goes on where it was ended
 sada-bench table1 --samples 8 --timing-only --resume timing.jsonl                  # wall times, on a machine that does nothing else
-sada-bench table1 --samples 128 --resume table1.jsonl --timing timing.jsonl \\
+sada-bench table1 --samples 128 --resume bench/results/table1.jsonl --timing timing.jsonl \\
   --json bench/results/table1.json --html table1.html                              # plain runs of that time, and the report
 node scripts/table1-doc.mjs
 \`\`\`
