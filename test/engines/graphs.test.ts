@@ -80,7 +80,7 @@ const expected = (all: readonly number[], kept: readonly number[], first = 0): n
   Array.from({ length: 12 }, (_, k) => (kept.includes(Math.floor(k / 3) - first) ? 2 * all[k - 3 * first] : 1))
 
 async function withPasses(work: (passes: Passes, engine: Engine) => Promise<void>): Promise<void> {
-  const engine = new addon.Engine({ library: tensorRtDouble, gpu })
+  const engine = new addon.Engine({ library: tensorRtDouble, kind: 'tensorrt', gpu })
   const { session } = await engine.load({ bytes: sum() })
   const passes = new Passes(engine, session)
   try {
