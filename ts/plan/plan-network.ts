@@ -134,17 +134,17 @@ export class PlanNetwork implements Network {
 
   onDevice(): DevicePass | undefined {
     const { model, members, tensors } = this
-    const { sample, level, beside, scale, value } = model.input
-    if (!model.onGpu || members !== 1 || beside) return undefined
+    const { input } = model
+    if (!model.onGpu || members !== 1 || input.beside) return undefined
     const rows = this.rowsOf(0)
     const pass: Pass = { member: 0, runRows: rows, callRows: rows }
     return {
       engine: model.engine,
       ops: this.commands([pass]),
-      samples: rows.map((row) => tensors.slice('call', sample, row)),
-      level: tensors.slice('call', level, 0),
+      samples: rows.map((row) => tensors.slice('call', input.sample, row)),
+      level: tensors.slice('call', input.level, 0),
       output: this.output(pass),
-      input: (moment) => ({ scale: scale(moment), level: value(moment) }),
+      input: (moment) => ({ scale: input.scale(moment), level: input.value(moment) }),
     }
   }
 
