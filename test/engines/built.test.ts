@@ -19,6 +19,7 @@ const engineSizes = { pictures: 3, width: [32, 64], height: [32, 64], seconds: [
 const cases: [family: string, stages: boolean][] = [
   ['sd2-controlnet', true],
   ['sdxl', false],
+  ['sd3', false],
   ['flux', true],
   ['musicldm', false],
 ]

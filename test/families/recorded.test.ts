@@ -61,6 +61,15 @@ test('sd3: sides are whole patches, no further than the network knows positions'
   await pipeline.dispose()
 })
 
+test('sd3: text encoders that are not of the width that the network takes are refused at load', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sada-sd3-'))
+  cpSync(familyFolder('sd3'), folder, { recursive: true })
+  cpSync(join(familyFolder('flux'), 'text_encoder_2'), join(folder, 'text_encoder_3'), { recursive: true })
+  const error = await load(folder, { threads: 1 }).catch((e: unknown) => e)
+  rmSync(folder, { recursive: true })
+  assert.match(String(error), /text encoders with 64 features.*ones with 24, 32, 32/)
+})
+
 const TOKENIZERS = [
   { ids: 'ids', prompt: 'prompt', tokenizer: 'tokenizer' },
   { ids: 'negative_ids', prompt: 'negative_prompt', tokenizer: 'tokenizer' },

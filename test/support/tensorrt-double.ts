@@ -67,8 +67,10 @@ export function packFile(
         if (stage === 'vae_decoder') return [1, dims[1], height * scale, width * scale]
         if (stage === 'vae_encoder') return [1, dims[1], height, width]
         if (stage === 'vocoder') return [...(dims.length === 1 ? [] : [1]), profiles[0][0].usual[1] * SAMPLES_PER_FRAME]
-        if (name === 'out_hidden_states') return [rows!, (height * width) / 4, dims[2]]
-        return [rows!, dims[1], ...residual(name, [height, width])]
+        if (name === 'out_hidden_states' && dims.length === 3) return [rows!, (height * width) / 4, dims[2]]
+        // A map that comes out of a reshape has the channels of the one that went in.
+        const channels = dims[1] < 0 ? inputs.find((each) => each.name === 'hidden_states')!.dims[1] : dims[1]
+        return [rows!, channels, ...residual(name, [height, width])]
       }
   const fixed = (dims: readonly number[]): number[] => dims.map((n) => (n > 0 ? n : -1))
   return packEngine({

@@ -5,8 +5,15 @@ import { Autoencoder } from './autoencoder.ts'
 import { Component, type LoadContext } from './component.ts'
 import { denoiser, rowsOf, type Conditioning } from './denoiser.ts'
 import type { FamilyRequest, Request } from './family.ts'
-import type { JsonObject } from './folder.ts'
-import { effectiveGuidance, LatentFamily, promptsOf, type Conditioned, type LatentSize, type RunInputs } from './latent-family.ts'
+import {
+  effectiveGuidance,
+  LARGEST_SIDE,
+  LatentFamily,
+  promptsOf,
+  type Conditioned,
+  type LatentSize,
+  type RunInputs,
+} from './latent-family.ts'
 import { loadNetwork, type NetworkPlan } from './network-plan.ts'
 import { flowAdditions, scheduleFor, Schedulers, shiftFor } from './scheduler.ts'
 import { sizeRange, type SizeRange } from './size-range.ts'
@@ -18,8 +25,17 @@ const INPUTS = {
   text: ['encoder_hidden_states'],
   pooled: ['pooled_projections'],
 }
+/** Latents along one side of a token, and of a picture where nothing else is asked, where the configuration does not say. */
+const PATCH = 2
+const OWN_SIZE = 128
 /** Tokens of a prompt for T5, where nothing else is asked. */
 const T5_LENGTH = 256
+
+/** What engines on a GPU are made for follows from these, before the network is loaded and checked. */
+interface Sizes {
+  readonly patch_size?: number
+  readonly sample_size?: number
+}
 
 interface Parts {
   readonly transformer: Component
@@ -66,19 +82,26 @@ export class StableDiffusion3 extends LatentFamily {
 
   private constructor(context: LoadContext, name: string, parts: Parts) {
     const { transformer, autoencoder, clips, t5, names, schedulers } = parts
-    const { patch, own, positions } = sizesOf(transformer.config)
+    const patch = Math.floor(transformer.number('patch_size', PATCH, 1, 64))
     super(context, autoencoder, schedulers, { patch, range: parts.range })
     this.name = name
     this.parts = parts
     this.output = transformer.output('out_hidden_states', 'out_sample', 'sample', 'output')
     this.width = transformer.dimension(names.text, 2, transformer.config.joint_attention_dim ?? t5?.features)
     this.tokenSize = patch ** 2
-    this.mostLatents = positions * patch
+    this.mostLatents = Math.floor(transformer.number('pos_embed_max_size', 192, 1, LARGEST_SIDE)) * patch
+    transformer.expectRank(names.sample, 4)
+    transformer.expectRank(this.output, 4)
     transformer.expectDimension(names.sample, 1, autoencoder.channels, 'the channels of the autoencoder')
     const pooled = clips[0].pooledFeatures + clips[1].pooledFeatures
     transformer.expectDimension(names.pooled, 1, pooled, 'the pooled features of text_encoder and text_encoder_2')
-    if (t5) transformer.expectDimension(names.text, 2, t5.features, 'the features of text_encoder_3')
-    const side = own * autoencoder.scale
+    if (clips[0].features + clips[1].features > this.width || (t5 !== undefined && t5.features !== this.width)) {
+      const found = [clips[0], clips[1], t5].map((each) => each?.features ?? 'none').join(', ')
+      throw transformer.mismatch(`text encoders with ${this.width} features, the first two together no more`, [
+        `ones with ${found}`,
+      ])
+    }
+    const side = Math.floor(transformer.number('sample_size', OWN_SIZE, 1, LARGEST_SIDE / autoencoder.scale)) * autoencoder.scale
     this.size = [side, side]
     this.defaults = { scheduler: schedulers.own, steps: 28, guidance: 7 }
   }
@@ -94,7 +117,7 @@ export class StableDiffusion3 extends LatentFamily {
     const t5 = (await Component.has(context, 'text_encoder_3'))
       ? await TextEncoder.load(context, 'text_encoder_3', 'tokenizer_3', { states: ['last_hidden_state'] }, T5_LENGTH)
       : undefined
-    const { patch, own } = sizesOf(await Component.configOf(context, 'transformer'))
+    const { patch_size: patch = PATCH, sample_size: own = OWN_SIZE } = (await Component.configOf(context, 'transformer')) as Sizes
     const length = [clips[0].length + 1, clips[0].length + T5_LENGTH] as const
     const range = sizeRange(context, await Autoencoder.scaleOf(context), { own: [own, own], patch, length })
     const autoencoder = await Autoencoder.load(context, range)
@@ -156,7 +179,7 @@ export class StableDiffusion3 extends LatentFamily {
   private async read(request: Request, guidance: number, purpose: Purpose) {
     const { names, clips } = this.parts
     const { prompts, maxSequenceLength: length = T5_LENGTH } = request
-    if (this.parts.range && length > T5_LENGTH)
+    if (this.parts.range?.isStrict && length > T5_LENGTH)
       throw invalidArgument('maxSequenceLength', `at most ${T5_LENGTH}, for which the engines were made`, length)
     const { states, pooled, dropped } = await this.encode(prompts, length, purpose)
     const negative = promptsOf(request, 'negativePrompt') ?? prompts.map(() => '')
@@ -186,11 +209,4 @@ export class StableDiffusion3 extends LatentFamily {
     const pooled = prompts.map((_, k) => Float32Array.from([...first.pooled[k], ...second.pooled[k]]))
     return { states, pooled, dropped: (third ?? first).dropped }
   }
-}
-
-/** What a network's configuration says of sizes, else what those of Stable Diffusion 3 have. */
-function sizesOf({ patch_size: patch, sample_size: own, pos_embed_max_size: positions }: JsonObject) {
-  const whole = (value: unknown, otherwise: number): number => (typeof value === 'number' && value > 0 ? value : otherwise)
-  // Latents along one side of a token, and of a picture where nothing else is asked; tokens along a side at most.
-  return { patch: whole(patch, 2), own: whole(own, 128), positions: whole(positions, 192) }
 }
