@@ -18,7 +18,7 @@ import * as assert from 'uvu/assert'
 import type { Engine } from '../../ts/native/types.ts'
 import { OnnxFile } from '../../ts/onnx/file.ts'
 import { addon, bound, codeOf, newEngine, read } from '../support/engines.ts'
-import { external, field, initializer, model, node, tensor, value } from '../support/onnx.ts'
+import { attribute, external, field, initializer, inner, model, node, tensor, value } from '../support/onnx.ts'
 
 const outside = mkdtempSync(join(tmpdir(), 'sada-outside-'))
 const folder = join(outside, 'model')
@@ -37,6 +37,12 @@ const sum = (location: string, places: Readonly<Record<string, string>> = {}, di
     value(11, 'x', [3]),
     value(12, 'y', [...dims.slice(0, -1), 3]),
   ])
+
+/** A node that gives the three floats at `location`. */
+const constantOf = (name: string, location: string, places: Readonly<Record<string, string>> = {}): Buffer => {
+  const held = attribute('value', 'tensor', field(5, tensor('', [3], external(location, places))))
+  return node('Constant', { outputs: [name], attributes: [held] })
+}
 
 function written(bytes: Uint8Array): string {
   const path = join(folder, 'model.onnx')
@@ -61,6 +67,17 @@ test('weights in another file are read from their place', async () => {
   assert.equal(read(workspace, y), [11, 22, 33])
   workspace.dispose()
   assert.is(await codeOf(loaded(sum('./weights'))), 'resolved')
+})
+
+test('so is what a constant of the graph holds', async () => {
+  const sides = [value(11, 'x', [3]), value(12, 'y', [3])]
+  const add = node('Add', { inputs: ['x', 'w'], outputs: ['y'] })
+  const { session } = await loaded(model([constantOf('w', 'weights', { offset: '4' }), add, ...sides]))
+  const workspace = new addon.Workspace()
+  const [x, y] = [bound(workspace, 'x', [10, 20, 30]), bound(workspace, 'y', [0, 0, 0])]
+  await engine.run(workspace, [{ kind: 'stage', session, inputs: [x], outputs: [y] }]).done
+  assert.equal(read(workspace, y), [11, 22, 33])
+  workspace.dispose()
 })
 
 test('weights are a plain file below the model, and lie in it as their shape says', async () => {
@@ -92,8 +109,10 @@ test('weights with holes that take more than the memory there is are refused bef
 })
 
 test('tensors that an engine would have to look for itself are refused', async () => {
-  const inNode = node('Constant', { outputs: ['w'], attributes: [field(5, tensor('w', [3], external('weights')))] })
-  assert.is(await codeOf(loaded(model([inNode]))), 'UNSUPPORTED')
+  const inBranch = node('If', { attributes: [inner('then_branch', constantOf('w', 'weights'))] })
+  assert.is(await codeOf(loaded(model([inBranch]))), 'UNSUPPORTED')
+  const inOther = node('Other', { attributes: [attribute('value', 'tensor', field(5, tensor('w', [3], external('weights'))))] })
+  assert.is(await codeOf(loaded(model([inOther]))), 'UNSUPPORTED')
   const sparse = field(15, field(1, tensor('w', [3], external('weights'))))
   assert.is(await codeOf(loaded(model([sparse]))), 'UNSUPPORTED')
 })

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { closeSync, cpSync, ftruncateSync, mkdirSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { attribute, field, functionOf, initializer, inner, integer, model, node, shape, tensor, value } from './onnx.ts'
+import { field, functionOf, initializer, inner, integer, model, node, shape, tensor, value } from './onnx.ts'
 
 // Folders that mean harm. Each starts as a sound one (test/fixtures/layouts/optimum) and differs in one thing.
 
@@ -130,16 +130,13 @@ export const HOSTILE: Readonly<Record<string, Hostile>> = {
   ),
   'a compiled engine': unet(around(node('EPContext', { domain: 'com.microsoft', outputs: ['large'] })), 'UNTRUSTED_CODE'),
   'operators of a stranger': unet(around(node('Run', { domain: 'evil', outputs: ['large'] })), 'UNTRUSTED_CODE'),
-  'weights in a node, in another file': unet(
+  'weights in a branch, in another file': unet(
     around(
-      node('Constant', {
+      node('If', {
+        inputs: ['sample'],
         outputs: ['large'],
         attributes: [
-          attribute(
-            'value',
-            'tensor',
-            field(5, tensor('', [1], field(13, Buffer.concat([field(1, 'location'), field(2, 'x')])))),
-          ),
+          inner('then_branch', initializer(tensor('w', [1], field(13, Buffer.concat([field(1, 'location'), field(2, 'x')]))))),
         ],
       }),
     ),

@@ -4,9 +4,9 @@ import { basename, dirname, join } from 'node:path'
 import { SadaError } from '../errors.ts'
 import type { Engine, ExternalTensor, SessionInfo, SessionOptions, TensorInfo } from '../native/types.ts'
 import { checkFunctions, checkOperators, checkOrder, graphsOf } from './checks.ts'
-import { readOnnxModel, type OnnxModel, type OnnxTensor } from './model.ts'
+import { readOnnxModel, type OnnxModel, type OnnxNode, type OnnxTensor } from './model.ts'
 import { checkRelative, checkUnchanged, openRegular, readRegular, type RegularFile } from './regular-file.ts'
-import { checkSizes, elementBits, elementsOf, mostFolded } from './sizes.ts'
+import { checkSizes, elementBits, elementsOf, mostFolded, sparseOf } from './sizes.ts'
 
 /** What a protobuf can have. */
 const MOST_BYTES = 2 ** 31 - 1
@@ -129,22 +129,29 @@ async function readModelBytes(path: string): Promise<Buffer> {
   }
 }
 
-/** The tensors that lie in other files: initializers of the graph itself. Throws UNSUPPORTED for others, which engines would open themselves. */
+/**
+ * The tensors that lie in other files: of the graph itself, its initializers and what its `Constant` nodes hold, which engines know by the name of their output.
+ * Throws UNSUPPORTED for others, which engines would open themselves.
+ */
 function externalOf(model: OnnxModel, path: string): OnnxTensor[] {
   const isExternal = ({ external }: OnnxTensor): boolean => external !== undefined
-  for (const graph of graphsOf(model)) {
-    const inNodes = graph.nodes.flatMap(({ attributes }) =>
-      attributes.flatMap(({ tensors, sparse }) => [...tensors, ...sparse.flatMap((each) => each.tensors)]),
+  const isConstant = ({ type, domain }: OnnxNode): boolean => type === 'Constant' && domain === ''
+  const held = model.graph.nodes
+    .filter(isConstant)
+    .flatMap(({ outputs: [name = ''], attributes }) =>
+      attributes.flatMap(({ tensors }) => tensors.map((tensor) => ({ ...tensor, name }))),
     )
-    const inner = graph === model.graph ? [] : graph.initializers
-    const wrong = [...inner, ...inNodes, ...graph.sparse.flatMap(({ tensors }) => tensors)].find(isExternal)
-    if (wrong !== undefined)
-      throw new SadaError(
-        'UNSUPPORTED',
-        `${path}: "${wrong.name}", which is no initializer of the graph itself, lies in another file.`,
-      )
+  for (const graph of graphsOf(model)) {
+    const isOwn = graph === model.graph
+    const nodes = isOwn ? graph.nodes.filter((node) => !isConstant(node)) : graph.nodes
+    const all = [...graph.nodes.flatMap(sparseOf), ...graph.sparse].flatMap(({ tensors }) => tensors)
+    const inNodes = nodes.flatMap(({ attributes }) => attributes.flatMap(({ tensors }) => tensors))
+    const wrong = [...all, ...inNodes, ...(isOwn ? [] : graph.initializers)].find(isExternal)
+    if (wrong === undefined) continue
+    const what = 'lies in another file; only initializers and constants of the graph itself can'
+    throw new SadaError('UNSUPPORTED', `${path}: the tensor "${wrong.name}" ${what}.`)
   }
-  return model.graph.initializers.filter(isExternal)
+  return [...model.graph.initializers, ...held].filter(isExternal)
 }
 
 function numberOf(external: ReadonlyMap<string, string>, key: string, otherwise: number): number {

@@ -57,7 +57,7 @@ export function mostFolded(model: OnnxModel): number {
   )
 }
 
-const sparseOf = ({ attributes }: OnnxNode) => attributes.flatMap(({ sparse }) => sparse)
+export const sparseOf = ({ attributes }: OnnxNode) => attributes.flatMap(({ sparse }) => sparse)
 
 /** Bytes of what a graph's nodes make of shapes that stand in the file. */
 function madeOf(graph: OnnxGraph, path: string): number {
