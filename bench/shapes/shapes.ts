@@ -156,7 +156,7 @@ async function measureCase(name: string) {
   if (!existsSync(join(folder, 'shapes.json')))
     execFileSync(values.python, [join(__dirname, 'make.py'), values.folder, name], { stdio: ['ignore', 'inherit', 'inherit'] })
   const about = JSON.parse(readFileSync(join(folder, 'shapes.json'), 'utf8')) as object
-  const before = describeMachine()
+  const [before, versions] = [describeMachine(), describeVersions()]
   // Every stage would keep the gigabytes that its attention takes.
   const family = await loadFamily(folder, { threads: Number(values.threads), memoryArena: false })
   try {
@@ -176,7 +176,7 @@ async function measureCase(name: string) {
     const measured = {
       date: new Date().toISOString().slice(0, 10),
       machine: { ...before, load_average: load },
-      versions: describeVersions(),
+      versions,
     }
     return {
       name,
