@@ -67,7 +67,11 @@ class PromiseJob : public Job {
     }
   }
   void cancel() noexcept override {}
-  void finished(std::shared_ptr<Job> self) noexcept final { courier_.deliver(std::static_pointer_cast<PromiseJob>(std::move(self))); }
+  void finished(std::shared_ptr<Job> self) noexcept final {
+    std::shared_ptr<PromiseJob> job = std::static_pointer_cast<PromiseJob>(self);
+    self.reset();  // C++17's cast copies: once delivered, this thread must hold nothing of it
+    courier_.deliver(std::move(job));
+  }
   void settle(Napi::Env env) noexcept;
 
  protected:

@@ -265,6 +265,17 @@ test('100 runs at once give what one gives', async () => {
   sums.forEach((sum, k) => assert.equal(sum, [2 * k, 2, 4]))
 })
 
+test('a job is gone once its promise has settled', async () => {
+  const session = await loads('add_matmul')
+  const workspace = new addon.Workspace()
+  const [a, b, sum] = ['a', 'b', 'sum'].map((name) => bound(workspace, name, [0, 1, 2], [1, 3]))
+  const { jobs } = addon.counters()
+  for (let k = 0; k < 5000; k++) {
+    await engine.run(workspace, [stage(session, [a, b], [sum])]).done
+    assert.is(addon.counters().jobs, jobs)
+  }
+})
+
 test('after everything the counters are back where they were', async () => {
   await engine.dispose()
   const { engines, sessions, jobs } = addon.counters()
