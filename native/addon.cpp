@@ -84,6 +84,8 @@ Napi::Value count(const Napi::CallbackInfo& info) {
   return object;
 }
 
+void stop(const Napi::CallbackInfo&) { JobQueue::stop_all(); }
+
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   auto* data = new AddonData;
   env.SetInstanceData(data);
@@ -100,6 +102,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("gpuScratch", Napi::Function::New<measure_gpu_scratch>(env, "gpuScratch"));
   exports.Set("gpus", Napi::Function::New<find_gpus>(env, "gpus"));
   exports.Set("counters", Napi::Function::New<count>(env, "counters"));
+  exports.Set("stop", Napi::Function::New<stop>(env, "stop"));
   return exports;
 }
 

@@ -1,7 +1,8 @@
 // A thread that does jobs in order. It knows nothing of JavaScript: `bind/promise.h` carries results there.
 //
 // Every queue of the process is known to a registry, so that a process that exits in mid-run can stop them all before static
-// destructors (ONNX Runtime's among them) pull the ground from under a running thread.
+// destructors (ONNX Runtime's among them) pull the ground from under a running thread. JavaScript does so in time (ts/native/load.ts);
+// the handler here is for ends that JavaScript does not see, and too late for statics that were made after it was registered.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import { isMainThread } from 'node:worker_threads'
 import { SadaError, type SadaErrorCode, type SadaErrorDetails } from '../errors.ts'
 import { encodeStep } from './step-program.ts'
 import type { GpuRef, NativeAddon, StepMember, Workspace } from './types.ts'
@@ -36,7 +37,9 @@ export function loadAddon(): NativeAddon {
   const load = createRequire(__filename)
   for (const path of addonPaths()) {
     try {
-      return (loaded = complete(load(path) as RawAddon))
+      loaded = complete(load(path) as RawAddon)
+      endWithProcess(loaded)
+      return loaded
     } catch (error) {
       failures.push(`  ${path}: ${existsSync(path) ? (error as Error).message : 'does not exist'}`)
     }
@@ -46,6 +49,14 @@ export function loadAddon(): NativeAddon {
     `The native addon for ${PLATFORM} (Node ${process.versions.node}) could not be loaded. Tried:\n${failures.join('\n')}\n` +
       'In a checkout run "npm run build"; in an Electron app keep node_modules/sada/prebuilt out of the asar archive; SADA_ADDON_PATH names another one.',
   )
+}
+
+/**
+ * `process.exit` destroys what ONNX Runtime made on first use before any handler that was registered earlier: the threads that use it have
+ * to end before that. Workers are ended by their environment.
+ */
+function endWithProcess(addon: NativeAddon): void {
+  if (isMainThread) process.once('exit', () => addon.stop())
 }
 
 /** The addon as it is exported: its steps are encoded. */

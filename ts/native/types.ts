@@ -159,4 +159,6 @@ export interface NativeAddon {
   gpuScratch(library: string, calls: WorkspaceCalls): { readonly device: number; readonly pinned: number }
   /** What is alive now, over all environments of the process. */
   counters(): Counters
+  /** Ends every thread of the addon, over all environments: what runs is cancelled and waited for, what waits is dropped. For a process that ends. */
+  stop(): void
 }
