@@ -51,7 +51,7 @@ test('planned runs do better than the same number at equal distances', async () 
   let wins = 0
   for (let seed = 1; seed <= 6; seed++) {
     const latents = [noise(seed)]
-    const network = slow('dpm++', 2)
+    const network = slow('dpm++', 10)
     const full = await runInJs({ scheduler: 'dpm++', policy: 'none', latents })
     const planned = await runInJs({ scheduler: 'dpm++', policy: auto({ speedup: 2 }), latents, network })
     const plain = await runInJs({ scheduler: 'dpm++', policy: 'none', latents, steps: planned.trace.members[0].nfe })
