@@ -150,7 +150,7 @@ __global__ void learn_kernel(Run* of) {
   SadaVerdict verdict;
   if (run.is_skip) {
     accept_skip(run);
-    verdict = after_skip(run.state, run.step);
+    verdict = after_skip(run.sada, run.state, run.step);
   } else {
     accept_run(run);
     verdict = after_run(run.sada, run.state, run.step, {run.sums[1] / n, run.sums[2] / n}, magnitude);

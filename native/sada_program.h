@@ -24,12 +24,12 @@ class SadaProgramReader {
   SadaProgram read() {
     SadaProgram program;
     SadaOptions& options = program.options;
-    for (double* option : {&options.tolerance, &options.unstable, &options.early, &options.slope, &options.memory}) *option = number();
+    for (double* option : {&options.tolerance, &options.unstable, &options.slope, &options.memory}) *option = number();
     for (int* option : {&options.warmup, &options.tail, &options.max_consecutive}) *option = integer(0, 1000);
     program.output = row();
     program.levels.resize(static_cast<size_t>(integer(1, 1000)) + 1);
     for (SolverStep& level : program.levels) {
-      level.level = number(), level.time = number();
+      level.level = number(), level.usual_error = number(), level.time = number();
       level.denoised = row(), level.update = row(), level.velocity = row();
       level.input_scale = static_cast<float>(number()), level.input_level = static_cast<float>(number());
     }

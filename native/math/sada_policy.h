@@ -9,13 +9,14 @@
 namespace sada {
 
 struct SadaOptions {
-  double tolerance = 0, unstable = 0, early = 0, slope = 0, memory = 0;
+  double tolerance = 0, unstable = 0, slope = 0, memory = 0;
   int warmup = 0, tail = 0, max_consecutive = 0;
 };
 
 // A step of the schedule, by the solver's rows. Of the level after the last step there is level and time alone.
 struct SolverStep {
   double level = 0;  // σ/(α+σ)
+  double usual_error = 0;  // per step of gap, relative to the clean sample's magnitude
   double time = 0;   // the solver's own
   NamedRow denoised, update, velocity;
   float input_scale = 0, input_level = 0;  // the network is given the state times this, and this level
@@ -31,7 +32,7 @@ struct Sada {
 struct SadaState {
   int computed[2] = {};  // computed steps, newest first
   int computed_count = 0;
-  double error_rate = INFINITY;  // mean error of a prediction per step of its gap
+  double error_rate = INFINITY;  // error of a prediction per step of its gap, in units of the usual one
   double spent = 0;
   double magnitude = 0;  // mean |x0| of the newest computed step
   bool stable = false;
@@ -50,12 +51,12 @@ struct SadaVerdict {
 
 SADA_HD bool is_finite(double x) { return x - x == 0.0; }
 
-// The error that skipping `step` is expected to add.
+// What skipping `step` is expected to put wrong.
 SADA_HD double cost(const Sada& sada, const SadaState& state, int step, int gap) {
-  const double mixed = 1.0 - sada.step[step + 1].level / sada.step[step].level;
-  const bool is_early = sada.step[step].level > 0.75;
+  const double level = sada.step[step].level, next = sada.step[step + 1].level;
+  const double mixed = (1.0 - next / level) / (1.0 - next);
   const bool is_unstable = gap == 1 && !state.stable;
-  return mixed * state.error_rate * gap * (is_early ? sada.options.early : 1.0) * (is_unstable ? sada.options.unstable : 1.0);
+  return mixed * state.error_rate * sada.step[step].usual_error * gap * (is_unstable ? sada.options.unstable : 1.0);
 }
 
 // `before`: whether `step` is skipped, which is spent then.
@@ -127,9 +128,9 @@ SADA_HD SadaCriterion stability_criterion(const Sada& sada, const SadaState& sta
 }
 
 // `after` of a skip.
-SADA_HD SadaVerdict after_skip(const SadaState& state, int step) {
+SADA_HD SadaVerdict after_skip(const Sada& sada, const SadaState& state, int step) {
   SadaVerdict verdict;
-  verdict.error = state.error_rate * (step - state.computed[0]);
+  verdict.error = state.error_rate * sada.step[step].usual_error * (step - state.computed[0]);
   return verdict;
 }
 
@@ -140,7 +141,7 @@ SADA_HD SadaVerdict after_run(const Sada& sada, SadaState& state, int step, cons
     const double memory = sada.options.memory;
     verdict.error = sqrt(means.square), verdict.criterion = means.criterion;
     state.stable = means.criterion < 0.0;
-    const double rate = verdict.error / (step - state.computed[0]);
+    const double rate = verdict.error / (step - state.computed[0]) / sada.step[step].usual_error;
     state.error_rate = is_finite(state.error_rate) ? memory * state.error_rate + (1.0 - memory) * rate : rate;
   }
   state.computed[1] = state.computed[0], state.computed[0] = step;

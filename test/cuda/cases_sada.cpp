@@ -14,7 +14,7 @@ std::vector<SolverStep> levels_of() {
   std::vector<SolverStep> levels(kSteps + 1);
   for (int k = 0; k <= kSteps; ++k) {
     SolverStep& at = levels[static_cast<size_t>(k)];
-    at.level = at.time = 1.0 - k / static_cast<double>(kSteps);
+    at.level = at.time = 1.0 - k / static_cast<double>(kSteps), at.usual_error = 0.01;
     if (k == kSteps) break;
     const double next = 1.0 - (k + 1) / static_cast<double>(kSteps);
     at.denoised = named(Name::kOutput, 1.0);
@@ -27,7 +27,7 @@ std::vector<SolverStep> levels_of() {
 
 SadaOptions lenient() {
   SadaOptions options;
-  options.tolerance = 1e30, options.unstable = options.early = 1.0, options.memory = 0.3, options.slope = 0.4;
+  options.tolerance = 1e30, options.unstable = 1.0, options.memory = 0.3, options.slope = 0.4;
   options.warmup = 3, options.tail = 1, options.max_consecutive = 5;
   return options;
 }

@@ -133,7 +133,7 @@ function randomCase(numbers: Numbers): Case {
     {},
     { tolerance: 0.1, maxConsecutive: 9 },
     { tolerance: 10, warmup: 3, tail: 1, slope: share(), memory: 0.9 * share() },
-    { unstable: 1 + 10 * share(), early: 4 * share(), slope: 0 },
+    { unstable: 1 + 10 * share(), slope: 0 },
   ])
   const measured = Array.from({ length: steps }, () => ({
     refused: numbers.below(20) === 0,

@@ -39,7 +39,7 @@ void run(const SadaProgram& program, const double* measured) {
     if (skip) put(skipped_step(sada, state, step));
     if (skip && measured[0] != 0.0) skip = false, put(skip);
     if (!skip) put(computed_step(sada, state, step, program.output));
-    const SadaVerdict verdict = skip ? after_skip(state, step) : after_run(sada, state, step, {measured[1], measured[2]}, measured[3]);
+    const SadaVerdict verdict = skip ? after_skip(sada, state, step) : after_run(sada, state, step, {measured[1], measured[2]}, measured[3]);
     put(verdict.criterion), put(verdict.error);
   }
 }

@@ -45,14 +45,9 @@ export const auto: PolicyDefinition<AutoOptions> = {
 }
 
 /**
- * How the ledger's error rate changes along a run: ln(rate / mean |x0|) is about Σ weight·level^k in the level σ/(α+σ). Here and below:
- * `bench/calibrate-auto.ts` on the bundled model, 16 pictures for each scheduler; other models' own measurements correct the height, not
- * the shape.
- */
-const RATE_BY_LEVEL = [-4.373, -10.06, 21.79, -9.81]
-/**
  * ln(root mean square of what is still to come / mean |x0|) by 1, ln(rate / mean |x0|) and ln(steps left), of 50; to 2 dB in the median.
- * What is predicted goes on along a slope, which the fit does not: 1.3 and 3.5 dB less are left, on short prompts.
+ * What is predicted goes on along a slope, which the fit does not: 1.3 and 3.5 dB less are left, on short prompts. Fitted by
+ * `bench/calibrate-auto.ts` on the bundled model, 16 pictures for each scheduler.
  */
 const REST = { flow: [-1.946, 0.4084, 0.4784], variancePreserving: [-3.326, 0.295, 0.7581] } as const
 
@@ -163,7 +158,7 @@ class AutoMember extends SadaMember {
     return Math.exp(high)
   }
 
-  /** The ledger played on to the end, with errors that fall with the noise level as they did so far. */
+  /** The ledger played on to the end, with errors that go on as they usually do. */
   private forecastRuns(from: number, tolerance: number): number {
     const { tail, maxConsecutive } = this.options
     const { steps } = this.context.solver.schedule
@@ -172,18 +167,11 @@ class AutoMember extends SadaMember {
     let runs = 0
     for (let step = from; step < steps; step++) {
       const gap = step - newest
-      const cost = step < steps - tail ? spent + this.cost(step, gap, this.forecastRate(step)) : Infinity
+      const cost = step < steps - tail ? spent + this.cost(step, gap) : Infinity
       if (gap <= maxConsecutive && cost <= tolerance * this.magnitude) spent = cost
       else [newest, spent, runs] = [step, 0, runs + 1]
     }
     return runs
-  }
-
-  /** Error per step of gap at `step`: the present rate, changed as it usually changes with the noise level. */
-  private forecastRate(step: number): number {
-    const typical = (i: number): number =>
-      Math.exp(RATE_BY_LEVEL.reduce((sum, weight, k) => sum + weight * this.level(i) ** k, 0))
-    return (this.errorRate * typical(step)) / typical(this.computed[0])
   }
 
   /** Runs as `sada` does until what is still to come is forecast to change the sample by no more than the target allows. */
@@ -203,7 +191,7 @@ class AutoMember extends SadaMember {
     // The laws were fitted on 50 steps: so many of ours are one of those.
     const scale = 50 / steps
     const [offset, byRate, byLeft] = solver === 'flow-euler' ? REST.flow : REST.variancePreserving
-    const rate = this.errorRate / this.magnitude / scale
+    const rate = (this.errorRate * this.usualError(this.computed[0])) / this.magnitude / scale
     return this.magnitude * Math.exp(offset + byRate * Math.log(rate) + byLeft * Math.log((steps - this.computed[0]) * scale))
   }
 }

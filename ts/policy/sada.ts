@@ -16,7 +16,6 @@ import { Pruning, pruningOptions, type PruningOptions } from './pruning.ts'
 export interface SadaOptions extends PruningOptions {
   tolerance: number
   unstable: number
-  early: number
   warmup: number
   tail: number
   maxConsecutive: number
@@ -36,8 +35,9 @@ export const sada: PolicyDefinition<SadaOptions> = {
   source: 'this package; criterion and token pruning after SADA',
   options: {
     tolerance: {
-      about: "error that the skips between two computed steps may add, as a share of the clean sample's mean magnitude",
-      default: 3.5e-3,
+      about:
+        'error that the skips between two computed steps may put into the state, as a share of what is in it of the clean sample',
+      default: 0.012,
       min: 0,
       max: 10,
     },
@@ -47,20 +47,25 @@ export const sada: PolicyDefinition<SadaOptions> = {
       min: 1,
       max: 1000,
     },
-    early: {
-      about: 'weight of errors at noise levels σ/(α+σ) above ¾, where a prompt leaves choices that are still open',
-      default: 3,
-      min: 0,
-      max: 100,
-    },
     warmup: { about: 'first steps that always run', default: 4, min: 3, max: 1000, integer: true },
     tail: { about: 'last steps that always run', default: 3, min: 1, max: 1000, integer: true },
     maxConsecutive: { about: 'skips in a row', default: 5, min: 0, max: 1000, integer: true },
     slope: { about: 'share of the last slope by which a skip continues the clean sample', default: 0.4, min: 0, max: 1 },
-    memory: { about: 'weight of older measurements in the error rate', default: 0.3, min: 0, max: 0.99 },
+    memory: { about: 'weight of older measurements in the error rate', default: 0.7, min: 0, max: 0.99 },
     ...pruningOptions,
   },
   begin: (options, context) => Array.from({ length: context.members }, () => new SadaMember(options, context)),
+}
+
+/**
+ * How errors usually change along a run: ln(error per step of gap / mean |x0|) is about Σ weight·level^k in the level σ/(α+σ). Fitted by
+ * `bench/calibrate-auto.ts` on the bundled model, 16 pictures for each scheduler; a member's own measurements set the height, this the shape.
+ */
+const USUAL_ERROR = [-4.373, -10.06, 21.79, -9.81]
+
+/** Error of a prediction per step of its gap, relative to the clean sample's magnitude, at a level σ/(α+σ). */
+export function usualError(level: number): number {
+  return Math.exp(USUAL_ERROR.reduce((sum, weight, k) => sum + weight * level ** k, 0))
 }
 
 /** One member under the error ledger. */
@@ -71,7 +76,7 @@ export class SadaMember implements MemberPolicy {
   private readonly pruning: Pruning
   /** Computed steps, newest first, three at most. */
   protected computed: readonly number[] = []
-  /** Mean error of a prediction per step of its gap. */
+  /** Error of a prediction per step of its gap, averaged over the computed steps, in units of the usual one at each. */
   protected errorRate = Infinity
   protected spent = 0
   private stable = false
@@ -111,7 +116,7 @@ export class SadaMember implements MemberPolicy {
 
   after(step: number, done: Decision, means: readonly number[], magnitude: number): Verdict {
     this.pruning.after(step, done, means.length > 0)
-    if (done.kind === 'skip') return { error: this.errorRate * (step - this.computed[0]) }
+    if (done.kind === 'skip') return { error: this.errorRate * this.usualError(step) * (step - this.computed[0]) }
     const verdict = means.length > 0 ? this.learn(step, done, means) : {}
     this.computed = [step, ...this.computed].slice(0, 2)
     this.spent = 0
@@ -162,12 +167,19 @@ export class SadaMember implements MemberPolicy {
     return plus({ [x0At(newest)]: 1 }, times(reach, minus({ [x0At(newest)]: 1 }, { [x0At(older)]: 1 })))
   }
 
-  /** The error that skipping `step` is expected to add: how much of x0 the step mixes into the state, times its expected error. */
-  protected cost(step: number, gap: number, errorRate = this.errorRate): number {
-    const mixed = 1 - this.level(step + 1) / this.level(step)
-    const isEarly = this.level(step) > 0.75
+  /**
+   * What skipping `step` is expected to put wrong: its expected error times how much of x0 the step mixes into the state, as a share of
+   * how much of x0 is in the state then. So errors count most at high noise levels, where a prompt leaves choices that are still open.
+   */
+  protected cost(step: number, gap: number): number {
+    const [level, next] = [this.level(step), this.level(step + 1)]
+    const mixed = (1 - next / level) / (1 - next)
     const isUnstable = gap === 1 && !this.stable
-    return mixed * errorRate * gap * (isEarly ? this.options.early : 1) * (isUnstable ? this.options.unstable : 1)
+    return mixed * this.errorRate * this.usualError(step) * gap * (isUnstable ? this.options.unstable : 1)
+  }
+
+  protected usualError(step: number): number {
+    return usualError(this.level(step))
   }
 
   private learn(step: number, done: Decision, [square, criterion]: readonly number[]): Verdict {
@@ -175,7 +187,7 @@ export class SadaMember implements MemberPolicy {
     // A pruned pass has errors of its own: it says nothing of the prediction's, and its verdict has been acted on by pruning.
     this.stable = criterion < 0 || done.kind === 'prune'
     if (done.kind === 'prune') return { criterion }
-    const rate = error / (step - this.computed[0])
+    const rate = error / (step - this.computed[0]) / this.usualError(step)
     const { memory } = this.options
     this.errorRate = Number.isFinite(this.errorRate) ? memory * this.errorRate + (1 - memory) * rate : rate
     return { criterion, error }
