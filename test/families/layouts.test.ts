@@ -19,7 +19,7 @@ import { TorchGenerator } from '../../ts/noise.ts'
 import { parseSchedulerConfig } from '../../ts/schedule/config.ts'
 import { createSchedule } from '../../ts/schedule/schedule.ts'
 import { fixture } from '../support/engines.ts'
-import { relativeError } from '../support/families.ts'
+import { familyFolder, relativeError } from '../support/families.ts'
 
 // One little model, made of formulas, in the layouts of different exporters (test/fixtures/layouts/make.py).
 
@@ -223,6 +223,11 @@ test('options that do not fit are named before anything runs', async () => {
     [{ init: { width: 3, height: 1, data: new Uint8Array(2) } }, /"init"/],
     [{ init: new Uint8Array([1, 2, 3]) }, /"init" .* PNG/],
     [{ init: { latents: new Float32Array(3) } }, /"init\.latents" .* 64 values/],
+    [{ init: { latents: Array(64).fill(0) } }, /"init\.latents" .* Float32Array/],
+    [{ init: { latents: undefined } }, /"init\.latents" .* Float32Array/],
+    [{ init: null }, /"init" .* received null/],
+    [{ init: 'photo.png' }, /"init" .* received "photo\.png"/],
+    [{ strength: 0.5 }, /"init" .* "strength"/],
     [{ negativePrompt: 7 }, /"negativePrompt"/],
     [{ negativePrompt: ['a', 'b'] }, /"negativePrompt" .* array of 1/],
     [{ scheduler: 'flow-euler' }, /Known: dpm\+\+, euler/],
@@ -234,6 +239,25 @@ test('options that do not fit are named before anything runs', async () => {
   }
   const long = await pipeline.generate({ prompt: ['cat '.repeat(10), 'a'], steps: 1, policy: 'none' })
   assert.equal(long.droppedTokens, [4, 0])
+  await pipeline.dispose()
+})
+
+test('controls that are none are named', async () => {
+  const pipeline = await load(familyFolder('sd2-controlnet'), { threads: 1 })
+  const image = { width: 32, height: 32, data: new Uint8Array(1024) }
+  const attempts: [unknown, RegExp][] = [
+    [null, /"control" .* received null/],
+    ['edges.png', /"control" .* received "edges\.png"/],
+    [[null], /"control" .* \{ image/],
+    [{}, /"control\.image"/],
+    [{ image, strength: '1' }, /"control\.strength"/],
+  ]
+  for (const [control, message] of attempts) {
+    const options = { prompt: 'a', steps: 2, control } as GenerateOptions
+    const error: unknown = await pipeline.generate(options).catch((e: unknown) => e)
+    assert.is((error as SadaError).code, 'INVALID_ARGUMENT')
+    assert.match((error as SadaError).message, message)
+  }
   await pipeline.dispose()
 })
 

@@ -96,6 +96,10 @@ export abstract class LatentFamily implements Family {
     const { init, mask } = request
     if (mask !== undefined && (init === undefined || 'latents' in init))
       throw invalidArgument('init', 'a picture, which the mask is for', init)
+    for (const option of ['strength', 'denoisingStart'] as const) {
+      if (request[option] !== undefined && init === undefined)
+        throw invalidArgument('init', `given with "${option}", which says where a run from it starts`, init)
+    }
     this.autoencoder.checkTileSize(request.tileSize)
     const size = this.latentSize(request)
     if (this.range) checkSize(this.range, size)

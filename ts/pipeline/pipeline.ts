@@ -1,4 +1,4 @@
-import { SadaError } from '../errors.ts'
+import { invalidArgument, SadaError } from '../errors.ts'
 import type { Family, FamilyRun, Output, Request } from '../families/family.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
 import type { Workspace } from '../native/types.ts'
@@ -10,7 +10,7 @@ import { planRun, quoteOf, type MemoryQuote, type Purpose, type RunSetting } fro
 import type { Trace } from '../sampler/trace.ts'
 import { Sound } from './audio.ts'
 import { readImage, toPicture, type Picture } from './image.ts'
-import { checkGenerateOptions, type GenerateOptions, type GenerateStep } from './options.ts'
+import { checkGenerateOptions, type ControlOptions, type GenerateOptions, type GenerateStep } from './options.ts'
 
 export interface GenerateResult {
   /** One for each prompt; none where the model makes sounds. */
@@ -210,14 +210,28 @@ function watcher({ onStep, preview: every }: GenerateOptions, run: FamilyRun, si
 
 /** The pictures among the options, as pixels. */
 async function readImages({ init, mask, control }: GenerateOptions): Promise<Pick<Request, 'init' | 'mask' | 'control'>> {
-  const controls = control === undefined ? undefined : 'image' in control ? [control] : control
+  const controls = control === undefined ? undefined : listOf(control)
   return {
-    init: init === undefined || 'latents' in init ? init : await readImage('init', init),
-    mask: mask && (await readImage('mask', mask)),
+    init: init === undefined || holdsLatents(init) ? init : await readImage('init', init),
+    mask: mask === undefined ? undefined : await readImage('mask', mask),
     control:
       controls &&
       (await Promise.all(controls.map(async (each) => ({ ...each, image: await readImage('control.image', each.image) })))),
   }
+}
+
+/** Throws INVALID_ARGUMENT where the latents are none. */
+function holdsLatents(init: NonNullable<GenerateOptions['init']>): init is { readonly latents: Float32Array } {
+  if (typeof init !== 'object' || init === null || !('latents' in init)) return false
+  if (init.latents instanceof Float32Array) return true
+  throw invalidArgument('init.latents', 'a Float32Array', init.latents)
+}
+
+/** One control, or a list of them. Throws INVALID_ARGUMENT. */
+function listOf(control: NonNullable<GenerateOptions['control']>): readonly ControlOptions[] {
+  const all: readonly ControlOptions[] = Array.isArray(control) ? control : [control]
+  if (all.every((each) => typeof each === 'object' && each !== null)) return all
+  throw invalidArgument('control', '{ image, strength, start, end }, or an array of them', control)
 }
 
 function results(output: Output): Pick<GenerateResult, 'images' | 'audio'> {
