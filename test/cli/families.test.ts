@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -69,8 +70,37 @@ test('what does not fit the model is said, and nothing is left behind', async ()
 })
 
 test('prompts that look like options stay prompts', () => {
-  for (const prompt of ['a cat', '-o x', '--'])
-    assert.is(promptOf(commandFor(prompt, { model: 'm', seed: 1, count: 1 } as never)), prompt)
+  for (const prompt of ['a cat', '-o x', '--']) {
+    const command = commandFor(prompt, { model: 'm', seed: 1, count: 1 } as never)
+    assert.is(promptOf(command), prompt)
+    // Options can follow, and nothing but options begins like one.
+    assert.not(
+      command.some((each) => /^-(?!-[a-z]+=)/.test(each)),
+      prompt,
+    )
+  }
+  assert.is(promptOf(['--model=m', '--', '-o x']), '-o x')
+})
+
+test('a file of somebody else: its command is one line that a shell takes for one command, and a terminal obeys nothing of it', async () => {
+  const cwd = emptyFolder()
+  const prompt = "a cat'\\\ntouch gone #\x1b]0;title\x07\u009b2J"
+  const { encode } = await import('fast-png')
+  const command = JSON.stringify([prompt, `--negative=${prompt}`]).replace(
+    /[^\x20-\x7e]/g,
+    (c) => `\\u00${c.charCodeAt(0).toString(16)}`,
+  )
+  const text = { Command: command, Settings: JSON.stringify({ model: 'x\ny\x1b' }) }
+  writeFileSync(join(cwd, 'x.png'), encode({ width: 1, height: 1, data: new Uint8Array(3), channels: 3, depth: 8, text }))
+  const { stdout } = await run('sada', ['info', 'x.png'], cwd)
+  assert.not.match(stdout, /[^\P{Cc}\n]/u)
+  const shown = execFileSync(
+    'bash',
+    ['-c', `sada() { printf '%s\\0' "$@"; }; eval "$1 -o again.png"`, 'bash', stdout.trimEnd().split('\n').at(-1)!],
+    { cwd },
+  )
+  assert.equal(shown.toString().split('\0'), [prompt, `--negative=${prompt}`, '-o', 'again.png', ''])
+  assert.equal(readdirSync(cwd), ['x.png'])
 })
 
 test('quoting is what a shell undoes', () => {

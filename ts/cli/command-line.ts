@@ -26,19 +26,32 @@ export function commandFor(prompt: string, options: GenerateArguments): string[]
   ]
   // A value that begins like an option is not taken for one where it is joined to its own.
   const written = given.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]))
-  return prompt.startsWith('-') ? [...written, '--', prompt] : [prompt, ...written]
+  // Nor is a prompt after a space, which is no part of it; after "--" nothing could be added to the command.
+  return [prompt.startsWith('-') ? ` ${prompt}` : prompt, ...written]
 }
 
-/** The prompt among the arguments that `commandFor` has made. */
-export const promptOf = (command: readonly string[]): string => (command.at(-2) === '--' ? command.at(-1)! : (command[0] ?? ''))
+/** The prompt among the arguments that `commandFor` has made, now or before. */
+export const promptOf = (command: readonly string[]): string =>
+  command.at(-2) === '--' ? command.at(-1)! : (command[0] ?? '').trimStart()
 
-/** Arguments as they are typed into a POSIX shell. */
+/** Arguments as they are typed into a POSIX shell, on one line whatever they hold. */
 export function quoted(args: readonly string[]): string {
   return args
     .map((each) => {
       if (/^[\w./:=,@%+-]+$/.test(each)) return each
       const [, option = '', value = each] = /^(--[a-z-]+=)([^]*)$/.exec(each) ?? []
+      if (CONTROL.test(value)) return `${option}$'${value.replace(/[\\']/g, '\\$&').replace(CONTROLS, octal)}'`
       return `${option}'${value.replaceAll("'", `'\\''`)}'`
     })
     .join(' ')
 }
+
+// Ends of lines, and what a terminal obeys.
+const CONTROL = /[\p{Cc}\u2028\u2029]/u
+const CONTROLS = new RegExp(CONTROL, 'gu')
+const octal = (character: string): string =>
+  Array.from(Buffer.from(character), (byte) => '\\' + byte.toString(8).padStart(3, '0')).join('')
+
+/** A text for people to read: control characters, which a terminal would obey, as JSON has them. */
+export const printable = (text: string): string =>
+  text.replace(CONTROLS, (character) => '\\u' + character.charCodeAt(0).toString(16).padStart(4, '0'))

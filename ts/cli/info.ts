@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { invalidArgument } from '../errors.ts'
-import { promptOf, quoted } from './command-line.ts'
+import { printable, promptOf, quoted } from './command-line.ts'
 
 /** What a PNG file of `sada` says about itself. */
 export interface Info {
@@ -27,7 +27,7 @@ export async function info(path: string, json: boolean): Promise<string> {
     ['made by', software],
   ]
   const column = Math.max(...lines.map(([name]) => name.length)) + 2
-  return [...lines.map(([name, value]) => name.padEnd(column) + value), '', `sada ${quoted(command)}`, ''].join('\n')
+  return [...lines.map(([name, value]) => printable(name.padEnd(column) + value)), '', `sada ${quoted(command)}`, ''].join('\n')
 }
 
 async function readInfo(path: string): Promise<Info> {
