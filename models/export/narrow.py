@@ -26,6 +26,7 @@ class Narrowing:
         types = {one.name: one.type.tensor_type.elem_type for one in (*inferred.input, *inferred.output, *inferred.value_info)}
         types |= {tensor.name: tensor.data_type for tensor in model.graph.initializer}
         self.floats = {name for name, kind in types.items() if kind == FLOAT}
+        self.drop_casts()
         unknown = [name for node in model.graph.node for name in node.output if name not in types]
         if unknown:
             raise NotImplementedError(f"type of {unknown[0]} and {len(unknown) - 1} others could not be inferred")
@@ -33,6 +34,21 @@ class Narrowing:
         self.wide = self.exact | {k for k, node in enumerate(self.graph.node) if node.op_type in WIDE}
         self.casts: dict[tuple[str, int], str] = {}
         self.made: dict[str, int] = {}
+
+    def drop_casts(self) -> None:
+        """Takes out casts from float to float. As ones from half to half they make ONNX Runtime 1.30 refuse a model on the CPU."""
+        outputs = {one.name for one in self.graph.output}
+        same: dict[str, str] = {}
+        kept = []
+        for node in self.graph.node:
+            node.input[:] = [same.get(name, name) for name in node.input]
+            is_idle = node.op_type in ("Cast", "CastLike") and node.input[0] in self.floats and node.output[0] in self.floats - outputs
+            if is_idle:
+                same[node.output[0]] = node.input[0]
+            else:
+                kept.append(node)
+        del self.graph.node[:]
+        self.graph.node.extend(kept)
 
     def exact_nodes(self) -> set[int]:
         """Positions of the nodes that lead to angles and to whole numbers, and of those that make them."""

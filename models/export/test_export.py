@@ -98,6 +98,17 @@ class Export(unittest.TestCase):
         self.assertLess(data["fp16"], 0.55 * data["fp32"])
         self.assertLess(data["bf16"], 0.55 * data["fp32"])
 
+    def test_half_precision_leaves_no_casts_of_a_type_to_itself(self) -> None:
+        """ONNX Runtime 1.30 refuses networks with them on the CPU."""
+        families.write(flux_part(tiny.flux(self.folder / "source").transformer), self.folder / "flux", "fp16", staged=True)
+        for path in self.folder.glob("flux/*.onnx"):
+            model = onnx.shape_inference.infer_shapes(onnx.load(path, load_external_data=False))
+            graph = model.graph
+            types = {one.name: one.type.tensor_type.elem_type for one in (*graph.input, *graph.output, *graph.value_info)}
+            types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
+            idle = [node.name for node in graph.node if node.op_type in ("Cast", "CastLike") and types[node.input[0]] == types[node.output[0]]]
+            self.assertEqual(idle, [], path.name)
+
     def test_lora_is_folded_into_the_weights(self) -> None:
         """Against W + scale · B A, worked out here for one layer."""
         pipeline = tiny.sd2(self.folder / "source")
