@@ -158,6 +158,12 @@ const REFUSALS: [string, Damage, string, RegExp][] = [
     /up to 3/,
   ],
   [
+    'prompts longer than what the text encoder has positions for',
+    { change: edit('text_encoder/config.json', (v) => (v.max_position_embeddings = 3)) },
+    'TOKENIZER_INVALID',
+    /"model_max_length".*positions for 3/,
+  ],
+  [
     'a library beside the network',
     { change: (f) => writeFileSync(join(f, 'unet/custom.so'), '') },
     'UNTRUSTED_CODE',
@@ -188,6 +194,19 @@ for (const [name, damage, code, message] of REFUSALS) {
     assert.match(error.message, message)
   })
 }
+
+test('a decoder of pictures in place of that of spectrograms, a vocoder faster than any: refused at load', async () => {
+  const decoder = join(familyFolder('sd2'), 'vae_decoder')
+  const pictures = await refusal(
+    { change: (f) => cpSync(decoder, join(f, 'vae_decoder'), { recursive: true }) },
+    '../families/musicldm',
+  )
+  assert.is(pictures?.code, 'IO_MISMATCH')
+  assert.match(pictures.message, /size 1 along axis 1 .* decodes/)
+  const rate = await refusal({ change: edit('vocoder/config.json', (v) => (v.sampling_rate = 1e30)) }, '../families/musicldm')
+  assert.is(rate?.code, 'MANIFEST_INVALID')
+  assert.match(rate.message, /sampling_rate/)
+})
 
 test('links may lead where the caller says; parts may lie elsewhere in the folder', async () => {
   const folder = join(scratch, 'linked')

@@ -81,7 +81,7 @@ test('more than 2¹⁵ latents are decoded in tiles unasked: the attention over 
   const engine = new (loadAddon().Engine)({ library: findOnnxRuntime() })
   try {
     const folder = await Folder.open(familyFolder('sd2'))
-    const autoencoder = await Autoencoder.load({ folder, engine, threads: 1 })
+    const autoencoder = await Autoencoder.load({ folder, engine, threads: 1 }, 3)
     const size = [512, 512] as const
     const { signal } = new AbortController()
     const latents = new TorchGenerator(1).randn(4 * 512 * 512)

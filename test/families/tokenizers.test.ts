@@ -67,6 +67,14 @@ test('a tokenizer that does not fit is refused at load', async () => {
   assert.is(await codeOf((folder) => rmSync(join(folder, 'vocab.json'))), 'MODEL_NOT_FOUND')
   assert.is(await codeOf((folder) => writeFileSync(join(folder, 'vocab.json'), '{"a": "b"}')), 'TOKENIZER_INVALID')
   assert.is(await codeOf((folder) => writeFileSync(join(folder, 'vocab.json'), '{"a": 0}')), 'TOKENIZER_INVALID')
+  for (const token of ['<|startoftext|>', '<|endoftext|>']) {
+    const without = (folder: string): void => {
+      const vocab = JSON.parse(readFileSync(join(folder, 'vocab.json'), 'utf8')) as Record<string, number>
+      const others = Object.entries(vocab).filter(([word]) => word !== token)
+      writeFileSync(join(folder, 'vocab.json'), JSON.stringify(Object.fromEntries(others)))
+    }
+    assert.is(await codeOf(without), 'TOKENIZER_INVALID', token)
+  }
   const bytes = readFileSync(join(fixtures, 't5/spiece.model'))
   for (let k = 0; k < 16; k++) {
     const cut = bytes.subarray(0, Math.floor((bytes.length * k) / 16))

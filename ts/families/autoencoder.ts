@@ -34,7 +34,7 @@ export class Autoencoder {
   /** Side of a tile in pixels, where nothing else is asked. */
   private readonly tileSize: number
 
-  private constructor(decoder: Component, encoder: Component | undefined, latent: string) {
+  private constructor(decoder: Component, encoder: Component | undefined, latent: string, outputs: number) {
     this.decoder = decoder
     this.encoder = encoder
     this.latent = latent
@@ -42,7 +42,8 @@ export class Autoencoder {
     decoder.expectRank(latent, 4)
     decoder.expectRank(this.sample, 4)
     this.channels = decoder.dimension(latent, 1, decoder.config.latent_channels)
-    this.outputs = decoder.dimension(this.sample, 1, decoder.config.out_channels)
+    decoder.expectDimension(this.sample, 1, outputs, 'the channels of what this family decodes')
+    this.outputs = outputs
     // Exports without a configuration are of Stable Diffusion 1 and 2.
     this.factor = decoder.number('scaling_factor', 0.18215, 1e-4, 1e4)
     this.shift = decoder.number('shift_factor', 0, -1e4, 1e4)
@@ -51,15 +52,15 @@ export class Autoencoder {
     this.tileSize = Math.max(unit, Math.floor(decoder.number('sample_size', TILE_SIZE, 1, 65536) / unit) * unit)
   }
 
-  /** `pictures`: what engines on the GPU are made for; tiles and previews are smaller than any picture. */
-  static async load(context: LoadContext, pictures?: SizeRange): Promise<Autoencoder> {
+  /** `outputs`: channels of what it decodes. `pictures`: what engines on the GPU are made for; tiles and previews are smaller than any picture. */
+  static async load(context: LoadContext, outputs: number, pictures?: SizeRange): Promise<Autoencoder> {
     const range = pictures && { ...pictures, smallest: { ...pictures.smallest, size: [1, 1] as const } }
     const part = (role: string, axes: typeof LATENT_AXES) => Component.load(context, role, range && partProfiles(range, axes))
     const decoder = await part('vae_decoder', LATENT_AXES)
     const { latent } = decoder.meanings({ latent: ['latent_sample', 'latent', 'sample'] })
     const encoder = (await Component.has(context, 'vae_encoder')) ? await part('vae_encoder', PICTURE_AXES) : undefined
     encoder?.meanings({ sample: ['sample', 'image'] })
-    return new Autoencoder(decoder, encoder, latent)
+    return new Autoencoder(decoder, encoder, latent, outputs)
   }
 
   /** `scale` of a folder's autoencoder. */

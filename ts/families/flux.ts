@@ -101,7 +101,7 @@ export class Flux extends LatentFamily {
     const t5 = await TextEncoder.load(context, 'text_encoder_2', 'tokenizer_2', { states: ['last_hidden_state'] }, 512)
     const own = { own: [OWN_SIZE, OWN_SIZE], patch: PATCH, length: [1, t5.length] } as const
     const range = sizeRange(context, await Autoencoder.scaleOf(context), own)
-    const autoencoder = await Autoencoder.load(context, range)
+    const autoencoder = await Autoencoder.load(context, 3, range)
     const { component: transformer, plan } = await loadNetwork(context, 'transformer', range)
     const names = transformer.meanings(INPUTS, { guidance: ['guidance'] })
     return new Flux(context, name, { transformer, plan, range, autoencoder, schedulers, clip, t5, names })

@@ -12,6 +12,8 @@ import { partProfiles, sizeRange, SPECTROGRAM_AXES, type SizeRange } from './siz
 import { TextEncoder } from './text-encoder.ts'
 import { UNET_INPUTS, UnetFamily, type UnetConditioning, type UnetParts } from './unet-family.ts'
 
+/** Samples of a second at most. */
+const HIGHEST_RATE = 384_000
 /** Seconds of sound at most; the autoencoder's memory grows with them. */
 const LONGEST = 600
 
@@ -40,7 +42,7 @@ export class MusicLdm extends UnetFamily {
     const schedulers = await Schedulers.load(context.folder, ['dpm++', 'euler'])
     const text = await TextEncoder.load(context, 'text_encoder', 'tokenizer', { pooled: ['text_embeds', 'pooler_output'] })
     const range = await soundRange(context)
-    const autoencoder = await Autoencoder.load(context, range)
+    const autoencoder = await Autoencoder.load(context, 1, range)
     const vocoder = await Vocoder.load(context, range)
     const { component: unet, plan } = await loadNetwork(context, 'unet', range)
     const { text: textInput, ...inputs } = unet.meanings({ ...UNET_INPUTS, text: ['class_labels'] })
@@ -141,6 +143,7 @@ class Vocoder {
   private readonly samplesPerFrame: number
 
   private constructor(component: Component) {
+    component.number('sampling_rate', 16_000, 1, HIGHEST_RATE)
     const { sampleRate, samplesPerFrame, frameRate, bands } = soundOf(component.config)
     this.component = component
     this.input = component.meanings({ mel: ['spectrogram', 'mel_spectrogram', 'input_features'] }).mel

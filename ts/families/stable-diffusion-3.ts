@@ -120,7 +120,7 @@ export class StableDiffusion3 extends LatentFamily {
     const { patch_size: patch = PATCH, sample_size: own = OWN_SIZE } = (await Component.configOf(context, 'transformer')) as Sizes
     const length = [clips[0].length + 1, clips[0].length + T5_LENGTH] as const
     const range = sizeRange(context, await Autoencoder.scaleOf(context), { own: [own, own], patch, length })
-    const autoencoder = await Autoencoder.load(context, range)
+    const autoencoder = await Autoencoder.load(context, 3, range)
     const { component: transformer, plan } = await loadNetwork(context, 'transformer', range)
     return new StableDiffusion3(context, name, {
       transformer,

@@ -64,7 +64,7 @@ export class StableDiffusionXl extends UnetFamily {
     })
     const first = isRefiner ? [] : [await TextEncoder.load(context, 'text_encoder', 'tokenizer', { states: 'penultimate' })]
     const range = await unetRange(context, second.length)
-    const autoencoder = await Autoencoder.load(context, range)
+    const autoencoder = await Autoencoder.load(context, 3, range)
     const { component: unet, plan } = await loadNetwork(context, 'unet', range)
     const controlNets = await ControlNet.loadAll(context, unet, range)
     const residuals = Object.fromEntries(residualInputs(unet).map((each) => [each, [each]]))

@@ -27,7 +27,7 @@ export class StableDiffusion extends UnetFamily {
     const schedulers = await Schedulers.load(context.folder, ['dpm++', 'euler'])
     const text = await TextEncoder.load(context, 'text_encoder', 'tokenizer', { states: ['last_hidden_state'] })
     const range = await unetRange(context, text.length)
-    const autoencoder = await Autoencoder.load(context, range)
+    const autoencoder = await Autoencoder.load(context, 3, range)
     const { component: unet, plan } = await loadNetwork(context, 'unet', range)
     const controlNets = await ControlNet.loadAll(context, unet, range)
     const { text: textInput, ...inputs } = unet.meanings(

@@ -1,3 +1,4 @@
+import { SadaError } from '../errors.ts'
 import type { Purpose } from '../sampler/memory.ts'
 import { Component, type LoadContext } from './component.ts'
 import type { JsonObject } from './folder.ts'
@@ -44,6 +45,9 @@ export class TextEncoder {
     this.pooledFeatures = this.pooled === undefined ? 0 : component.dimension(this.pooled, 1, projection ?? hidden)
     const fixed = component.tensor(this.names.ids).dims.at(1) ?? -1
     this.length = fixed > 0 ? fixed : (length ?? tokenizer.maxLength)
+    const { max_position_embeddings: positions = Infinity } = component.config
+    if (typeof positions === 'number' && this.length > positions)
+      throw new SadaError('TOKENIZER_INVALID', tooLong(component, this.length, positions), { stage: component.role })
   }
 
   /** Loads an encoder and its tokenizer. `length`: tokens of a prompt, where that is not the tokenizer's business. */
@@ -89,6 +93,9 @@ export class TextEncoder {
     return { states: of(this.states), pooled: of(this.pooled), dropped }
   }
 }
+
+const tooLong = ({ path }: Component, length: number, positions: number): string =>
+  `The tokenizer's prompts have ${length} tokens ("model_max_length" in its tokenizer_config.json); ${path} has positions for ${positions}.`
 
 function penultimate(component: Component): string {
   const layers = component.outputs

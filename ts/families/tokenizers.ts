@@ -209,6 +209,9 @@ function roberta(vocab: JsonObject, merges: readonly string[], config: JsonObjec
 }
 
 function around(vocab: JsonObject, start: string, end: string): JsonObject {
+  const missing = [start, end].find((token) => !Object.hasOwn(vocab, token))
+  if (missing !== undefined)
+    throw new SadaError('TOKENIZER_INVALID', `"${missing}", which goes around a prompt, is not in the vocabulary of vocab.json.`)
   return {
     type: 'RobertaProcessing',
     sep: [end, vocab[end]],
