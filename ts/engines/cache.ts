@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { chmod, link, mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
-import { homedir, hostname } from 'node:os'
+import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { SadaError } from '../errors.ts'
+import { lockFile } from './lock.ts'
 import { readHeader, readSigned, writeSigned } from './signed-file.ts'
 
 /** What an engine was made from and for. Two engines with the same description are the same. */
@@ -32,9 +33,6 @@ const SUFFIX = '.engine'
 const TIMING_SUFFIX = '.timing'
 /** Engines of a few large models. */
 const MOST_BYTES = 16 * 2 ** 30
-const LOCK_POLL_MS = 50
-/** A lock whose owner cannot be asked (another machine on a shared disk) is believed for so long. */
-const LOCK_STALE_MS = 60 * 60 * 1000
 
 /** The user's cache folder for compiled engines: `SADA_CACHE`, else `sada/engines` where the platform keeps caches. */
 export function cacheFolder(): string {
@@ -227,40 +225,7 @@ export class EngineCache {
 
   private async lock(key: string, signal?: AbortSignal): Promise<() => Promise<void>> {
     await mkdir(this.folder, { recursive: true, mode: 0o700 })
-    const path = join(this.folder, `${key}.lock`)
-    for (;;) {
-      signal?.throwIfAborted()
-      try {
-        const file = await open(path, 'wx', 0o600)
-        await file.writeFile(JSON.stringify({ pid: process.pid, host: hostname() }))
-        await file.close()
-        return () => rm(path, { force: true })
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-      }
-      if (await isStale(path)) await rm(path, { force: true })
-      else await new Promise((resolve) => setTimeout(resolve, LOCK_POLL_MS))
-    }
-  }
-}
-
-/** Whether the process that made a lock is gone. */
-async function isStale(path: string): Promise<boolean> {
-  const found = await stat(path).catch(() => undefined)
-  if (found === undefined) return false
-  const age = Date.now() - found.mtimeMs
-  let owner: { pid?: unknown; host?: unknown }
-  try {
-    owner = JSON.parse(await readFile(path, 'utf8')) as typeof owner
-  } catch {
-    return age > 5000 // between `open` and `write` it is empty
-  }
-  if (owner.host !== hostname() || typeof owner.pid !== 'number') return age > LOCK_STALE_MS
-  try {
-    process.kill(owner.pid, 0)
-    return false
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH'
+    return lockFile(join(this.folder, `${key}.lock`), signal)
   }
 }
 

@@ -1,0 +1,62 @@
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { lockFile } from '../../ts/engines/lock.ts'
+
+const STALE_MS = 240
+const newPath = (): string => join(mkdtempSync(join(tmpdir(), 'sada-lock-')), 'x.lock')
+const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+test('a lock that names a process that lives, and is not its, is taken over when nobody has touched it for a while', async () => {
+  // As after a container's restart, where every start has the same host name and process ids.
+  for (const owner of [
+    { pid: process.pid, host: hostname() },
+    { pid: 1, host: hostname() },
+    { pid: 1, host: 'gone' },
+  ]) {
+    const path = newPath()
+    writeFileSync(path, JSON.stringify(owner))
+    const from = performance.now()
+    const unlock = await lockFile(path, AbortSignal.timeout(20 * STALE_MS), STALE_MS)
+    assert.ok(performance.now() - from >= STALE_MS, 'taken over at once')
+    await unlock()
+    assert.not(existsSync(path))
+  }
+})
+
+test('a lock that is held stays held, however long', async () => {
+  const path = newPath()
+  const unlock = await lockFile(path, undefined, STALE_MS)
+  let isSecond = false
+  const second = lockFile(path, undefined, STALE_MS).then((end) => ((isSecond = true), end))
+  await wait(5 * STALE_MS)
+  assert.not(isSecond)
+  await unlock()
+  await (
+    await second
+  )()
+  assert.not(existsSync(path))
+})
+
+test('who lost a lock does not take it from who has it now', async () => {
+  const path = newPath()
+  const unlock = await lockFile(path)
+  writeFileSync(path, 'another one')
+  await unlock()
+  assert.is(readFileSync(path, 'utf8'), 'another one')
+})
+
+test('what can be no lock is an error, not a wait', async () => {
+  const path = newPath()
+  mkdirSync(path)
+  const end = await lockFile(path, AbortSignal.timeout(20 * STALE_MS), STALE_MS).then(
+    () => 'locked',
+    (error: Error) => error.name,
+  )
+  assert.is.not(end, 'TimeoutError')
+  assert.is.not(end, 'locked')
+})
+
+test.run()
