@@ -1,4 +1,16 @@
-import { existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -48,6 +60,32 @@ test('the key of the signatures is random, the user’s alone, and an engine sig
   assert.match(other.warnings[0], 'signature')
   assert.not(existsSync(other.file()))
 })
+
+if (process.platform !== 'win32') {
+  test('a key that others can read, or that is a link, is no secret: it is replaced, and what it signed is made again', async () => {
+    const { cache, warnings } = newCache()
+    const key = join(cache.folder, 'key')
+    await cache.obtain(description, () => Promise.resolve(ENGINE))
+    let known = readFileSync(key)
+    const spoil = [
+      () => chmodSync(key, 0o644),
+      () => (renameSync(key, `${cache.folder}/../elsewhere`), symlinkSync(`${cache.folder}/../elsewhere`, key)),
+      ...(process.getuid?.() === 0 ? [() => chownSync(key, 12345, 0)] : []),
+    ]
+    for (const [k, each] of spoil.entries()) {
+      each()
+      let builds = 0
+      await cache.obtain(description, () => Promise.resolve((builds++, ENGINE)))
+      assert.is(builds, 1, `${k}: the engine was believed`)
+      assert.match(warnings[k], 'signature')
+      assert.not.equal(readFileSync(key), known)
+      assert.is(lstatSync(key).mode & 0o777, 0o600)
+      assert.ok(lstatSync(key).isFile())
+      known = readFileSync(key)
+      assert.equal(Uint8Array.from(await cache.obtain(description, never)), ENGINE)
+    }
+  })
+}
 
 test('one flipped bit anywhere, or one byte cut off or put on, is found before anything else is read', async () => {
   const { cache, warnings, file } = newCache()

@@ -1,10 +1,11 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { chmod, link, mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
+import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { SadaError } from '../errors.ts'
 import { lockFile } from './lock.ts'
+import { secretOf } from './secret.ts'
 import { readHeader, readSigned, writeSigned } from './signed-file.ts'
 
 /** What an engine was made from and for. Two engines with the same description are the same. */
@@ -28,7 +29,6 @@ export interface CachedEngine extends EngineDescription {
   readonly usedAt: Date
 }
 
-const KEY_BYTES = 32
 const SUFFIX = '.engine'
 const TIMING_SUFFIX = '.timing'
 /** Engines of a few large models. */
@@ -196,31 +196,8 @@ export class EngineCache {
     }
   }
 
-  /** The key of the signatures, made at first use. */
-  private async secret(): Promise<Buffer> {
-    const path = join(this.folder, 'key')
-    await mkdir(this.folder, { recursive: true, mode: 0o700 })
-    const read = async (): Promise<Buffer | undefined> => {
-      const bytes = await readFile(path).catch(() => undefined)
-      return bytes?.length === KEY_BYTES ? bytes : undefined
-    }
-    const known = await read()
-    if (known) return known
-    const own = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`
-    const file = await open(own, 'wx', 0o600)
-    try {
-      await file.writeFile(randomBytes(KEY_BYTES))
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    // Whole at once, and never over another process's: who comes second takes the first one's.
-    await link(own, path).catch(async () => {
-      if ((await read()) === undefined) await rename(own, path)
-    })
-    await rm(own, { force: true })
-    await chmod(path, 0o600).catch(() => {})
-    return (await read())!
+  private secret(): Promise<Buffer> {
+    return secretOf(this.folder)
   }
 
   private async lock(key: string, signal?: AbortSignal): Promise<() => Promise<void>> {
