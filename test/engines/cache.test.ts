@@ -9,6 +9,7 @@ import {
   renameSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -195,6 +196,43 @@ test('clear deletes the engines and says how much that was; the key stays', asyn
   assert.is(engines, 1)
   assert.ok(bytes > ENGINE.length)
   assert.equal(readdirSync(cache.folder), ['key'])
+})
+
+/** Files as damage, other programs and killed processes leave them, beside an engine. */
+async function messyCache(): Promise<ReturnType<typeof newCache>> {
+  const made = newCache()
+  await made.cache.obtain(description, () => Promise.resolve(ENGINE))
+  const write = (name: string, content: string | Buffer): void => writeFileSync(join(made.cache.folder, name), content)
+  for (const [name, header] of Object.entries({ empty: '{}', number: '5', list: '[]', targets: '{"targets":5}' })) {
+    const length = Buffer.alloc(4)
+    length.writeUInt32LE(header.length)
+    write(`${name}.engine`, Buffer.concat([Buffer.from('SADAENG1'), length, Buffer.from(header), Buffer.alloc(32)]))
+  }
+  write('short.engine', 'x')
+  write('killed.engine.4711.0123abcd', Buffer.alloc(500))
+  write('recent.engine.4712.0123abcd', Buffer.alloc(500))
+  const longAgo = new Date(Date.now() - 7_200_000)
+  utimesSync(join(made.cache.folder, 'killed.engine.4711.0123abcd'), longAgo, longAgo)
+  if (process.platform !== 'win32') symlinkSync('/nonexistent', join(made.cache.folder, 'link.engine'))
+  return made
+}
+
+test('a list has the engines that can be read, whatever else lies there; clear deletes that, too', async () => {
+  const { cache } = await messyCache()
+  assert.equal(
+    (await cache.list()).map(({ stage }) => stage),
+    ['first'],
+  )
+  const { bytes } = await cache.clear()
+  assert.ok(bytes > ENGINE.length + 1000, String(bytes))
+  assert.equal(readdirSync(cache.folder), ['key'])
+})
+
+test('what a killed process left unfinished goes with the next engine that is kept; what is being written stays', async () => {
+  const { cache } = await messyCache()
+  await cache.obtain({ ...description, version: '2' }, () => Promise.resolve(ENGINE))
+  const unfinished = readdirSync(cache.folder).filter((name) => /engine\.\d/.test(name))
+  assert.equal(unfinished, ['recent.engine.4712.0123abcd'])
 })
 
 test('SADA_CACHE names the folder', () => {

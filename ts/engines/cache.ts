@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises'
+import { lstat, mkdir, readdir, rm, utimes } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import * as v from 'valibot'
 import { SadaError } from '../errors.ts'
 import { lockFile } from './lock.ts'
 import { secretOf } from './secret.ts'
@@ -31,8 +32,23 @@ export interface CachedEngine extends EngineDescription {
 
 const SUFFIX = '.engine'
 const TIMING_SUFFIX = '.timing'
+/** What `writeWhole` writes aside, and how long no write takes. */
+const UNFINISHED = /\.(engine|timing)\.\d+\.[0-9a-f]{8}$/
+const ABANDONED_MS = 60 * 60 * 1000
 /** Engines of a few large models. */
 const MOST_BYTES = 16 * 2 ** 30
+
+/** What is believed of a header without its signature. */
+const listed = v.object({
+  model: v.string(),
+  stage: v.string(),
+  source: v.string(),
+  flavour: v.string(),
+  version: v.string(),
+  targets: v.array(v.number()),
+  gpu: v.optional(v.string()),
+  profiles: v.unknown(),
+})
 
 /** The user's cache folder for compiled engines: `SADA_CACHE`, else `sada/engines` where the platform keeps caches. */
 export function cacheFolder(): string {
@@ -130,8 +146,15 @@ export class EngineCache {
 
   private async readChecked(path: string, isWanted: (header: EngineDescription) => boolean): Promise<Uint8Array | undefined> {
     if (!existsSync(path)) return undefined
+    let secret: Buffer
     try {
-      const found = await readSigned(path, await this.secret())
+      secret = await this.secret()
+    } catch (error) {
+      this.warn(`Kept engines are not used: ${(error as Error).message}`)
+      return undefined
+    }
+    try {
+      const found = await readSigned(path, secret)
       if (found === undefined) return undefined
       if (isWanted(found.header as EngineDescription)) return found.content
       throw new SadaError('ENGINE_INCOMPATIBLE', `${path} was made for something else.`)
@@ -147,26 +170,41 @@ export class EngineCache {
     await rm(this.path(engineKey(description)), { force: true })
   }
 
-  /** Every kept engine, the last used first. */
+  /** Every kept engine, the last used first; of those that cannot be read nothing. Unchecked: for lists alone. */
   async list(): Promise<CachedEngine[]> {
-    const names = await readdir(this.folder).catch(() => [])
     const found: CachedEngine[] = []
-    for (const name of names.filter((each) => each.endsWith(SUFFIX))) {
-      const path = join(this.folder, name)
-      const { size, mtime } = await stat(path)
-      const header = (await readHeader(path)) as EngineDescription | undefined
-      if (header) found.push({ ...header, key: name.slice(0, -SUFFIX.length), bytes: size, usedAt: mtime })
+    for (const { name, bytes, usedAt } of await this.files()) {
+      const header = name.endsWith(SUFFIX) ? await readHeader(join(this.folder, name)) : undefined
+      if (v.is(listed, header)) found.push({ ...header, key: name.slice(0, -SUFFIX.length), bytes, usedAt })
     }
-    return found.sort((a, b) => b.usedAt.getTime() - a.usedAt.getTime())
+    return found
   }
 
-  /** Deletes every kept engine; returns how many and how many bytes. */
+  /** Deletes everything but the key and locks, also what was damaged or left unfinished; returns how many engines that were, and all bytes. */
   async clear(): Promise<{ engines: number; bytes: number }> {
-    const all = await this.list()
-    for (const { key } of all) await rm(this.path(key), { force: true })
+    let [engines, bytes] = [0, 0]
+    for (const file of await this.files()) {
+      if (!/\.(engine|timing)\b/.test(file.name)) continue
+      await rm(join(this.folder, file.name), { force: true }).catch((cause: unknown) => {
+        const message = `An engine could not be deleted: ${(cause as Error).message}`
+        throw new SadaError('OUTPUT_FAILED', message, { cause })
+      })
+      if (file.name.endsWith(SUFFIX)) engines++
+      bytes += file.bytes
+    }
+    return { engines, bytes }
+  }
+
+  /** The files of the folder, the last used first. Others may come and go meanwhile. */
+  private async files(): Promise<{ name: string; bytes: number; usedAt: Date }[]> {
     const names = await readdir(this.folder).catch(() => [])
-    for (const name of names.filter((each) => each.endsWith(TIMING_SUFFIX))) await rm(join(this.folder, name), { force: true })
-    return { engines: all.length, bytes: all.reduce((sum, { bytes }) => sum + bytes, 0) }
+    const found = await Promise.all(
+      names.map(async (name) => {
+        const file = await lstat(join(this.folder, name)).catch(() => undefined)
+        return file === undefined || file.isDirectory() ? [] : [{ name, bytes: file.size, usedAt: file.mtime }]
+      }),
+    )
+    return found.flat().sort((a, b) => b.usedAt.getTime() - a.usedAt.getTime())
   }
 
   private path(key: string): string {
@@ -187,12 +225,18 @@ export class EngineCache {
     }
   }
 
-  /** Deletes the engines that were not used for the longest time, until the rest fits; never `newest`. */
+  /**
+   * Deletes the engines that were not used for the longest time, until the rest fits, never `newest`; and what processes that ended in the
+   * middle left unfinished.
+   */
   private async evict(newest: string): Promise<void> {
     let left = 0
-    for (const { key, bytes } of await this.list()) {
-      left += bytes
-      if (left > this.mostBytes && key !== newest) await rm(this.path(key), { force: true })
+    for (const { name, bytes, usedAt } of await this.files()) {
+      const isEngine = name.endsWith(SUFFIX)
+      if (isEngine) left += bytes
+      const isAbandoned = UNFINISHED.test(name) && Date.now() - usedAt.getTime() > ABANDONED_MS
+      const isTooMuch = isEngine && left > this.mostBytes && name !== newest + SUFFIX
+      if (isAbandoned || isTooMuch) await rm(join(this.folder, name), { force: true })
     }
   }
 
