@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { findOnnxRuntime } from '../../ts/native/load.ts'
 import { runScript } from '../support/child.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'sada-'))
@@ -24,6 +25,19 @@ test("an addon that is not there, or is none: every path and the loader's words"
   const wrong = failure({ SADA_ADDON_PATH: file })
   assert.is(wrong.code, 'BACKEND_UNAVAILABLE')
   assert.ok(wrong.message.includes(`${file}: `) && !wrong.message.includes('does not exist'), wrong.message)
+})
+
+test('SADA_ONNXRUNTIME_PATH may be the folder that holds the library, under any version', () => {
+  const own = mkdtempSync(join(tmpdir(), 'sada-'))
+  symlinkSync(
+    findOnnxRuntime(),
+    join(own, process.platform === 'linux' ? 'libonnxruntime.so.1.99.0' : basename(findOnnxRuntime())),
+  )
+  const { status, stdout, stderr } = runScript(join(__dirname, '..', 'support', 'load-failure.ts'), {
+    env: { SADA_ONNXRUNTIME_PATH: own },
+  })
+  rmSync(own, { recursive: true })
+  assert.equal([status, stdout], [0, ''], stderr)
 })
 
 test('an ONNX Runtime that is not there, is no library, or is another library', () => {

@@ -1,13 +1,12 @@
 import { existsSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { asSadaError, loadAddon } from '../native/load.ts'
+import { asSadaError, loadAddon, ONNXRUNTIME, onnxRuntimeIn } from '../native/load.ts'
 import type { Engine } from '../native/types.ts'
 import type { DeviceEngine, OpenDeviceEngine } from '../plan/device-engine.ts'
-import { listed, pipFolders } from './pip.ts'
+import { pipFolders } from './pip.ts'
 
 /** Lies beside ONNX Runtime's library where that was built for GPUs. */
 const PROVIDER = process.platform === 'win32' ? 'onnxruntime_providers_cuda.dll' : 'libonnxruntime_providers_cuda.so'
-const LIBRARY = process.platform === 'win32' ? /^onnxruntime\.dll$/ : /^libonnxruntime\.so(\.\d+)*$/
 /** Where pip puts `onnxruntime-gpu`, in site-packages. */
 const PIP_FOLDER = join('onnxruntime', 'capi')
 
@@ -17,10 +16,10 @@ const PIP_FOLDER = join('onnxruntime', 'capi')
  */
 export function findOnnxRuntimeForGpu(path?: string): { readonly library: string } | { readonly reason: string } {
   const named = path ?? process.env.SADA_ONNXRUNTIME_PATH
-  const folders = named ? [LIBRARY.test(basename(named)) ? dirname(named) : named] : pipFolders([PIP_FOLDER])
+  const folders = named ? [ONNXRUNTIME.test(basename(named)) ? dirname(named) : named] : pipFolders([PIP_FOLDER])
   for (const folder of folders.filter((each) => existsSync(join(each, PROVIDER)))) {
-    const library = named && LIBRARY.test(basename(named)) ? basename(named) : listed(folder).find((name) => LIBRARY.test(name))
-    if (library !== undefined) return { library: join(folder, library) }
+    const library = named && ONNXRUNTIME.test(basename(named)) ? named : onnxRuntimeIn(folder)
+    if (library !== undefined) return { library }
   }
   const where = folders.length > 0 ? `${folders.join(', ')} has no ${PROVIDER}` : `none of pip's folders has ${PROVIDER}`
   const hint = 'pip install onnxruntime-gpu brings one; SADA_ONNXRUNTIME_PATH names another.'
@@ -34,7 +33,7 @@ export function findOnnxRuntimeForGpu(path?: string): { readonly library: string
 export const onnxRuntimeOnGpu =
   (path?: string): OpenDeviceEngine =>
   // eslint-disable-next-line @typescript-eslint/require-await -- throws by rejecting
-  async (gpu) => {
+  async ({ gpu }) => {
     if (gpu === undefined) return undefined
     const found = findOnnxRuntimeForGpu(path)
     if ('reason' in found) {

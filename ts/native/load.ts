@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
@@ -12,6 +12,9 @@ export const ROOT = join(__dirname, '..', '..').replace(/app\.asar(?!\.unpacked)
 export const PLATFORM = `${process.platform}-${process.arch}`
 const LIBRARY = { win32: 'onnxruntime.dll', darwin: 'libonnxruntime.dylib' }[process.platform as string] ?? 'libonnxruntime.so.1'
 
+/** Its name, of any version. */
+export const ONNXRUNTIME = /^(onnxruntime\.dll|libonnxruntime(\.\d+)*\.dylib|libonnxruntime\.so(\.\d+)*)$/
+
 let loaded: NativeAddon | undefined
 
 function addonPaths(): string[] {
@@ -22,7 +25,14 @@ function addonPaths(): string[] {
 function runtimePaths(): string[] {
   const own = process.env.SADA_ONNXRUNTIME_PATH
   const installed = join(ROOT, 'node_modules', 'onnxruntime-node', 'bin', 'napi-v6', process.platform, process.arch, LIBRARY)
-  return own ? [own] : [join(ROOT, 'prebuilt', PLATFORM, LIBRARY), installed]
+  return own ? [onnxRuntimeIn(own) ?? own] : [join(ROOT, 'prebuilt', PLATFORM, LIBRARY), installed]
+}
+
+/** ONNX Runtime's library in a folder, under whatever version it has there; undefined where there is none, or it is no folder. */
+export function onnxRuntimeIn(folder: string): string | undefined {
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return undefined
+  const name = readdirSync(folder).find((each) => ONNXRUNTIME.test(each))
+  return name && join(folder, name)
 }
 
 /** Every place where the addon and ONNX Runtime are looked for, in order; of each the first that exists is used. */
@@ -99,14 +109,14 @@ function complete(addon: RawAddon): NativeAddon {
   return { ...addon, Workspace: EncodingWorkspace }
 }
 
-/** Where ONNX Runtime's library is: SADA_ONNXRUNTIME_PATH, beside the addon, or in `onnxruntime-node`. Throws BACKEND_UNAVAILABLE. */
+/** Where ONNX Runtime's library is: SADA_ONNXRUNTIME_PATH (the library or its folder), beside the addon, or in `onnxruntime-node`. Throws BACKEND_UNAVAILABLE. */
 export function findOnnxRuntime(): string {
   const paths = runtimePaths()
   const found = paths.find((path) => existsSync(path))
   if (found !== undefined) return found
   throw new SadaError(
     'BACKEND_UNAVAILABLE',
-    `ONNX Runtime was not found. Tried:\n${paths.map((path) => `  ${path}`).join('\n')}\nSet SADA_ONNXRUNTIME_PATH to a ${LIBRARY} of version 1.20 or later.`,
+    `ONNX Runtime was not found. Tried:\n${paths.map((path) => `  ${path}`).join('\n')}\nSet SADA_ONNXRUNTIME_PATH to a ${LIBRARY} of version 1.20 or later, or to its folder.`,
   )
 }
 
