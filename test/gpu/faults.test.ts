@@ -67,6 +67,7 @@ if (!hasEmulatedGpu()) {
         assert.match((found as { reason: string }).reason, reason)
         const pipeline = await load('avatar', { device: 'auto' })
         assert.is((await pipeline.generate(options)).images.length, 1)
+        assert.match(pipeline.device.reason!, reason)
         await pipeline.dispose()
         const refused = await load('avatar', { device: 'cuda' }).then(
           () => assert.unreachable() as never,

@@ -9,7 +9,7 @@ import { sheet } from './sheet.ts'
 export interface Asked {
   readonly prompt: string
   readonly options: GenerateArguments
-  readonly pipeline: Pick<Pipeline, 'name' | 'defaults'>
+  readonly pipeline: Pick<Pipeline, 'name' | 'defaults' | 'device'>
   readonly wallMs: number
 }
 
@@ -19,6 +19,8 @@ export async function save(file: OutputFile | undefined, asked: Asked, result: G
   const made = result.audio.length > 0 ? soundOf(result) : await pictureOf(asked, result)
   if (file) await file.write(made.bytes)
   else process.stdout.write(made.bytes)
+  const { reason } = asked.pipeline.device
+  if (reason !== undefined) process.stderr.write(`On the CPU: ${reason}.\n`)
   for (const warning of trace.warnings ?? []) process.stderr.write(`Warning: ${warning}\n`)
   const dropped = Math.max(0, ...droppedTokens)
   if (dropped > 0) process.stderr.write(`The model did not read the last ${dropped} tokens of the prompt: it is too long.\n`)
@@ -65,6 +67,7 @@ function describe(file: OutputFile | undefined, asked: Asked, { trace, unknownWo
     prompt,
     seed: options.seed,
     ...settingsOf(options, pipeline),
+    device: pipeline.device,
     policy: trace.policy,
     options: trace.options,
     ...(trace.warnings && { warnings: trace.warnings }),

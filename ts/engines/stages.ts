@@ -8,10 +8,17 @@ import { EngineCache, type EngineDescription } from './cache.ts'
 import { openTensorRt } from './library.ts'
 import { ShippedEngines } from './shipped.ts'
 
-/** TensorRT on a GPU: engines that are trusted, else from the cache, else built when a model is loaded, which takes seconds to minutes. */
+/**
+ * TensorRT on a GPU: engines that are trusted, else from the cache, else built when a model is loaded, which takes seconds to minutes.
+ * Where `auto` found no GPU, nothing, with a warning.
+ */
 export const tensorRtEngine =
   (trusted?: TrustedEngines): OpenDeviceEngine =>
-  async (gpu) => {
+  async ({ gpu, withoutGpu }) => {
+    if (withoutGpu !== undefined) {
+      process.emitWarning(`The networks run on the CPU, without TensorRT: ${withoutGpu}.`, { type: 'SadaWarning' })
+      return undefined
+    }
     if (gpu === undefined) {
       const message = '"tensorrt" runs on a GPU, and none was chosen: ask for one with "device", "cuda" for the first.'
       throw new SadaError('BACKEND_UNAVAILABLE', message, { argument: 'engine' })

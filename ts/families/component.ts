@@ -19,6 +19,8 @@ export interface LoadContext {
   /** On the CPU. */
   readonly engine: Engine
   readonly gpu?: GpuRef
+  /** Why there is none, where one was looked for. */
+  readonly withoutGpu?: string
   /** What runs the networks and autoencoders where that is not `engine`, and the sizes it shall serve. */
   readonly device?: DeviceEngine
   readonly engineSizes?: EngineSizes

@@ -118,6 +118,8 @@ export interface Family extends Offer {
   readonly networkEngine?: Engine
   /** The GPU that holds the tensors of a run; undefined: they lie in host memory. */
   readonly gpu?: GpuRef
+  /** Why there is none, where one was looked for. */
+  readonly withoutGpu?: string
   /** Working memory of the engine that runs the network, shared by all runs, where it says; undefined: it does not. */
   readonly activationBytes?: number
   /** [width, height] of a picture where nothing else is asked; [0, 0] of a sound. */

@@ -60,7 +60,7 @@ const NAMES = Object.keys(FAMILIES) as FamilyName[]
 export async function loadFamily(path: string, settings: FamilySettings, openDevice?: OpenDeviceEngine): Promise<Family> {
   const folder = await openFolder(path, settings)
   const family = await familyOf(folder, settings.family)
-  const gpu = await chooseGpu(settings.device ?? 'cpu')
+  const chosen = await chooseGpu(settings.device ?? 'cpu')
   let engine: Engine
   try {
     engine = new (loadAddon().Engine)({ library: findOnnxRuntime() })
@@ -69,8 +69,8 @@ export async function loadFamily(path: string, settings: FamilySettings, openDev
   }
   let device: DeviceEngine | undefined
   try {
-    device = await openDevice?.(gpu)
-    return await FAMILIES[family].load({ ...settings, folder, engine, gpu, device }, family)
+    device = await openDevice?.(chosen)
+    return await FAMILIES[family].load({ ...settings, folder, engine, ...chosen, device }, family)
   } catch (error) {
     await Promise.all([engine.dispose(), device?.engine.dispose()])
     throw error

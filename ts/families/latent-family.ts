@@ -62,6 +62,7 @@ export abstract class LatentFamily implements Family {
   readonly networkEngine: Family['networkEngine']
   readonly activationBytes: Family['activationBytes']
   readonly gpu: Family['gpu']
+  readonly withoutGpu: Family['withoutGpu']
   protected readonly autoencoder: Autoencoder
   protected readonly schedulersOfFolder: Schedulers
 
@@ -72,7 +73,7 @@ export abstract class LatentFamily implements Family {
   private readonly range: SizeRange | undefined
 
   constructor(
-    { engine, device, gpu }: LoadContext,
+    { engine, device, gpu, withoutGpu }: LoadContext,
     autoencoder: Autoencoder,
     schedulers: Schedulers,
     { patch = 1, packing, range }: LatentLayout,
@@ -81,6 +82,7 @@ export abstract class LatentFamily implements Family {
     this.networkEngine = device?.engine
     this.activationBytes = device?.activationBytes
     this.gpu = gpu
+    this.withoutGpu = withoutGpu
     this.patch = patch
     this.packing = packing
     this.range = range

@@ -27,6 +27,7 @@ export class Staged implements Family {
   readonly engine: Family['engine']
   readonly networkEngine: Family['networkEngine']
   readonly gpu: Family['gpu']
+  readonly withoutGpu: Family['withoutGpu']
   readonly activationBytes: Family['activationBytes']
   readonly defaults: Offer['defaults']
   readonly schedulers: Offer['schedulers']
@@ -34,7 +35,7 @@ export class Staged implements Family {
   private readonly model: Model
 
   constructor(model: Model) {
-    const { manifest, engine, gpu } = model
+    const { manifest, engine, gpu, withoutGpu } = model
     const [, height, width] = manifest.latents
     this.model = model
     this.name = manifest.name
@@ -42,6 +43,7 @@ export class Staged implements Family {
     this.engine = engine
     this.networkEngine = model.stages?.engine
     this.gpu = gpu
+    this.withoutGpu = withoutGpu
     this.activationBytes = model.stages?.activationBytes
     const { defaults, schedulers, takes } = offerOf(manifest)
     this.defaults = defaults

@@ -27,11 +27,11 @@ export async function inspectGpus(): Promise<{ readonly library: string; readonl
   }
 }
 
-/** A GPU to run on, or why there is none. */
+/** A GPU to run on, or why there is none, without a full stop. */
 export type FoundGpu = { readonly gpu: GpuRef; readonly info: GpuInfo } | { readonly gpu: undefined; readonly reason: string }
 
 export async function findGpu(index = 0): Promise<FoundGpu> {
-  const none = (reason: string): FoundGpu => ({ gpu: undefined, reason })
+  const none = (reason: string): FoundGpu => ({ gpu: undefined, reason: reason.replace(/\.$/, '') })
   let found: Awaited<ReturnType<typeof inspectGpus>>
   try {
     found = await inspectGpus()
@@ -50,14 +50,21 @@ export async function findGpu(index = 0): Promise<FoundGpu> {
   return { gpu: { library, index }, info }
 }
 
-/** The GPU that a setting asks for; undefined for the CPU. Rejects with BACKEND_UNAVAILABLE where a GPU was asked for and cannot be had. */
-export async function chooseGpu(device: DeviceSetting): Promise<GpuRef | undefined> {
-  if (device === 'cpu') return undefined
+/** The GPU that a setting asks for; none for the CPU, with the reason where `auto` took it. */
+export interface ChosenGpu {
+  readonly gpu?: GpuRef
+  readonly withoutGpu?: string
+}
+
+/** Rejects with BACKEND_UNAVAILABLE where a GPU was asked for and cannot be had. */
+export async function chooseGpu(device: DeviceSetting): Promise<ChosenGpu> {
+  if (device === 'cpu') return {}
   const [, index] = /^cuda(?::(\d{1,3}))?$/.exec(device) ?? []
   if (device !== 'auto' && device !== 'cuda' && index === undefined) {
     throw invalidArgument('device', '"auto", "cpu", "cuda" or "cuda:<index>"', device)
   }
   const found = await findGpu(Number(index ?? 0))
-  if (found.gpu !== undefined || device === 'auto') return found.gpu
+  if (found.gpu !== undefined) return { gpu: found.gpu }
+  if (device === 'auto') return { withoutGpu: found.reason }
   throw new SadaError('BACKEND_UNAVAILABLE', `"${device}" cannot be used: ${found.reason}.`, { argument: 'device' })
 }

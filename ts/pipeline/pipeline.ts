@@ -67,6 +67,13 @@ export class Pipeline {
     return this.family.takes
   }
 
+  /** Where runs are, `cpu` or `cuda:<index>`; where `auto` took the CPU, why. */
+  get device(): { readonly name: string; readonly reason?: string } {
+    const { gpu, withoutGpu } = this.family
+    if (gpu !== undefined) return { name: `cuda:${gpu.index}` }
+    return { name: 'cpu', ...(withoutGpu !== undefined && { reason: withoutGpu }) }
+  }
+
   /** [width, height] of pictures where nothing else is asked; [0, 0] of sounds. */
   get size(): readonly [number, number] {
     return this.family.size

@@ -1,4 +1,5 @@
-import type { Engine, GpuRef } from '../native/types.ts'
+import type { ChosenGpu } from '../native/gpu.ts'
+import type { Engine } from '../native/types.ts'
 import type { OnnxFile } from '../onnx/file.ts'
 import type { Profiles } from './profiles.ts'
 
@@ -26,4 +27,4 @@ export interface DeviceEngine {
 }
 
 /** Opens it for a GPU; undefined: nothing can run on this one, the networks stay on the CPU. Rejects with BACKEND_UNAVAILABLE. */
-export type OpenDeviceEngine = (gpu: GpuRef | undefined) => Promise<DeviceEngine | undefined>
+export type OpenDeviceEngine = (chosen: ChosenGpu) => Promise<DeviceEngine | undefined>

@@ -20,6 +20,8 @@ export interface Model {
   readonly engine: Engine
   /** The GPU that holds the tensors of a run; undefined: they lie in host memory. */
   readonly gpu?: GpuRef
+  /** Why there is none, where one was looked for. */
+  readonly withoutGpu?: string
   /** Session of a stage, or of the text encoder (`text`). */
   readonly sessions: ReadonlyMap<string, number>
   /** The stages where another engine than `engine` runs them. */
@@ -85,7 +87,7 @@ export async function loadModel(folder: string, settings: EngineSettings, openDe
   const manifest = await loadManifest(folder)
   const tokenizer = await Tokenizer.load(folder, manifest.text)
   const addon = loadAddon()
-  const gpu = await chooseGpu(settings.device ?? 'cpu')
+  const chosen = await chooseGpu(settings.device ?? 'cpu')
   let engine: Engine
   try {
     engine = new addon.Engine({ library: findOnnxRuntime() })
@@ -94,13 +96,13 @@ export async function loadModel(folder: string, settings: EngineSettings, openDe
   }
   let device: DeviceEngine | undefined
   try {
-    device = await openDevice?.(gpu)
+    device = await openDevice?.(chosen)
     const sessions = new Map<string, number>()
     for (const part of [{ name: 'text', ...manifest.text }, ...(device ? [] : manifest.stages)]) {
       sessions.set(part.name, await loadSession(engine, folder, part, settings, manifest))
     }
     const stages = device && (await loadStages(device, folder, manifest))
-    return { folder, manifest, tokenizer, engine, gpu, sessions, ...(stages && { stages }) }
+    return { folder, manifest, tokenizer, engine, ...chosen, sessions, ...(stages && { stages }) }
   } catch (error) {
     await Promise.all([engine.dispose(), device?.engine.dispose()])
     throw error
