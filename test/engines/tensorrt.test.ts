@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SadaError } from '../../ts/errors.ts'
-import { buildEngines, type BuildProgress } from '../../ts/engines/build.ts'
+import { buildEngines } from '../../ts/engines/build.ts'
 import { EngineCache } from '../../ts/engines/cache.ts'
 import { openTensorRt } from '../../ts/engines/library.ts'
+import type { BuildProgress } from '../../ts/index.ts'
 import { loadAddon } from '../../ts/native/load.ts'
 import type { TensorRtBuilder } from '../../ts/native/types.ts'
 import { filesForEngines } from '../../ts/pipeline/load.ts'
@@ -76,8 +77,7 @@ if (builder === undefined) {
     const cache = newCache()
     const phases: BuildProgress[] = []
     const files = await filesForEngines('avatar')
-    const build = () =>
-      buildEngines(builder, files, cache, { targets: ['sm_86', 'sm_89'], onProgress: (each) => phases.push(each) })
+    const build = () => buildEngines(builder, files, cache, { targets: ['sm_86', 'sm_89'], onBuild: (each) => phases.push(each) })
     const made = await build()
     assert.equal(
       made.map(({ description }) => description.stage),

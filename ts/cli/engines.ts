@@ -1,10 +1,11 @@
 import Table from 'cli-table3'
-import { buildEngines, targetOf, type BuildProgress, type BuildTarget } from '../engines/build.ts'
+import { buildEngines, targetOf, type BuildTarget } from '../engines/build.ts'
 import { EngineCache } from '../engines/cache.ts'
 import { openTensorRt } from '../engines/library.ts'
 import { writeShipped } from '../engines/shipped.ts'
 import { findGpu, inspectGpus } from '../native/gpu.ts'
 import type { TensorRtBuilder } from '../native/types.ts'
+import type { BuildProgress } from '../plan/device-engine.ts'
 import { filesForEngines } from '../pipeline/load.ts'
 import type { GenerateArguments } from './generate.ts'
 import { engineSizesFor } from './request.ts'
@@ -42,15 +43,15 @@ export async function buildModelEngines(
 ): Promise<string> {
   const builder = openTensorRt(tensorrt)
   const startedAt = performance.now()
-  const onProgress = process.stderr.isTTY ? showProgress : undefined
-  const options = { ...(await targetsOf(builder, target)), signal, onProgress }
+  const onBuild = process.stderr.isTTY ? showProgress : undefined
+  const options = { ...(await targetsOf(builder, target)), signal, onBuild }
   const engines = await buildEngines(
     builder,
     await filesForEngines(model, { engineSizes: engineSizesFor(sizes) }),
     new EngineCache(),
     options,
   )
-  if (onProgress) process.stderr.write('\r\x1b[K')
+  if (onBuild) process.stderr.write('\r\x1b[K')
   const trusted = out === undefined ? undefined : await writeShipped(out, engines)
   const built = engines.map(({ description: { stage, targets, gpu }, engine }) => ({
     stage,
@@ -79,6 +80,7 @@ export async function clearEngines(): Promise<string> {
   return `${engines} engines deleted, ${megabytes(bytes)}.\n`
 }
 
-function showProgress({ stage, phase, done, of }: BuildProgress): void {
+/** Overwrites the line on stderr. */
+export function showProgress({ stage, phase, done, of }: BuildProgress): void {
   process.stderr.write(`\r\x1b[K${stage}: ${phase} ${done}/${of}`)
 }

@@ -4,18 +4,10 @@ import { asSadaError } from '../native/load.ts'
 import type { EngineBuildRequest, GpuInfo, GpuReport, TensorRtBuilder } from '../native/types.ts'
 import type { OnnxFile } from '../onnx/file.ts'
 import { checkUnchanged, type RegularFile } from '../onnx/regular-file.ts'
-import type { NetworkFile } from '../plan/device-engine.ts'
+import type { BuildWatch, NetworkFile } from '../plan/device-engine.ts'
 import type { Profiles } from '../plan/profiles.ts'
 import { orAborted } from '../sampler/abort.ts'
 import type { EngineCache, EngineDescription } from './cache.ts'
-
-export interface BuildProgress {
-  readonly stage: string
-  /** The builder's own words for what it does, and how far that is. */
-  readonly phase: string
-  readonly done: number
-  readonly of: number
-}
 
 /** What engines are for. */
 export interface BuildTarget {
@@ -25,10 +17,7 @@ export interface BuildTarget {
   readonly gpu?: string
 }
 
-export interface BuildOptions extends BuildTarget {
-  readonly signal?: AbortSignal
-  readonly onProgress?: (progress: BuildProgress) => void
-}
+export interface BuildOptions extends BuildTarget, BuildWatch {}
 
 const PROGRESS_MS = 100
 
@@ -160,15 +149,15 @@ interface OneBuild extends EngineBuildRequest {
 async function buildOne(
   builder: TensorRtBuilder,
   { stage, ...request }: OneBuild,
-  { signal, onProgress }: BuildOptions,
+  { signal, onBuild }: BuildOptions,
 ): ReturnType<TensorRtBuilder['build']>['done'] {
   signal?.throwIfAborted()
   const job = builder.build(request)
   const tell = (): void => {
     const innermost = job.progress().at(-1)
-    if (innermost) onProgress?.({ stage, ...innermost })
+    if (innermost) onBuild?.({ stage, ...innermost })
   }
-  const timer = onProgress && setInterval(tell, PROGRESS_MS)
+  const timer = onBuild && setInterval(tell, PROGRESS_MS)
   try {
     return await (signal ? orAborted(job.done, signal) : job.done)
   } catch (error) {

@@ -1,7 +1,7 @@
 import { SadaError } from '../errors.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
 import type { Engine, GpuRef, TensorRtBuilder } from '../native/types.ts'
-import type { DeviceEngine, NetworkFile, OpenDeviceEngine } from '../plan/device-engine.ts'
+import type { BuildWatch, DeviceEngine, NetworkFile, OpenDeviceEngine } from '../plan/device-engine.ts'
 import type { TrustedEngines } from '../plan/model.ts'
 import { obtainEngine, StageSources, targetOf, type BuildTarget, type StageSource } from './build.ts'
 import { EngineCache, type EngineDescription } from './cache.ts'
@@ -13,7 +13,7 @@ import { ShippedEngines } from './shipped.ts'
  * Where `auto` found no GPU, nothing, with a warning.
  */
 export const tensorRtEngine =
-  (trusted?: TrustedEngines): OpenDeviceEngine =>
+  (trusted?: TrustedEngines, watch: BuildWatch = {}): OpenDeviceEngine =>
   async ({ gpu, withoutGpu }) => {
     if (withoutGpu !== undefined) {
       process.emitWarning(`The networks run on the CPU, without TensorRT: ${withoutGpu}.`, { type: 'SadaWarning' })
@@ -28,7 +28,7 @@ export const tensorRtEngine =
     const sources = new StageSources(builder, await targetOn(builder, gpu))
     try {
       const engine = new (loadAddon().Engine)({ library: builder.library, kind: 'tensorrt', gpu })
-      return new TensorRtEngine(engine, builder, sources, shipped)
+      return new TensorRtEngine(engine, builder, sources, shipped, watch)
     } catch (error) {
       throw asSadaError(error)
     }
@@ -42,15 +42,24 @@ class TensorRtEngine implements DeviceEngine {
   private readonly sources: StageSources
   private readonly cache = new EngineCache()
   private readonly shipped: ShippedEngines | undefined
+  private readonly watch: BuildWatch
 
-  constructor(engine: Engine, builder: TensorRtBuilder, sources: StageSources, shipped: ShippedEngines | undefined) {
+  constructor(
+    engine: Engine,
+    builder: TensorRtBuilder,
+    sources: StageSources,
+    shipped: ShippedEngines | undefined,
+    watch: BuildWatch,
+  ) {
     this.shipped = shipped
+    this.watch = watch
     this.engine = engine
     this.builder = builder
     this.sources = sources
   }
 
   async load(file: NetworkFile): Promise<number> {
+    this.watch.signal?.throwIfAborted()
     const source = await this.sources.read(file)
     return (await this.loadShipped(source.description)) ?? this.loadKept(source, file.stage)
   }
@@ -74,7 +83,7 @@ class TensorRtEngine implements DeviceEngine {
   /** A kept engine that the library does not take (a driver or GPU was changed under the same name) is built again, once. */
   private async loadKept(source: StageSource, stage: string): Promise<number> {
     for (let isAgain = false; ; isAgain = true) {
-      const bytes = await obtainEngine(this.builder, source, this.cache, {})
+      const bytes = await obtainEngine(this.builder, source, this.cache, this.watch)
       try {
         return await this.session(bytes)
       } catch (error) {

@@ -27,14 +27,21 @@ export async function load(model: string, settings: FamilySettings = {}): Promis
   if (typeof model !== 'string' || model === '')
     throw invalidArgument('model', "a bundled model's name or the path of a folder", model)
   if (typeof settings !== 'object' || settings === null) throw invalidArgument('settings', 'an object', settings)
-  const { threads } = settings
+  const { threads, signal, onBuild } = settings
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidArgument('signal', 'an AbortSignal', signal)
+  if (onBuild !== undefined && typeof onBuild !== 'function') throw invalidArgument('onBuild', 'a function', onBuild)
+  signal?.throwIfAborted()
   if (threads !== undefined && (!Number.isInteger(threads) || threads < 0 || threads > 1024)) {
     throw invalidArgument('threads', 'an integer from 0 (one per physical core) to 1024', threads)
   }
   const folder = await findModel(model)
   const openDevice = deviceEngine(settings)
-  if (isStaged(folder)) return new Pipeline(new Staged(await loadModel(folder, settings, openDevice)))
-  return new Pipeline(await loadFamily(folder, settings, openDevice))
+  const pipeline = new Pipeline(
+    isStaged(folder) ? new Staged(await loadModel(folder, settings, openDevice)) : await loadFamily(folder, settings, openDevice),
+  )
+  if (signal?.aborted) await pipeline.dispose()
+  signal?.throwIfAborted()
+  return pipeline
 }
 
 /** The files of a model that engines on a GPU are made of. Rejects as `load` does for the same settings. */
@@ -49,9 +56,9 @@ export async function filesForEngines(model: string, settings: FamilySettings = 
 const isStaged = (folder: string): boolean => existsSync(join(folder, 'plan.json'))
 
 /** What runs the networks on a GPU. */
-function deviceEngine({ engine = 'onnxruntime', engines, onnxruntime }: FamilySettings): OpenDeviceEngine {
+function deviceEngine({ engine = 'onnxruntime', engines, onnxruntime, signal, onBuild }: FamilySettings): OpenDeviceEngine {
   if (engine === 'onnxruntime') return onnxRuntimeOnGpu(onnxruntime)
-  if (engine === 'tensorrt') return tensorRtEngine(engines)
+  if (engine === 'tensorrt') return tensorRtEngine(engines, { signal, onBuild })
   throw invalidArgument('engine', '"onnxruntime" or "tensorrt"', engine)
 }
 

@@ -12,6 +12,22 @@ export interface NetworkFile {
   readonly profiles: Profiles
 }
 
+/** How far the build of one engine is. */
+export interface BuildProgress {
+  readonly stage: string
+  /** The builder's own words for what it does, and how far that is. */
+  readonly phase: string
+  readonly done: number
+  readonly of: number
+}
+
+/** What watches engines being built, and ends it. */
+export interface BuildWatch {
+  readonly signal?: AbortSignal
+  /** Called a few times a second while an engine is built. */
+  readonly onBuild?: (progress: BuildProgress) => void
+}
+
 /** What runs networks on the GPU that holds a run's tensors. */
 export interface DeviceEngine {
   readonly engine: Engine

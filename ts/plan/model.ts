@@ -3,7 +3,7 @@ import { SadaError } from '../errors.ts'
 import { asSadaError, findOnnxRuntime, loadAddon } from '../native/load.ts'
 import { chooseGpu, type DeviceSetting } from '../native/gpu.ts'
 import type { Engine, GpuRef, SessionInfo } from '../native/types.ts'
-import type { DeviceEngine, NetworkFile, OpenDeviceEngine } from './device-engine.ts'
+import type { BuildProgress, DeviceEngine, NetworkFile, OpenDeviceEngine } from './device-engine.ts'
 import { OnnxFile } from '../onnx/file.ts'
 import { findModelFile, readModelFile, refuseLibraries } from './files.ts'
 import { readManifest, type Manifest, type Stage } from './manifest.ts'
@@ -58,6 +58,10 @@ export interface EngineSettings {
   readonly engines?: TrustedEngines
   /** The sizes that TensorRT's engines of a folder in the layout of diffusers serve; calls of others are refused (INVALID_ARGUMENT). */
   readonly engineSizes?: EngineSizes
+  /** Ends loading: `load` rejects with its reason, at once while an engine is built. */
+  readonly signal?: AbortSignal
+  /** Told how far it is, a few times a second while one of TensorRT's engines is built. */
+  readonly onBuild?: (progress: BuildProgress) => void
 }
 
 /** An engine is code: nothing of the folder is used but what these bytes vouch for. */
