@@ -2,13 +2,14 @@
 // no GPU. Writes bench/results/gpu-<name>.json.
 //
 //   npm run verify:gpu                      all of it
-//   node scripts/verify-gpu.mjs kernels     one part: kernels, steps, pictures, concurrency, memory, recovery, speed
+//   node scripts/verify-gpu.mjs kernels     one part: kernels, steps, pictures, engines, concurrency, memory, recovery, speed
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { cpus } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { measureEngines } from './gpu-engines.mjs'
 import { measureSpeed } from './gpu-speed.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
@@ -88,10 +89,13 @@ async function kernels() {
   return { sizes, elements: compared, equal: 'every bit' }
 }
 
+/** The network stays on the CPU, also where a build of ONNX Runtime for GPUs is installed: this folder has none. */
+const networkOnCpu = { device: `cuda:${gpu.index}`, onnxruntime: join(root, 'scripts') }
+
 /** Pictures of the bundled model: the same bits as the CPU's with the same network, and how long they take. */
 async function pictures() {
   const cases = []
-  const pipelines = { cpu: await load('avatar', { device: 'cpu' }), cuda: await load('avatar', { device: 'cuda' }) }
+  const pipelines = { cpu: await load('avatar', { device: 'cpu' }), cuda: await load('avatar', networkOnCpu) }
   for (const scheduler of ['flow-euler', 'dpm++', 'euler']) {
     for (const policy of ['none', 'sada']) {
       const options = { prompt: 'a teal robot with round eyes', seed: 7, scheduler, policy }
@@ -154,7 +158,7 @@ async function steps() {
 }
 
 async function concurrency() {
-  const pipeline = await load('avatar', { device: 'cuda' })
+  const pipeline = await load('avatar', networkOnCpu)
   const calls = Array.from({ length: 8 }, (_, seed) => ({ prompt: 'a kid', seed, steps: 12 }))
   const serial = []
   for (const call of calls) serial.push((await pipeline.generate(call)).latents)
@@ -169,7 +173,7 @@ async function concurrency() {
 async function memory() {
   const free = async () => (await inspectGpus()).report.gpus.find(({ index }) => index === gpu.index).freeBytes
   const counted = () => addon.counters().bytes + addon.counters().scratchBytes
-  const pipeline = await load('avatar', { device: `cuda:${gpu.index}` })
+  const pipeline = await load('avatar', networkOnCpu)
   const cases = []
   const pictures = isEmulated ? 2 : 64
   for (const policy of ['sada', 'first-block-cache']) {
@@ -242,7 +246,10 @@ function speed() {
   return measured
 }
 
-const parts = { kernels, steps, pictures, concurrency, memory, recovery, sanitizers, speed }
+/** The network on the GPU, too; on an emulated one briefly. */
+const engines = () => measureEngines(`cuda:${gpu.index}`, isEmulated ? { rounds: 1, steps: 8 } : { rounds: 5, steps: 50 })
+
+const parts = { kernels, steps, pictures, engines, concurrency, memory, recovery, sanitizers, speed }
 const wanted = process.argv.slice(2)
 const isEmulated = report.backend !== 'cuda'
 const results = {}

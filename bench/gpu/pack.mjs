@@ -20,7 +20,7 @@ import {
 import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const SCRIPTS = ['scripts/verify-gpu.mjs', 'scripts/gpu-speed.mjs', 'cuda/bench_torch.py']
+const SCRIPTS = ['scripts/verify-gpu.mjs', 'scripts/gpu-engines.mjs', 'scripts/gpu-speed.mjs', 'cuda/bench_torch.py']
 const SLICE = 60 * 2 ** 20
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 const target = resolve(process.argv[2] ?? join(root, 'build', 'gpu-bundle'))
@@ -55,7 +55,8 @@ writeFileSync(
 )
 
 const archive = join(target, `${name}.tar.gz`)
-spawnSync('tar', ['czf', archive, '-C', target, name], { stdio: 'inherit' })
+const packed = spawnSync('tar', ['czf', archive, '-C', target, name], { stdio: 'inherit' })
+if (packed.status !== 0) throw new Error(`tar ended with ${packed.status ?? packed.error}`)
 rmSync(stage, { recursive: true })
 
 const from = openSync(archive, 'r')

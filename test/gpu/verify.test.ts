@@ -3,15 +3,17 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { emulatedGpu, hasEmulatedGpu } from '../support/emulated-gpu.ts'
+import { filledCache } from '../support/filled-cache.ts'
+import { hasTensorRtDouble, tensorRtDouble } from '../support/tensorrt-double.ts'
 
 /** `npm run verify:gpu`, over `dist/`. */
 
 const root = join(__dirname, '../..')
-const verify = (library: string, parts: readonly string[]) =>
+const verify = (library: string, parts: readonly string[], env: NodeJS.ProcessEnv = {}) =>
   spawnSync(process.execPath, [join(root, 'scripts', 'verify-gpu.mjs'), ...parts], {
     cwd: root,
     encoding: 'utf8',
-    env: { ...process.env, SADA_CUDA_PATH: library },
+    env: { ...process.env, SADA_CUDA_PATH: library, ...env },
   })
 
 test('without a GPU it exits with 3 and says why in one line', () => {
@@ -64,6 +66,19 @@ if (!hasEmulatedGpu()) {
     assert.is(status, 0, stdout)
     assert.match(stdout, /✔ concurrency[^]*✔ memory/)
   })
+
+  if (!hasTensorRtDouble()) {
+    test.skip('pictures by every engine', () => {})
+  } else {
+    test('pictures by every engine that is here, and what is not is told', async () => {
+      Object.assign(process.env, { SADA_CUDA_PATH: emulatedGpu, SADA_TENSORRT_PATH: tensorRtDouble })
+      await filledCache()
+      const { status, stdout } = verify(emulatedGpu, ['engines'], { SADA_ONNXRUNTIME_PATH: undefined })
+      assert.is(status, 0, stdout)
+      assert.match(stdout, /tensorrt: none \d+ ms, sada \d+ ms/)
+      assert.match(stdout, /onnxruntime: (none|not measured: )/)
+    })
+  }
 }
 
 test.run()
