@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -34,6 +34,26 @@ const failure = (work: Promise<unknown>): Promise<SadaError> =>
     () => assert.unreachable() as never,
     (error: SadaError) => error,
   )
+
+test('a file is taken by its name, with or without the full version; another one is refused as that', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sada-tensorrt-'))
+  for (const [name, code] of [
+    ['libnvinfer.so.11', 'BACKEND_UNAVAILABLE'],
+    ['libnvinfer.so.11.2.0', 'BACKEND_UNAVAILABLE'],
+    ['libnvinfer.a', 'INVALID_ARGUMENT'],
+  ]) {
+    const path = join(folder, name)
+    writeFileSync(path, 'not a library')
+    try {
+      openTensorRt(path)
+      assert.unreachable()
+    } catch (error) {
+      assert.is((error as SadaError).code, code, name)
+      assert.match((error as SadaError).message, path)
+      assert.not.match((error as SadaError).message, 'does not exist')
+    }
+  }
+})
 
 test('a place without the library is an error that lists what was tried', () => {
   try {

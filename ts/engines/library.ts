@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { SadaError } from '../errors.ts'
+import { invalidArgument, SadaError } from '../errors.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
 import type { TensorRtBuilder } from '../native/types.ts'
 import { pipFolders } from './pip.ts'
@@ -24,7 +24,8 @@ const PIP_PACKAGES = ['tensorrt_rtx_libs', 'tensorrt_libs']
 
 /**
  * Opens TensorRT or TensorRT for RTX: `path` (the library, or its folder), `SADA_TENSORRT_PATH`, `TENSORRT_ROOT`, the folders of pip's
- * packages, and last what the system's loader finds. Throws BACKEND_UNAVAILABLE with every place that was tried.
+ * packages, and last what the system's loader finds. Throws BACKEND_UNAVAILABLE with every place that was tried, INVALID_ARGUMENT for a file that is
+ * none of its libraries.
  */
 export function openTensorRt(path?: string): TensorRtBuilder {
   const failures: string[] = []
@@ -50,7 +51,7 @@ export function openTensorRt(path?: string): TensorRtBuilder {
 
 function candidates(path: string | undefined): { library: string; parser: string }[] {
   const named = path ?? process.env.SADA_TENSORRT_PATH
-  if (named) return NAMES.some(({ library }) => basename(named) === library) ? [withParser(named)] : inFolder(named)
+  if (named) return statSync(named, { throwIfNoEntry: false })?.isFile() ? [withParser(named)] : inFolder(named)
   const root = process.env.TENSORRT_ROOT
   const folders = [...(root ? [join(root, 'lib'), join(root, 'bin')] : []), ...pipFolders(PIP_PACKAGES)]
   return [...folders.flatMap(inFolder), ...NAMES]
@@ -63,7 +64,11 @@ function inFolder(folder: string): { library: string; parser: string }[] {
   return present.length > 0 ? present : all
 }
 
+/** A library by its name or its full version's, `libnvinfer.so.11.2.0`. Throws INVALID_ARGUMENT for another one. */
 function withParser(library: string): { library: string; parser: string } {
-  const { parser } = NAMES.find((each) => each.library === basename(library))!
-  return { library, parser: join(dirname(library), parser) }
+  const file = basename(library)
+  const found = NAMES.find((each) => file === each.library || file.startsWith(`${each.library}.`))
+  if (found) return { library, parser: join(dirname(library), found.parser) }
+  const expected = `TensorRT's folder, or a file named ${NAMES.map((each) => each.library).join(', ')}`
+  throw invalidArgument('tensorrt', expected, library, 'It comes from "--tensorrt" or SADA_TENSORRT_PATH.')
 }
