@@ -3,8 +3,10 @@ export const never: AbortSignal = new AbortController().signal
 
 /** Settles as `work` does, or rejects with the signal's reason as soon as it fires, whatever `work` does. */
 export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted()
   if (signal === never) return work
+  // Nobody waits for it any more: an error of it is no unhandled one, which would end the process.
+  work.catch(() => {})
+  signal.throwIfAborted()
   let stop = (): void => {}
   const aborted = new Promise<never>((_, reject) => {
     stop = () => reject(signal.reason as Error)
