@@ -120,8 +120,8 @@ class AutoMember extends SadaMember {
     const steps = this.context.solver.schedule.steps - step
     if (left <= 0) return this.skip(step)
     if (left >= steps || this.computed.length < 2) return run
-    // A small budget is not spent on the ends.
-    this.options.tail = Math.min(3, Math.floor(left / 4))
+    // A small budget is not spent on the end.
+    this.options.tail = Math.min(3, Math.floor((this.runs + left) / 4))
     this.options.maxConsecutive = Math.max(5, Math.ceil(steps / left))
     this.options.tolerance = this.toleranceFor(step, left)
     return super.before(step)
