@@ -18,6 +18,7 @@ from diffusers import (
     EulerDiscreteScheduler,
     FluxImg2ImgPipeline,
     FluxInpaintPipeline,
+    MusicLDMPipeline,
     StableDiffusion3Img2ImgPipeline,
     StableDiffusion3InpaintPipeline,
     StableDiffusionControlNetPipeline,
@@ -330,12 +331,17 @@ def record_sdxl_controlnet(folder: Path, source: Path) -> None:
     recording.write(folder)
 
 
+def with_plain_features(pipeline: MusicLDMPipeline) -> MusicLDMPipeline:
+    """transformers 5 gives an object where the pipeline, written for 4, takes the vectors."""
+    features = pipeline.text_encoder.get_text_features
+    pipeline.text_encoder.get_text_features = lambda *given, **named: features(*given, **named).pooler_output
+    return pipeline
+
+
 def record_musicldm(folder: Path, source: Path) -> None:
     pipeline = tiny.musicldm(source)
     export(pipeline, source, folder)
-    # transformers 5 gives an object where the pipeline, written for 4, takes the vectors.
-    features = pipeline.text_encoder.get_text_features
-    pipeline.text_encoder.get_text_features = lambda *given, **named: features(*given, **named).pooler_output
+    with_plain_features(pipeline)
     pipeline.set_progress_bar_config(disable=True)
     recording = Recording(NOTE + ' "audio" is [1, samples]; "final" the latents before the division by the scaling factor; "mel" the decoder\'s output.')
     prompt, negative = "the drum and the beat, a song in C# at noon!", "low quality; café 😀"
