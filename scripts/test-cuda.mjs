@@ -10,11 +10,14 @@ import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { runLimited } from './limited.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const compiler = process.env.CXX ?? 'g++'
 const isX64 = process.arch === 'x64'
 const totals = { passed: 0, failed: 0, skipped: 0 }
+// Under sanitizers all sections together compute for about ten minutes; a busy machine may take many times that.
+const LIMITS = { cpuSeconds: 900, wallSeconds: 7200 }
 
 const filesOf = (folder, matches) =>
   readdirSync(join(root, folder))
@@ -107,7 +110,7 @@ async function testEmulated() {
   const env = { ...process.env, ASAN_OPTIONS: 'allocator_may_return_null=1', UBSAN_OPTIONS: 'print_stacktrace=1' }
   await together(
     ['emulation', 'select', 'step', 'tokens', 'convert', 'device', 'sada'].map((section) => async () => {
-      count(`emulated kernels, ${section}`, await start(program, [section], { stdio: 'pipe', env, timeout: 300_000 }))
+      count(`emulated kernels, ${section}`, await runLimited(program, [section], { ...LIMITS, env }))
     }),
   )
 }
@@ -126,7 +129,7 @@ async function testEmulatedLibrary(program) {
   const library = await buildLibrary()
   if (!library) return fail('the emulated library: did not build')
   for (const section of ['device', 'sada', 'tokens'])
-    count(`the emulated library, ${section}`, await start(program, [library, section], { stdio: 'pipe' }))
+    count(`the emulated library, ${section}`, await runLimited(program, [library, section], LIMITS))
 }
 
 async function testReal(program) {
@@ -137,7 +140,7 @@ async function testReal(program) {
   const library = join(root, 'build', 'cuda', 'Release', 'libsada_cuda.so')
   const loading = await build('loading', [join(root, 'test/cuda/loading.cpp')], ['-O1'], [])
   if (!loading) return fail('the program that opens the real library: did not build')
-  const run = await start(program, [library], { stdio: 'pipe', timeout: 300_000 })
+  const run = await runLimited(program, [library], LIMITS)
   const isWithoutGpu = run.code === 3
   count('the real library', await start(loading, isWithoutGpu ? [library] : [library, 'gpu'], { stdio: 'pipe' }))
   if (isWithoutGpu) skip('the real kernels', run.output.trim())
