@@ -1,34 +1,37 @@
 /** Every `code` a `SadaError` can carry. Stable: programs may switch on it. */
-export type SadaErrorCode =
-  | 'INVALID_ARGUMENT' // a value the caller passed does not fit; `argument` names it
-  | 'INVALID_SCHEDULE' // a scheduler configuration or timestep grid that cannot be sampled
-  | 'UNKNOWN_NAME' // no scheduler, policy, option or model of that name
-  | 'MODEL_NOT_FOUND'
-  | 'MODEL_CORRUPT'
-  | 'MODEL_TOO_LARGE'
-  | 'MODEL_CHANGED' // a file was written to while it was loaded
-  | 'SHAPE_INVALID' // a tensor with a negative size, or with more elements than can be counted
-  | 'RESOURCE_LIMIT' // a model that would take more memory than any such model needs
-  | 'MANIFEST_INVALID'
-  | 'PATH_ESCAPE'
-  | 'PATH_UNSAFE'
-  | 'UNTRUSTED_CODE'
-  | 'IO_MISMATCH' // a model file whose inputs or outputs differ from its manifest
-  | 'TOKENIZER_INVALID'
-  | 'PROMPT_TOO_LONG'
-  | 'NETWORK_FAILED' // the network threw or rejected; `cause` is what it threw
-  | 'NETWORK_OUTPUT' // the network's answer has the wrong type or length
-  | 'NON_FINITE' // NaN or infinity in a network's answer; `step` says where
-  | 'UNSUPPORTED' // this network lacks what was asked for; the message says what is missing
-  | 'BACKEND_UNAVAILABLE'
-  | 'OUT_OF_MEMORY'
-  | 'DEVICE_LOST' // the GPU answers nothing any more in this process: restart it
-  | 'ENGINE_UNTRUSTED' // a compiled engine that this machine did not make, or that was changed since
-  | 'ENGINE_INCOMPATIBLE' // a compiled engine of another library, version or GPU
-  | 'QUEUE_FULL'
-  | 'DISPOSED'
-  | 'OUTPUT_FAILED' // a result could not be written
-  | 'INTERNAL'
+export const SADA_ERROR_CODES = [
+  'INVALID_ARGUMENT', // a value the caller passed does not fit; `argument` names it
+  'INVALID_SCHEDULE', // a scheduler configuration or timestep grid that cannot be sampled
+  'UNKNOWN_NAME', // no scheduler, policy, option or model of that name
+  'MODEL_NOT_FOUND',
+  'MODEL_CORRUPT',
+  'MODEL_TOO_LARGE',
+  'MODEL_CHANGED', // a file was written to while it was loaded
+  'SHAPE_INVALID', // a tensor with a negative size, or with more elements than can be counted
+  'RESOURCE_LIMIT', // a model that would take more memory than any such model needs
+  'MANIFEST_INVALID',
+  'PATH_ESCAPE',
+  'PATH_UNSAFE',
+  'UNTRUSTED_CODE',
+  'IO_MISMATCH', // a model file whose inputs or outputs differ from its manifest
+  'TOKENIZER_INVALID',
+  'PROMPT_TOO_LONG',
+  'NETWORK_FAILED', // the network threw or rejected; `cause` is what it threw
+  'NETWORK_OUTPUT', // the network's answer has the wrong type or length
+  'NON_FINITE', // NaN or infinity in a network's answer; `step` says where
+  'UNSUPPORTED', // this network lacks what was asked for; the message says what is missing
+  'BACKEND_UNAVAILABLE',
+  'OUT_OF_MEMORY',
+  'DEVICE_LOST', // the GPU answers nothing any more in this process: restart it
+  'ENGINE_UNTRUSTED', // a compiled engine that this machine did not make, or that was changed since
+  'ENGINE_INCOMPATIBLE', // a compiled engine of another library, version or GPU
+  'QUEUE_FULL',
+  'DISPOSED',
+  'OUTPUT_FAILED', // a result could not be written
+  'INTERNAL',
+] as const
+
+export type SadaErrorCode = (typeof SADA_ERROR_CODES)[number]
 
 export interface SadaErrorDetails {
   argument?: string

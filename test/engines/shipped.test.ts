@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -98,6 +99,17 @@ test('settings that are none, a folder without an index, files outside of it', a
   const outside = { ...description, stage: '../outside' }
   const sha256 = await writeShipped(join(folder, 'engines'), [{ description: outside, engine: ENGINE }])
   assert.is((await failure(ShippedEngines.open({ folder: join(folder, 'engines'), sha256 }))).code, 'MANIFEST_INVALID')
+})
+
+test('an index that is trusted and no JSON, or of another kind: MANIFEST_INVALID', async () => {
+  for (const text of ['', 'engines', '{"schema":', '[]', 'null']) {
+    const folder = newFolder()
+    writeFileSync(join(folder, 'engines.json'), text)
+    const sha256 = createHash('sha256').update(text).digest('hex')
+    const { code, message } = await failure(ShippedEngines.open({ folder, sha256 }))
+    assert.is(code, 'MANIFEST_INVALID', text)
+    assert.match(message, join(folder, 'engines.json'))
+  }
 })
 
 if (!hasTensorRtDouble()) {

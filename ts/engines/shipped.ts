@@ -70,7 +70,7 @@ export class ShippedEngines {
       throw new SadaError('MODEL_NOT_FOUND', `${path} does not exist; "sada engines build --out" writes it.`)
     const found = sha256(bytes)
     if (found !== trusted) throw new SadaError('ENGINE_UNTRUSTED', `${path} has the SHA-256 ${found}, trusted is ${trusted}.`)
-    const result = v.safeParse(index, JSON.parse(bytes.toString()))
+    const result = v.safeParse(index, parsed(bytes, path))
     if (!result.success) throw new SadaError('MANIFEST_INVALID', `${path}: ${result.issues[0].message}.`)
     return new ShippedEngines(folder, result.output.engines)
   }
@@ -93,6 +93,16 @@ export class ShippedEngines {
         stage: wanted.stage,
       },
     )
+  }
+}
+
+function parsed(bytes: Buffer, path: string): unknown {
+  try {
+    return JSON.parse(bytes.toString())
+  } catch (error) {
+    throw new SadaError('MANIFEST_INVALID', `${path}: ${(error as Error).message}; "sada engines build --out" writes it.`, {
+      cause: error,
+    })
   }
 }
 

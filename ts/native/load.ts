@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
-import { SadaError, type SadaErrorCode, type SadaErrorDetails } from '../errors.ts'
+import { SADA_ERROR_CODES, SadaError, type SadaErrorDetails } from '../errors.ts'
 import { encodeStep } from './step-program.ts'
 import type { GpuRef, NativeAddon, StepMember, Workspace } from './types.ts'
 import type { Storage, WorkspacePlan } from './workspace-plan.ts'
@@ -120,14 +120,20 @@ export function findOnnxRuntime(): string {
   )
 }
 
-/** An error of the addon (an Error with a `code`) as a SadaError; anything else as it is. */
+/**
+ * An error of the addon (an Error with one of our codes) as a SadaError; so is what a stage or step met otherwise, an error of the system
+ * say, as INTERNAL. Without those it is the caller's own, thrown by a callback: as it is, like anything that is no Error with a `code`.
+ */
 export function asSadaError(error: unknown, details: SadaErrorDetails = {}): unknown {
   if (error instanceof SadaError) return at(error, details)
   if (!(error instanceof Error)) return error
   const { code } = error as { code?: unknown }
   if (typeof code !== 'string') return error
+  // Without a signal that fired, only the end of its engine aborts a run.
+  const known = SADA_ERROR_CODES.find((each) => each === (code === 'ABORTED' ? 'DISPOSED' : code))
+  if (known === undefined && details.stage === undefined && details.step === undefined) return error
   const where = details.stage === undefined ? '' : ` (stage "${details.stage}")`
-  return new SadaError(code as SadaErrorCode, error.message + where, { ...details, cause: error })
+  return new SadaError(known ?? 'INTERNAL', error.message + where, { ...details, cause: error })
 }
 
 /** The error, with the stage where it does not say one itself. */
