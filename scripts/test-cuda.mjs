@@ -3,6 +3,7 @@
 //
 //   node scripts/test-cuda.mjs             all of it; parts that cannot run here say SKIPPED and why
 //   node scripts/test-cuda.mjs --library   only builds the emulated library: build/cuda-emulated/libsada_cuda_emulated.so
+//   node scripts/test-cuda.mjs --cases     only builds the cases as a program that is given a library, and says where it is
 //
 // CXX names the compiler, g++ where it does not.
 import { spawn, spawnSync } from 'node:child_process'
@@ -10,6 +11,7 @@ import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { SECTIONS } from './cuda-cases.mjs'
 import { runLimited } from './limited.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
@@ -109,7 +111,7 @@ async function testEmulated() {
   // Allocations that must fail are among the cases.
   const env = { ...process.env, ASAN_OPTIONS: 'allocator_may_return_null=1', UBSAN_OPTIONS: 'print_stacktrace=1' }
   await together(
-    ['emulation', 'select', 'step', 'tokens', 'convert', 'device', 'sada'].map((section) => async () => {
+    ['emulation', ...SECTIONS].map((section) => async () => {
       count(`emulated kernels, ${section}`, await runLimited(program, [section], { ...LIMITS, env }))
     }),
   )
@@ -120,9 +122,14 @@ function buildLibrary() {
   return build('libsada_cuda_emulated.so', [...kernels, ...emulation], flags, ['-shared'])
 }
 
-/** The program of the cases that opens a library by its path. */
+/** The program of the cases that opens a library by its path, also on machines with an older C++ library. */
 const buildCasesOnDevice = () =>
-  build('cases-on-device', [...cases.filter((file) => !file.includes('emulation')), ...cpu], ['-O1'], [])
+  build(
+    'cases-on-device',
+    [...cases.filter((file) => !file.includes('emulation')), ...cpu],
+    ['-O1'],
+    ['-static-libstdc++', '-static-libgcc'],
+  )
 
 /** Briefly: the same cases ran under sanitizers. */
 async function testEmulatedLibrary(program) {
@@ -147,10 +154,10 @@ async function testReal(program) {
   else count('the real kernels', run)
 }
 
-if (process.argv.includes('--library')) {
-  const library = await buildLibrary()
-  console.log(library ?? 'The emulated library did not build.')
-  process.exitCode = library ? 0 : 1
+if (process.argv.includes('--library') || process.argv.includes('--cases')) {
+  const built = await (process.argv.includes('--library') ? buildLibrary() : buildCasesOnDevice())
+  console.log(built ?? 'It did not build.')
+  process.exitCode = built ? 0 : 1
 } else {
   await testEmulated()
   const program = await buildCasesOnDevice()

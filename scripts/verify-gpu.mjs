@@ -2,13 +2,14 @@
 // no GPU. Writes bench/results/gpu-<name>.json.
 //
 //   npm run verify:gpu                      all of it
-//   node scripts/verify-gpu.mjs kernels     one part: kernels, steps, pictures, engines, concurrency, memory, recovery, speed
+//   node scripts/verify-gpu.mjs kernels     one part: kernels, cases, steps, pictures, engines, concurrency, memory, recovery, speed
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { cpus } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { CHECKERS, findCases, runCases, SECTIONS } from './cuda-cases.mjs'
 import { measureEngines } from './gpu-engines.mjs'
 import { measureSpeed } from './gpu-speed.mjs'
 
@@ -45,7 +46,7 @@ const numbers = (length, seed) => {
   })
 }
 
-/** The fused step, on the CPU and on the GPU: every bit of what it stores and sums, on sizes that sit on edges. */
+/** The fused step through the addon, on the CPU and on the GPU: every bit of what it stores and sums, on sizes that sit on edges. */
 async function kernels() {
   const sizes = [1, 31, 32, 33, 255, 1023, 1024, 1025, 16384, 65537, 1 << 20, (1 << 20) + 1]
   let compared = 0
@@ -87,6 +88,15 @@ async function kernels() {
     compared += length
   }
   return { sizes, elements: compared, equal: 'every bit' }
+}
+
+/** Those of an emulation are tested at length by test:cuda, which takes minutes. */
+const sections = () => SECTIONS.filter((section) => !isEmulated || !['step', 'select'].includes(section))
+
+/** Every kernel against the CPU's bits: steps, moved tokens, selections, conversions, decisions; memory, graphs and failures of the device. */
+async function cases() {
+  const { program, reason } = findCases(root)
+  return program ? runCases(program, gpu.library, sections()) : `not measured: ${reason}`
 }
 
 /** The network stays on the CPU, also where a build of ONNX Runtime for GPUs is installed: this folder has none. */
@@ -219,19 +229,21 @@ async function recovery() {
   return { after_out_of_memory: 'the next run works' }
 }
 
-/** NVIDIA's own checkers over the kernels, where they are installed. */
-function sanitizers() {
+/** NVIDIA's own checkers over all kernels, and over the addon's use of the step, where they are installed. */
+async function sanitizers() {
   if (spawnSync('compute-sanitizer', ['--version']).status !== 0) return 'not measured: compute-sanitizer is not installed'
+  const { program, reason } = findCases(root)
   const results = {}
-  for (const tool of ['memcheck', 'racecheck', 'initcheck']) {
-    const self = fileURLToPath(import.meta.url)
-    const { status, stdout } = spawnSync(
-      'compute-sanitizer',
-      ['--tool', tool, '--error-exitcode', '9', process.execPath, self, 'kernels'],
-      { encoding: 'utf8' },
-    )
-    results[tool] = status === 0 ? 'no errors' : `exit ${status}: ${stdout.slice(-2000)}`
-    expect(status === 0, `${tool}: ${results[tool]}`)
+  for (const [tool, checker] of CHECKERS) {
+    const self = [fileURLToPath(import.meta.url), 'kernels']
+    const { status, stdout } = spawnSync(checker[0], [...checker.slice(1), process.execPath, ...self], { encoding: 'utf8' })
+    expect(status === 0, `${tool}: exit ${status}: ${stdout?.slice(-2000)}`)
+    try {
+      const counted = program ? await runCases(program, gpu.library, sections(), checker) : `not measured: ${reason}`
+      results[tool] = { kernels: 'no errors', cases: counted }
+    } catch (error) {
+      throw new Error(`${tool}: ${error.message}`, { cause: error })
+    }
   }
   return results
 }
@@ -249,7 +261,7 @@ function speed() {
 /** The network on the GPU, too; on an emulated one briefly. */
 const engines = () => measureEngines(`cuda:${gpu.index}`, isEmulated ? { rounds: 1, steps: 8 } : { rounds: 5, steps: 50 })
 
-const parts = { kernels, steps, pictures, engines, concurrency, memory, recovery, sanitizers, speed }
+const parts = { kernels, cases, steps, pictures, engines, concurrency, memory, recovery, sanitizers, speed }
 const wanted = process.argv.slice(2)
 const isEmulated = report.backend !== 'cuda'
 const results = {}
@@ -259,7 +271,8 @@ for (const [name, part] of Object.entries(parts)) {
   const from = performance.now()
   try {
     results[name] = await part()
-    console.log(`✔ ${name}  ${((performance.now() - from) / 1000).toFixed(1)} s`)
+    const isMeasured = typeof results[name] !== 'string'
+    console.log(isMeasured ? `✔ ${name}  ${((performance.now() - from) / 1000).toFixed(1)} s` : `– ${name}  ${results[name]}`)
   } catch (error) {
     failed++
     results[name] = { failed: error.message }

@@ -1,5 +1,5 @@
 // Packs what `verify:gpu` needs on a machine without a network or Node: this Node binary, the built package with its run-time
-// dependencies, the GPU library and its bench, the bundled model, the script. In slices of at most 60 MiB.
+// dependencies, the GPU library, its bench and its cases (g++ builds them), the bundled model, the script. In slices of at most 60 MiB.
 //
 //   npm run build && npm run build:cuda && node bench/gpu/pack.mjs [FOLDER]      default: build/gpu-bundle
 //
@@ -19,8 +19,16 @@ import {
 } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { findCases, PACKED } from '../../scripts/cuda-cases.mjs'
 
-const SCRIPTS = ['scripts/verify-gpu.mjs', 'scripts/gpu-engines.mjs', 'scripts/gpu-speed.mjs', 'cuda/bench_torch.py']
+const SCRIPTS = [
+  'scripts/verify-gpu.mjs',
+  'scripts/cuda-cases.mjs',
+  'scripts/gpu-engines.mjs',
+  'scripts/gpu-speed.mjs',
+  'scripts/limited.mjs',
+  'cuda/bench_torch.py',
+]
 const SLICE = 60 * 2 ** 20
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 const target = resolve(process.argv[2] ?? join(root, 'build', 'gpu-bundle'))
@@ -36,12 +44,19 @@ for (const needed of [join(root, 'dist', 'index.js'), library]) {
   }
 }
 
+const { program, reason } = findCases(root)
+if (program === undefined) {
+  console.error(reason)
+  process.exit(1)
+}
+
 rmSync(target, { recursive: true, force: true })
 mkdirSync(stage, { recursive: true })
 const copy = (path) => cpSync(join(root, path), join(stage, path), { recursive: true, dereference: true })
 for (const path of ['package.json', 'dist', 'prebuilt', 'models/avatar', ...SCRIPTS]) copy(path)
 const bench = [join(root, 'build', 'sada_cuda_bench'), join(root, 'build', 'cuda', 'Release', 'sada_cuda_bench')].find(existsSync)
 if (bench) cpSync(bench, join(stage, 'sada_cuda_bench'))
+cpSync(program, join(stage, PACKED))
 // Run-time dependencies, and theirs.
 const listed = spawnSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: root, encoding: 'utf8' }).stdout
 for (const folder of listed.split('\n').filter((line) => line.includes('node_modules'))) copy(folder.slice(root.length + 1))

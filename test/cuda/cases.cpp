@@ -63,9 +63,13 @@ int main(int argc, char** argv) {
   if (status != 0) return std::printf("%s\n", table().error_string(status)), 3;
   const sada::DeviceLimits limits = {int64_t{3} << 20, sada::kMaxMembers, int64_t{1} << 16, 1 << 12};
   if (table().reserve(created, &limits) != 0) return std::printf("No memory for the cases.\n"), 3;
+  bool is_known = argc <= kSectionArgument;
   for (const Section& section : sections) {
-    if (argc <= kSectionArgument || std::string(argv[kSectionArgument]) == section.name) section.run();
+    if (argc > kSectionArgument && std::string(argv[kSectionArgument]) != section.name) continue;
+    is_known = true;
+    section.run();
   }
+  cases::test("the section is one of these", [&] { cases::expect(is_known, "none has this name"); });
   cases::test("destroying the device", [] { check(table().destroy(created), "destroy"); });
   const cases::Totals& totals = cases::totals();
   std::printf("%d passed, %d failed\n", totals.passed, totals.failed);

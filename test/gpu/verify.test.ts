@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process'
-import { join } from 'node:path'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, relative } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { emulatedGpu, hasEmulatedGpu } from '../support/emulated-gpu.ts'
@@ -58,13 +60,44 @@ test('targets are judged by the worst that was measured; what was not is said to
   )
 })
 
+test('the offline bundle brings every script that it runs', () => {
+  const packed = readFileSync(join(root, 'bench', 'gpu', 'pack.mjs'), 'utf8')
+  const missing = (script: string): string[] => [
+    ...(packed.includes(`'${relative(root, script)}'`) ? [] : [script]),
+    ...[...readFileSync(script, 'utf8').matchAll(/from '(\.[^']+)'/g)].flatMap(([, path]) => missing(join(dirname(script), path))),
+  ]
+  assert.equal(missing(join(root, 'scripts', 'verify-gpu.mjs')), [])
+})
+
 if (!hasEmulatedGpu()) {
   test.skip('its parts, on an emulated GPU', () => {})
 } else {
   test('its parts pass on an emulated GPU, and one that fails is told', () => {
-    const { status, stdout } = verify(emulatedGpu, ['memory', 'concurrency'])
+    const { status, stdout } = verify(emulatedGpu, ['memory', 'concurrency', 'cases'])
     assert.is(status, 0, stdout)
-    assert.match(stdout, /✔ concurrency[^]*✔ memory/)
+    assert.match(stdout, /✔ cases[^]*✔ concurrency[^]*✔ memory/)
+  })
+
+  test('every kernel is run under every checker of compute-sanitizer, and what one finds is told', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sada-sanitizer-'))
+    const log = join(folder, 'log')
+    // In its place: notes what it was given. The program below it is run where it is that of the cases; `FINDS` names what it finds fault with.
+    const double = `#!/bin/sh
+      [ "$1" = --version ] && exit 0
+      echo "$@" >> '${log}'
+      case "$*" in *"$FINDS") exit 9;; *" kernels") exit 0;; esac
+      shift 6; exec "$@"`
+    writeFileSync(join(folder, 'compute-sanitizer'), double, { mode: 0o755 })
+    const under = (FINDS: string) => verify(emulatedGpu, ['sanitizers'], { PATH: `${folder}:${process.env.PATH}`, FINDS })
+    const clean = under('nothing')
+    assert.is(clean.status, 0, clean.stdout)
+    const calls = readFileSync(log, 'utf8')
+    for (const tool of ['memcheck', 'racecheck', 'initcheck'])
+      for (const section of ['kernels', 'tokens', 'convert', 'device', 'sada'])
+        assert.match(calls, new RegExp(`--tool ${tool} .*${section}\n`))
+    const faulty = under('convert')
+    assert.is(faulty.status, 1)
+    assert.match(faulty.stdout, /✘ sanitizers {2}memcheck: convert ended with 9/)
   })
 
   if (!hasTensorRtDouble()) {
