@@ -40,6 +40,17 @@ test('without a library: an error with every path that was tried', async () => {
   assert.match(stderr, /\/nowhere\/libtensorrt_rtx\.so\.1: does not exist|without TensorRT/)
 })
 
+test('a folder that takes no engines is an error before anything is built', async () => {
+  const out = join(emptyFolder(), 'file')
+  writeFileSync(out, 'kept')
+  // Without a library nothing could be built: the folder is looked at first.
+  const build = ['engines', 'build', '--tensorrt', '/nowhere', '--out', out]
+  const { code, stdout, stderr } = await run('sada', build, emptyFolder(), newCache())
+  assert.equal([code, stdout], [1, ''])
+  assert.match(stderr, /^sada: Cannot write engines to \/.*: it, or .* is a file\. Name a folder that .* \[OUTPUT_FAILED\]\n$/)
+  assert.is(readFileSync(out, 'utf8'), 'kept')
+})
+
 if (!hasLibrary()) {
   test.skip('sada engines build', () => {})
 } else {

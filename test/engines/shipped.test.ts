@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -8,7 +8,7 @@ import type { SadaError } from '../../ts/errors.ts'
 import { StageSources, targetOf, type StageEngine } from '../../ts/engines/build.ts'
 import type { EngineDescription } from '../../ts/engines/cache.ts'
 import { openTensorRt } from '../../ts/engines/library.ts'
-import { ShippedEngines, writeShipped } from '../../ts/engines/shipped.ts'
+import { prepareShipped, ShippedEngines, writeShipped } from '../../ts/engines/shipped.ts'
 import { load } from '../../ts/index.ts'
 import { findGpu, inspectGpus } from '../../ts/native/gpu.ts'
 import { filesForEngines } from '../../ts/pipeline/load.ts'
@@ -55,6 +55,20 @@ test('what was written is found for each of its targets, and for nothing else', 
   ]
   for (const other of others)
     assert.is(await shipped.find({ ...description, targets: [89], ...other }), undefined, JSON.stringify(other))
+})
+
+test('a folder to write to is made with those above it; one that can be none is OUTPUT_FAILED, and ends soon', async () => {
+  const folder = join(newFolder(), 'a', 'b')
+  await Promise.all([prepareShipped(folder), prepareShipped(folder)])
+  assert.equal(readdirSync(folder), [])
+  const file = join(folder, 'file')
+  writeFileSync(file, 'kept')
+  for (const place of [file, join(file, 'below'), ...(existsSync('/proc/self') ? ['/proc/x', '/proc/x/y'] : [])]) {
+    const { code, argument, message } = await failure(prepareShipped(place))
+    assert.equal([code, argument], ['OUTPUT_FAILED', 'out'])
+    assert.match(message, `${place}: `)
+  }
+  assert.is(readFileSync(file, 'utf8'), 'kept')
 })
 
 test('another index than the one that is trusted, a changed, cut, exchanged or missing engine: ENGINE_UNTRUSTED', async () => {

@@ -2,7 +2,7 @@ import Table from 'cli-table3'
 import { buildEngines, targetOf, type BuildTarget } from '../engines/build.ts'
 import { EngineCache } from '../engines/cache.ts'
 import { openTensorRt } from '../engines/library.ts'
-import { writeShipped } from '../engines/shipped.ts'
+import { prepareShipped, writeShipped } from '../engines/shipped.ts'
 import { findGpu, inspectGpus } from '../native/gpu.ts'
 import type { TensorRtBuilder } from '../native/types.ts'
 import type { BuildProgress } from '../plan/device-engine.ts'
@@ -41,6 +41,7 @@ export async function buildModelEngines(
   { model, target, out, tensorrt, json, ...sizes }: BuildArguments,
   signal: AbortSignal,
 ): Promise<string> {
+  if (out !== undefined) await prepareShipped(out)
   const builder = openTensorRt(tensorrt)
   const startedAt = performance.now()
   const onBuild = process.stderr.isTTY ? showProgress : undefined

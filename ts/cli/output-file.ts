@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
-import { mkdir, open, stat, unlink, writeFile } from 'node:fs/promises'
+import { open, stat, unlink, writeFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import { makeFolder } from '../engines/folder.ts'
 import { SadaError } from '../errors.ts'
 
 /**
@@ -19,7 +20,7 @@ export class OutputFile {
   /** Reserves a path, overwriting what may be there later. Throws OUTPUT_FAILED. `folders`: also makes missing folders. */
   static async reserve(path: string, { folders = false } = {}): Promise<OutputFile> {
     try {
-      if (folders) await mkdir(dirname(resolve(path)), { recursive: true })
+      if (folders) await makeFolder(dirname(resolve(path)))
       const before = await stat(path).catch(() => undefined)
       if (before?.isDirectory()) throw new Error('it is a folder; name a file')
       const handle = await open(path, constants.O_WRONLY | constants.O_CREAT)

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { lstat, mkdir, readdir, rm, utimes } from 'node:fs/promises'
+import { lstat, readdir, rm, utimes } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { SadaError } from '../errors.ts'
+import { makeFolder } from './folder.ts'
 import { lockFile } from './lock.ts'
 import { secretOf } from './secret.ts'
 import { readHeader, readSigned, writeSigned } from './signed-file.ts'
@@ -245,7 +246,7 @@ export class EngineCache {
   }
 
   private async lock(key: string, signal?: AbortSignal): Promise<() => Promise<void>> {
-    await mkdir(this.folder, { recursive: true, mode: 0o700 })
+    await makeFolder(this.folder, 0o700)
     return lockFile(join(this.folder, `${key}.lock`), signal)
   }
 }

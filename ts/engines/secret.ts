@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { constants, type Stats } from 'node:fs'
-import { link, mkdir, open, rename, rm } from 'node:fs/promises'
+import { link, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeFolder } from './folder.ts'
 
 const KEY_BYTES = 32
 
@@ -11,7 +12,7 @@ const KEY_BYTES = 32
  */
 export async function secretOf(folder: string): Promise<Buffer> {
   const path = join(folder, 'key')
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await makeFolder(folder, 0o700)
   const known = await read(path)
   if (known) return known
   const own = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`

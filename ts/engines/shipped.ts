@@ -1,11 +1,12 @@
-import { createHash } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
+import { createHash, randomUUID } from 'node:crypto'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { invalidArgument, SadaError } from '../errors.ts'
 import type { TrustedEngines } from '../plan/model.ts'
 import type { StageEngine } from './build.ts'
 import type { EngineDescription } from './cache.ts'
+import { makeFolder } from './folder.ts'
 import { readWhole, update, writeWhole } from './signed-file.ts'
 
 // Engines that an application brings along: a folder with `engines.json`, which has the hash of each. The application says which
@@ -36,9 +37,24 @@ type Entry = v.InferOutput<typeof index>['engines'][number]
 
 const sha256 = (bytes: Uint8Array): string => update(createHash('sha256'), bytes).digest('hex')
 
+/** Makes the folder that engines will be written to, so that one that takes none costs no build. Throws OUTPUT_FAILED. */
+export async function prepareShipped(folder: string): Promise<void> {
+  const probe = join(folder, `.sada.${randomUUID()}`)
+  try {
+    await makeFolder(folder)
+    await writeWhole(probe, [])
+    await rm(probe)
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const why = code === 'EEXIST' || code === 'ENOTDIR' ? 'it, or what it would lie in, is a file' : message
+    const what = `Cannot write engines to ${folder}: ${why}. Name a folder that can be written, or made.`
+    throw new SadaError('OUTPUT_FAILED', what, { argument: 'out', cause: error })
+  }
+}
+
 /** Writes engines to be shipped, `engines.json` last; returns its SHA-256, which the application has to name. */
 export async function writeShipped(folder: string, engines: readonly StageEngine[]): Promise<string> {
-  await mkdir(folder, { recursive: true })
+  await prepareShipped(folder)
   const entries: Entry[] = []
   for (const { description, engine } of engines) {
     const file = `${description.stage}.engine`
