@@ -7,6 +7,7 @@ import { openTensorRt } from '../../ts/engines/library.ts'
 import type { SadaError } from '../../ts/errors.ts'
 import { load, type BuildProgress } from '../../ts/index.ts'
 import { loadAddon } from '../../ts/native/load.ts'
+import { filesForEngines } from '../../ts/pipeline/load.ts'
 import { emulatedGpu, hasEmulatedGpu } from '../support/emulated-gpu.ts'
 
 /** `load` while engines are built: the real builder of TensorRT for RTX, for an emulated GPU. */
@@ -36,6 +37,31 @@ test('a signal that has fired, and what is none, end load before anything is rea
     const { code, argument } = (await failure(load('avatar', { [name]: wrong }))) as SadaError
     assert.equal([code, argument], ['INVALID_ARGUMENT', name])
   }
+})
+
+test('sizes for engines that are none are refused, whatever the model and where it runs', async () => {
+  const bad: [unknown, string, string][] = [
+    [5, 'INVALID_ARGUMENT', 'engineSizes'],
+    [null, 'INVALID_ARGUMENT', 'engineSizes'],
+    [[64, 64], 'INVALID_ARGUMENT', 'engineSizes'],
+    [{ widht: [64, 64] }, 'UNKNOWN_NAME', 'engineSizes'],
+    [{ pictures: 65 }, 'INVALID_ARGUMENT', 'engineSizes.pictures'],
+    [{ width: 'x' }, 'INVALID_ARGUMENT', 'engineSizes.width'],
+    [{ width: [64] }, 'INVALID_ARGUMENT', 'engineSizes.width'],
+    [{ height: [64, 32] }, 'INVALID_ARGUMENT', 'engineSizes.height'],
+    [{ height: [0, 32] }, 'INVALID_ARGUMENT', 'engineSizes.height'],
+    [{ seconds: [1, Infinity] }, 'INVALID_ARGUMENT', 'engineSizes.seconds'],
+  ]
+  for (const [engineSizes, code, argument] of bad) {
+    const settings = { engineSizes } as Parameters<typeof load>[1]
+    for (const work of [load, filesForEngines]) {
+      const error = (await failure(work('avatar', settings))) as SadaError
+      assert.equal([error.code, error.argument], [code, argument], JSON.stringify(engineSizes))
+    }
+  }
+  await (
+    await load('avatar', { engineSizes: { pictures: 4, width: [64, 64], height: undefined, seconds: [0.5, 0.5] } })
+  ).dispose()
 })
 
 test('a signal that fires in the middle leaves nothing loaded', async () => {

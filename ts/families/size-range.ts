@@ -45,8 +45,6 @@ const PICTURES = 2
 export function sizeRange(context: LoadContext, scale: number, { own, patch = 1, length }: OwnSizes): SizeRange | undefined {
   if (context.device === undefined) return undefined
   const { pictures = PICTURES, width, height } = context.engineSizes ?? {}
-  if (!Number.isInteger(pictures) || pictures < 1 || pictures > 64)
-    throw invalidArgument('engineSizes.pictures', 'an integer from 1 to 64', pictures)
   const side = (name: 'width' | 'height', given: readonly [number, number] | undefined, usual: number): number[] => {
     const [least, most] = given ?? [usual * scale, usual * scale]
     const unit = scale * patch

@@ -5,6 +5,7 @@ import { invalidArgument, SadaError, unknownName } from '../errors.ts'
 import { onnxRuntimeOnGpu } from '../engines/onnxruntime.ts'
 import { tensorRtEngine } from '../engines/stages.ts'
 import type { NetworkFile, OpenDeviceEngine } from '../plan/device-engine.ts'
+import { checkEngineSizes } from '../plan/engine-sizes.ts'
 import { loadManifest, loadModel, stageFiles } from '../plan/model.ts'
 import { loadFamily, networkFiles, type FamilySettings } from '../families/index.ts'
 import { Staged } from '../families/staged.ts'
@@ -30,6 +31,7 @@ export async function load(model: string, settings: FamilySettings = {}): Promis
   const { threads, signal, onBuild } = settings
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidArgument('signal', 'an AbortSignal', signal)
   if (onBuild !== undefined && typeof onBuild !== 'function') throw invalidArgument('onBuild', 'a function', onBuild)
+  checkEngineSizes(settings.engineSizes)
   signal?.throwIfAborted()
   if (threads !== undefined && (!Number.isInteger(threads) || threads < 0 || threads > 1024)) {
     throw invalidArgument('threads', 'an integer from 0 (one per physical core) to 1024', threads)
@@ -46,6 +48,7 @@ export async function load(model: string, settings: FamilySettings = {}): Promis
 
 /** The files of a model that engines on a GPU are made of. Rejects as `load` does for the same settings. */
 export async function filesForEngines(model: string, settings: FamilySettings = {}): Promise<NetworkFile[]> {
+  checkEngineSizes(settings.engineSizes)
   const folder = await findModel(model)
   if (!isStaged(folder)) return networkFiles(folder, settings)
   const files: NetworkFile[] = []

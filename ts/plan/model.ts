@@ -4,6 +4,7 @@ import { asSadaError, findOnnxRuntime, loadAddon } from '../native/load.ts'
 import { chooseGpu, type DeviceSetting } from '../native/gpu.ts'
 import type { Engine, GpuRef, SessionInfo } from '../native/types.ts'
 import type { BuildProgress, DeviceEngine, NetworkFile, OpenDeviceEngine } from './device-engine.ts'
+import type { EngineSizes } from './engine-sizes.ts'
 import { OnnxFile } from '../onnx/file.ts'
 import { findModelFile, readModelFile, refuseLibraries } from './files.ts'
 import { readManifest, type Manifest, type Stage } from './manifest.ts'
@@ -69,17 +70,6 @@ export interface TrustedEngines {
   readonly folder: string
   /** SHA-256 of its `engines.json`, in hex; a constant of the application, never read from beside the folder. */
   readonly sha256: string
-}
-
-/** What calls may ask of compiled engines. The more they may, the more memory engines take, and the less any one size is tuned for. */
-export interface EngineSizes {
-  /** Pictures or sounds of one call, at most; default 2. */
-  readonly pictures?: number
-  /** Pixels, from the least to the most; default the model's own size alone, for which engines are fastest. */
-  readonly width?: readonly [number, number]
-  readonly height?: readonly [number, number]
-  /** Length of a sound, from the least to the most; default the model's own. */
-  readonly seconds?: readonly [number, number]
 }
 
 /**
