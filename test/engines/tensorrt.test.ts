@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SadaError } from '../../ts/errors.ts'
-import { buildEngines } from '../../ts/engines/build.ts'
+import { buildEngines, unsupportedTarget } from '../../ts/engines/build.ts'
 import { EngineCache } from '../../ts/engines/cache.ts'
 import { openTensorRt } from '../../ts/engines/library.ts'
 import type { BuildProgress } from '../../ts/index.ts'
@@ -64,6 +64,21 @@ test('a place without the library is an error that lists what was tried', () => 
     assert.is(code, 'BACKEND_UNAVAILABLE')
     assert.match(message, /\/nonexistent\/folder\/libtensorrt_rtx\.so\.1: does not exist|without TensorRT/)
   }
+})
+
+test('an operation that a generation of GPUs lacks is UNSUPPORTED, with the compute capability and what to do', () => {
+  // TensorRT for RTX 1.7.1 of the bundled model.
+  const words =
+    'TensorRT does not build the network: IBuilder::buildSerializedNetwork: Error Code 1: Myelin ([pass.cpp:337: check_turing_op_compatibility] ' +
+    "Cannot compile operation 'Gemm_15' for Turing (SM75): FP32 GEMM is not supported. In compileGraph at /_src/optimizer/myelin/codeGenerator.cpp:2012)."
+  const rtx = { flavour: 'tensorrt-rtx', version: '1.7.1' } as const
+  const error = unsupportedTarget(new Error(words), rtx, 'embed')!
+  assert.equal([error.code, error.argument, error.stage], ['UNSUPPORTED', 'target', 'embed'])
+  assert.match(
+    error.message,
+    /^tensorrt-rtx 1\.7\.1 does not build .* for sm_75: FP32 GEMM is not supported \(operation "Gemm_15".*"onnxruntime"\.$/,
+  )
+  assert.is(unsupportedTarget(new Error('TensorRT does not build the network: no memory.'), rtx, 'embed'), undefined)
 })
 
 test('profiles: every number of tokens that a pruned pass keeps, on the stages of tokens alone', async () => {
@@ -138,6 +153,16 @@ if (builder === undefined) {
     assert.is(unknown.code, 'IO_MISMATCH')
     const rank = await failure(job(stage, [89], [[{ input: 'sample', ...range([1, 3]) }]]).done)
     assert.match(rank.message, '4 sizes')
+  })
+
+  test('the bundled model for a compute capability that has no float32 matrix products: built, or refused with what to do', async () => {
+    const [embed] = await filesForEngines('avatar')
+    const end = await buildEngines(builder, [embed], newCache(), { targets: ['sm_89', 'sm_75'] }).catch(
+      (error: SadaError) => error,
+    )
+    if (Array.isArray(end)) return // another version's can
+    assert.equal([end.code, end.stage], ['UNSUPPORTED', 'embed'])
+    assert.match(end.message, 'sm_75')
   })
 
   test('the real runtime, without a driver, says that of CUDA, and nothing against the engine', async () => {

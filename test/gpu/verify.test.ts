@@ -64,7 +64,9 @@ test('the offline bundle brings every script that it runs', () => {
   const packed = readFileSync(join(root, 'bench', 'gpu', 'pack.mjs'), 'utf8')
   const missing = (script: string): string[] => [
     ...(packed.includes(`'${relative(root, script)}'`) ? [] : [script]),
-    ...[...readFileSync(script, 'utf8').matchAll(/from '(\.[^']+)'/g)].flatMap(([, path]) => missing(join(dirname(script), path))),
+    ...[...readFileSync(script, 'utf8').matchAll(/from '(\.[^']+)'/g)].flatMap(([, path]) =>
+      missing(join(dirname(script), path)),
+    ),
   ]
   assert.equal(missing(join(root, 'scripts', 'verify-gpu.mjs')), [])
 })

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { invalidArgument } from '../errors.ts'
+import { invalidArgument, SadaError } from '../errors.ts'
 import { asSadaError } from '../native/load.ts'
 import type { EngineBuildRequest, GpuInfo, GpuReport, TensorRtBuilder } from '../native/types.ts'
 import type { OnnxFile } from '../onnx/file.ts'
@@ -163,10 +163,27 @@ async function buildOne(
   } catch (error) {
     job.abort()
     signal?.throwIfAborted()
-    throw asSadaError(error, { stage })
+    throw unsupportedTarget(error, builder, stage) ?? asSadaError(error, { stage })
   } finally {
     clearInterval(timer)
   }
+}
+
+/** What the compiler of TensorRT for RTX says of an operation that a generation of GPUs has no code for. */
+const CANNOT_COMPILE = /Cannot compile operation '([^']*)' for [^:]*\(SM(\d+)\): ([^.]*)/
+
+/** UNSUPPORTED for a network that cannot be built for one of the compute capabilities; undefined for other failures. */
+export function unsupportedTarget(
+  error: unknown,
+  { flavour, version }: Pick<TensorRtBuilder, 'flavour' | 'version'>,
+  stage: string,
+): SadaError | undefined {
+  const [, operation, target, why] = CANNOT_COMPILE.exec((error as Error).message) ?? []
+  if (target === undefined) return undefined
+  const message =
+    `${flavour} ${version} does not build this model for sm_${target}: ${why} (operation "${operation}" of stage "${stage}"). ` +
+    'Build for other compute capabilities only; on such a GPU run the networks with the engine "onnxruntime".'
+  return new SadaError('UNSUPPORTED', message, { argument: 'target', stage, cause: error })
 }
 
 /** `'sm_89'`, `'8.9'`, `'89'` or 89 → 89. Throws INVALID_ARGUMENT. */
