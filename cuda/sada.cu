@@ -268,6 +268,10 @@ cudaError_t end_recording(DeviceSadaRun& run, cudaStream_t stream, DeviceGraph**
 
 }  // namespace
 
+// docs/memory.md says what a run takes beside its quote.
+static_assert(sizeof(Run) + sizeof(SolverStep) + kSadaHeader * sizeof(double) <= 3072, "at most 3 KiB");
+static_assert(sizeof(SolverStep) + kSadaRecord * sizeof(double) <= 400, "at most 400 bytes a step");
+
 DeviceStatus sada_create(Device* device, const DeviceSada* request, DeviceSadaRun** out) {
   *out = nullptr;
   return on(device, [&] {
