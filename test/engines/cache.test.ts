@@ -12,13 +12,15 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SadaError } from '../../ts/errors.ts'
-import { parseTarget } from '../../ts/engines/build.ts'
+import { obtainEngine, parseTarget, type StageSource } from '../../ts/engines/build.ts'
 import { cacheFolder, EngineCache, engineKey, type EngineDescription } from '../../ts/engines/cache.ts'
+import type { TensorRtBuilder } from '../../ts/native/types.ts'
+import { WAITING, type BuildProgress } from '../../ts/plan/device-engine.ts'
 
 const description: EngineDescription = {
   model: 'avatar',
@@ -151,19 +153,33 @@ test('waiting for another process ends with the signal; a build that fails leave
   const { cache } = newCache()
   const lock = join(cache.folder, `${engineKey(description)}.lock`)
   await cache.obtain({ ...description, stage: 'x', version: '0' }, () => Promise.resolve(ENGINE))
-  writeFileSync(lock, JSON.stringify({ pid: process.pid, host: (await import('node:os')).hostname() }))
+  writeFileSync(lock, JSON.stringify({ pid: process.pid, host: hostname() }))
   const stop = new AbortController()
-  const waiting = cache.obtain(description, never, stop.signal).then(never, (error: Error) => error)
+  const waiting = cache.obtain(description, never, { signal: stop.signal }).then(never, (error: Error) => error)
   setTimeout(() => stop.abort(new Error('enough')), 60)
   assert.is(((await waiting) as Error).message, 'enough')
   // A lock whose process is gone is taken over.
-  writeFileSync(lock, JSON.stringify({ pid: 2 ** 22 + 1, host: (await import('node:os')).hostname() }))
+  writeFileSync(lock, JSON.stringify({ pid: 2 ** 22 + 1, host: hostname() }))
   const failure = await cache
     .obtain(description, () => Promise.reject(new Error('no build')))
     .then(never, (error: Error) => error)
   assert.is((failure as Error).message, 'no build')
   assert.not(existsSync(lock))
   assert.is((await cache.list()).length, 1)
+})
+
+test('who waits for another build of an engine is told so, once', async () => {
+  const { cache } = newCache()
+  await cache.obtain({ ...description, version: '0' }, () => Promise.resolve(ENGINE)) // makes the folder
+  writeFileSync(join(cache.folder, `${engineKey(description)}.lock`), JSON.stringify({ pid: process.pid, host: hostname() }))
+  const told: BuildProgress[] = []
+  const stop = new AbortController()
+  const options = { signal: stop.signal, onBuild: (progress: BuildProgress) => void told.push(progress) }
+  const source = { description } as StageSource
+  const waiting = obtainEngine({} as TensorRtBuilder, source, cache, options).then(never, (error: Error) => error)
+  setTimeout(() => stop.abort(new Error('enough')), 300)
+  assert.is(((await waiting) as Error).message, 'enough')
+  assert.equal(told, [{ stage: 'first', phase: WAITING, done: 0, of: 1 }])
 })
 
 test('engines beyond the limit go, the longest unused first, never the newest', async () => {

@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { showWaiting } from '../../ts/cli/engines.ts'
 import { openTensorRt } from '../../ts/engines/library.ts'
+import { WAITING } from '../../ts/plan/device-engine.ts'
 import { emptyFolder, run } from '../support/spawn.ts'
 
 /** `sada engines`; builds are made by the real builder of TensorRT for RTX, where `npm run test:gpu` fetched it. */
@@ -38,6 +40,18 @@ test('without a library: an error with every path that was tried', async () => {
   const { code, stdout, stderr } = await run('sada', ['engines', 'build', '--tensorrt', '/nowhere'], emptyFolder(), newCache())
   assert.equal([code, stdout], [3, ''])
   assert.match(stderr, /\/nowhere\/libtensorrt_rtx\.so\.1: does not exist|without TensorRT/)
+})
+
+test('where lines stay, a build tells only that it waits for another one', () => {
+  const written: string[] = []
+  const { write } = process.stderr
+  process.stderr.write = (text: string) => written.push(text) > 0
+  try {
+    for (const phase of ['Building', WAITING]) showWaiting({ stage: 'first', phase, done: 0, of: 1 })
+  } finally {
+    process.stderr.write = write
+  }
+  assert.equal(written, ['first: waiting for another build of it\n'])
 })
 
 test('a folder that takes no engines is an error before anything is built', async () => {

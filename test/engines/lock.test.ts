@@ -19,7 +19,7 @@ test('a lock that names a process that lives, and is not its, is taken over when
     const path = newPath()
     writeFileSync(path, JSON.stringify(owner))
     const from = performance.now()
-    const unlock = await lockFile(path, AbortSignal.timeout(20 * STALE_MS), STALE_MS)
+    const unlock = await lockFile(path, { signal: AbortSignal.timeout(20 * STALE_MS), staleMs: STALE_MS })
     assert.ok(performance.now() - from >= STALE_MS, 'taken over at once')
     await unlock()
     assert.not(existsSync(path))
@@ -28,11 +28,13 @@ test('a lock that names a process that lives, and is not its, is taken over when
 
 test('a lock that is held stays held, however long', async () => {
   const path = newPath()
-  const unlock = await lockFile(path, undefined, STALE_MS)
-  let isSecond = false
-  const second = lockFile(path, undefined, STALE_MS).then((end) => ((isSecond = true), end))
+  let [waits, isSecond] = [0, false]
+  const options = { staleMs: STALE_MS, onWait: () => void waits++ }
+  const unlock = await lockFile(path, options)
+  assert.is(waits, 0)
+  const second = lockFile(path, options).then((end) => ((isSecond = true), end))
   await wait(5 * STALE_MS)
-  assert.not(isSecond)
+  assert.equal([isSecond, waits], [false, 1], 'waits, and has said so once')
   await unlock()
   await (
     await second
@@ -51,7 +53,7 @@ test('who lost a lock does not take it from who has it now', async () => {
 test('what can be no lock is an error, not a wait', async () => {
   const path = newPath()
   mkdirSync(path)
-  const end = await lockFile(path, AbortSignal.timeout(20 * STALE_MS), STALE_MS).then(
+  const end = await lockFile(path, { signal: AbortSignal.timeout(20 * STALE_MS), staleMs: STALE_MS }).then(
     () => 'locked',
     (error: Error) => error.name,
   )

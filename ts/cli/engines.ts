@@ -5,7 +5,7 @@ import { openTensorRt } from '../engines/library.ts'
 import { prepareShipped, writeShipped } from '../engines/shipped.ts'
 import { findGpu, inspectGpus } from '../native/gpu.ts'
 import type { TensorRtBuilder } from '../native/types.ts'
-import type { BuildProgress } from '../plan/device-engine.ts'
+import { WAITING, type BuildProgress } from '../plan/device-engine.ts'
 import { filesForEngines } from '../pipeline/load.ts'
 import type { GenerateArguments } from './generate.ts'
 import { engineSizesFor } from './request.ts'
@@ -44,7 +44,7 @@ export async function buildModelEngines(
   if (out !== undefined) await prepareShipped(out)
   const builder = openTensorRt(tensorrt)
   const startedAt = performance.now()
-  const onBuild = process.stderr.isTTY ? showProgress : undefined
+  const onBuild = process.stderr.isTTY ? showProgress : showWaiting
   const options = { ...(await targetsOf(builder, target)), signal, onBuild }
   const engines = await buildEngines(
     builder,
@@ -52,7 +52,7 @@ export async function buildModelEngines(
     new EngineCache(),
     options,
   )
-  if (onBuild) process.stderr.write('\r\x1b[K')
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
   const trusted = out === undefined ? undefined : await writeShipped(out, engines)
   const built = engines.map(({ description: { stage, targets, gpu }, engine }) => ({
     stage,
@@ -83,5 +83,10 @@ export async function clearEngines(): Promise<string> {
 
 /** Overwrites the line on stderr. */
 export function showProgress({ stage, phase, done, of }: BuildProgress): void {
-  process.stderr.write(`\r\x1b[K${stage}: ${phase} ${done}/${of}`)
+  process.stderr.write(`\r\x1b[K${stage}: ${phase}${phase === WAITING ? '' : ` ${done}/${of}`}`)
+}
+
+/** Where lines stay: only that nothing is done here for a while. */
+export function showWaiting({ stage, phase }: BuildProgress): void {
+  if (phase === WAITING) process.stderr.write(`${stage}: ${phase}\n`)
 }

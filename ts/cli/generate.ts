@@ -10,7 +10,7 @@ import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { Manifest } from '../plan/manifest.ts'
 import { loadManifest, type EngineSettings } from '../plan/model.ts'
 import { Tokenizer } from '../plan/tokenizer.ts'
-import { showProgress } from './engines.ts'
+import { showProgress, showWaiting } from './engines.ts'
 import { OutputFile } from './output-file.ts'
 import { EVERY, Preview } from './preview.ts'
 import { engineSizesFor, readPictures, requestFor } from './request.ts'
@@ -70,7 +70,7 @@ export async function generate(prompt: string, options: GenerateArguments, signa
       engine: options.engine as EngineSettings['engine'],
       engineSizes: engineSizesFor(options),
       signal,
-      onBuild: isLive(process.stderr) ? showProgress : undefined,
+      onBuild: isLive(process.stderr) ? showProgress : showWaiting,
     })
     try {
       if (!manifest) file = await fittingFile(prompt, options, pipeline, early)

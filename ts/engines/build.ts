@@ -4,7 +4,7 @@ import { asSadaError } from '../native/load.ts'
 import type { EngineBuildRequest, GpuInfo, GpuReport, TensorRtBuilder } from '../native/types.ts'
 import type { OnnxFile } from '../onnx/file.ts'
 import { checkUnchanged, type RegularFile } from '../onnx/regular-file.ts'
-import type { BuildWatch, NetworkFile } from '../plan/device-engine.ts'
+import { WAITING, type BuildWatch, type NetworkFile } from '../plan/device-engine.ts'
 import type { Profiles } from '../plan/profiles.ts'
 import { orAborted } from '../sampler/abort.ts'
 import type { EngineCache, EngineDescription } from './cache.ts'
@@ -127,7 +127,9 @@ export function obtainEngine(
     await cache.writeTiming(description, built.timingCache)
     return built.engine
   }
-  return cache.obtain(description, build, options.signal)
+  const { signal, onBuild } = options
+  const onWait = (): void => onBuild?.({ stage: description.stage, phase: WAITING, done: 0, of: 1 })
+  return cache.obtain(description, build, { signal, onWait })
 }
 
 /** The builder opens weights by itself: they have to be before it, and after it, what they were when they were hashed. */

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import * as v from 'valibot'
 import { SadaError } from '../errors.ts'
 import { makeFolder } from './folder.ts'
-import { lockFile } from './lock.ts'
+import { lockFile, type Waiting } from './lock.ts'
 import { secretOf } from './secret.ts'
 import { readHeader, readSigned, writeSigned } from './signed-file.ts'
 
@@ -96,15 +96,15 @@ export class EngineCache {
   }
 
   /** The engine of this description: the one that is kept, or what `build` makes, once for all processes. Rejects with the signal's reason. */
-  async obtain(description: EngineDescription, build: () => Promise<Uint8Array>, signal?: AbortSignal): Promise<Uint8Array> {
+  async obtain(description: EngineDescription, build: () => Promise<Uint8Array>, waiting: Waiting = {}): Promise<Uint8Array> {
     const kept = await this.read(description)
     if (kept !== undefined) return kept
     const key = engineKey(description)
     let unlock: () => Promise<void>
     try {
-      unlock = await this.lock(key, signal)
+      unlock = await this.lock(key, waiting)
     } catch (error) {
-      signal?.throwIfAborted()
+      waiting.signal?.throwIfAborted()
       this.warn(`Engines are not kept: ${(error as Error).message}`)
       return build()
     }
@@ -245,9 +245,9 @@ export class EngineCache {
     return secretOf(this.folder)
   }
 
-  private async lock(key: string, signal?: AbortSignal): Promise<() => Promise<void>> {
+  private async lock(key: string, waiting: Waiting): Promise<() => Promise<void>> {
     await makeFolder(this.folder, 0o700)
-    return lockFile(join(this.folder, `${key}.lock`), signal)
+    return lockFile(join(this.folder, `${key}.lock`), waiting)
   }
 }
 

@@ -6,14 +6,23 @@ const POLL_MS = 50
 /** A lock that its owner has not touched for so long is nobody's: process ids come again, in containers at every start. */
 const STALE_MS = 60_000
 
+export interface Waiting {
+  readonly signal?: AbortSignal
+  /** Called once, where someone else has the lock. */
+  readonly onWait?: () => void
+}
+
 /**
  * Waits until this process holds the lock file, and returns what ends that. A lock is taken over at once where its process on this machine
  * is gone, and where nobody has touched it for `staleMs`. Rejects with the signal's reason, or where the file cannot be made.
  */
-export async function lockFile(path: string, signal?: AbortSignal, staleMs = STALE_MS): Promise<() => Promise<void>> {
+export async function lockFile(
+  path: string,
+  { signal, onWait, staleMs = STALE_MS }: Waiting & { readonly staleMs?: number } = {},
+): Promise<() => Promise<void>> {
   const content = JSON.stringify({ pid: process.pid, host: hostname(), id: randomUUID() })
   const seen = new Sighting(staleMs)
-  for (;;) {
+  for (let isTold = false; ;) {
     signal?.throwIfAborted()
     try {
       const file = await open(path, 'wx', 0o600)
@@ -27,8 +36,13 @@ export async function lockFile(path: string, signal?: AbortSignal, staleMs = STA
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     }
     const found = await seen.look(path)
-    if (found.isStale) await removeIf(path, found.content)
-    else await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    if (found.isStale) {
+      await removeIf(path, found.content)
+      continue
+    }
+    if (!isTold) onWait?.()
+    isTold = true
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
   }
 }
 

@@ -15,16 +15,19 @@ export interface NetworkFile {
 /** How far the build of one engine is. */
 export interface BuildProgress {
   readonly stage: string
-  /** The builder's own words for what it does, and how far that is. */
+  /** The builder's own words for what it does, or `WAITING`; and how far that is. */
   readonly phase: string
   readonly done: number
   readonly of: number
 }
 
+/** The phase in which another run, mostly of another process, builds the same engine. */
+export const WAITING = 'waiting for another build of it'
+
 /** What watches engines being built, and ends it. */
 export interface BuildWatch {
   readonly signal?: AbortSignal
-  /** Called a few times a second while an engine is built. */
+  /** Called a few times a second while an engine is built; once where that is waited for. */
   readonly onBuild?: (progress: BuildProgress) => void
 }
 

@@ -61,7 +61,7 @@ export interface EngineSettings {
   readonly engineSizes?: EngineSizes
   /** Ends loading: `load` rejects with its reason, at once while an engine is built. */
   readonly signal?: AbortSignal
-  /** Told how far it is, a few times a second while one of TensorRT's engines is built. */
+  /** Told how far it is, a few times a second while one of TensorRT's engines is built; once where another process builds it. */
   readonly onBuild?: (progress: BuildProgress) => void
 }
 
