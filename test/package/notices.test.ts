@@ -44,6 +44,11 @@ test('package.json and the lock agree on exact versions; the lock names no regis
   for (const [path, { resolved }] of Object.entries(packages)) assert.is(resolved, undefined, path)
 })
 
+test('models are verified after export in the ONNX Runtime that runs them', () => {
+  const [, exporter] = /^onnxruntime==(.+)\.\*$/m.exec(read('models/export/requirements.txt')) ?? []
+  assert.is(exporter, packages['node_modules/onnxruntime-node'].version.split('.').slice(0, 2).join('.'))
+})
+
 test('the changelog has an entry for this version', () => {
   const { version } = JSON.parse(read('package.json')) as { version: string }
   assert.match(read('CHANGELOG.md'), new RegExp(`^## ${version.replaceAll('.', '\\.')} `, 'm'))
