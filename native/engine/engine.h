@@ -75,7 +75,7 @@ class EngineLibrary {
  public:
   virtual ~EngineLibrary() = default;
   virtual std::string version() const = 0;
-  // Throws Error: MODEL_NOT_FOUND, MODEL_CORRUPT, MODEL_CHANGED, OUT_OF_MEMORY; of compiled engines ENGINE_INCOMPATIBLE, BACKEND_UNAVAILABLE, DEVICE_LOST.
+  // Throws Error: MODEL_NOT_FOUND, MODEL_CORRUPT, UNSUPPORTED, MODEL_CHANGED, OUT_OF_MEMORY; of compiled engines ENGINE_INCOMPATIBLE, BACKEND_UNAVAILABLE, DEVICE_LOST.
   virtual std::unique_ptr<Session> load(const SessionOptions& options) = 0;
   virtual std::unique_ptr<Cancellation> make_cancellation() = 0;
 };

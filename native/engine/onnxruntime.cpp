@@ -123,7 +123,12 @@ SessionHandle* Library::open(const SessionOptions& given, const std::function<vo
                                       : api.call(kCreateSession, environment, library_path(given.path).c_str(), settings, &session);
   if (status != nullptr) {
     const int code = api.call<int>(kGetErrorCode, static_cast<const Status*>(status));
-    check(status, code == kNoSuchFile ? "MODEL_NOT_FOUND" : "MODEL_CORRUPT", given.path.empty() ? "The model does not load" : given.path + " does not load");
+    const std::string what = (given.path.empty() ? "The model" : given.path) + " does not load";
+    const std::string message = api.call<const char*>(kGetErrorMessage, static_cast<const Status*>(status));
+    // No damage: an operator, or a type of one, has no kernel here. That is bfloat16 on the CPU; some operators do not take it at all.
+    if (code == kNotImplemented || message.find("tensor(bfloat16)") != std::string::npos)
+      check(status, "UNSUPPORTED", what + ": export the model in fp32 or fp16; bfloat16 is for GPUs, and for networks without convolutions. ONNX Runtime says");
+    check(status, code == kNoSuchFile ? "MODEL_NOT_FOUND" : "MODEL_CORRUPT", what);
   }
   return session;
 }

@@ -78,7 +78,7 @@ enum Slot : size_t {
 enum ElementType : int { kFloat = 1, kUint8 = 2, kInt8 = 3, kInt32 = 6, kInt64 = 7, kString = 8, kBool = 9, kFloat16 = 10, kDouble = 11, kBfloat16 = 16 };
 
 // OrtErrorCode
-enum ErrorCode : int { kNoSuchFile = 3, kInvalidArgument = 2, kFail = 1 };
+enum ErrorCode : int { kFail = 1, kInvalidArgument = 2, kNoSuchFile = 3, kNotImplemented = 9 };
 
 struct ApiBase {
   const void* const* (*GetApi)(uint32_t version);

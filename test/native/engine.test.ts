@@ -2,6 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Binding, Engine, EngineOp, Workspace } from '../../ts/native/types.ts'
 import { addon, bound, codeOf, fixture, fixtureBytes, newEngine, read, slowRun } from '../support/engines.ts'
+import { field, initializer, model, node, tensor, value } from '../support/onnx.ts'
 
 const baseline = addon.counters()
 const engine = newEngine()
@@ -174,6 +175,19 @@ test('no such file; bytes that are no model', async () => {
     () => engine.load({ bytes: new Uint8Array(0) }),
     (error: { code?: string }) => error.code === 'MODEL_CORRUPT',
   )
+})
+
+test('bfloat16, which the CPU has no kernels for, is no damage: UNSUPPORTED, with what to do', async () => {
+  const bfloat16 = 16
+  for (const operator of ['MatMul', 'Conv']) {
+    const [x, y] = [value(11, 'x', [1, 1, 4, 4], bfloat16), value(12, 'y', [1, 1, 4, 4], bfloat16)]
+    const weights = initializer(tensor('w', [1, 1, 1, 1], field(9, Uint8Array.of(0x80, 0x3f)), bfloat16))
+    const parts = [node(operator, { inputs: operator === 'Conv' ? ['x', 'w'] : ['x', 'x'], outputs: ['y'] }), weights, x, y]
+    const error = await engine.load({ bytes: model(parts) }).catch((e: unknown) => e)
+    const { code, message } = error as { code?: string; message: string }
+    assert.is(code, 'UNSUPPORTED', message)
+    assert.match(message, new RegExp(`export the model in fp32 or fp16.*${operator}`, 's'))
+  }
 })
 
 test('abort while running and while waiting: both end within half a second, in order of their ends', async () => {

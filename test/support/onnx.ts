@@ -58,10 +58,10 @@ export const external = (location: string, places: Readonly<Record<string, strin
     integer(14, 1),
   )
 
-/** An input (field 11) or output (field 12) of floats; -1 is a free size. */
-export const value = (number: 11 | 12, name: string, dims: readonly number[]): Buffer => {
+/** An input (field 11) or output (field 12), of floats unless `type` says otherwise; -1 is a free size. */
+export const value = (number: 11 | 12, name: string, dims: readonly number[], type = 1): Buffer => {
   const sizes = dims.map((n) => field(1, n < 0 ? field(2, `free${name}`) : integer(1, n)))
-  return field(number, join(field(1, name), field(2, field(1, join(integer(1, 1), field(2, join(...sizes)))))))
+  return field(number, join(field(1, name), field(2, field(1, join(integer(1, type), field(2, join(...sizes)))))))
 }
 
 export interface FunctionParts {

@@ -39,8 +39,8 @@ export interface DeviceEngine {
   /** Whether sessions serve the sizes of their profiles alone. */
   readonly compiles: boolean
   /**
-   * The session of a file. Rejects with MODEL_NOT_FOUND, MODEL_CORRUPT, MODEL_CHANGED, NETWORK_FAILED, ENGINE_UNTRUSTED, OUT_OF_MEMORY, DEVICE_LOST or
-   * BACKEND_UNAVAILABLE.
+   * The session of a file. Rejects with MODEL_NOT_FOUND, MODEL_CORRUPT, UNSUPPORTED, MODEL_CHANGED, NETWORK_FAILED, ENGINE_UNTRUSTED,
+   * OUT_OF_MEMORY, DEVICE_LOST or BACKEND_UNAVAILABLE.
    */
   load(file: NetworkFile): Promise<number>
 }
