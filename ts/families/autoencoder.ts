@@ -16,6 +16,9 @@ const MOST_LATENTS = 2 ** 15
 const TILE_SIZE = 512
 /** A quarter of a tile's side overlaps: whole latents. */
 const QUARTERS = 4
+/** Latents along a side of what is decoded at load, to see how large it comes out; and the scales that there are. */
+const SMALLEST = 2
+const SCALES = [1, 2, 4, 8, 16, 32, 64, 128]
 
 /** The variational autoencoder between pictures and latents. */
 export class Autoencoder {
@@ -49,7 +52,7 @@ export class Autoencoder {
     this.shift = decoder.number('shift_factor', 0, -1e4, 1e4)
     this.scale = 2 ** (decoder.blocks(4) - 1)
     const unit = QUARTERS * this.scale
-    this.tileSize = Math.max(unit, Math.floor(decoder.number('sample_size', TILE_SIZE, 1, 65536) / unit) * unit)
+    this.tileSize = Math.max(unit, Math.floor(decoder.integer('sample_size', TILE_SIZE, 1, 65536) / unit) * unit)
   }
 
   /** `outputs`: channels of what it decodes. `pictures`: what engines on the GPU are made for; tiles and previews are smaller than any picture. */
@@ -66,6 +69,29 @@ export class Autoencoder {
   /** `scale` of a folder's autoencoder. */
   static async scaleOf(context: LoadContext): Promise<number> {
     return scaleOf(await Component.configOf(context, 'vae_decoder'))
+  }
+
+  /**
+   * Throws IO_MISMATCH where the decoder makes pictures of another scale than its configuration says. Where sizes are free that is seen
+   * by decoding 2 × 2 latents; where no scale fits them, nothing is known.
+   */
+  async checkScale(signal: AbortSignal): Promise<void> {
+    const { decoder, scale, latent, sample } = this
+    const said = `as "block_out_channels" in config.json beside it says (without it: 4 of them)`
+    const fixed = [2, 3].filter((axis) => decoder.tensor(latent).dims[axis] > 0)
+    for (const axis of fixed) decoder.expectDimension(sample, axis, decoder.tensor(latent).dims[axis] * scale, said)
+    if (fixed.length > 0) return
+    const data = new Float32Array(this.channels * SMALLEST ** 2)
+    const map: FeatureMap = { data, channels: this.channels, height: SMALLEST, width: SMALLEST }
+    for (const each of [scale, ...SCALES.filter((other) => other !== scale)]) {
+      const fits = await this.decodeMap(map, signal, each).then(
+        () => true,
+        () => false,
+      )
+      if (fits && each === scale) return
+      if (fits) throw decoder.mismatch(`pictures of ${scale} × ${scale} pixels for each latent, ${said}`, [`${each} × ${each}`])
+      if (signal.aborted) return
+    }
   }
 
   /** Throws INVALID_ARGUMENT unless tiles can have that side. */
@@ -109,8 +135,8 @@ export class Autoencoder {
     return height > side || width > side ? side : 0
   }
 
-  private async decodeMap({ data, height, width }: FeatureMap, signal: AbortSignal): Promise<FeatureMap> {
-    const made = { channels: this.outputs, height: height * this.scale, width: width * this.scale }
+  private async decodeMap({ data, height, width }: FeatureMap, signal: AbortSignal, scale = this.scale): Promise<FeatureMap> {
+    const made = { channels: this.outputs, height: height * scale, width: width * scale }
     const { [this.sample]: values } = await this.decoder.evaluate(
       { [this.latent]: { data, dims: [1, this.channels, height, width] } },
       { [this.sample]: [1, made.channels, made.height, made.width] },

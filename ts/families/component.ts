@@ -144,6 +144,13 @@ export class Component {
     throw this.invalid(key, `a number from ${from} to ${to}`)
   }
 
+  /** `number` that has to be whole. */
+  integer(key: string, otherwise: number, from: number, to: number): number {
+    const value = this.config[key] ?? otherwise
+    if (Number.isInteger(value)) return this.number(key, otherwise, from, to)
+    throw this.invalid(key, `a whole number from ${from} to ${to}`)
+  }
+
   /** How many blocks the configuration lists, each of which halves the size but for the last. Throws MANIFEST_INVALID. */
   blocks(otherwise: number): number {
     const { block_out_channels: blocks } = this.config

@@ -124,6 +124,8 @@ export interface Family extends Offer {
   readonly activationBytes?: number
   /** [width, height] of a picture where nothing else is asked; [0, 0] of a sound. */
   readonly size: readonly [number, number]
+  /** What only running its parts on something small can tell, at load: throws IO_MISMATCH where they do not fit their configurations. */
+  check?(signal: AbortSignal): Promise<void>
   /**
    * Prepares a run in `workspace`, which is the run's own; for planning, in one that only notes what it is asked for, and without
    * computing anything. Both ask for the same tensors in the same order.

@@ -51,6 +51,8 @@ const FAMILIES = {
 export type FamilyName = keyof typeof FAMILIES
 
 const NAMES = Object.keys(FAMILIES) as FamilyName[]
+/** What would take longer to be tried at load, a graph that never ends among it, is left to the runs, which can be aborted. */
+const LONGEST_CHECK_MS = 20_000
 
 /**
  * Loads a folder in the layout of diffusers and Optimum. Rejects with MODEL_NOT_FOUND, MANIFEST_INVALID, MODEL_CORRUPT,
@@ -70,7 +72,9 @@ export async function loadFamily(path: string, settings: FamilySettings, openDev
   let device: DeviceEngine | undefined
   try {
     device = await openDevice?.(chosen)
-    return await FAMILIES[family].load({ ...settings, folder, engine, ...chosen, device }, family)
+    const loaded = await FAMILIES[family].load({ ...settings, folder, engine, ...chosen, device }, family)
+    await loaded.check?.(AbortSignal.timeout(LONGEST_CHECK_MS))
+    return loaded
   } catch (error) {
     await Promise.all([engine.dispose(), device?.engine.dispose()])
     throw error

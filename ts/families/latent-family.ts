@@ -94,6 +94,10 @@ export abstract class LatentFamily implements Family {
     return this.schedulersOfFolder.names
   }
 
+  async check(signal: AbortSignal): Promise<void> {
+    await this.autoencoder.checkScale(signal)
+  }
+
   async begin(request: Request, workspace: Workspace, purpose: Purpose): Promise<FamilyRun> {
     const { init, mask } = request
     if (mask !== undefined && (init === undefined || 'latents' in init))

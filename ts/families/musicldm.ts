@@ -1,4 +1,4 @@
-import { invalidArgument } from '../errors.ts'
+import { invalidArgument, type SadaError } from '../errors.ts'
 import type { Purpose } from '../sampler/memory.ts'
 import { Autoencoder } from './autoencoder.ts'
 import { Component, type LoadContext } from './component.ts'
@@ -14,6 +14,8 @@ import { UNET_INPUTS, UnetFamily, type UnetConditioning, type UnetParts } from '
 
 /** Samples of a second at most. */
 const HIGHEST_RATE = 384_000
+/** Frames of the spectrogram that a vocoder is tried with at load. */
+const FEW_FRAMES = 8
 /** Seconds of sound at most; the autoencoder's memory grows with them. */
 const LONGEST = 600
 
@@ -48,6 +50,11 @@ export class MusicLdm extends UnetFamily {
     const { text: textInput, ...inputs } = unet.meanings({ ...UNET_INPUTS, text: ['class_labels'] })
     const parts = { name, unet, plan, range, autoencoder, schedulers, controlNets: [], inputs, guidance: 2 }
     return new MusicLdm(context, parts, text, textInput, vocoder)
+  }
+
+  override async check(signal: AbortSignal): Promise<void> {
+    await super.check(signal)
+    await this.vocoder.check(signal)
   }
 
   /** [frames, mel bands] of the latents: enough for the length asked for. */
@@ -121,10 +128,12 @@ async function soundRange(context: LoadContext): Promise<SizeRange | undefined> 
   return sizeRange({ ...context, engineSizes: { pictures, height } }, scale, { own, length: [1, 1] })
 }
 
+const isRates = (rates: unknown): rates is number[] =>
+  Array.isArray(rates) && rates.every((each) => Number.isInteger(each) && (each as number) > 0)
+
 /** What a vocoder's configuration says; what it does not is that of MusicLDM's own. */
 function soundOf({ sampling_rate: rate, model_in_dim: bands, upsample_rates: rates }: JsonObject) {
-  const isList = Array.isArray(rates) && rates.every((each) => Number.isInteger(each) && each > 0)
-  const samplesPerFrame = (isList ? (rates as number[]) : [5, 4, 2, 2, 2]).reduce((product, each) => product * each, 1)
+  const samplesPerFrame = (isRates(rates) ? rates : [5, 4, 2, 2, 2]).reduce((product, each) => product * each, 1)
   const sampleRate = typeof rate === 'number' && rate > 0 ? rate : 16_000
   // Frames of the spectrogram in a second.
   const frameRate = sampleRate / samplesPerFrame
@@ -144,6 +153,8 @@ class Vocoder {
 
   private constructor(component: Component) {
     component.number('sampling_rate', 16_000, 1, HIGHEST_RATE)
+    const rates = component.config.upsample_rates ?? []
+    if (!isRates(rates)) throw component.invalid('upsample_rates', 'a list of whole numbers')
     const { sampleRate, samplesPerFrame, frameRate, bands } = soundOf(component.config)
     this.component = component
     this.input = component.meanings({ mel: ['spectrogram', 'mel_spectrogram', 'input_features'] }).mel
@@ -156,6 +167,18 @@ class Vocoder {
 
   static async load(context: LoadContext, range?: SizeRange): Promise<Vocoder> {
     return new Vocoder(await Component.load(context, 'vocoder', range && partProfiles(range, SPECTROGRAM_AXES)))
+  }
+
+  /** Throws IO_MISMATCH where it makes another number of samples than its configuration says: seen on a few frames. */
+  async check(signal: AbortSignal): Promise<void> {
+    try {
+      await this.run(new Float32Array(FEW_FRAMES * this.bands), FEW_FRAMES, signal)
+    } catch (error) {
+      const { code, message } = error as SadaError
+      if (code !== 'IO_MISMATCH') return
+      const said = 'as "upsample_rates" in config.json beside it say (without them: 5, 4, 2, 2, 2)'
+      throw this.component.mismatch(`${this.samplesPerFrame} samples for each of ${FEW_FRAMES} frames, ${said}`, [message])
+    }
   }
 
   /** The sound of `frames` frames of a spectrogram [frames, bands]. */

@@ -82,14 +82,14 @@ export class StableDiffusion3 extends LatentFamily {
 
   private constructor(context: LoadContext, name: string, parts: Parts) {
     const { transformer, autoencoder, clips, t5, names, schedulers } = parts
-    const patch = Math.floor(transformer.number('patch_size', PATCH, 1, 64))
+    const patch = transformer.integer('patch_size', PATCH, 1, 64)
     super(context, autoencoder, schedulers, { patch, range: parts.range })
     this.name = name
     this.parts = parts
     this.output = transformer.output('out_hidden_states', 'out_sample', 'sample', 'output')
     this.width = transformer.dimension(names.text, 2, transformer.config.joint_attention_dim ?? t5?.features)
     this.tokenSize = patch ** 2
-    this.mostLatents = Math.floor(transformer.number('pos_embed_max_size', 192, 1, LARGEST_SIDE)) * patch
+    this.mostLatents = transformer.integer('pos_embed_max_size', 192, 1, LARGEST_SIDE) * patch
     transformer.expectRank(names.sample, 4)
     transformer.expectRank(this.output, 4)
     transformer.expectDimension(names.sample, 1, autoencoder.channels, 'the channels of the autoencoder')
@@ -101,7 +101,7 @@ export class StableDiffusion3 extends LatentFamily {
         `ones with ${found}`,
       ])
     }
-    const side = Math.floor(transformer.number('sample_size', OWN_SIZE, 1, LARGEST_SIDE / autoencoder.scale)) * autoencoder.scale
+    const side = transformer.integer('sample_size', OWN_SIZE, 1, LARGEST_SIDE / autoencoder.scale) * autoencoder.scale
     this.size = [side, side]
     this.defaults = { scheduler: schedulers.own, steps: 28, guidance: 7 }
   }

@@ -87,9 +87,8 @@ export abstract class UnetFamily extends LatentFamily {
     this.readsMask = unet.tensor(inputs.sample).dims[1] === 2 * channels + 1
     if (!this.readsMask) unet.expectDimension(inputs.sample, 1, channels, 'the channels of the autoencoder')
     // Those of old folders may be a pair.
-    const latents = Array.isArray(unet.config.sample_size)
-      ? 64
-      : unet.number('sample_size', 64, 1, LARGEST_SIDE / autoencoder.scale)
+    const isPair = Array.isArray(unet.config.sample_size)
+    const latents = isPair ? 64 : unet.integer('sample_size', 64, 1, LARGEST_SIDE / autoencoder.scale)
     const side = latents * autoencoder.scale
     this.size = [side, side]
     this.defaults = { scheduler: schedulers.own, steps: 50, guidance }

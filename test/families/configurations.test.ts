@@ -1,0 +1,92 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { load, type SadaError } from '../../ts/index.ts'
+import { loadAddon } from '../../ts/native/load.ts'
+import { familyFolder } from '../support/families.ts'
+import { field, initializer, integers, model, node, tensor, value } from '../support/onnx.ts'
+
+// What a configuration says of its model and the model contradicts is said at load, not after the sampling.
+
+const scratch = mkdtempSync(join(tmpdir(), 'sada-configurations-'))
+test.after(() => rmSync(scratch, { recursive: true }))
+
+/** What loading says of a family's folder with other files. */
+async function refusal(family: string, change: (folder: string) => void): Promise<SadaError> {
+  const folder = join(scratch, family)
+  cpSync(familyFolder(family), folder, { recursive: true })
+  try {
+    change(folder)
+    const failure: unknown = await load(folder, { threads: 1 }).then(
+      (pipeline) => pipeline.dispose(),
+      (error: unknown) => error,
+    )
+    const { engines, sessions } = loadAddon().counters()
+    assert.equal([engines, sessions], [0, 0], 'something is left behind')
+    return failure as SadaError
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+/** Sets one value of a configuration; undefined takes it out. */
+const set = (file: string, key: string, to: unknown) => (folder: string) => {
+  const path = join(folder, file, 'config.json')
+  writeFileSync(path, JSON.stringify({ ...(JSON.parse(readFileSync(path, 'utf8')) as object), [key]: to }))
+}
+const without = (file: string) => (folder: string) => rmSync(join(folder, file, 'config.json'))
+
+for (const family of ['sd2', 'sdxl', 'sd3', 'flux', 'musicldm']) {
+  test(`${family}: a decoder of another scale than its configuration says`, async () => {
+    for (const change of [without('vae_decoder'), set('vae_decoder', 'block_out_channels', Array(4).fill(8))]) {
+      const error = await refusal(family, change)
+      assert.is(error?.code, 'IO_MISMATCH', error?.message)
+      assert.match(error.message, /vae_decoder.*expected pictures of 8 × 8 .* "block_out_channels" .* the file has 2 × 2\./)
+    }
+  })
+}
+
+test('a decoder of one size says its scale itself', async () => {
+  const weights = initializer(tensor('weights', [4, 3, 4, 4], field(9, new Uint8Array(4 * 4 * 3 * 16))))
+  const strides = integers('strides', [4, 4])
+  const enlarge = node('ConvTranspose', { inputs: ['latent_sample', 'weights'], outputs: ['sample'], attributes: [strides] })
+  const decoder = model([enlarge, weights, value(11, 'latent_sample', [1, 4, 16, 16]), value(12, 'sample', [1, 3, 64, 64])])
+  const replace = (folder: string): void => writeFileSync(join(folder, 'vae_decoder/model.onnx'), decoder)
+  const error = await refusal('sd2', replace)
+  assert.is(error?.code, 'IO_MISMATCH', error?.message)
+  assert.match(error.message, /"sample" to have size 32 along axis 2 .*"block_out_channels".*64, 64/)
+  const fitting = set('vae_decoder', 'block_out_channels', [8, 8, 8])
+  assert.is(await refusal('sd2', (folder) => (replace(folder), fitting(folder))), undefined)
+})
+
+test('a vocoder that makes more or fewer samples than its configuration says', async () => {
+  for (const rates of [[4, 3], [4], undefined]) {
+    const error = await refusal('musicldm', set('vocoder', 'upsample_rates', rates))
+    assert.is(error?.code, 'IO_MISMATCH', error?.message)
+    const product = rates?.reduce((a, b) => a * b) ?? 160
+    assert.match(error.message, new RegExp(`vocoder.*expected ${product} samples for each .* "upsample_rates"`))
+  }
+  for (const rates of ['x', [4, 0], [1.5]]) {
+    const error = await refusal('musicldm', set('vocoder', 'upsample_rates', rates))
+    assert.is(error?.code, 'MANIFEST_INVALID', error?.message)
+    assert.match(error.message, /upsample_rates/)
+  }
+})
+
+test('sizes of a share of a latent', async () => {
+  const parts = [
+    ['sd2', 'unet'],
+    ['sd2', 'vae_decoder'],
+    ['sd3', 'transformer'],
+    ['musicldm', 'unet'],
+  ] as const
+  for (const [family, part] of parts) {
+    const error = await refusal(family, set(part, 'sample_size', 1.5))
+    assert.is(error?.code, 'MANIFEST_INVALID', `${family} ${part}: ${error?.message}`)
+    assert.match(error.message, new RegExp(`${part}.*a whole number .* /sample_size`))
+  }
+})
+
+test.run()
