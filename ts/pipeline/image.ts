@@ -57,7 +57,7 @@ async function decode(argument: string, file: Uint8Array): Promise<Pixels> {
   try {
     return isJpeg ? await decodeJpeg(file) : await decodePng(file)
   } catch (error) {
-    throw invalidArgument(argument, `a sound ${isJpeg ? 'JPEG' : 'PNG'} file`, (error as Error).message)
+    throw invalidArgument(argument, `a readable ${isJpeg ? 'JPEG' : 'PNG'} file`, (error as Error).message)
   }
 }
 
