@@ -46,6 +46,36 @@ test('ControlNets and sounds from the command line', async () => {
   assert.equal([wav.toString('latin1', 0, 4), wav.length], ['RIFF', 44 + 2 * 480])
 })
 
+test('what only some families take: guidance of its own for a negative prompt, a second prompt, the share of the run a ControlNet leads', async () => {
+  const cwd = emptyFolder()
+  await picture(join(cwd, 'edges.png'), 32, 32)
+  const options: Record<string, string[]> = {
+    flux: ['--negative', 'blurry', '--true-guidance', '3', '--width', '32', '--height', '32'],
+    sdxl: ['--second-prompt', 'a dog'],
+    'sd2-controlnet': ['--control', 'edges.png', '--control-start', '0.5', '--control-end', '0.9'],
+  }
+  const pixels = async (file: string) => (await import('fast-png')).decode(readFileSync(join(cwd, file))).data
+  for (const [family, given] of Object.entries(options)) {
+    const words = ['a cat', '-m', familyFolder(family), '--steps', '2', '--policy', 'none']
+    const first = await run('sada', [...words, ...given, '-o', 'with.png'], cwd)
+    assert.equal([first.code, first.stderr], [0, ''], family)
+    const without = given.filter((_, k) => (family === 'sd2-controlnet' ? k < 2 : k >= 4))
+    await run('sada', [...words, ...without, '-o', 'without.png'], cwd)
+    assert.not.equal(await pixels('without.png'), await pixels('with.png'), family)
+    const { command } = JSON.parse((await run('sada', ['info', 'with.png', '--json'], cwd)).stdout) as { command: string[] }
+    for (let k = 0; k < given.length; k += 2) assert.ok(command.includes(`${given[k]}=${given[k + 1]}`), `${family}: ${command}`)
+  }
+})
+
+test('a negative prompt that cannot have an effect is warned of', async () => {
+  const cwd = emptyFolder()
+  const words = ['a cat', '--negative', 'blurry', '--steps', '1', '-o', 'x.png', '-m']
+  const flux = await run('sada', [...words, familyFolder('flux'), '--width', '32', '--height', '32'], cwd)
+  assert.equal([flux.code, flux.stderr], [0, 'Warning: --negative has no effect without --true-guidance above 1.\n'])
+  const sd2 = await run('sada', [...words, familyFolder('sd2'), '--guidance', '1'], cwd)
+  assert.equal([sd2.code, sd2.stderr], [0, 'Warning: --negative has no effect without --guidance above 1.\n'])
+})
+
 test('what does not fit the model is said, and nothing is left behind', async () => {
   const cwd = emptyFolder()
   writeFileSync(join(cwd, 'text.png'), 'no picture')

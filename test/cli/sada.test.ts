@@ -69,6 +69,8 @@ const wrong: [args: string[], code: number, said: RegExp][] = [
   [[], 2, /"prompt".*\[INVALID_ARGUMENT\]/],
   [['a kid', '--stpes', '5'], 2, /--stpes.*Did you mean --steps\?.*\[INVALID_ARGUMENT\]/],
   [['a kid', '--steps', '0'], 2, /"--steps" to be an integer from 1 to 1000, received "0"\. \[INVALID_ARGUMENT\]/],
+  [['a kid', '--seed', '9007199254740992'], 2, /"--seed" to be an integer at most 2⁵³ − 1 = 9007199254740991, received/],
+  [['a kid', '--seed', '9007199254740991', '-n', '2'], 2, /"--seed" to be at most 2⁵³ − 2,/],
   [['a kid', '--guidance', 'much'], 2, /"--guidance".*\[INVALID_ARGUMENT\]/],
   [['a kid', '--policy', 'sadda'], 2, /Did you mean "sada"\?.*\[UNKNOWN_NAME\]/],
   [['a kid', '--scheduler', 'eular'], 2, /Did you mean "euler"\?.*\[UNKNOWN_NAME\]/],

@@ -3,10 +3,11 @@ import { createPolicy, type PolicySpec } from '../policy/index.ts'
 
 /** Parser of an option that takes an integer. */
 export function integer(option: string, min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
-  const range = max === Number.MAX_SAFE_INTEGER ? `at least ${min}` : `from ${min} to ${max}`
   return (text) => {
     const value = /^[+-]?\d+$/.test(text) ? Number(text) : NaN
     if (value >= min && value <= max) return value
+    const isOpen = max === Number.MAX_SAFE_INTEGER
+    const range = isOpen && value > max ? `at most 2⁵³ − 1 = ${max}` : isOpen ? `at least ${min}` : `from ${min} to ${max}`
     throw invalidArgument(option, `an integer ${range}`, text)
   }
 }

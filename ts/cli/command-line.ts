@@ -3,7 +3,8 @@ import type { GenerateArguments } from './generate.ts'
 /** The arguments of `sada` that make the same again, wherever it is saved. Paths are as they were written. */
 export function commandFor(prompt: string, options: GenerateArguments): string[] {
   const { model, count, seed, steps, guidance, scheduler, policy, negative, width, height } = options
-  const { init, strength, mask, control = [], controlStrength, seconds, tileSize, memoryBudget } = options
+  const { trueGuidance, secondPrompt, init, strength, mask, control = [] } = options
+  const { controlStrength, controlStart, controlEnd, seconds, tileSize, memoryBudget } = options
   const given: [string, string | number | undefined][] = [
     ['--model', model],
     ['--count', count === 1 ? undefined : count],
@@ -13,6 +14,8 @@ export function commandFor(prompt: string, options: GenerateArguments): string[]
     ['--scheduler', scheduler],
     ['--policy', policy],
     ['--negative', negative],
+    ['--true-guidance', trueGuidance],
+    ['--second-prompt', secondPrompt],
     ['--width', width],
     ['--height', height],
     ['--init', init],
@@ -20,6 +23,8 @@ export function commandFor(prompt: string, options: GenerateArguments): string[]
     ['--mask', mask],
     ...control.map((path): [string, string] => ['--control', path]),
     ['--control-strength', controlStrength],
+    ['--control-start', controlStart],
+    ['--control-end', controlEnd],
     ['--seconds', seconds],
     ['--tile-size', tileSize],
     ['--memory-budget', memoryBudget],

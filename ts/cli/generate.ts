@@ -28,6 +28,8 @@ export interface GenerateArguments {
   readonly policy: string
   readonly model: string
   readonly negative?: string
+  readonly trueGuidance?: number
+  readonly secondPrompt?: string
   readonly width?: number
   readonly height?: number
   readonly init?: string
@@ -35,6 +37,8 @@ export interface GenerateArguments {
   readonly mask?: string
   readonly control?: readonly string[]
   readonly controlStrength?: number
+  readonly controlStart?: number
+  readonly controlEnd?: number
   readonly seconds?: number
   readonly tileSize?: number
   readonly output?: string
@@ -73,6 +77,7 @@ export async function generate(prompt: string, options: GenerateArguments, signa
       onBuild: isLive(process.stderr) ? showProgress : showWaiting,
     })
     try {
+      warnOfNegative(options, pipeline)
       if (!manifest) file = await fittingFile(prompt, options, pipeline, early)
       const pictures = await readPictures(options, pipeline.size)
       const startedAt = performance.now()
@@ -96,6 +101,14 @@ function checkWords(prompt: string, tokenizer: Tokenizer, { name }: Manifest): v
     throw new SadaError('UNKNOWN_NAME', `Unknown command "${prompt}". Did you mean "sada ${command}"?`, { argument: 'prompt' })
   const words = unknown.map((word) => `"${word}"`).join(', ')
   process.stderr.write(`The model "${name}" does not know ${words}; "sada models" lists its words.\n`)
+}
+
+/** Guidance alone makes a negative prompt count, in some models one beside the distilled kind. */
+function warnOfNegative({ negative, guidance, trueGuidance }: GenerateArguments, { takes, defaults }: Pipeline): void {
+  if (negative === undefined) return
+  const hasTwo = takes.includes('trueGuidanceScale')
+  const [option, scale] = hasTwo ? ['--true-guidance', trueGuidance ?? 1] : ['--guidance', guidance ?? defaults.guidance]
+  if (scale <= 1) process.stderr.write(`Warning: --negative has no effect without ${option} above 1.\n`)
 }
 
 type Kind = Pipeline['makes']

@@ -14,7 +14,9 @@ const UNIT = 16
 /** What the command line asks of `generate`, apart from pictures. */
 export function requestFor(prompt: string, options: GenerateArguments): GenerateOptions & { seed: readonly number[] } {
   const { count, seed, steps, guidance, scheduler, policy, negative, width, height } = options
-  const { strength, seconds, tileSize, memoryBudget } = options
+  const { trueGuidance, secondPrompt, strength, seconds, tileSize, memoryBudget } = options
+  if (seed > Number.MAX_SAFE_INTEGER - (count - 1))
+    throw invalidArgument('--seed', `at most 2⁵³ − ${count}, so that ${count} follow each other`, seed)
   const members = Array.from({ length: count }, (_, k) => k)
   return {
     prompt: members.map(() => prompt),
@@ -24,6 +26,8 @@ export function requestFor(prompt: string, options: GenerateArguments): Generate
     scheduler,
     policy: parsePolicy(policy),
     negativePrompt: negative,
+    trueGuidanceScale: trueGuidance,
+    secondPrompt,
     width,
     height,
     strength,
@@ -49,20 +53,21 @@ export async function readPictures(
   options: GenerateArguments,
   preset: readonly [number, number],
 ): Promise<Partial<GenerateOptions>> {
-  const { init, mask, control = [], controlStrength } = options
+  const { init, mask, control = [], controlStrength, controlStart, controlEnd } = options
   const read = async (option: string, path: string): Promise<Pixels> => readImage(option, await readPicture(option, path))
   const start = init === undefined ? undefined : await read('--init', init)
   const leads = await Promise.all(control.map((path) => read('--control', path)))
   const [first] = [start, ...leads].filter((each) => each !== undefined)
   if (first === undefined) return mask === undefined ? {} : { mask: await read('--mask', mask) }
   const [width, height] = sizeFor(first, options, preset)
+  const count = { strength: controlStrength, start: controlStart, end: controlEnd }
   const fitted = (picture: Pixels): Pixels => resize(picture, width, height)
   return {
     width,
     height,
     ...(start && { init: fitted(start) }),
     ...(mask !== undefined && { mask: fitted(await read('--mask', mask)) }),
-    ...(leads.length > 0 && { control: leads.map((image) => ({ image: fitted(image), strength: controlStrength })) }),
+    ...(leads.length > 0 && { control: leads.map((image) => ({ image: fitted(image), ...count })) }),
   }
 }
 

@@ -45,6 +45,8 @@ program
   .option('-m, --model <name>', 'a bundled model, or a model folder', 'avatar')
   .option('-o, --output <file>', 'the PNG or WAV file, overwritten; - for stdout (default: a new file named after the prompt)')
   .option('--negative <prompt>', 'what guidance leads away from')
+  .option('--true-guidance <scale>', 'Flux: guidance away from --negative; 1 is none', decimal('--true-guidance', 1, 100))
+  .option('--second-prompt <prompt>', 'SDXL: what the second text encoder reads instead')
   .option('--width <pixels>', "width of the picture (default: the model's)", integer('--width', 1, 8192))
   .option('--height <pixels>', "height of the picture (default: the model's)", integer('--height', 1, 8192))
   .option('--init <file>', 'a PNG or JPEG picture to start from, cut to fit')
@@ -52,6 +54,8 @@ program
   .option('--mask <file>', 'white where the picture is made anew, black where it stays')
   .option('--control <file>', 'a picture for a ControlNet; again for the next one', collect)
   .option('--control-strength <n>', 'how much ControlNets count (default: 1)', decimal('--control-strength', 0, 2))
+  .option('--control-start <share>', 'share of the run at which they begin (default: 0)', decimal('--control-start', 0, 1))
+  .option('--control-end <share>', 'share of the run at which they end (default: 1)', decimal('--control-end', 0, 1))
   .option('--seconds <n>', "length of the sound (default: the model's)", decimal('--seconds', 0, 600))
   .option(
     '--tile-size <pixels>',
