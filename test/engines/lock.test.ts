@@ -29,7 +29,7 @@ test('a lock that names a process that lives, and is not its, is taken over when
 test('a lock that is held stays held, however long', async () => {
   const path = newPath()
   let [waits, isSecond] = [0, false]
-  const options = { staleMs: STALE_MS, onWait: () => void waits++ }
+  const options = { staleMs: STALE_MS, onWait: (): number => ++waits }
   const unlock = await lockFile(path, options)
   assert.is(waits, 0)
   const second = lockFile(path, options).then((end) => ((isSecond = true), end))
