@@ -26,7 +26,7 @@ test('a picture is saved under a new name of its own, and one line says so', asy
   assert.match(second.stdout, /^a-teal-robot-with-round-eyes-2\.png:/)
   const { width, height, text } = await png(join(cwd, 'a-teal-robot-with-round-eyes.png'))
   assert.equal([width, height, text.Title, text.Seed], [64, 64, 'A teal robot, with round eyes', '5'])
-  assert.match(text.Software, /^sada \d/)
+  assert.match(text.Software, /^sada \d[\d.]*, onnxruntime \d[\d.]*$/)
   assert.equal(JSON.parse(text.Settings).scheduler, 'euler')
   assert.equal(
     readFileSync(join(cwd, 'a-teal-robot-with-round-eyes.png')),

@@ -1,5 +1,4 @@
 import type { GenerateResult, Pipeline } from '../pipeline/pipeline.ts'
-import { packageVersion } from '../version.ts'
 import { commandFor } from './command-line.ts'
 import type { GenerateArguments } from './generate.ts'
 import type { OutputFile } from './output-file.ts'
@@ -9,7 +8,7 @@ import { sheet } from './sheet.ts'
 export interface Asked {
   readonly prompt: string
   readonly options: GenerateArguments
-  readonly pipeline: Pick<Pipeline, 'name' | 'defaults' | 'device'>
+  readonly pipeline: Pick<Pipeline, 'name' | 'defaults' | 'device' | 'versions'>
   readonly wallMs: number
 }
 
@@ -45,17 +44,30 @@ async function pictureOf({ prompt, options, pipeline }: Asked, { images, trace }
   const settings = { ...settingsOf(options, pipeline), steps: trace.steps, policy: trace.policy, ...trace.options }
   const bytes = await whole.png({
     Title: latin1(prompt),
-    Software: `sada ${packageVersion()}`,
+    Software: softwareOf(pipeline),
     Seed: images.map((_, k) => options.seed + k).join(' '),
-    Settings: JSON.stringify(settings),
     // Characters that a text chunk cannot hold are escaped.
+    Settings: escaped(JSON.stringify(settings)),
     Command: escaped(JSON.stringify(commandFor(prompt, options))),
   })
   return { bytes, what: { pictures: images.length, width: whole.width, height: whole.height } }
 }
 
-function settingsOf({ scheduler, guidance }: GenerateArguments, { name, defaults }: Asked['pipeline']) {
-  return { model: name, scheduler: scheduler ?? defaults.scheduler, guidance: guidance ?? defaults.guidance }
+function settingsOf({ scheduler, guidance, negative, init, strength }: GenerateArguments, { name, defaults }: Asked['pipeline']) {
+  return {
+    model: name,
+    scheduler: scheduler ?? defaults.scheduler,
+    guidance: guidance ?? defaults.guidance,
+    ...(negative !== undefined && { negative }),
+    ...(init !== undefined && { init, strength }),
+  }
+}
+
+/** `sada 0.1.0, onnxruntime 1.30.0` */
+function softwareOf({ versions }: Asked['pipeline']): string {
+  return Object.entries(versions)
+    .map((each) => each.join(' '))
+    .join(', ')
 }
 
 function describe(file: OutputFile | undefined, asked: Asked, { trace, unknownWords }: GenerateResult, { bytes, what }: Made) {

@@ -8,6 +8,7 @@ import { never } from '../sampler/abort.ts'
 import { DenoisingLoop, type LoopOptions } from '../sampler/loop.ts'
 import { planRun, quoteOf, type MemoryQuote, type Purpose, type RunSetting } from '../sampler/memory.ts'
 import type { Trace } from '../sampler/trace.ts'
+import { packageVersion } from '../version.ts'
 import { Sound } from './audio.ts'
 import { readImage, toPicture, type Picture } from './image.ts'
 import { checkGenerateOptions, type ControlOptions, type GenerateOptions, type GenerateStep } from './options.ts'
@@ -72,6 +73,12 @@ export class Pipeline {
     const { gpu, withoutGpu } = this.family
     if (gpu !== undefined) return { name: `cuda:${gpu.index}` }
     return { name: 'cpu', ...(withoutGpu !== undefined && { reason: withoutGpu }) }
+  }
+
+  /** Versions that bits depend on: this package's, ONNX Runtime's, and that of another engine where it runs the network. */
+  get versions(): { readonly sada: string; readonly onnxruntime: string; readonly network?: string } {
+    const { engine, networkEngine } = this.family
+    return { sada: packageVersion(), onnxruntime: engine.version, ...(networkEngine && { network: networkEngine.version }) }
   }
 
   /** [width, height] of pictures where nothing else is asked; [0, 0] of sounds. */

@@ -23,6 +23,10 @@ export interface SadaOptions extends PruningOptions {
   memory: number
 }
 
+/** Guidance multiplies what the conditions differ by, errors among it: the tolerance holds up to a scale of `FIRM`, and shrinks above. */
+const TOLERANCE = 0.012
+const FIRM = 3
+
 /**
  * The default. Every computed step shows what a skip there would have got wrong, for free; a ledger of that error per step
  * says how far the next skips may go, and the stability criterion how strictly it is read. A skip continues the clean sample along its
@@ -37,7 +41,8 @@ export const sada: PolicyDefinition<SadaOptions> = {
     tolerance: {
       about:
         'error that the skips between two computed steps may put into the state, as a share of what is in it of the clean sample',
-      default: 0.012,
+      default: ({ guidance }) => TOLERANCE * Math.min(1, FIRM / guidance),
+      defaultText: '0.012; at guidance g above 3: 0.036/g',
       min: 0,
       max: 10,
     },
