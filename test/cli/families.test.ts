@@ -63,7 +63,8 @@ test('what only some families take: guidance of its own for a negative prompt, a
     await run('sada', [...words, ...without, '-o', 'without.png'], cwd)
     assert.not.equal(await pixels('without.png'), await pixels('with.png'), family)
     const { command } = JSON.parse((await run('sada', ['info', 'with.png', '--json'], cwd)).stdout) as { command: string[] }
-    for (let k = 0; k < given.length; k += 2) assert.ok(command.includes(`${given[k]}=${given[k + 1]}`), `${family}: ${command}`)
+    for (let k = 0; k < given.length; k += 2)
+      assert.ok(command.includes(`${given[k]}=${given[k + 1]}`), `${family}: ${command.join(' ')}`)
   }
 })
 
