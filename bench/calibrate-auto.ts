@@ -1,7 +1,7 @@
 /**
- * The two laws that policy `auto` forecasts with, fitted on the bundled model under `sada`'s defaults:
- * - how the ledger's error rate changes along the noise level: ln(rate/|x0|) as a cubic in the flow level σ/(α+σ);
- * - what is still to come when the network runs no more: ln(rms(final − x0)/|x0|) from ln rate and ln of the steps left, for flow matching and for
+ * Two laws, fitted on the bundled model under `sada`'s defaults:
+ * - how errors usually change along the noise level, which `sada` measures a picture's by: ln(rate/|x0|) as a cubic in the flow level σ/(α+σ);
+ * - for `auto`, what is still to come when the network runs no more: ln(rms(final − x0)/|x0|) from ln rate and ln of the steps left, for flow matching and for
  *   variance-preserving solvers apart.
  *
  *   npx tsx bench/calibrate-auto.ts [--prompts 12] [--offset 36] [--json FILE]

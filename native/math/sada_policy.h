@@ -13,7 +13,7 @@ struct SadaOptions {
   int warmup = 0, tail = 0, max_consecutive = 0;
 };
 
-// A step of the schedule, by the solver's rows. Of the level after the last step there is level and time alone.
+// A step of the schedule, by the solver's rows. Of the level after the last step there are no rows.
 struct SolverStep {
   double level = 0;  // σ/(α+σ)
   double usual_error = 0;  // per step of gap, relative to the clean sample's magnitude

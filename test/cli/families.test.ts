@@ -86,6 +86,7 @@ test('what does not fit the model is said, and nothing is left behind', async ()
     [['-m', familyFolder('sd2'), '--init', 'none.png'], /--init.*none\.png \(ENOENT\)/],
     [['-m', familyFolder('sd2'), '--init', 'text.png'], /"--init".*PNG/],
     [['-m', familyFolder('sd2'), '--seconds', '3'], /"seconds".*does not take it/],
+    [['--control-end', '0.5'], /"--control" to be given with "--control-end"/],
     [['--negative', 'x'], /"negativePrompt".*does not take it/],
     [['-m', familyFolder('sd2'), '--width', '31'], /"width".*multiple of 2/],
   ]

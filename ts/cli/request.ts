@@ -54,13 +54,15 @@ export async function readPictures(
   preset: readonly [number, number],
 ): Promise<Partial<GenerateOptions>> {
   const { init, mask, control = [], controlStrength, controlStart, controlEnd } = options
+  const count = { strength: controlStrength, start: controlStart, end: controlEnd }
+  const idle = Object.entries(count).find(([, value]) => value !== undefined)
+  if (control.length === 0 && idle) throw invalidArgument('--control', `given with "--control-${idle[0]}"`, undefined)
   const read = async (option: string, path: string): Promise<Pixels> => readImage(option, await readPicture(option, path))
   const start = init === undefined ? undefined : await read('--init', init)
   const leads = await Promise.all(control.map((path) => read('--control', path)))
   const [first] = [start, ...leads].filter((each) => each !== undefined)
   if (first === undefined) return mask === undefined ? {} : { mask: await read('--mask', mask) }
   const [width, height] = sizeFor(first, options, preset)
-  const count = { strength: controlStrength, start: controlStart, end: controlEnd }
   const fitted = (picture: Pixels): Pixels => resize(picture, width, height)
   return {
     width,

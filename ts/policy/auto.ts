@@ -191,7 +191,7 @@ class AutoMember extends SadaMember {
     // The laws were fitted on 50 steps: so many of ours are one of those.
     const scale = 50 / steps
     const [offset, byRate, byLeft] = solver === 'flow-euler' ? REST.flow : REST.variancePreserving
-    const rate = (this.errorRate * this.usualError(this.computed[0])) / this.magnitude / scale
+    const rate = (this.errorRate * this.usual[this.computed[0]]) / this.magnitude / scale
     return this.magnitude * Math.exp(offset + byRate * Math.log(rate) + byLeft * Math.log((steps - this.computed[0]) * scale))
   }
 }

@@ -79,6 +79,8 @@ export class SadaMember implements MemberPolicy {
   protected readonly options: SadaOptions
   protected readonly context: RunContext
   private readonly pruning: Pruning
+  /** `usualError` at each step. */
+  protected readonly usual: readonly number[]
   /** Computed steps, newest first, three at most. */
   protected computed: readonly number[] = []
   /** Error of a prediction per step of its gap, averaged over the computed steps, in units of the usual one at each. */
@@ -92,6 +94,7 @@ export class SadaMember implements MemberPolicy {
     this.options = options
     this.context = context
     this.pruning = new Pruning(options, context)
+    this.usual = context.solver.schedule.levels.map((level) => usualError(flowLevel(level)))
   }
 
   /** What decisions on the device (native/math/sada_policy.h) go by; undefined where this member may prune, which they do not. */
@@ -121,7 +124,7 @@ export class SadaMember implements MemberPolicy {
 
   after(step: number, done: Decision, means: readonly number[], magnitude: number): Verdict {
     this.pruning.after(step, done, means.length > 0)
-    if (done.kind === 'skip') return { error: this.errorRate * this.usualError(step) * (step - this.computed[0]) }
+    if (done.kind === 'skip') return { error: this.errorRate * this.usual[step] * (step - this.computed[0]) }
     const verdict = means.length > 0 ? this.learn(step, done, means) : {}
     this.computed = [step, ...this.computed].slice(0, 2)
     this.spent = 0
@@ -180,11 +183,7 @@ export class SadaMember implements MemberPolicy {
     const [level, next] = [this.level(step), this.level(step + 1)]
     const mixed = (1 - next / level) / (1 - next)
     const isUnstable = gap === 1 && !this.stable
-    return mixed * this.errorRate * this.usualError(step) * gap * (isUnstable ? this.options.unstable : 1)
-  }
-
-  protected usualError(step: number): number {
-    return usualError(this.level(step))
+    return mixed * this.errorRate * this.usual[step] * gap * (isUnstable ? this.options.unstable : 1)
   }
 
   private learn(step: number, done: Decision, [square, criterion]: readonly number[]): Verdict {
@@ -192,7 +191,7 @@ export class SadaMember implements MemberPolicy {
     // A pruned pass has errors of its own: it says nothing of the prediction's, and its verdict has been acted on by pruning.
     this.stable = criterion < 0 || done.kind === 'prune'
     if (done.kind === 'prune') return { criterion }
-    const rate = error / (step - this.computed[0]) / this.usualError(step)
+    const rate = error / (step - this.computed[0]) / this.usual[step]
     const { memory } = this.options
     this.errorRate = Number.isFinite(this.errorRate) ? memory * this.errorRate + (1 - memory) * rate : rate
     return { criterion, error }
