@@ -77,7 +77,7 @@ test('a signal that fires in the middle leaves nothing loaded', async () => {
 if (!hasBuilder()) {
   test.skip('building while a model is loaded', () => {})
 } else {
-  test('load tells how far a build is, and ends with the signal: nothing is kept or left of it', async () => {
+  test('load tells how far a build is, and ends with the signal, and with what the telling throws: nothing is kept or left of it', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'sada-engines-'))
     Object.assign(process.env, {
       SADA_CUDA_PATH: emulatedGpu,
@@ -100,6 +100,13 @@ if (!hasBuilder()) {
       readdirSync(join(folder, 'engines')).filter((name) => /\.(engine|lock)/.test(name)),
       [],
     )
+    assert.is(loadAddon().counters().engines, before.engines)
+    // On a timer it would end the process.
+    const oops = new Error('oops')
+    const throws = (): never => {
+      throw oops
+    }
+    assert.is(await failure(load('avatar', { device: 'cuda', engine: 'tensorrt', onBuild: throws })), oops)
     assert.is(loadAddon().counters().engines, before.engines)
   })
 }

@@ -6,7 +6,7 @@ import type { OnnxFile } from '../onnx/file.ts'
 import { checkUnchanged, type RegularFile } from '../onnx/regular-file.ts'
 import { WAITING, type BuildWatch, type NetworkFile } from '../plan/device-engine.ts'
 import type { Profiles } from '../plan/profiles.ts'
-import { orAborted } from '../sampler/abort.ts'
+import { never, orAborted } from '../sampler/abort.ts'
 import type { EngineCache, EngineDescription } from './cache.ts'
 
 /** What engines are for. */
@@ -151,20 +151,27 @@ interface OneBuild extends EngineBuildRequest {
 async function buildOne(
   builder: TensorRtBuilder,
   { stage, ...request }: OneBuild,
-  { signal, onBuild }: BuildOptions,
+  { signal = never, onBuild }: BuildOptions,
 ): ReturnType<TensorRtBuilder['build']>['done'] {
-  signal?.throwIfAborted()
+  // Nobody would catch what the caller's function throws on a timer.
+  const telling = new AbortController()
+  const stop = AbortSignal.any([signal, telling.signal])
+  stop.throwIfAborted()
   const job = builder.build(request)
   const tell = (): void => {
     const innermost = job.progress().at(-1)
-    if (innermost) onBuild?.({ stage, ...innermost })
+    try {
+      if (innermost) onBuild?.({ stage, ...innermost })
+    } catch (error) {
+      telling.abort(error)
+    }
   }
   const timer = onBuild && setInterval(tell, PROGRESS_MS)
   try {
-    return await (signal ? orAborted(job.done, signal) : job.done)
+    return await orAborted(job.done, stop)
   } catch (error) {
     job.abort()
-    signal?.throwIfAborted()
+    stop.throwIfAborted()
     throw unsupportedTarget(error, builder, stage) ?? asSadaError(error, { stage })
   } finally {
     clearInterval(timer)
