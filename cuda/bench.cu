@@ -1,6 +1,6 @@
 // What each kernel costs on this machine's GPU, and how near it comes to a plain copy of as many bytes:
 //
-//   build/sada_cuda_bench [--json]      exits 3 where there is no GPU
+//   build/sada_cuda_bench [--json] [kernel]      that kernel alone: step, gather, scatter, select, convert; exits 3 where there is no GPU
 //
 // A time is the median of seven runs of many launches between two events on one stream, after a warm-up. "copy" is cudaMemcpyAsync on the
 // device that reads and writes as many bytes as the kernel must. Buffers are used again and again: small ones stay in the GPU's cache, the
@@ -98,9 +98,11 @@ double copy_cost(int64_t bytes) {
 }
 
 bool as_json = false;
+std::string wanted;  // how a kernel's name begins; empty: all
 
 // `bytes`: what must be read and written at least.
 void report(const std::string& kernel, const std::string& size, int64_t bytes, const Launch& launch) {
+  if (kernel.compare(0, wanted.size(), wanted) != 0) return;
   const Cost cost = measure(launch);
   const double copy = copy_cost(bytes), rate = bytes / cost.device_ms / 1e6, percent = 100.0 * copy / cost.device_ms;
   const char* format = as_json ? "{\"kernel\":\"%s\",\"size\":\"%s\",\"bytes\":%lld,\"ms\":%.6f,\"hostMs\":%.6f,\"gigabytesPerSecond\":%.2f,\"percentOfCopy\":%.2f}\n"
@@ -199,7 +201,7 @@ void bench_all(int64_t free_bytes) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  as_json = argc > 1 && std::strcmp(argv[1], "--json") == 0;
+  for (int k = 1; k < argc; ++k) std::strcmp(argv[k], "--json") == 0 ? void(as_json = true) : void(wanted = argv[k]);
   const int status = table.create(0, &device);
   if (status != 0) return std::printf("No GPU to measure on: %s\n", table.error_string(status)), 3;
   const sada::DeviceLimits limits = {1 << 26, 4, 1 << 18, 0};

@@ -2,7 +2,7 @@
 // no GPU. Writes bench/results/gpu-<name>.json.
 //
 //   npm run verify:gpu                      all of it
-//   node scripts/verify-gpu.mjs kernels     one part: kernels, cases, steps, pictures, engines, concurrency, memory, recovery, speed
+//   node scripts/verify-gpu.mjs kernels     one part, its result as JSON: kernels, cases, steps, pictures, engines, concurrency, memory, recovery, speed
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -297,4 +297,5 @@ if (wanted.length === 0) {
   writeFileSync(join(folder, `gpu-${name}.json`), JSON.stringify(all, undefined, 1) + '\n')
   console.log(`${join(folder, `gpu-${name}.json`)} is written`)
 }
+if (wanted.length > 0) console.log(JSON.stringify(results))
 process.exitCode = failed > 0 ? 1 : 0
