@@ -41,7 +41,7 @@ std::vector<ExternalTensor> read_weights(const Napi::Object& options) {
 SessionOptions read_session_options(const Napi::Value& value) {
   const Napi::Object object = read_object(value, "options");
   SessionOptions options;
-  const Napi::Value bytes = object.Get("bytes"), threads = object.Get("threads"), arena = object.Get("memoryArena");
+  const Napi::Value bytes = object.Get("bytes"), threads = object.Get("threads"), arena = object.Get("memoryArena"), convolves = object.Get("convolves");
   if (bytes.IsUndefined()) {
     options.path = read_string(object, "path");
     if (options.path.empty()) throw invalid("Expected \"path\" to be the path of a model file, received an empty string.");
@@ -55,6 +55,7 @@ SessionOptions read_session_options(const Napi::Value& value) {
   const Napi::Value folded = object.Get("mostFolded");
   if (!folded.IsUndefined()) options.most_folded = read_integer(folded, "mostFolded", 1, kMostBytes);
   if (!threads.IsUndefined()) options.threads = static_cast<int>(read_integer(threads, "threads", 0, 1024));
+  if (!convolves.IsUndefined()) options.convolves = convolves.ToBoolean().Value();
   if (!arena.IsUndefined()) options.memory_arena = arena.ToBoolean().Value();
   return options;
 }

@@ -39,6 +39,7 @@ struct SessionOptions {
   int64_t most_folded = int64_t{1} << 30;  // bytes of what one node may make of constants while the model loads
   int threads = 0;
   bool memory_arena = true;
+  bool convolves = false;  // on a GPU: convolutions are planned for a size
 };
 
 // Floats of the workspace with the shape that the network shall see.

@@ -1,6 +1,10 @@
 // ONNX Runtime's CUDA provider: sessions that compute on a stream of ours, between tensors where the workspace has them.
+#include <algorithm>
+#include <cstring>
+
 #include "element_type.h"
 #include "gpu_memory.h"
+#include "kept_model.h"
 #include "onnxruntime_library.h"
 
 namespace sada {
@@ -19,6 +23,10 @@ class CudaLibrary : public EngineLibrary, public std::enable_shared_from_this<Cu
   std::unique_ptr<Session> load(const SessionOptions& options) override;
   std::unique_ptr<Cancellation> make_cancellation() override { return library->make_cancellation(); }
 
+  SessionHandle* open(const SessionOptions& options) const {
+    return library->open(options, [this](SessionSettings* settings) { add_provider(settings); });
+  }
+
   GpuStream& gpu() { return *gpu_; }
   int32_t gpu_index() const { return gpu_index_; }
   const MemoryInfo* memory() const { return memory_; }
@@ -35,38 +43,83 @@ class CudaLibrary : public EngineLibrary, public std::enable_shared_from_this<Cu
   MemoryInfo* memory_ = nullptr;
 };
 
+// The provider plans a convolution when it sees another size than the time before, for milliseconds each: a batch whose members skip steps
+// by themselves would spend most of its time on that. So a network that convolves gets a session for each number of rows, of few: others
+// are rounded up, the rows in excess repeat the first ones.
+class Sizes {
+ public:
+  Sizes(const CudaLibrary& cuda, const SessionOptions& options) : cuda_(cuda), model_(options) {}
+
+  // 1, 2, 3, 4, 6, 8, 12, …: at most half as many again.
+  static int64_t round_up(int64_t rows) {
+    int64_t size = 1;
+    while (size < rows && !(size >= 2 && rows <= size / 2 * 3)) size *= 2;
+    return rows <= size ? size : size / 2 * 3;
+  }
+
+  // `first`, which was made with the model, serves the first number of rows that comes; and those for which there is no memory.
+  SessionHandle* session_for(int64_t rows, SessionHandle* first) {
+    if (first_rows_ == 0) first_rows_ = rows;
+    if (rows == first_rows_) return first;
+    const auto [at, is_new] = sessions_.try_emplace(rows, nullptr, [](SessionHandle*) {});
+    if (is_new) {
+      try {
+        at->second = cuda_.library->own(cuda_.open(model_.options()), kReleaseSession);
+      } catch (const Error&) {
+      }
+    }
+    return at->second != nullptr ? at->second.get() : first;
+  }
+
+ private:
+  const CudaLibrary& cuda_;
+  const KeptModel model_;
+  int64_t first_rows_ = 0;
+  std::map<int64_t, Owned<SessionHandle>> sessions_;
+};
+
 class CudaSession : public OrtSession {
  public:
-  CudaSession(std::shared_ptr<CudaLibrary> cuda, SessionHandle* session) : OrtSession(cuda->library, session), cuda_(std::move(cuda)) {}
+  CudaSession(std::shared_ptr<CudaLibrary> cuda, SessionHandle* session, const SessionOptions& options) : OrtSession(cuda->library, session), cuda_(std::move(cuda)) {
+    if (options.convolves) sizes_ = std::make_unique<Sizes>(*cuda_, options);
+  }
   bool is_on_gpu() const override { return true; }
 
   void run(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation& cancellation, GpuStream* gpu) override {
     if (gpu->index() != cuda_->gpu_index()) throw invalid("Expected a workspace on GPU " + std::to_string(cuda_->gpu_index()) + ", where the engine is.");
     check_bound(inputs, outputs);
+    const Rows rows = rows_of(outputs);
+    SessionHandle* session = sizes_ == nullptr ? session_.get() : sizes_->session_for(rows.made, session_.get());
     IoBinding* made = nullptr;
-    library_->check(library_->api.call(kCreateIoBinding, session_.get(), &made), "INTERNAL", "CreateIoBinding");
+    library_->check(library_->api.call(kCreateIoBinding, session, &made), "INTERNAL", "CreateIoBinding");
     const Owned<IoBinding> binding = library_->own(made, kReleaseIoBinding);
     std::vector<Bound> bound;
     for (const Binding& input : inputs) {
-      bound.push_back(bind(input, type_of(input_types_, input, "input"), *gpu, true));
+      bound.push_back(bind(input, type_of(input_types_, input, "input"), has_rows(info_.inputs, input) ? rows : Rows{}, *gpu, true));
       library_->check(library_->api.call(kBindInput, made, input.name.c_str(), static_cast<const Value*>(bound.back().value.get())), "IO_MISMATCH", input.name);
     }
     const size_t first_output = bound.size();
     for (const Binding& output : outputs) {
-      bound.push_back(bind(output, type_of(output_types_, output, "output"), *gpu, false));
+      bound.push_back(bind(output, type_of(output_types_, output, "output"), has_rows(info_.outputs, output) ? rows : Rows{}, *gpu, false));
       library_->check(library_->api.call(kBindOutput, made, output.name.c_str(), static_cast<const Value*>(bound.back().value.get())), "IO_MISMATCH", output.name);
     }
     // The sessions' stream is another than the workspace's: what is bound has to be there, and what is made to be done, when either goes
     // on. The provider waits for its stream at the end of a run.
     gpu->synchronize();
-    Status* status = library_->api.call(kRunWithBinding, session_.get(), static_cast<OrtCancellation&>(cancellation).options(), static_cast<const IoBinding*>(made));
+    Status* status = library_->api.call(kRunWithBinding, session, static_cast<OrtCancellation&>(cancellation).options(), static_cast<const IoBinding*>(made));
     if (status != nullptr) fail(status, cancellation);
     cuda_->gpu().synchronize();
     for (size_t k = 0; k < outputs.size(); ++k) read_back(outputs[k], bound[first_output + k], *gpu);
   }
 
  private:
-  // A value over the workspace's own memory, over a copy in the model's type on the GPU, or (whole numbers: they are few) on the host.
+  // Rows of a call as they are given, and as the network is run with them.
+  struct Rows {
+    int64_t given = 0, made = 0;
+  };
+
+  // A value over the workspace's own memory, over a copy on the GPU (in the model's type, or with more rows), or (whole numbers: they are
+  // few) on the host.
   struct Bound {
     int type;
     void* memory;
@@ -75,25 +128,52 @@ class CudaSession : public OrtSession {
   };
 
   static bool is_half(int type) { return type == kFloat16 || type == kBfloat16; }
-  static Storage storage_of(int type) { return type == kFloat16 ? Storage::kFloat16 : Storage::kBfloat16; }
+  static Storage storage_of(int type) { return type == kFloat16 ? Storage::kFloat16 : type == kBfloat16 ? Storage::kBfloat16 : Storage::kFloat32; }
 
-  Bound bind(const Binding& binding, int type, GpuStream& gpu, bool fill) {
+  // By the name of its first dimension; networks that do not name it are run as they are called.
+  const std::string& rows_symbol() const {
+    static const std::string none;
+    return info_.outputs.empty() || info_.outputs[0].symbols.empty() ? none : info_.outputs[0].symbols[0];
+  }
+
+  bool has_rows(const std::vector<TensorInfo>& infos, const Binding& binding) const {
+    const auto is_named = [&](const TensorInfo& info) { return info.name == binding.name; };
+    const auto info = std::find_if(infos.begin(), infos.end(), is_named);
+    return info != infos.end() && !info->symbols.empty() && !info->symbols[0].empty() && info->symbols[0] == rows_symbol();
+  }
+
+  Rows rows_of(const std::vector<Binding>& outputs) const {
+    for (const Binding& output : outputs) {
+      if (sizes_ != nullptr && has_rows(info_.outputs, output) && !output.dims.empty() && output.dims[0] > 0) return {output.dims[0], Sizes::round_up(output.dims[0])};
+    }
+    return {};
+  }
+
+  Bound bind(const Binding& given, int type, Rows rows, GpuStream& gpu, bool fill) {
+    Binding binding = given;
+    const bool is_padded = rows.made > rows.given && !binding.dims.empty() && binding.dims[0] == rows.given;
+    if (is_padded) binding.dims[0] = rows.made;
     Bound bound{type, binding.data, {}, {nullptr, [](Value*) {}}};
-    const int64_t count = count_of(binding), bytes = count * static_cast<int64_t>(element_size(type, binding.name));
+    const int64_t count = count_of(given), size = static_cast<int64_t>(element_size(type, binding.name));
+    const int64_t bytes = count * size, bytes_made = count_of(binding) * size;
     const bool is_on_host = type != kFloat && !is_half(type);
     if (is_on_host) {
-      bound.host.resize(static_cast<size_t>(bytes));
+      bound.host.resize(static_cast<size_t>(bytes_made));
       bound.memory = bound.host.data();
       if (fill) {
         std::vector<float> floats(static_cast<size_t>(count));
         gpu.download(floats.data(), binding.data, count * 4);
         floats_to_elements(type, floats.data(), bound.host.data(), count);
+        std::memmove(bound.host.data() + bytes, bound.host.data(), static_cast<size_t>(bytes_made - bytes));
       }
-    } else if (type != kFloat) {
+    } else if (type != kFloat || is_padded) {
       auto& memory = scratch_[binding.name];
       if (memory == nullptr) memory = std::make_unique<GpuMemory>(cuda_->gpu());
-      bound.memory = memory->reserve(bytes);
-      if (fill) gpu.convert(bound.memory, storage_of(type), binding.data, Storage::kFloat32, count);
+      bound.memory = memory->reserve(bytes_made);
+      if (fill) {
+        gpu.convert(bound.memory, storage_of(type), binding.data, Storage::kFloat32, count);
+        gpu.copy(static_cast<uint8_t*>(bound.memory) + bytes, bound.memory, bytes_made - bytes);
+      }
     }
     bound.value = value_over(binding, type, bound.memory, is_on_host ? library_->cpu_memory : cuda_->memory());
     return bound;
@@ -101,14 +181,15 @@ class CudaSession : public OrtSession {
 
   static void read_back(const Binding& output, const Bound& bound, GpuStream& gpu) {
     const int64_t count = count_of(output);
-    if (bound.type == kFloat) return;
-    if (is_half(bound.type)) return gpu.convert(output.data, Storage::kFloat32, bound.memory, storage_of(bound.type), count);
+    if (bound.memory == output.data) return;
+    if (bound.host.empty()) return gpu.convert(output.data, Storage::kFloat32, bound.memory, storage_of(bound.type), count);
     std::vector<float> floats(static_cast<size_t>(count));
     elements_to_floats(bound.type, bound.memory, floats.data(), count);
     gpu.upload(output.data, floats.data(), count * 4);
   }
 
   std::shared_ptr<CudaLibrary> cuda_;
+  std::unique_ptr<Sizes> sizes_;  // of networks that convolve
   std::map<std::string, std::unique_ptr<GpuMemory>> scratch_;
 };
 
@@ -135,7 +216,7 @@ void CudaLibrary::add_provider(SessionSettings* settings) const {
 
 std::unique_ptr<Session> CudaLibrary::load(const SessionOptions& options) {
   start();
-  return std::make_unique<CudaSession>(shared_from_this(), library->open(options, [this](SessionSettings* settings) { add_provider(settings); }));
+  return std::make_unique<CudaSession>(shared_from_this(), open(options), options);
 }
 
 }  // namespace

@@ -98,6 +98,8 @@ export interface SessionOptions {
   readonly weights?: readonly ExternalTensor[]
   /** Bytes of what one node may make of constants while the model loads; it is left to the run where it would be more. Default 2³⁰. */
   readonly mostFolded?: number
+  /** Whether it has convolutions, which ONNX Runtime's CUDA provider plans for a size: then it is loaded once for each number of rows. */
+  readonly convolves?: boolean
   /** Threads inside one operator; 0: one per physical core. Default 0. */
   readonly threads?: number
   /** Keep a growing arena of memory between runs (faster) or return it (smaller). Default true. */

@@ -26,6 +26,7 @@ export class OnnxFile {
   private readonly external: readonly OnnxTensor[]
   private readonly weightsFolder: string | undefined
   private readonly mostFolded: number
+  private readonly convolves: boolean
 
   private constructor(path: string, bytes: Buffer, model: OnnxModel, weightsFolder: string | undefined) {
     const { inputs, outputs, initializers } = model.graph
@@ -38,6 +39,9 @@ export class OnnxFile {
     this.external = externalOf(model, path)
     this.weightsFolder = weightsFolder
     this.mostFolded = mostFolded(model)
+    this.convolves = [...graphsOf(model)].some(({ nodes }) =>
+      nodes.some(({ type }) => type === 'Conv' || type === 'ConvTranspose'),
+    )
   }
 
   /**
@@ -69,7 +73,8 @@ export class OnnxFile {
 
   /** Loads the model. Rejects with what `Engine.load` does, MODEL_NOT_FOUND, PATH_ESCAPE, PATH_UNSAFE, RESOURCE_LIMIT or MODEL_CHANGED. */
   async load(engine: Engine, settings: Pick<SessionOptions, 'threads' | 'memoryArena'>): Promise<SessionInfo> {
-    return this.withWeights((weights) => engine.load({ ...settings, bytes: this.bytes, weights, mostFolded: this.mostFolded }))
+    const { bytes, mostFolded, convolves } = this
+    return this.withWeights((weights) => engine.load({ ...settings, bytes, weights, mostFolded, convolves }))
   }
 
   /** Does something with the weights in other files, which are open meanwhile. Rejects with MODEL_CHANGED where they are not what they were. */
