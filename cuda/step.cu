@@ -2,9 +2,10 @@
 //
 // A block of 256 threads makes one tile of 1024 elements. Each thread reads its four consecutive elements of every input at once, keeps
 // them in a slot of shared memory that only it uses, so that rows can name inputs by number, and leaves the rows that are summed there
-// too. After one barrier, warp s makes sum s of the tile in the order of tree_sum.h: with 128 elements to a warp, strides of 512 to 128
-// lie within a lane, 64 to 4 between lanes, 2 and 1 within the lane again. The last block of every group of 1024 tiles, found by counting
-// them, adds up the group's results in float64 by the same tree, and so on until one is left. Nothing depends on the order of blocks.
+// too, and at last what is summed. After one barrier, warp s makes sum s of the tile in the order of tree_sum.h: with 128 elements to a
+// warp, strides of 512 to 128 lie within a lane, 64 to 4 between lanes, 2 and 1 within the lane again. The last block of every group of
+// 1024 tiles, found by counting them, adds up the group's results in float64 by the same tree, and so on until one is left. Nothing
+// depends on the order of blocks.
 #include "../native/math/tree_sum.h"
 #include "kernels.h"
 #include "launch.cuh"
@@ -37,7 +38,11 @@ __device__ __forceinline__ float4 plus(float4 a, float4 b) { return make_float4(
 __device__ __forceinline__ float4 weighted_quad(const Row& row, const Shared<float4>& tile, int thread) {
   if (row.terms == 0) return make_float4(0.0f, 0.0f, 0.0f, 0.0f);
   float4 sum = scaled(row.weight[0], tile[row.input[0] * kThreads + thread]);
-  for (int k = 1; k < row.terms; ++k) sum = multiplied_and_added(row.weight[k], tile[row.input[k] * kThreads + thread], sum);
+  // Unrolled, so that weights and inputs of all terms are read at once.
+#pragma unroll
+  for (int k = 1; k < kMaxInputs; ++k) {
+    if (k < row.terms) sum = multiplied_and_added(row.weight[k], tile[row.input[k] * kThreads + thread], sum);
+  }
   return sum;
 }
 
@@ -66,29 +71,33 @@ __device__ __forceinline__ void form_rows(const StepMember& member, int64_t at, 
     if (member.slot[r] < 0) continue;
     // Padding is +0, whatever the weights.
     if (left < 4) row = make_float4(left > 0 ? row.x : 0.0f, left > 1 ? row.y : 0.0f, left > 2 ? row.z : 0.0f, 0.0f);
-    tile[(step.request.inputs + member.slot[r]) * kThreads + thread] = row;
+    tile[(member.row_slots + member.slot[r]) * kThreads + thread] = row;
   }
 }
 
-__device__ __forceinline__ float4 terms_of(const StepMember& member, const Sum& sum, const Shared<float4>& tile, int quad) {
-  const int inputs = member.step.request.inputs;
-  const float4 a = tile[(inputs + member.slot[sum.a]) * kThreads + quad];
+__device__ __forceinline__ float4 terms_of(const StepMember& member, const Sum& sum, const Shared<float4>& tile, int thread) {
+  const float4 a = tile[(member.row_slots + member.slot[sum.a]) * kThreads + thread];
   if (sum.b >= 0) {
-    const float4 b = tile[(inputs + member.slot[sum.b]) * kThreads + quad];
+    const float4 b = tile[(member.row_slots + member.slot[sum.b]) * kThreads + thread];
     return make_float4(a.x * b.x, a.y * b.y, a.z * b.z, a.w * b.w);
   }
   return sum.is_signed ? a : make_float4(fabsf(a.x), fabsf(a.y), fabsf(a.z), fabsf(a.w));
 }
 
-// By one warp; valid in its lane 0. Where the sum is also averaged per token, its terms are left in memory.
-__device__ __forceinline__ float sum_of_tile(const StepMember& member, int s, int64_t tile_at, const Shared<float4>& tile, int lane) {
-  const Sum& sum = member.step.request.sum[s];
-  const bool keep = s == member.step.request.token_sum;
-  const auto terms = [&](int v) {
-    const float4 four = terms_of(member, sum, tile, v * kLanes + lane);
-    if (keep) reinterpret_cast<float4*>(member.terms + tile_at)[v * kLanes + lane] = four;
-    return four;
-  };
+// What each sum adds up, in the slots from the first on: this thread needs its inputs no more. Where the sum is also averaged per token,
+// its terms are left in memory too.
+__device__ __forceinline__ void leave_terms(const StepMember& member, int64_t tile_at, const Shared<float4>& tile, int thread) {
+  const StepRequest& request = member.step.request;
+  for (int s = 0; s < request.sums; ++s) {
+    const float4 terms = terms_of(member, request.sum[s], tile, thread);
+    tile[s * kThreads + thread] = terms;
+    if (s == request.token_sum) reinterpret_cast<float4*>(member.terms + tile_at)[thread] = terms;
+  }
+}
+
+// By one warp; valid in its lane 0.
+__device__ __forceinline__ float sum_of_tile(int s, const Shared<float4>& tile, int lane) {
+  const auto terms = [&](int v) { return tile[s * kThreads + v * kLanes + lane]; };
   const float4 even = plus(plus(terms(0), terms(4)), plus(terms(2), terms(6)));
   float4 p = plus(even, plus(plus(terms(1), terms(5)), plus(terms(3), terms(7))));
   for (int offset = kLanes / 2; offset > 0; offset /= 2) {
@@ -155,20 +164,32 @@ __device__ __forceinline__ void make_tile(const StepMember& member) {
   const int thread = static_cast<int>(threadIdx.x), warp = thread / kLanes, lane = thread % kLanes;
   const int64_t tile_at = static_cast<int64_t>(blockIdx.x) * kTile, at = tile_at + 4 * thread;
   const int64_t left = member.step.request.length - at;
+#ifdef V_PREFETCH
+  {
+    constexpr int kLine = 16, kLines = static_cast<int>(sizeof(StepMember) / 4 / kLine);
+    const uint32_t* words = reinterpret_cast<const uint32_t*>(&member);
+    for (int line = warp; line < kLines; line += kThreads / kLanes) asm volatile("" ::"r"(words[line * kLine]));
+  }
+#endif
   load_inputs(member, at, left, tile, thread);
   form_rows(member, at, left, tile, thread);
   if (member.step.request.sums == 0) return;
+  leave_terms(member, tile_at, tile, thread);
   __syncthreads();
-  const double sum = warp < member.step.request.sums ? static_cast<double>(sum_of_tile(member, warp, tile_at, tile, lane)) : 0.0;
+  const double sum = warp < member.step.request.sums ? static_cast<double>(sum_of_tile(warp, tile, lane)) : 0.0;
   reduce_tiles(member, warp, lane, sum);
 }
 
+// Blocks of a multiprocessor at a time that registers have to do for.
+constexpr int kBlocks = 5;
+
 template <int kCapacity>
-__global__ void __launch_bounds__(kThreads, 4) step_kernel(const Batch<kCapacity> __grid_constant__ batch) {
-  make_tile(batch.member[blockIdx.y]);
+__global__ void __launch_bounds__(kThreads, kBlocks) step_kernel(const Batch<kCapacity> __grid_constant__ batch) {
+  // A single member's place among the parameters is known to the compiler.
+  make_tile(kCapacity == 1 ? batch.member[0] : batch.member[blockIdx.y]);
 }
 
-__global__ void __launch_bounds__(kThreads, 4) step_in_memory_kernel(const StepMember* member) { make_tile(*member); }
+__global__ void __launch_bounds__(kThreads, kBlocks) step_in_memory_kernel(const StepMember* member) { make_tile(*member); }
 
 template <int kCapacity>
 cudaError_t launch_step(const DeviceStep* members, int count, double* sums, const StepScratch& scratch, cudaStream_t stream) {
@@ -177,7 +198,7 @@ cudaError_t launch_step(const DeviceStep* members, int count, double* sums, cons
   shape.blocks_y = count, shape.threads = dim3(kThreads);
   for (int m = 0; m < count; ++m) {
     StepMember& member = batch.member[m] = make_step_member(members[m], m, sums, scratch);
-    const int slots = members[m].request.inputs + member.slots;
+    const int slots = member.row_slots + member.slots;
     if (static_cast<size_t>(slots) * kTile * sizeof(float) > shape.shared_bytes) shape.shared_bytes = static_cast<size_t>(slots) * kTile * sizeof(float);
     if (member.tiles > shape.blocks_x) shape.blocks_x = member.tiles;
     sums += members[m].request.sums;

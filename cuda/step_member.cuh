@@ -15,12 +15,13 @@ struct StepMember {
   uint32_t* tickets = nullptr;  // one per group: how many of its results are there
   double* sums = nullptr;
   float* terms = nullptr;   // those of token_sum, whole tiles
-  int8_t slot[kMaxRows] = {};  // of the row's values in shared memory, after the inputs; -1: in no sum
+  int8_t row_slots = 0;        // slots of shared memory before those of rows: of the inputs, later of what is summed
+  int8_t slot[kMaxRows] = {};  // of the row's values; -1: in no sum
   int8_t slots = 0;
   uint8_t quads_in = 0, quads_out = 0;  // bit k: input k, or row k's store, is aligned to four elements
 };
 
-// Inputs and summed rows of a step in memory.
+// Inputs, or sums, and summed rows of a step in memory.
 constexpr int kSlotsInMemory = 12;
 
 SADA_HD int64_t step_tiles(int64_t length) { return length == 0 ? 1 : (length + kTile - 1) / kTile; }
@@ -50,6 +51,7 @@ SADA_HD StepMember make_step_member(const DeviceStep& step, int index, double* s
   member.tickets = scratch.tickets + index * step_tickets(scratch.limits.length);
   member.sums = sums;
   member.terms = scratch.terms + index * step_terms(scratch.limits.token_length);
+  member.row_slots = static_cast<int8_t>(request.inputs > request.sums ? request.inputs : request.sums);
   for (int8_t& slot : member.slot) slot = -1;
   for (int s = 0; s < request.sums; ++s) give_slot(member, request.sum[s].a), give_slot(member, request.sum[s].b);
   for (int k = 0; k < request.inputs; ++k) member.quads_in |= static_cast<uint8_t>(is_quad_aligned(request.input[k], step.input_type[k]) << k);

@@ -8,6 +8,10 @@
 #include "../native/device.h"
 #include "../native/math/half.h"
 
+#if defined(__CUDACC__)
+#include <cuda_fp16.h>
+#endif
+
 namespace sada::cuda {
 
 // Elements as they are stored: float32, one in a word; else two in each of the first two words, the lower half first.
@@ -78,13 +82,43 @@ __device__ __forceinline__ float from_half(uint32_t half, Storage type) {
 
 __device__ __forceinline__ uint32_t to_half(float value, Storage type) { return type == Storage::kFloat16 ? to_float16(value) : to_bfloat16(value); }
 
+#if defined(__CUDACC__)
+
+// Four at a time in an instruction each, where math/half.h takes ten. All that hardware does otherwise is a NaN's bits: those go the long way.
+__device__ __forceinline__ bool has_infinity_or_nan(const Quad& halves) {
+  // The exponents of infinity and NaN carry into the sign's place.
+  const auto carry = [](uint32_t two) { return (two & 0x7c007c00u) + 0x04000400u; };
+  return ((carry(halves.word[0]) | carry(halves.word[1])) & 0x80008000u) != 0;
+}
+
+__device__ __forceinline__ bool has_nan(float4 v) { return v.x != v.x || v.y != v.y || v.z != v.z || v.w != v.w; }
+
+__device__ __forceinline__ float4 from_float16_fast(const Quad& quad) {
+  const auto low = [](uint32_t two) { return __half2float(__ushort_as_half(static_cast<unsigned short>(two & 0xffffu))); };
+  const auto high = [](uint32_t two) { return __half2float(__ushort_as_half(static_cast<unsigned short>(two >> 16))); };
+  return make_float4(low(quad.word[0]), high(quad.word[0]), low(quad.word[1]), high(quad.word[1]));
+}
+
+__device__ __forceinline__ Quad to_float16_fast(float4 v) {
+  const auto half = [](float value) { return static_cast<uint32_t>(__half_as_ushort(__float2half_rn(value))); };
+  return {{half(v.x) | half(v.y) << 16, half(v.z) | half(v.w) << 16, 0, 0}};
+}
+
+#endif
+
 __device__ __forceinline__ float4 to_floats(const Quad& quad, Storage type) {
+#if defined(__CUDACC__)
+  if (type == Storage::kFloat16 && !has_infinity_or_nan(quad)) return from_float16_fast(quad);
+#endif
   if (type == Storage::kFloat32) return make_float4(float_of(quad.word[0]), float_of(quad.word[1]), float_of(quad.word[2]), float_of(quad.word[3]));
   return make_float4(from_half(quad.word[0] & 0xffffu, type), from_half(quad.word[0] >> 16, type), from_half(quad.word[1] & 0xffffu, type),
                      from_half(quad.word[1] >> 16, type));
 }
 
 __device__ __forceinline__ Quad to_quad(float4 values, Storage type) {
+#if defined(__CUDACC__)
+  if (type == Storage::kFloat16 && !has_nan(values)) return to_float16_fast(values);
+#endif
   if (type == Storage::kFloat32) return {{bits_of(values.x), bits_of(values.y), bits_of(values.z), bits_of(values.w)}};
   return {{to_half(values.x, type) | to_half(values.y, type) << 16, to_half(values.z, type) | to_half(values.w, type) << 16, 0, 0}};
 }

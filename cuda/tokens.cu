@@ -85,10 +85,20 @@ __global__ void __launch_bounds__(kThreads) channels_first_kernel(const Move __g
   }
 }
 
+// Halves that stay halves move two at a time, as if they were floats.
+DeviceMove in_words(DeviceMove m) {
+  const auto is_word = [](const void* buffer) { return reinterpret_cast<uintptr_t>(buffer) % sizeof(float) == 0; };
+  const bool same = m.from_type == m.to_type && (m.cache == nullptr || m.cache_type == m.from_type);
+  if (m.channels_first || m.channels % 2 != 0 || m.from_type == Storage::kFloat32 || !same || !is_word(m.from) || !is_word(m.to) || !is_word(m.cache)) return m;
+  m.channels /= 2, m.from_type = m.to_type = m.cache_type = Storage::kFloat32;
+  return m;
+}
+
 int64_t at_most(int64_t n, int64_t most) { return n < most ? n : most; }
 
 template <bool kGather>
-cudaError_t launch_move(const DeviceMove& m, cudaStream_t stream) {
+cudaError_t launch_move(const DeviceMove& given, cudaStream_t stream) {
+  const DeviceMove m = in_words(given);
   if (m.rows < 0 || m.tokens < 0 || m.channels < 0 || m.kept < 0 || m.kept > m.tokens) return cudaErrorInvalidValue;
   if (m.rows == 0 || m.channels == 0 || m.kept == 0) return cudaSuccess;
   const bool whole_quads = m.channels % 4 == 0;
