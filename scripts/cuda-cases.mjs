@@ -12,7 +12,7 @@ export const CHECKERS = ['memcheck', 'racecheck', 'initcheck'].map((tool) => [
   tool,
   ['compute-sanitizer', '--tool', tool, '--error-exitcode', '9', '--report-api-errors', 'no'],
 ])
-const LIMITS = { cpuSeconds: 900, wallSeconds: 1800 }
+export const LIMITS = { cpuSeconds: 900, wallSeconds: 1800 }
 
 /** The program, built where its sources and a C++ compiler are, else the one that was packed; or why there is none. */
 export function findCases(root) {
