@@ -263,7 +263,11 @@ function speed() {
 }
 
 /** The network on the GPU, too; on an emulated one briefly. */
-const engines = () => measureEngines(`cuda:${gpu.index}`, isEmulated ? { rounds: 1, steps: 8 } : { rounds: 5, steps: 50 })
+const engines = () =>
+  measureEngines(
+    `cuda:${gpu.index}`,
+    isEmulated ? { rounds: 1, steps: 8, batches: [1] } : { rounds: 5, steps: 50, batches: [1, 8] },
+  )
 
 const parts = { kernels, cases, steps, pictures, engines, concurrency, memory, recovery, sanitizers, speed }
 const wanted = process.argv.slice(2)
