@@ -164,13 +164,6 @@ __device__ __forceinline__ void make_tile(const StepMember& member) {
   const int thread = static_cast<int>(threadIdx.x), warp = thread / kLanes, lane = thread % kLanes;
   const int64_t tile_at = static_cast<int64_t>(blockIdx.x) * kTile, at = tile_at + 4 * thread;
   const int64_t left = member.step.request.length - at;
-#ifdef V_PREFETCH
-  {
-    constexpr int kLine = 16, kLines = static_cast<int>(sizeof(StepMember) / 4 / kLine);
-    const uint32_t* words = reinterpret_cast<const uint32_t*>(&member);
-    for (int line = warp; line < kLines; line += kThreads / kLanes) asm volatile("" ::"r"(words[line * kLine]));
-  }
-#endif
   load_inputs(member, at, left, tile, thread);
   form_rows(member, at, left, tile, thread);
   if (member.step.request.sums == 0) return;

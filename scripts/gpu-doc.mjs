@@ -1,0 +1,134 @@
+// Writes docs/gpu.md from what verify:gpu recorded: bench/results/gpu-*.json, one part for each GPU.
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+const folder = join(root, 'bench', 'results')
+const files = readdirSync(folder).filter((file) => /^gpu-.*\.json$/.test(file))
+
+const table = (head, rows) =>
+  [head, head.map((_, k) => (k === 0 ? '---' : '---:')), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n')
+const isTold = (result) => typeof result === 'string' || result?.failed !== undefined
+const told = (result) => (typeof result === 'string' ? result.split('\n')[0] : `failed: ${result.failed}`)
+const ms = (value) => `${value.toFixed(value < 10 ? 1 : 0)} ms`
+const us = (value) => `${(1000 * value).toFixed(1)} µs`
+const mebibytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`
+
+function correctness({ kernels, cases, sanitizers, concurrency, memory, recovery }) {
+  const lines = []
+  const add = (name, result, say) => lines.push(`- ${name}: ${isTold(result) ? told(result) : say(result)}`)
+  const counted = (all) => Object.entries(all).map(([section, count]) => `${section} ${count}`)
+  add('the fused step through the addon', kernels, ({ sizes, equal }) => `${equal} of the CPU's, ${sizes.length} sizes`)
+  add('every kernel’s cases', cases, (all) => counted(all).join(', '))
+  add('compute-sanitizer', sanitizers, (all) =>
+    Object.entries(all)
+      .map(([tool, { kernels: found, cases: under }]) => `${tool} ${found}${isTold(under) ? '' : ', also in all cases'}`)
+      .join('; '),
+  )
+  add('runs at once', concurrency, ({ runs, equal }) => `${runs}, ${equal} of serial ones`)
+  add('memory', memory, (each) =>
+    each
+      .map(({ policy, quoted, measured }) => `${policy}: ${mebibytes(quoted)} quoted, ${mebibytes(measured)} gone from the GPU`)
+      .join('; '),
+  )
+  add('a full GPU', recovery, ({ after_out_of_memory: after }) => after)
+  return lines.join('\n')
+}
+
+const engineRows = (engines) =>
+  Object.entries(engines)
+    .filter(([, engine]) => !isTold(engine))
+    .flatMap(([name, { cases }]) =>
+      cases.map(({ scheduler, pictures, steps, network_runs: runs, ms: times, sampler_us_per_step: sampler }) => [
+        ...[name, scheduler, pictures, ms(times.none), ms(times.sada), `${(times.none / times.sada).toFixed(2)} ×`],
+        ...[`${runs.toFixed(1)} of ${steps}`, `${sampler.toFixed(0)} µs`],
+      ]),
+    )
+
+function pictures(engines) {
+  const rest = Object.entries(engines).filter(([, engine]) => isTold(engine))
+  const missing = rest.map(([name, engine]) => `- ${name}: ${told(engine)}`)
+  const head = ['engine', 'scheduler', 'pictures', 'full', 'sada', 'ratio', 'network runs', 'sampler per step']
+  return [table(head, engineRows(engines)), ...missing].join('\n\n')
+}
+
+function kernelTable(kernels, pytorch) {
+  if (isTold(kernels)) return told(kernels)
+  const size = (name) => name.replace(/^1 x /, '')
+  const torchOf = ({ kernel, size: of }) =>
+    isTold(pytorch) ? undefined : pytorch.find((each) => each.kernel === kernel && each.size.split(' ').at(-1) === size(of))
+  const rows = kernels
+    .filter(({ size: of }) => of !== undefined)
+    .map((each) => {
+      const torch = torchOf(each)
+      return [
+        ...[each.kernel, each.size, us(each.ms), us(each.hostMs), us(each.replayedMs)],
+        ...[`${each.gigabytesPerSecond.toFixed(0)} GB/s`, `${each.percentOfCopy.toFixed(0)} %`],
+        torch ? `${us(torch.ms)}, ${us(torch.hostMs)}, ${us(torch.deviceMs)}` : '',
+      ]
+    })
+  const empty = kernels.find(({ kernel }) => kernel === 'empty')
+  return [
+    `An empty kernel: ${us(empty.ms)} a launch, ${us(empty.hostMs)} of it on the host; ${us(empty.replayedMs)} replayed in a graph.`,
+    table(['kernel', 'size', 'a launch', 'host', 'replayed', 'rate', 'of a copy', 'PyTorch: a step, host, replayed'], rows),
+  ].join('\n\n')
+}
+
+function part(file) {
+  const { gpu, driver, cuda, versions, commit, cpu, date, results } = JSON.parse(readFileSync(join(folder, file), 'utf8'))
+  const { engines, steps, speed } = results
+  const stepRows = steps.map(({ name, us: { p05, p50, p95 } }) => [
+    name,
+    `${p50.toFixed(0)} µs`,
+    `${p05.toFixed(0)}–${p95.toFixed(0)} µs`,
+  ])
+  const targets = speed.targets.map(({ target, wanted, measured, met }) => [
+    ...[
+      target,
+      wanted,
+      typeof measured === 'number' ? measured.toFixed(1) : measured,
+      met === undefined ? '' : met ? 'met' : 'missed',
+    ],
+  ])
+  return `## ${gpu.name}
+
+Compute capability ${gpu.computeCapability}, driver for CUDA ${driver}, kernels of CUDA ${cuda}; Node ${versions.node}, sada ${versions.sada}, commit ${commit.slice(0, 12)}; ${cpu}; ${date.slice(0, 10)}. All of it in [bench/results/${file}](../bench/results/${file}).
+
+### What holds
+
+${correctness(results)}
+
+### Pictures of the bundled model, network on the GPU
+
+${isTold(engines) ? told(engines) : pictures(engines)}
+
+### A step from JavaScript
+
+From the call to its sums, four buffers, two rows, two sums:
+
+${table(['latents', 'median', '5–95 %'], stepRows)}
+
+### Targets
+
+${table(['', 'wanted', 'measured', ''], targets)}
+
+### Kernels
+
+${kernelTable(speed.kernels, speed.pytorch)}
+`
+}
+
+writeFileSync(
+  join(root, 'docs', 'gpu.md'),
+  `# On GPUs
+
+Written by \`node scripts/gpu-doc.mjs\` from what \`npm run verify:gpu\` recorded; [bench/gpu](../bench/gpu/README.md) says how to run it on a machine without a network.
+
+A launch is timed between two events with many others; "replayed" is the same launch in a CUDA graph, which leaves no gaps; "of a copy" compares with a copy on the
+device that reads and writes as many bytes. A network as small as the bundled one waits for its launches: a batch costs hardly more than one picture, and as the members of a batch skip steps of their
+own, there is less to win in one. Planes (channels first) are moved for every other token: each access of 32 bytes brings twice what is wanted, so a copy's rate is out of reach.
+
+${files.length > 0 ? files.map(part).join('\n') : '**Not measured.**\n'}`,
+)
+console.log('docs/gpu.md is written')
