@@ -1,12 +1,16 @@
 """Folders with random weights at the widths and latents of the published models, for bench/shapes/shapes.ts.
 
-    python bench/shapes/make.py FOLDER [sd2|sdxl|flux …]      # models/export/requirements.txt
+    python bench/shapes/make.py FOLDER [sd2|sdxl|flux …] [--uncut] [--weightless]      # models/export/requirements.txt
 
 The network has the published configuration but for `CUTS`, which is what two cores and a few gigabytes allow; text encoders have the published
 widths and one or two layers, the autoencoder is small and halves once. The stages are those of models/export, whose tests compare them with PyTorch;
 that is not done again here, and the whole network is not written.
+
+--uncut: the published configuration as it is. --weightless: a network in float16 whose weights are a list, `weights.json`; with it any network can be
+made in a few hundred megabytes of memory, and `python bench/shapes/fill.py FOLDER/NAME` makes the weights where it is to run.
 """
 
+import argparse
 import json
 import shutil
 import sys
@@ -31,6 +35,9 @@ from export import tiny  # noqa: E402
 from export.families import FAMILIES, STAGED, copy_settings, cut, flop_sizes  # noqa: E402
 from export.graph import Part, WeightFile  # noqa: E402
 from export.plan_file import flops, manifest, pretty, traced, write_stages  # noqa: E402
+from export.stages import Plan  # noqa: E402
+
+import weightless  # noqa: E402
 
 # transformer/config.json and unet/config.json of the published folders (stabilityai/stable-diffusion-2, stabilityai/stable-diffusion-xl-base-1.0,
 # black-forest-labs/FLUX.1-dev), as far as they differ from diffusers' defaults.
@@ -132,19 +139,39 @@ def write(part: Part, folder: Path) -> None:
     with WeightFile(folder / "model.onnx_data") as weights:
         write_stages(plan, folder, weights, "fp32")
     (folder / "model.onnx").touch()
-    described = manifest(plan, folder, flops(plan, part, flop_sizes(plan, part)), part.name, "fp32")
+    write_plan(plan, part, folder, "fp32")
+
+
+def write_weightless(part: Part, folder: Path) -> dict[str, object]:
+    """Writes a part's graphs; returns what is to be in the file of its weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = weightless.WeightList("model.onnx_data")
+    if part.name in STAGED:
+        plan = cut(part)
+        weightless.write_stages(plan, folder, weights, "fp16")
+        weightless.without_storage(plan)
+        write_plan(plan, part, folder, "fp16")
+    else:
+        weightless.write_part(part, folder, weights)
+    return {"file": f"{part.name}/{weights.file}", "bytes": weights.end, "tensors": weights.tensors}
+
+
+def write_plan(plan: Plan, part: Part, folder: Path, dtype: str) -> None:
+    described = manifest(plan, folder, flops(plan, part, flop_sizes(plan, part)), part.name, dtype)
     (folder / "plan.json").write_text(pretty(described) + "\n")
 
 
-def make(name: str, target: Path) -> None:
+def make(name: str, target: Path, uncut: bool = False, without_weights: bool = False) -> None:
     """Writes the folder; where it is already there nothing is done."""
     if (target / "shapes.json").exists():
         return
     shutil.rmtree(target, ignore_errors=True)
     build, kind = PIPELINES[name]
+    cuts = {} if uncut else CUTS[name]
+    config = {**PUBLISHED[name], **cuts}
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         source = Path(scratch)
-        network = tiny.lively(kind(**{**PUBLISHED[name], **CUTS[name]}), 1)
+        network = weightless.empty(kind, config) if without_weights else tiny.lively(kind(**config), 1)
         pipeline = build(source, network)
         # Everything but the weights, which the export takes from the pipeline.
         for part, value in pipeline.components.items():
@@ -154,20 +181,31 @@ def make(name: str, target: Path) -> None:
                 value.config.save_pretrained(source / part)
         pipeline.save_config(source)
         target.mkdir()
-        for part in FAMILIES[type(pipeline).__name__](pipeline):
-            write(part, target / part.name)
+        parts = FAMILIES[type(pipeline).__name__](pipeline)
+        if without_weights:
+            files = [write_weightless(part, target / part.name) for part in parts]
+            (target / "weights.json").write_text(json.dumps({"files": files}) + "\n")
+        else:
+            for part in parts:
+                write(part, target / part.name)
         copy_settings(source, target)
     about = {
         "network": kind.__name__,
+        "dtype": "float16" if without_weights else "float32",
         "parameters": sum(value.numel() for value in network.parameters()),
-        "cuts": {key: {"published": PUBLISHED[name][key], "here": here} for key, here in CUTS[name].items()},
+        "cuts": {key: {"published": PUBLISHED[name][key], "here": here} for key, here in cuts.items()},
         "torch": torch.__version__,
     }
     (target / "shapes.json").write_text(json.dumps(about, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    root = Path(sys.argv[1])
-    root.mkdir(parents=True, exist_ok=True)
-    for each in sys.argv[2:] or PIPELINES:
-        make(each, root / each)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("names", nargs="*", default=list(PIPELINES), metavar="|".join(PIPELINES))
+    parser.add_argument("--uncut", action="store_true")
+    parser.add_argument("--weightless", action="store_true")
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    for each in given.names:
+        make(each, given.folder / each, given.uncut, given.weightless)

@@ -1,9 +1,12 @@
 /**
  * The cost of real shapes: latents and token counts of SD-2 768, SDXL 1024 and Flux 1024 through networks of the published widths with random
  * weights (bench/shapes/make.py says what is smaller). For each: passes on all and on some of the tokens, in turns; a short run with and one without
- * SADA; what a step takes beside the network. Results of single cases are put beside those of others in the file.
+ * SADA; what a step takes beside the network. Results of single cases are put beside those of others in the file; a case is a folder on a device with
+ * one row in a pass or (`--guidance` other than 1) two.
  *
  *   npx tsx bench/shapes/shapes.ts [sd2 sdxl flux] [--folder DIR] [--python PYTHON] [--rounds 3] [--steps 20, 0: no runs] [--json bench/results/shapes.json]
+ *     [--device cpu] [--guidance 1] [--warm-up 0: rounds that do not count] [--combine FILE: puts its cases into --json, and measures nothing]
+ *     [--size: of the pictures; 96 × 96 latents are 192]
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -12,8 +15,10 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { describeMachine, describeVersions } from '../../ts/bench/machine.ts'
 import { median, spread } from '../../ts/bench/statistics.ts'
+import { onnxRuntimeOnGpu } from '../../ts/engines/onnxruntime.ts'
 import type { Family, Request } from '../../ts/families/family.ts'
 import { loadFamily } from '../../ts/families/index.ts'
+import type { DeviceSetting } from '../../ts/native/gpu.ts'
 import { loadAddon } from '../../ts/native/load.ts'
 import { createPolicy } from '../../ts/policy/index.ts'
 import { run as whole, type MemberPolicy, type Policy } from '../../ts/policy/policy.ts'
@@ -29,15 +34,26 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '3' },
     steps: { type: 'string', default: '20' },
     threads: { type: 'string', default: '0' },
+    device: { type: 'string', default: 'cpu' },
+    guidance: { type: 'string', default: '1' },
+    'warm-up': { type: 'string', default: '0' },
+    size: { type: 'string' },
     json: { type: 'string' },
+    combine: { type: 'string' },
   },
 })
+const rounds = Number(values.rounds)
+/** Rounds in front of those that count: on a GPU the first call of every shape finds and loads kernels. */
+const warmUp = Number(values['warm-up'])
 
-/** What is asked of each folder. The small autoencoder halves once, so that a picture has twice the sides of its latents. */
-const CASES: Record<string, { readonly latents: readonly number[]; readonly request: Partial<Request> }> = {
-  sd2: { latents: [4, 96, 96], request: { width: 192, height: 192 } },
-  sdxl: { latents: [4, 128, 128], request: { width: 256, height: 256 } },
-  flux: { latents: [16, 128, 128], request: { width: 256, height: 256, guidance: 3.5, maxSequenceLength: 512 } },
+/**
+ * What is asked of each folder. The small autoencoder halves once, so that a picture has twice the sides of its latents. Flux has learnt what guidance
+ * does: always one row in a pass.
+ */
+const CASES: Record<string, { readonly channels: number; readonly size: number; readonly request?: Partial<Request> }> = {
+  sd2: { channels: 4, size: 192 },
+  sdxl: { channels: 4, size: 256 },
+  flux: { channels: 16, size: 256, request: { guidance: 3.5, maxSequenceLength: 512 } },
 }
 const SHARES = [1, 0.75, 0.5, 0.25]
 
@@ -78,10 +94,14 @@ interface Measured {
   readonly network: readonly Times[]
   readonly beside: readonly Times[]
   readonly tokens: number
+  readonly rows: number
 }
 
+/** Seconds since the start, and what happens. */
+const say = (what: string): void => void process.stderr.write(`${(performance.now() / 1000).toFixed(1)} s  ${what}\n`)
+
 async function measure(family: Family, request: Request, policyOf: (tokens: number) => Policy): Promise<Measured> {
-  const workspace = new (loadAddon().Workspace)()
+  const workspace = new (loadAddon().Workspace)(family.gpu)
   const { signal } = new AbortController()
   try {
     const { solver, network, latents } = await family.begin(request, workspace, signal)
@@ -100,35 +120,38 @@ async function measure(family: Family, request: Request, policyOf: (tokens: numb
     let from = now()
     const onStep = ({ step, steps }: { step: number; steps: number }): void => {
       beside[step] = since(from, inNetwork[step])
-      process.stderr.write(`${family.name}: step ${step + 1} of ${steps}\n`)
+      say(`${family.name}: step ${step + 1} of ${steps}`)
       from = now()
     }
     const tokens = grid[0] * grid[1]
     const policy = policyOf(tokens)
-    const { trace } = await new DenoisingLoop({ solver, network: timed, policy, workspace, latents, signal, onStep }).run()
-    return { trace, network: inNetwork, beside, tokens }
+    const run = await new DenoisingLoop({ solver, network: timed, policy, workspace, latents, signal, onStep }).run()
+    if (!run.latents.every(Number.isFinite)) throw new Error(`${family.name}: the latents are not finite`)
+    // Whoever reads the state waits for the GPU; the loop itself waits for its sums, which are of every element, at each step.
+    return { trace: run.trace, network: inNetwork, beside, tokens, rows: network.guidance === 1 ? 1 : 2 }
   } finally {
     workspace.dispose()
   }
 }
 
-/** Passes in turns; the first, which every engine makes slower, does not count. */
+/** Passes in turns; the first, which every engine makes slower, does not count, nor do rounds for warming up. */
 async function passes(family: Family, request: Request) {
-  const steps = 1 + SHARES.length * Number(values.rounds)
-  const { trace, tokens, network, beside } = await measure(family, { ...request, steps }, inTurns)
+  const first = 1 + SHARES.length * warmUp
+  const steps = first + SHARES.length * rounds
+  const { trace, tokens, rows, network, beside } = await measure(family, { ...request, steps }, inTurns)
   const all = SHARES.map((share, k) => {
-    const turns = Array.from({ length: Number(values.rounds) }, (_, round) => 1 + round * SHARES.length)
+    const turns = Array.from({ length: rounds }, (_, round) => first + round * SHARES.length)
     const each = (kind: keyof Times) => ({
-      ms: spread(turns.map((first) => network[first + k][kind])),
-      of_full: spread(turns.map((first) => network[first + k][kind] / network[first][kind])),
+      ms: spread(turns.map((turn) => network[turn + k][kind])),
+      of_full: spread(turns.map((turn) => network[turn + k][kind] / network[turn][kind])),
     })
-    return { share, kept_tokens: trace.members[0].steps[1 + k].keptTokens ?? null, wall: each('wall'), cpu: each('cpu') }
+    return { share, kept_tokens: trace.members[0].steps[first + k].keptTokens ?? null, wall: each('wall'), cpu: each('cpu') }
   })
   const sampler = (kind: keyof Times) => {
-    const ms = beside.slice(1).map((each) => each[kind])
+    const ms = beside.slice(first).map((each) => each[kind])
     return { ms: spread(ms), of_pass: median(ms) / all[0][kind].ms.p50 }
   }
-  return { tokens, passes: all, sampler: { wall: sampler('wall'), cpu: sampler('cpu') } }
+  return { tokens, rows, passes: all, sampler: { wall: sampler('wall'), cpu: sampler('cpu') } }
 }
 
 /** A run without acceleration and one with, and what their steps take beside the network; none where no steps are asked for. */
@@ -151,64 +174,111 @@ async function runs(family: Family, request: Request) {
   return { steps: request.steps, network_runs: nfe, actions, wall: times('wall'), cpu: times('cpu') }
 }
 
-async function measureCase(name: string) {
+/** The GPU of a device setting as its driver describes it; memory in use by all of its processes. */
+function describeGpu(index: number) {
+  const query = ['--query-gpu=name,driver_version,memory.total,memory.used', '--format=csv,noheader,nounits', `--id=${index}`]
+  const [name, driver, total, used] = execFileSync('nvidia-smi', query, { encoding: 'utf8' }).trim().split(', ')
+  const gib = (mebibytes: string): number => Math.round((Number(mebibytes) / 1024) * 10) / 10
+  return { name, driver, memory_gib: gib(total), memory_used_gib: gib(used) }
+}
+
+/** On a GPU the networks run there or nothing is measured. */
+async function open(folder: string) {
+  const device = values.device as DeviceSetting
+  const openDevice = device === 'cpu' ? undefined : onnxRuntimeOnGpu()
+  // Every stage would keep the gigabytes that its attention takes.
+  const family = await loadFamily(folder, { device, threads: Number(values.threads), memoryArena: false }, openDevice)
+  if (device === 'cpu' || family.networkEngine !== undefined) return family
+  await family.engine.dispose()
+  throw new Error(`Nothing here runs networks on ${device}.`)
+}
+
+/** Measures a case; `note` is told of it when its passes are measured, and again when its runs are, so that a run which is cut off leaves the passes. */
+async function measureCase(name: string, note: (found: Case) => void): Promise<void> {
   const folder = join(values.folder, name)
   if (!existsSync(join(folder, 'shapes.json')))
     execFileSync(values.python, [join(__dirname, 'make.py'), values.folder, name], { stdio: ['ignore', 'inherit', 'inherit'] })
   const about = JSON.parse(readFileSync(join(folder, 'shapes.json'), 'utf8')) as object
   const [before, versions] = [describeMachine(), describeVersions()]
-  // Every stage would keep the gigabytes that its attention takes.
-  const family = await loadFamily(folder, { threads: Number(values.threads), memoryArena: false })
+  const from = performance.now()
+  const family = await open(folder)
+  say(`${name}: loaded`)
   try {
-    const { latents, request: given } = CASES[name]
+    const load_seconds = (performance.now() - from) / 1000
+    const { channels, size: own, request: given } = CASES[name]
+    const size = Number(values.size ?? own)
     const { scheduler } = family.defaults
     const request: Request = {
-      guidance: 1,
+      guidance: Number(values.guidance),
       scheduler,
       seed: 1,
       prompts: ['a photo of the cat'],
       steps: Number(values.steps),
+      width: size,
+      height: size,
       ...given,
     }
-    const pruned = await passes(family, request)
+    const { gpu, networkEngine } = family
+    const describe = (found: Awaited<ReturnType<typeof passes>>, run: Awaited<ReturnType<typeof runs>>): Case => {
+      const load = [before.load_average, describeMachine().load_average]
+      return {
+        name,
+        latents: [channels, size / 2, size / 2],
+        ...about,
+        date: new Date().toISOString().slice(0, 10),
+        device: values.device,
+        machine: { ...before, load_average: load, ...(gpu && { gpu: describeGpu(gpu.index) }) },
+        versions: {
+          ...versions,
+          commit: versions.commit ?? process.env.SADA_COMMIT?.slice(0, 12) ?? null,
+          ...(networkEngine && { onnxruntime: networkEngine.version }),
+        },
+        load_seconds,
+        threads: Number(values.threads),
+        scheduler,
+        guidance: request.guidance,
+        rounds,
+        ...found,
+        run,
+      }
+    }
+    const found = await passes(family, request)
+    say(`${name}: passes measured`)
+    note(describe(found, null))
     const run = await runs(family, request)
-    const load = [before.load_average, describeMachine().load_average]
-    const measured = {
-      date: new Date().toISOString().slice(0, 10),
-      machine: { ...before, load_average: load },
-      versions,
-    }
-    return {
-      name,
-      latents,
-      ...about,
-      ...measured,
-      threads: Number(values.threads),
-      scheduler,
-      rounds: Number(values.rounds),
-      ...pruned,
-      run,
-    }
+    say(`${name}: runs measured`)
+    note(describe(found, run))
   } finally {
-    await family.engine.dispose()
+    await Promise.all([family.engine.dispose(), family.networkEngine?.dispose()])
   }
 }
 
+/** What tells cases apart; the rest is for the reader of the file. */
+interface Case extends Record<string, unknown> {
+  readonly name: string
+  readonly device: string
+  readonly rows: number
+}
+
+/** Puts cases into a file of results, in the place of those of the same folder, device and rows. */
+function put(path: string, found: readonly Case[]): void {
+  const known = existsSync(path) ? casesOf(path) : []
+  const keyOf = ({ name, device, rows }: Case): string => `${Object.keys(CASES).indexOf(name)} ${device} ${rows}`
+  const cases = new Map([...known, ...found].map((each) => [keyOf(each), each]))
+  const sorted = [...cases].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, each]) => each)
+  writeFileSync(path, JSON.stringify({ what: 'random weights at real latents and widths', cases: sorted }, undefined, 1) + '\n')
+}
+
+const casesOf = (path: string): Case[] => (JSON.parse(readFileSync(path, 'utf8')) as { cases: Case[] }).cases
+
 async function main(): Promise<void> {
-  const path = values.json
+  const { json, combine } = values
+  if (combine !== undefined) return put(json ?? combine, casesOf(combine))
   for (const name of positionals.length > 0 ? positionals : Object.keys(CASES)) {
-    const result = await measureCase(name)
-    console.log(JSON.stringify(result, undefined, 1))
-    if (path === undefined) continue
-    const known = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { cases: { name: string }[] }).cases : []
-    const order = Object.keys(CASES)
-    const cases = [...known.filter((each) => each.name !== name), result].sort(
-      (a, b) => order.indexOf(a.name) - order.indexOf(b.name),
-    )
-    writeFileSync(
-      path,
-      JSON.stringify({ what: 'random weights at real latents and widths, one row per pass', cases }, undefined, 1) + '\n',
-    )
+    await measureCase(name, (found) => {
+      console.log(JSON.stringify(found, undefined, 1))
+      if (json !== undefined) put(json, [found])
+    })
   }
 }
 

@@ -63,8 +63,8 @@ def unflatten(tensor: torch.Tensor, axis: int, sizes: tuple[int, ...]) -> torch.
     return tensor.reshape(*tensor.shape[:axis], *sizes, *tensor.shape[axis + 1 :])
 
 
-def trace(part: Part) -> onnx.ModelProto:
-    """The part as an ONNX model in memory.
+def trace(part: Part, weights: bool = True) -> onnx.ModelProto:
+    """The part as an ONNX model in memory. Without `weights` they are initializers that lie nowhere yet: `onnx.TensorProto.EXTERNAL`, of no file.
 
     Tracing (`dynamo=False`) rather than `torch.export`: diffusers' blocks have no data-dependent branches, sizes stay symbolic without
     guards on what they divide by, and it takes a tenth of the time.
@@ -82,10 +82,28 @@ def trace(part: Part) -> onnx.ModelProto:
             input_names=list(part.inputs),
             output_names=part.outputs,
             dynamic_axes=part.axes,
+            export_params=weights,
+            # What has the same values is made one tensor otherwise, and without weights all of them may have.
+            keep_initializers_as_inputs=not weights,
         )
         model = onnx.load(path)
+    if not weights:
+        declare_weights(model, set(part.inputs))
     strip(model)
     return model
+
+
+def declare_weights(model: onnx.ModelProto, inputs: set[str]) -> None:
+    """Turns what is no input of the part into initializers without values."""
+    graph = model.graph
+    given = list(graph.input)
+    del graph.input[:]
+    graph.input.extend(one for one in given if one.name in inputs)
+    for one in given:
+        if one.name not in inputs:
+            kind = one.type.tensor_type
+            dims = [axis.dim_value for axis in kind.shape.dim]
+            graph.initializer.add(name=one.name, data_type=kind.elem_type, dims=dims, data_location=onnx.TensorProto.EXTERNAL)
 
 
 def strip(model: onnx.ModelProto) -> None:
@@ -123,9 +141,7 @@ class WeightFile:
         """(offset, length) of the bytes, appended when they are new."""
         key = hashlib.sha256(data).digest()
         if key not in self.places:
-            # Whole pages for large tensors, so that a runtime can map them; cache lines for the others.
-            alignment = 4096 if len(data) >= 1 << 20 else 64
-            self.file.write(b"\0" * (-self.file.tell() % alignment))
+            self.file.write(b"\0" * (aligned(self.file.tell(), len(data)) - self.file.tell()))
             self.places[key] = (self.file.tell(), len(data))
             self.file.write(data)
         return self.places[key]
@@ -136,13 +152,23 @@ class WeightFile:
             data = tensor.raw_data if tensor.HasField("raw_data") else numpy_helper.to_array(tensor).tobytes()
             if len(data) < SMALLEST_OUTSIDE:
                 continue
-            offset, length = self.place(data)
-            for name in ("raw_data", "float_data", "int64_data", "int32_data", "double_data"):
-                tensor.ClearField(name)
-            tensor.data_location = onnx.TensorProto.EXTERNAL
-            del tensor.external_data[:]
-            for key, value in (("location", self.path.name), ("offset", offset), ("length", length)):
-                tensor.external_data.add(key=key, value=str(value))
+            move_out(tensor, self.path.name, *self.place(data))
+
+
+def aligned(offset: int, length: int) -> int:
+    """Where a tensor starts that may not start before `offset`: whole pages for large ones, so that a runtime can map them; cache lines for the others."""
+    alignment = 4096 if length >= 1 << 20 else 64
+    return -(-offset // alignment) * alignment
+
+
+def move_out(tensor: onnx.TensorProto, file: str, offset: int, length: int) -> None:
+    """Makes a tensor say that its bytes are there."""
+    for name in ("raw_data", "float_data", "int64_data", "int32_data", "double_data"):
+        tensor.ClearField(name)
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    del tensor.external_data[:]
+    for key, value in (("location", file), ("offset", offset), ("length", length)):
+        tensor.external_data.add(key=key, value=str(value))
 
 
 def tensors_of(model: onnx.ModelProto) -> list[onnx.TensorProto]:

@@ -134,7 +134,7 @@ def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     copy.graph.input.extend(model.graph.input)
     copy.graph.output.extend(model.graph.output)
     for tensor in model.graph.initializer:
-        if len(tensor.raw_data) <= 1024:
+        if tensor.data_location != TensorProto.EXTERNAL and len(tensor.raw_data) <= 1024:
             copy.graph.initializer.append(tensor)
         else:
             copy.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
@@ -142,7 +142,10 @@ def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def convert(tensor: TensorProto, kind: int) -> None:
-    """To half precision; what is larger than the largest float16 becomes that."""
+    """To half precision; what is larger than the largest float16 becomes that. Of weights that lie nowhere yet, the type alone."""
+    if tensor.data_location == TensorProto.EXTERNAL:
+        tensor.data_type = kind
+        return
     values = numpy_helper.to_array(tensor)
     if kind == TensorProto.FLOAT16:
         values = np.clip(values, -65504, 65504)

@@ -19,8 +19,8 @@ SCHEMA = "sada-plan/2"
 LENGTH = 77  # tokens of text at which operations are counted
 
 
-def traced(part: Part, dtype: str) -> onnx.ModelProto:
-    model = trace(part)
+def traced(part: Part, dtype: str, weights: bool = True) -> onnx.ModelProto:
+    model = trace(part, weights)
     if dtype != "fp32":
         narrow(model, dtype)
     return model
@@ -108,8 +108,9 @@ def pruned(plan: Plan, runners: dict[str, Runner], named: dict[str, torch.Tensor
 
 
 def operations(plan: Plan, inputs: dict[str, torch.Tensor]) -> dict[str, int]:
-    """Floating-point operations of each stage for these inputs."""
-    named, counted = dict(inputs), {}
+    """Floating-point operations of each stage for these inputs, on the device of its weights: on `meta` nothing is computed."""
+    device = next(weight.device for stage in plan.stages for weight in StageModule(stage).parameters())
+    named, counted = {name: value.to(device) for name, value in inputs.items()}, {}
     for stage in plan.stages:
         with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             made = StageModule(stage)(*(named[name] for name in stage.inputs))
@@ -164,8 +165,8 @@ def manifest(plan: Plan, folder: Path, counted: dict[str, dict[str, int]], netwo
         "controls": plan.controls,
         "tokens": {"grid": plan.grid, "patch": plan.patch, "packed": plan.packed},
         "tensors": plan.shapes,
-        "whole": described(folder / "model.onnx"),
-        "weights": described(folder / "model.onnx_data"),
+        # Of networks without weights (bench/shapes) there is neither.
+        **{key: described(folder / file) for key, file in (("whole", "model.onnx"), ("weights", "model.onnx_data")) if (folder / file).exists()},
         "flops_length": LENGTH,
         "stages": stages,
         "reuse": plan.reuse,

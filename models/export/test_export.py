@@ -3,6 +3,7 @@
 import json
 import tempfile
 import unittest
+from collections import Counter
 from pathlib import Path
 from unittest import mock
 
@@ -19,6 +20,7 @@ from .__main__ import fold
 from .flux_stages import flux_plan
 from .graph import tensors_of, trace
 from .parts import flux_part, unet_part
+from .plan_file import traced
 from .sd3_stages import sd3_plan
 from .stages import reusable
 from .unet_stages import unet_plan
@@ -48,6 +50,21 @@ class Export(unittest.TestCase):
             with self.subTest(place), mock.patch(f"export.{place}.traced", spoiled), self.assertRaises(Disagreement):
                 families.write(unet_part(unet), self.folder / "unet", "fp32", staged=True)
             self.assertFalse((self.folder / "unet").exists())
+
+    def test_without_weights_the_graph_is_the_same(self) -> None:
+        """Networks whose weights are all zeros, so that tensors of one shape look like one tensor."""
+        networks = {"unet": unet_part(tiny.sdxl(self.folder / "sdxl").unet), "transformer": flux_part(tiny.flux(self.folder / "flux").transformer)}
+        for name, part in networks.items():
+            for dtype in ("fp32", "fp16"):
+                whole = traced(part, dtype)
+                for value in part.module.parameters():
+                    torch.nn.init.zeros_(value)
+                found = traced(part, dtype, weights=False)
+                with self.subTest(name, dtype=dtype):
+                    self.assertEqual(*([(node.op_type, len(node.input)) for node in model.graph.node] for model in (whole, found)))
+                    self.assertEqual(*(Counter((one.data_type, *one.dims) for one in model.graph.initializer) for model in (whole, found)))
+                    self.assertFalse(any(one.raw_data for one in found.graph.initializer))
+                tiny.lively(part.module, 1)
 
     def test_a_plan_that_remembers_too_little_is_refused(self) -> None:
         unet = tiny.sd2(self.folder / "source").unet

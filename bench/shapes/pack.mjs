@@ -1,0 +1,28 @@
+// Packs what run.sh needs beside the package on a machine without a network: the graphs that `make.py --weightless` wrote, what draws their weights, and
+// shapes.ts as one file that goes into the package's dist.
+//
+//   node bench/shapes/pack.mjs FOLDERS TARGET
+import { spawnSync } from 'node:child_process'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { transformSync } from 'esbuild'
+
+const [folders, target] = process.argv.slice(2)
+if (target === undefined) {
+  console.error('Expected two folders: node bench/shapes/pack.mjs FOLDERS TARGET')
+  process.exit(2)
+}
+const here = import.meta.dirname
+rmSync(target, { recursive: true, force: true })
+mkdirSync(target, { recursive: true })
+
+const { code } = transformSync(readFileSync(join(here, 'shapes.ts'), 'utf8'), { loader: 'ts', format: 'cjs', platform: 'node' })
+// In dist/shapes, the compiled package is one folder above.
+writeFileSync(join(target, 'shapes.js'), code.replaceAll(/"\.\.\/\.\.\/ts\/(.*?)\.ts"/g, '"../$1.js"'))
+for (const file of ['fill.py', 'run.sh']) copyFileSync(join(here, file), join(target, file))
+
+const archive = join(target, 'folders.tar.xz')
+const packed = spawnSync('tar', ['cJf', archive, '-C', folders, ...readdirSync(folders)], { stdio: 'inherit' })
+if (packed.status !== 0) throw new Error(`tar ended with ${packed.status ?? packed.error}`)
+const bytes = readdirSync(target).reduce((sum, file) => sum + statSync(join(target, file)).size, 0)
+console.log(`${target}: ${(bytes / 2 ** 20).toFixed(1)} MiB`)
