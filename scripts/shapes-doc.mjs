@@ -22,7 +22,7 @@ function about(each) {
   const [before, after] = machine.load_average
   const { gpu } = machine
   const where = gpu
-    ? `${gpu.name} (driver ${gpu.driver}, ${gpu.memory_gib} GiB, ${gpu.memory_used_gib} of them in use at the end), CUDA provider of ONNX Runtime ${versions.onnxruntime}; host ${machine.cpu}, ${machine.cores} cores; loading took ${each.load_seconds.toFixed(0)} s`
+    ? `${gpu.name} (driver ${gpu.driver ?? 'unknown'}, ${gpu.memory_gib} GiB, ${gpu.memory_used_gib} of them in use at the end), CUDA provider of ONNX Runtime ${versions.onnxruntime}; host ${machine.cpu}, ${machine.cores} cores; loading took ${each.load_seconds.toFixed(0)} s`
     : `${machine.cpu}, ${machine.cores} cores (${threads === 0 ? 'a thread on each' : `${threads} threads`}), ONNX Runtime ${versions.onnxruntime} without memory arenas`
   return [
     `Latents ${latents.join('×')}, ${tokens} tokens at the highest resolution with attention, one picture, ${rows === 1 ? 'one row' : `two rows (guidance ${guidance})`} per pass. The network has ${network}: ${(parameters / 1e9).toFixed(2)} billion random weights in ${dtype}.`,

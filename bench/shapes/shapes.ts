@@ -8,7 +8,7 @@
  *     [--device cpu] [--guidance 1] [--warm-up 0: rounds that do not count] [--combine FILE: puts its cases into --json, and measures nothing]
  *     [--size: of the pictures; 96 × 96 latents are 192]
  */
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,7 +18,7 @@ import { median, spread } from '../../ts/bench/statistics.ts'
 import { onnxRuntimeOnGpu } from '../../ts/engines/onnxruntime.ts'
 import type { Family, Request } from '../../ts/families/family.ts'
 import { loadFamily } from '../../ts/families/index.ts'
-import type { DeviceSetting } from '../../ts/native/gpu.ts'
+import { inspectGpus, type DeviceSetting } from '../../ts/native/gpu.ts'
 import { loadAddon } from '../../ts/native/load.ts'
 import { createPolicy } from '../../ts/policy/index.ts'
 import { run as whole, type MemberPolicy, type Policy } from '../../ts/policy/policy.ts'
@@ -174,12 +174,18 @@ async function runs(family: Family, request: Request) {
   return { steps: request.steps, network_runs: nfe, actions, wall: times('wall'), cpu: times('cpu') }
 }
 
-/** The GPU of a device setting as its driver describes it; memory in use by all of its processes. */
-function describeGpu(index: number) {
-  const query = ['--query-gpu=name,driver_version,memory.total,memory.used', '--format=csv,noheader,nounits', `--id=${index}`]
-  const [name, driver, total, used] = execFileSync('nvidia-smi', query, { encoding: 'utf8' }).trim().split(', ')
-  const gib = (mebibytes: string): number => Math.round((Number(mebibytes) / 1024) * 10) / 10
-  return { name, driver, memory_gib: gib(total), memory_used_gib: gib(used) }
+/** A GPU, and what all processes have of its memory. */
+async function describeGpu(index: number) {
+  const { report } = (await inspectGpus())!
+  const { name, totalBytes, freeBytes } = report.gpus.find((each) => each.index === index)!
+  const gib = (bytes: number): number => Math.round((bytes / 2 ** 30) * 10) / 10
+  return { name, driver: driverOf(index), memory_gib: gib(totalBytes), memory_used_gib: gib(totalBytes - freeBytes) }
+}
+
+function driverOf(index: number): string | null {
+  const query = ['--query-gpu=driver_version', '--format=csv,noheader', `--id=${index}`]
+  const { stdout } = spawnSync('nvidia-smi', query, { encoding: 'utf8' })
+  return stdout?.trim() || null
 }
 
 /** On a GPU the networks run there or nothing is measured. */
@@ -219,7 +225,7 @@ async function measureCase(name: string, note: (found: Case) => void): Promise<v
       ...given,
     }
     const { gpu, networkEngine } = family
-    const describe = (found: Awaited<ReturnType<typeof passes>>, run: Awaited<ReturnType<typeof runs>>): Case => {
+    const describe = async (found: Awaited<ReturnType<typeof passes>>, run: Awaited<ReturnType<typeof runs>>): Promise<Case> => {
       const load = [before.load_average, describeMachine().load_average]
       return {
         name,
@@ -227,7 +233,7 @@ async function measureCase(name: string, note: (found: Case) => void): Promise<v
         ...about,
         date: new Date().toISOString().slice(0, 10),
         device: values.device,
-        machine: { ...before, load_average: load, ...(gpu && { gpu: describeGpu(gpu.index) }) },
+        machine: { ...before, load_average: load, ...(gpu && { gpu: await describeGpu(gpu.index) }) },
         versions: {
           ...versions,
           commit: versions.commit ?? process.env.SADA_COMMIT?.slice(0, 12) ?? null,
@@ -244,10 +250,10 @@ async function measureCase(name: string, note: (found: Case) => void): Promise<v
     }
     const found = await passes(family, request)
     say(`${name}: passes measured`)
-    note(describe(found, null))
+    note(await describe(found, null))
     const run = await runs(family, request)
     say(`${name}: runs measured`)
-    note(describe(found, run))
+    note(await describe(found, run))
   } finally {
     await Promise.all([family.engine.dispose(), family.networkEngine?.dispose()])
   }

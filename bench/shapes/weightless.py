@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from export.graph import SMALLEST_OUTSIDE, Part, aligned, move_out, tensors_of
 from export.plan_file import traced
@@ -33,6 +34,22 @@ def empty(kind: type, config: dict[str, object]) -> torch.nn.Module:
             if value is not None:
                 module._parameters[name] = torch.nn.Parameter(storage[: value.numel()].view(value.shape), requires_grad=False)
     return network.eval()
+
+
+class NoProducts(TorchDispatchMode):
+    """Products with weights are not computed: a trace wants the operations and the shapes, and all is zero."""
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        if operation in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default):
+            left, right = args[-2:]
+            return left.new_zeros(left.shape[0], right.shape[1])
+        return operation(*args, **(kwargs or {}))
+
+
+def linear(module: torch.nn.Linear, values: torch.Tensor) -> torch.Tensor:
+    """`Linear.forward` in a trace of an empty network."""
+    with NoProducts():
+        return torch.nn.functional.linear(values, module.weight, module.bias)
 
 
 def without_storage(plan: Plan) -> None:
