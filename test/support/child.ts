@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 
 const root = join(__dirname, '..', '..')
-/** The tests are CommonJS: tsx's hooks for ES modules as well would cost three times as much at the start of every process and worker. */
+/** Without what typescript.cjs adds for lazy imports: these scripts have none, and many processes and workers are started. */
 const TSX = createRequire(__filename).resolve('tsx/cjs')
 
 export interface ChildOptions {
