@@ -7,7 +7,7 @@ import { expectQuoted } from '../support/counted-memory.ts'
 
 let pipeline: Pipeline
 test.before(async () => {
-  pipeline = await load('avatar')
+  pipeline = await load('avatar', { threads: 1 })
 })
 test.after(() => pipeline.dispose())
 

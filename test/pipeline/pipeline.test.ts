@@ -59,8 +59,8 @@ test('pictures are 8-bit RGB and become PNG files', async () => {
 
 for (const policy of ['none', 'sada', { name: 'sada', preset: 'poster' }, 'every-n'] as const) {
   test(`${JSON.stringify(policy)}: the same call gives the same bytes, also among concurrent ones`, async () => {
-    const calls: GenerateOptions[] = [1, 2, 3].map((seed) => ({
-      prompt: ['a kid', 'a lime robot'],
+    const calls: GenerateOptions[] = [['a kid', 'a lime robot'], ['a kid'], ['a lime robot']].map((prompt, seed) => ({
+      prompt,
       seed,
       steps: 10,
       policy,
@@ -94,8 +94,8 @@ test('a pruned pass that keeps all tokens is the full pass, bit for bit; one tha
 
 test('where the criterion says unstable, passes are pruned to a bucket of tokens', async () => {
   const policy = { name: 'sada', unstable: 1000 }
-  const prompt = Array.from({ length: 8 }, (_, k) => ['a kid', 'a robot', 'a toon person', 'a lime robot'][k % 4])
-  const { trace } = await pipeline.generate({ prompt, seed: 3, steps: 50, scheduler: 'euler', policy })
+  const prompt = ['a kid', 'a robot', 'a toon person', 'a lime robot']
+  const { trace } = await pipeline.generate({ prompt, seed: 3, steps: 30, scheduler: 'euler', policy })
   const passes = trace.members.flatMap(({ steps }) => steps).filter(({ action }) => action === 'prune')
   assert.ok(passes.length > 0)
   for (const { keptTokens } of passes) assert.ok([16, 32, 48].includes(keptTokens!), String(keptTokens))
@@ -110,7 +110,8 @@ test('over 32 prompts decisions differ between prompts and between members of a 
       prompt: short.slice(from, from + 8),
       seed: from,
       steps: 20,
-      policy: { name: 'sada', tolerance: 6e-3 },
+      guidanceScale: 1,
+      policy: { name: 'sada', tolerance: 4e-3 },
     })
     const members = trace.members.map(({ steps }) => steps.map(({ action }) => action).join())
     if (new Set(members).size > 1) differingBatches++
