@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 
 const root = join(__dirname, '..', '..')
-/** Without what typescript.cjs adds for lazy imports: these scripts have none, and many processes and workers are started. */
+/** Without what typescript.cjs adds for lazy imports, of which these scripts have none: many processes and workers are started. */
 const TSX = createRequire(__filename).resolve('tsx/cjs')
 
 export interface ChildOptions {

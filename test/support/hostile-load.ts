@@ -1,4 +1,4 @@
-import { load } from '../../ts/index.ts'
+import { load } from '../../ts/pipeline/load.ts'
 
 // Loads a folder, given as the first argument, and makes a picture unless the second is "load". Prints the latents, or how it failed, and the peak
 // of the resident set in MiB.
