@@ -8,11 +8,11 @@ export const SECTIONS = ['step', 'tokens', 'select', 'convert', 'device', 'sada'
 /** Its name in an offline bundle. */
 export const PACKED = 'sada_cuda_cases'
 /** NVIDIA's checkers, as commands. Calls that have to fail are among the cases; a kernel's error is told all the same. */
-export const CHECKERS = ['memcheck', 'racecheck', 'initcheck'].map((tool) => [
+const CHECKERS = ['memcheck', 'racecheck', 'initcheck'].map((tool) => [
   tool,
   ['compute-sanitizer', '--tool', tool, '--error-exitcode', '9', '--report-api-errors', 'no'],
 ])
-export const LIMITS = { cpuSeconds: 900, wallSeconds: 1800 }
+const LIMITS = { cpuSeconds: 900, wallSeconds: 1800 }
 
 /** The program, built where its sources and a C++ compiler are, else the one that was packed; or why there is none. */
 export function findCases(root) {
@@ -36,4 +36,32 @@ export async function runCases(program, library, sections, checker = []) {
     if (code !== 0 || counted[section] === undefined) throw new Error(`${section} ended with ${code}: ${output.slice(-2000)}`)
   }
   return counted
+}
+
+/**
+ * All checkers at once, each over `command` and over the sections of the cases; or why there are none. Throws what the first of them finds, when
+ * all have ended: they would go on beside what is measured next.
+ */
+export async function runUnderCheckers({ program, reason }, library, sections, command) {
+  if (spawnSync('compute-sanitizer', ['--version']).status !== 0) return 'not measured: compute-sanitizer is not installed'
+  const check = async ([tool, checker]) => {
+    try {
+      const [first, ...args] = [...checker, ...command]
+      const { code, output } = await runLimited(first, args, LIMITS)
+      if (code !== 0) throw new Error(`exit ${code}: ${output.slice(-2000)}`)
+      return [
+        tool,
+        {
+          kernels: 'no errors',
+          cases: program ? await runCases(program, library, sections, checker) : `not measured: ${reason}`,
+        },
+      ]
+    } catch (error) {
+      throw new Error(`${tool}: ${error.message}`, { cause: error })
+    }
+  }
+  const checked = await Promise.allSettled(CHECKERS.map(check))
+  const failure = checked.find(({ status }) => status === 'rejected')
+  if (failure) throw failure.reason
+  return Object.fromEntries(checked.map(({ value }) => value))
 }

@@ -11,6 +11,7 @@ const table = (head, rows) =>
   [head, head.map((_, k) => (k === 0 ? '---' : '---:')), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n')
 const isTold = (result) => typeof result === 'string' || result?.failed !== undefined
 const told = (result) => (typeof result === 'string' ? result.split('\n')[0] : `failed: ${result.failed}`)
+const version = (cuda) => `${Math.floor(cuda / 1000)}.${Math.floor((cuda % 1000) / 10)}`
 const ms = (value) => `${value.toFixed(value < 10 ? 1 : 0)} ms`
 const us = (value) => `${(1000 * value).toFixed(1)} µs`
 const mebibytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`
@@ -93,7 +94,7 @@ function part(file) {
   ])
   return `## ${gpu.name}
 
-Compute capability ${gpu.computeCapability}, driver for CUDA ${driver}, kernels of CUDA ${cuda}; Node ${versions.node}, sada ${versions.sada}, commit ${commit.slice(0, 12)}; ${cpu}; ${date.slice(0, 10)}. All of it in [bench/results/${file}](../bench/results/${file}).
+Compute capability ${gpu.computeCapability}, driver for CUDA ${version(driver)}, kernels of CUDA ${version(cuda)}; Node ${versions.node}, sada ${versions.sada}, commit ${commit.slice(0, 12)}; ${cpu}; ${date.slice(0, 10)}. All of it in [bench/results/${file}](../bench/results/${file}).
 
 ### What holds
 
@@ -127,7 +128,8 @@ Written by \`node scripts/gpu-doc.mjs\` from what \`npm run verify:gpu\` recorde
 
 A launch is timed between two events with many others; "replayed" is the same launch in a CUDA graph, which leaves no gaps; "of a copy" compares with a copy on the
 device that reads and writes as many bytes. A network as small as the bundled one waits for its launches: a batch costs hardly more than one picture, and as the members of a batch skip steps of their
-own, there is less to win in one. Planes (channels first) are moved for every other token: each access of 32 bytes brings twice what is wanted, so a copy's rate is out of reach.
+own, there is less to win in one. Planes (channels first) are moved for every other token: each access of 32 bytes brings twice what is wanted, so a copy's rate is out of reach. So is it for steps whose buffers fit the
+GPU's cache, from which the copy runs. A step of a picture's latents takes as long as a few accesses of memory after one another: reading, one sum per block, and a last sum over those.
 
 ${files.length > 0 ? files.map(part).join('\n') : '**Not measured.**\n'}`,
 )

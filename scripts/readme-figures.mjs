@@ -51,7 +51,7 @@ function speed({ machine, versions, cases }) {
     '',
     table(head, rows),
     '',
-    `Measured by \`sada-bench\` on ${machine.cpu}, ${machine.cores} cores, CPU backend (ONNX Runtime ${versions.onnxruntime}), commit ${versions.commit ?? 'unknown'}: [bench/results/avatar.json](bench/results/avatar.json). GPU: not measured.`,
+    `Measured by \`sada-bench\` on ${machine.cpu}, ${machine.cores} cores, CPU backend (ONNX Runtime ${versions.onnxruntime}), commit ${versions.commit ?? 'unknown'}: [bench/results/avatar.json](bench/results/avatar.json). GPU: [docs/gpu.md](docs/gpu.md).`,
   ].join('\n')
 }
 

@@ -59,13 +59,11 @@ function sampler(each) {
 function runs(each) {
   if (each.run === null) return 'No run was measured.'
   const { steps, network_runs: ran, actions } = each.run
-  const [kind, ...others] = kindsOf(each)
+  const [kind] = kindsOf(each)
   const skips = actions.filter((action) => !['run', 'prune', 'partial'].includes(action)).length
   const pruned = actions.filter((action) => action === 'prune').length
-  const saved = ({ plain_ms: plain, sada_ms: sada }) => percent(1 - sada / plain)
   const { plain_ms: plain, sada_ms: sada } = each.run[kind]
-  const beside = others.map((other) => ` (${other}: ${saved(each.run[other])})`).join('')
-  return `A run of ${steps} steps took ${seconds(plain)} of ${KINDS[kind]} without acceleration and ${seconds(sada)} with \`sada\`, ${saved(each.run[kind])} less${beside}: ${ran} network runs, ${pruned} of them pruned, ${skips} steps skipped. One run of each.`
+  return `A run of ${steps} steps took ${seconds(plain)} of ${KINDS[kind]} without acceleration and ${seconds(sada)} with \`sada\`: ${ran} network runs, ${pruned} of them pruned, ${skips} steps skipped. One run of each.`
 }
 
 const section = (each) => [about(each), passes(each), sampler(each), runs(each)].join('\n\n')

@@ -9,10 +9,9 @@ import { createRequire } from 'node:module'
 import { cpus } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { CHECKERS, findCases, LIMITS, runCases, SECTIONS } from './cuda-cases.mjs'
+import { findCases, runCases, runUnderCheckers, SECTIONS } from './cuda-cases.mjs'
 import { measureEngines } from './gpu-engines.mjs'
 import { measureSpeed } from './gpu-speed.mjs'
-import { runLimited } from './limited.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const require = createRequire(import.meta.url)
@@ -230,26 +229,9 @@ async function recovery() {
   return { after_out_of_memory: 'the next run works' }
 }
 
-/** NVIDIA's own checkers over all kernels, and over the addon's use of the step, where they are installed; all three at once. */
+/** NVIDIA's own checkers over all kernels, and over the addon's use of the step. */
 async function sanitizers() {
-  if (spawnSync('compute-sanitizer', ['--version']).status !== 0) return 'not measured: compute-sanitizer is not installed'
-  const { program, reason } = findCases(root)
-  const check = async ([tool, checker]) => {
-    try {
-      const [command, ...args] = [...checker, process.execPath, fileURLToPath(import.meta.url), 'kernels']
-      const { code, output } = await runLimited(command, args, LIMITS)
-      expect(code === 0, `exit ${code}: ${output.slice(-2000)}`)
-      const counted = program ? await runCases(program, gpu.library, sections(), checker) : `not measured: ${reason}`
-      return [tool, { kernels: 'no errors', cases: counted }]
-    } catch (error) {
-      throw new Error(`${tool}: ${error.message}`, { cause: error })
-    }
-  }
-  // All of them end before one's failure is told, as they would go on into the measurements.
-  const checked = await Promise.allSettled(CHECKERS.map(check))
-  const failure = checked.find(({ status }) => status === 'rejected')
-  if (failure) throw failure.reason
-  return Object.fromEntries(checked.map(({ value }) => value))
+  return runUnderCheckers(findCases(root), gpu.library, sections(), [process.execPath, fileURLToPath(import.meta.url), 'kernels'])
 }
 
 /** Kernels against a copy, an empty launch and PyTorch. A target that is missed is told, and no failure of what is verified. */

@@ -58,7 +58,7 @@ const never: PolicySpec[] = [
   { name: 'deepcache', interval: 1 },
   { name: 'deepcache', interval: 1, uniform: false },
   { name: 'first-block-cache', threshold: 0 },
-  { name: 'dbcache', threshold: 0 },
+  { name: 'dbcache', threshold: 0, warmup: 1 },
   { name: 'dbcache', threshold: 10, warmup: 1, maxCached: 0 },
   { name: 'dbcache', threshold: 10, warmup: 1, maxAccumulated: 0 },
   { name: 'teacache', threshold: 0 },
