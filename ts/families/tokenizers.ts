@@ -84,7 +84,9 @@ export class TextTokenizer {
       return new TextTokenizer(library, { pad, maxLength: maxLengthOf(config), normalize })
     } catch (error) {
       if (error instanceof SadaError) throw error
-      throw new SadaError('TOKENIZER_INVALID', `${where}: ${(error as Error).message}.`, { cause: error })
+      // What the library trips over where a part is missing.
+      const lacks = error instanceof TypeError ? 'tokenizer.json lacks a part, or has something else in its place: ' : ''
+      throw new SadaError('TOKENIZER_INVALID', `${where}: ${lacks}${(error as Error).message}.`, { cause: error })
     }
   }
 
