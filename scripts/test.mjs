@@ -22,6 +22,7 @@ const LONGEST = [
   'cli/sada-bench',
   'plan/features',
   'families/configurations',
+  'native/lifecycle',
   'native/memory',
   'families/hostile',
   'bench/table1-cli',

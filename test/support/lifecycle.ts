@@ -1,7 +1,7 @@
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { addon, bound, fixture, newEngine, slowRun } from './engines.ts'
 
-// One way for a process to end, named by its first argument or a worker's data: run by test/native/lifecycle.serial.test.ts.
+// One way for a process to end, named by its first argument or a worker's data: run by test/native/lifecycle.test.ts.
 const ENDLESS = 100_000_000
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
