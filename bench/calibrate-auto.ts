@@ -1,8 +1,9 @@
 /**
- * Two laws, fitted on the bundled model under `sada`'s defaults:
+ * Three laws, fitted on the bundled model under `sada`'s defaults:
  * - how errors usually change along the noise level, which `sada` measures a picture's by: ln(rate/|x0|) as a cubic in the flow level σ/(α+σ);
  * - for `auto`, what is still to come when the network runs no more: ln(rms(final − x0)/|x0|) from ln rate and ln of the steps left, for flow matching and for
- *   variance-preserving solvers apart.
+ *   variance-preserving solvers apart;
+ * - what PSNR comes of closing a run at such a forecast, in decibels.
  *
  *   npx tsx bench/calibrate-auto.ts [--prompts 12] [--offset 36] [--json FILE]
  */
@@ -11,8 +12,10 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Matrix, solve } from 'ml-matrix'
 import { load } from '../ts/index.ts'
+import { psnr } from '../ts/metrics/psnr.ts'
 import { findModel } from '../ts/pipeline/load.ts'
 import { loadManifest } from '../ts/plan/model.ts'
+import { CLOSED } from '../ts/policy/auto.ts'
 import { parseSchedulerConfig } from '../ts/schedule/config.ts'
 import { createSchedule } from '../ts/schedule/schedule.ts'
 
@@ -25,6 +28,8 @@ const { values } = parseArgs({
 })
 const STEPS = 50
 const BATCH = 4
+/** Forecasts, in decibels, at which runs are closed. */
+const FORECASTS = [28, 31, 34, 37, 40]
 
 interface Point {
   readonly isFlow: boolean
@@ -40,6 +45,7 @@ async function main(): Promise<void> {
   const manifest = await loadManifest(folder)
   const prompts = JSON.parse(readFileSync(join(folder, manifest.prompts!), 'utf8')) as Record<string, string[]>
   const points: Point[] = []
+  const closed: { isFlow: boolean; forecast: number; reached: number }[] = []
   for (const scheduler of Object.keys(manifest.schedulers)) {
     const { config } = parseSchedulerConfig(manifest.schedulers[scheduler])
     const { levels } = createSchedule(config, { steps: STEPS, prediction: manifest.prediction })
@@ -52,6 +58,18 @@ async function main(): Promise<void> {
         const denoised: Float32Array[] = []
         const { trace } = await pipeline.generate({ ...call, policy: 'sada', onStep: (e) => denoised.push(e.denoised()) })
         const length = full.latents.length / prompt.length
+        const isFlow = scheduler === 'flow-euler'
+        const [offset, slope] = isFlow ? CLOSED.flow : CLOSED.variancePreserving
+        for (const forecast of FORECASTS) {
+          const policy = { name: 'auto', target: { psnrDb: offset + slope * forecast } }
+          const { latents, trace } = await pipeline.generate({ ...call, policy })
+          for (const b of prompt.keys()) {
+            // One that is not closed is what `sada` makes.
+            if (trace.members[b].steps.at(-1)!.action === 'run') continue
+            const [now, then] = [latents, full.latents].map((all) => all.subarray(b * length, (b + 1) * length))
+            closed.push({ isFlow, forecast, reached: psnr(now, then) })
+          }
+        }
         for (const [b, { steps }] of trace.members.entries()) {
           let newest = 0
           for (const { step, action, error } of steps) {
@@ -66,7 +84,7 @@ async function main(): Promise<void> {
             const remaining = Math.sqrt(square / length) / magnitude
             if (error)
               points.push({
-                isFlow: scheduler === 'flow-euler',
+                isFlow,
                 level: flow[step],
                 rate: error / (step - newest) / magnitude,
                 left: STEPS - step,
@@ -88,17 +106,26 @@ async function main(): Promise<void> {
         .filter((point) => point.isFlow === isFlow)
         .map(({ rate, left, remaining }) => ({ x: [1, Math.log(rate), Math.log(left)], y: Math.log(remaining) })),
     )
-  const result = { points: points.length, profile, rest: { flow: restOf(true), variancePreserving: restOf(false) } }
+  const closedOf = (isFlow: boolean) =>
+    fit(
+      closed.filter((each) => each.isFlow === isFlow).map(({ forecast, reached }) => ({ x: [1, forecast], y: reached })),
+      1,
+    )
+  const both = <T>(law: (isFlow: boolean) => T) => ({ flow: law(true), variancePreserving: law(false) })
+  const result = { points: points.length, profile, rest: both(restOf), closed: both(closedOf) }
   console.log(JSON.stringify(result, undefined, 1))
   if (values.json) writeFileSync(values.json, JSON.stringify(result, undefined, 1) + '\n')
 }
 
-/** Least squares, and the median absolute residual in decibels. */
-function fit(samples: readonly { x: number[]; y: number }[]): { weights: number[]; medianErrorDb: number } {
+/** Least squares, and the median absolute residual in decibels, of which `unit` is how many one of y is. */
+function fit(
+  samples: readonly { x: number[]; y: number }[],
+  unit = 20 / Math.LN10,
+): { weights: number[]; medianErrorDb: number } {
   const solved = solve(new Matrix(samples.map(({ x }) => x)), Matrix.columnVector(samples.map(({ y }) => y)), true)
   const weights = solved.to1DArray()
   const errors = samples.map(({ x, y }) => Math.abs(y - x.reduce((sum, v, k) => sum + v * weights[k], 0)))
-  const medianErrorDb = (20 / Math.LN10) * errors.sort((a, b) => a - b)[errors.length >> 1]
+  const medianErrorDb = unit * errors.sort((a, b) => a - b)[errors.length >> 1]
   return { weights: weights.map((w) => Number(w.toPrecision(4))), medianErrorDb }
 }
 
