@@ -45,10 +45,10 @@ async function main(): Promise<void> {
   const manifest = await loadManifest(folder)
   const prompts = JSON.parse(readFileSync(join(folder, manifest.prompts!), 'utf8')) as Record<string, string[]>
   const points: Point[] = []
-  const closed: { isFlow: boolean; forecast: number; reached: number }[] = []
+  const closed: { solver: keyof typeof CLOSED; forecast: number; reached: number }[] = []
   for (const scheduler of Object.keys(manifest.schedulers)) {
     const { config } = parseSchedulerConfig(manifest.schedulers[scheduler])
-    const { levels } = createSchedule(config, { steps: STEPS, prediction: manifest.prediction })
+    const { levels, solver } = createSchedule(config, { steps: STEPS, prediction: manifest.prediction })
     const flow = levels.map(({ alpha, sigma }) => sigma / (alpha + sigma))
     for (const list of [prompts.full, prompts.short]) {
       for (let from = 0; from < Number(values.prompts); from += BATCH) {
@@ -59,7 +59,7 @@ async function main(): Promise<void> {
         const { trace } = await pipeline.generate({ ...call, policy: 'sada', onStep: (e) => denoised.push(e.denoised()) })
         const length = full.latents.length / prompt.length
         const isFlow = scheduler === 'flow-euler'
-        const [offset, slope] = isFlow ? CLOSED.flow : CLOSED.variancePreserving
+        const [offset, slope] = CLOSED[solver]
         for (const forecast of FORECASTS) {
           const policy = { name: 'auto', target: { psnrDb: offset + slope * forecast } }
           const { latents, trace } = await pipeline.generate({ ...call, policy })
@@ -67,7 +67,7 @@ async function main(): Promise<void> {
             // One that is not closed is what `sada` makes.
             if (trace.members[b].steps.at(-1)!.action === 'run') continue
             const [now, then] = [latents, full.latents].map((all) => all.subarray(b * length, (b + 1) * length))
-            closed.push({ isFlow, forecast, reached: psnr(now, then) })
+            closed.push({ solver, forecast, reached: psnr(now, then) })
           }
         }
         for (const [b, { steps }] of trace.members.entries()) {
@@ -106,13 +106,18 @@ async function main(): Promise<void> {
         .filter((point) => point.isFlow === isFlow)
         .map(({ rate, left, remaining }) => ({ x: [1, Math.log(rate), Math.log(left)], y: Math.log(remaining) })),
     )
-  const closedOf = (isFlow: boolean) =>
+  const closedOf = (solver: string) =>
     fit(
-      closed.filter((each) => each.isFlow === isFlow).map(({ forecast, reached }) => ({ x: [1, forecast], y: reached })),
+      closed.filter((each) => each.solver === solver).map(({ forecast, reached }) => ({ x: [1, forecast], y: reached })),
       1,
     )
-  const both = <T>(law: (isFlow: boolean) => T) => ({ flow: law(true), variancePreserving: law(false) })
-  const result = { points: points.length, profile, rest: both(restOf), closed: both(closedOf) }
+  const rest = { flow: restOf(true), variancePreserving: restOf(false) }
+  const result = {
+    points: points.length,
+    profile,
+    rest,
+    closed: Object.fromEntries(Object.keys(CLOSED).map((each) => [each, closedOf(each)])),
+  }
   console.log(JSON.stringify(result, undefined, 1))
   if (values.json) writeFileSync(values.json, JSON.stringify(result, undefined, 1) + '\n')
 }

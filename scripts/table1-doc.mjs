@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const source = process.argv[2] ?? `${root}bench/results/table1.json`
 const table = JSON.parse(readFileSync(source, 'utf8'))
+const targets = JSON.parse(readFileSync(`${root}bench/results/targets.json`, 'utf8'))
 
 const OURS = 'sada'
 const decibels = (value) => (value === null ? 'equal' : value.toFixed(1))
@@ -94,6 +95,17 @@ function plainly() {
   return `A policy that is further from the full run than plain steps of the same cost gains nothing. So it is, on average, for ${listed(lost)}${some}.`
 }
 
+/** How close `auto` comes to what it is asked for. */
+function targetTable() {
+  const shown = (target, value) => (target.startsWith('psnrDb') ? `${value.toFixed(1)} dB` : `${value.toFixed(2)} ×`)
+  const lines = targets.rows.map(({ scheduler, target, mean, p05, p95, median_absolute_error: error, nfe }) => {
+    const figures = [shown(target, mean), `${shown(target, p05)} – ${shown(target, p95)}`, shown(target, error), nfe.toFixed(1)]
+    return `| ${[scheduler, `\`${target}\``, ...figures].join(' | ')} |`
+  })
+  const head = '| scheduler | target | mean | 5–95 % | median of how far off | network runs |'
+  return [head, '|---|---|--:|--:|--:|--:|', ...lines].join('\n')
+}
+
 const losses = places.flatMap(lossesOf)
 const lost = pointless()
 const fewest = Math.min(...table.rows.map(({ samples }) => samples))
@@ -123,6 +135,12 @@ ${plainly()}
 ## Figures
 
 ${places.map((place) => `### ${place}\n\n${tableOf(place)}\n`).join('\n')}
+## How close \`auto\` comes to its targets
+
+${targets.prompts} pictures for each, full and short prompts by turns, of \`bench/targets.ts\` ([bench/results/targets.json](../bench/results/targets.json)); speed-ups in wall time.
+
+${targetTable()}
+
 ## What is missing
 
 ${unavailable.length > 0 ? unavailable.map(([name, { unavailable: why }]) => `- ${name}: ${why}`).join('\n') : '- Nothing: every metric had its network.'}
