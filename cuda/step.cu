@@ -38,8 +38,7 @@ __device__ __forceinline__ float4 plus(float4 a, float4 b) { return make_float4(
 __device__ __forceinline__ float4 weighted_quad(const Row& row, const Shared<float4>& tile, int thread) {
   if (row.terms == 0) return make_float4(0.0f, 0.0f, 0.0f, 0.0f);
   float4 sum = scaled(row.weight[0], tile[row.input[0] * kThreads + thread]);
-  // Unrolled, so that a term's place among the parameters is known. A condition on each term instead would make the step of small latents a
-  // tenth longer.
+  // Unrolled, so that a term's place among the parameters is known; a condition on each would be paid for by rows of few terms.
 #pragma unroll
   for (int k = 1; k < kMaxInputs; ++k) {
     if (k >= row.terms) break;

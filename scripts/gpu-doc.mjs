@@ -10,7 +10,8 @@ const files = readdirSync(folder).filter((file) => /^gpu-.*\.json$/.test(file))
 const table = (head, rows) =>
   [head, head.map((_, k) => (k === 0 ? '---' : '---:')), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n')
 const isTold = (result) => typeof result === 'string' || result?.failed !== undefined
-const told = (result) => (typeof result === 'string' ? result.split('\n')[0] : `failed: ${result.failed}`)
+const told = (result) =>
+  typeof result === 'string' ? result.split('\n')[0].replace(/\. Tried:$/, '') : `failed: ${result.failed}`
 const version = (cuda) => `${Math.floor(cuda / 1000)}.${Math.floor((cuda % 1000) / 10)}`
 const ms = (value) => `${value.toFixed(value < 10 ? 1 : 0)} ms`
 const us = (value) => `${(1000 * value).toFixed(1)} µs`

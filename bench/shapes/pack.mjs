@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { transformSync } from 'esbuild'
+import typescript from 'typescript'
 
 const [folders, target] = process.argv.slice(2)
 if (target === undefined) {
@@ -16,9 +16,11 @@ const here = import.meta.dirname
 rmSync(target, { recursive: true, force: true })
 mkdirSync(target, { recursive: true })
 
-const { code } = transformSync(readFileSync(join(here, 'shapes.ts'), 'utf8'), { loader: 'ts', format: 'cjs', platform: 'node' })
+const { ModuleKind, ScriptTarget, transpileModule } = typescript
+const compilerOptions = { module: ModuleKind.CommonJS, target: ScriptTarget.ES2022, esModuleInterop: true }
+const { outputText } = transpileModule(readFileSync(join(here, 'shapes.ts'), 'utf8'), { compilerOptions })
 // In dist/shapes, the compiled package is one folder above.
-writeFileSync(join(target, 'shapes.js'), code.replaceAll(/"\.\.\/\.\.\/ts\/(.*?)\.ts"/g, '"../$1.js"'))
+writeFileSync(join(target, 'shapes.js'), outputText.replaceAll(/(['"])\.\.\/\.\.\/ts\/(.*?)\.ts\1/g, '"../$2.js"'))
 for (const file of ['fill.py', 'run.sh']) copyFileSync(join(here, file), join(target, file))
 
 const archive = join(target, 'folders.tar.xz')

@@ -57,12 +57,13 @@ class Sizes {
     return rows <= size ? size : size / 2 * 3;
   }
 
-  // `first`, which was made with the model, serves the first number of rows that comes; and those for which there is no memory.
+  // `first`, which was made with the model, serves the first number of rows that comes; and those for which there is no memory, or
+  // whose weights' files have been written to since.
   SessionHandle* session_for(int64_t rows, SessionHandle* first) {
     if (first_rows_ == 0) first_rows_ = rows;
     if (rows == first_rows_) return first;
     const auto [at, is_new] = sessions_.try_emplace(rows, nullptr, [](SessionHandle*) {});
-    if (is_new) {
+    if (is_new && model_.is_unchanged()) {
       try {
         at->second = cuda_.library->own(cuda_.open(model_.options()), kReleaseSession);
       } catch (const Error&) {

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test } from 'uvu'
@@ -235,6 +235,26 @@ if (!hasEmulatedGpu() || !existsSync(DOUBLE)) {
       await pipeline.dispose()
     }
     assert.is(addon.counters().sessions, 0)
+  })
+
+  test('weights that are written to after they were loaded are not read for another number of rows', async () => {
+    const folder = join(mkdtempSync(join(tmpdir(), 'sada-ort-')), 'sd2')
+    cpSync(familyFolder('sd2'), folder, { recursive: true })
+    const pictures = (count: number) => ({
+      prompt: Array<string>(count).fill('a cat'),
+      seed: 1,
+      steps: 2,
+      policy: 'none' as const,
+    })
+    const cpu = await load(folder, { threads: 1 })
+    const expected = await cpu.generate(pictures(2))
+    await cpu.dispose()
+    const pipeline = await load(folder, { threads: 1, device: 'cuda', onnxruntime: dirname(DOUBLE) })
+    await pipeline.generate(pictures(1))
+    const weights = join(folder, 'unet', 'model.onnx_data')
+    writeFileSync(weights, new Uint8Array(statSync(weights).size))
+    assert.equal((await pipeline.generate(pictures(2))).latents, expected.latents)
+    await pipeline.dispose()
   })
 
   test('whole pictures with the networks on the provider are those of the CPU', async () => {
