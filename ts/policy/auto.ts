@@ -93,6 +93,8 @@ class Clock {
 
 class AutoMember extends SadaMember {
   private readonly target: AutoOptions
+  /** As `sada` has it. */
+  private readonly ledger: Readonly<SadaOptions>
   private readonly clock: Clock
   private readonly member: number
   private runs = 0
@@ -102,6 +104,7 @@ class AutoMember extends SadaMember {
   constructor(target: AutoOptions, ledger: SadaOptions, context: RunContext, clock: Clock, member: number) {
     super({ ...ledger }, context)
     this.target = target
+    this.ledger = ledger
     this.clock = clock
     this.member = member
   }
@@ -127,7 +130,7 @@ class AutoMember extends SadaMember {
     if (left >= steps || this.computed.length < 2) return run
     // A small budget is not spent on the end.
     this.options.tail = Math.min(3, Math.floor((this.runs + left) / 4))
-    this.options.maxConsecutive = Math.max(5, Math.ceil(steps / left))
+    this.options.maxConsecutive = Math.max(this.ledger.maxConsecutive, Math.ceil(steps / left))
     this.options.tolerance = this.toleranceFor(step, left)
     return super.before(step)
   }

@@ -24,7 +24,7 @@ export interface SadaOptions extends PruningOptions {
 }
 
 /** Guidance multiplies what the conditions differ by, errors among it: the tolerance holds up to a scale of `FIRM`, and shrinks above. */
-const TOLERANCE = 0.012
+const TOLERANCE = 0.013
 const FIRM = 3
 
 /**
@@ -42,7 +42,7 @@ export const sada: PolicyDefinition<SadaOptions> = {
       about:
         'error that the skips between two computed steps may put into the state, as a share of what is in it of the clean sample',
       default: ({ guidance }) => TOLERANCE * Math.min(1, FIRM / guidance),
-      defaultText: '0.012; at guidance g above 3: 0.036/g',
+      defaultText: '0.013; at guidance g above 3: 0.039/g',
       min: 0,
       max: 10,
     },
@@ -54,8 +54,8 @@ export const sada: PolicyDefinition<SadaOptions> = {
     },
     warmup: { about: 'first steps that always run', default: 4, min: 3, max: 1000, integer: true },
     tail: { about: 'last steps that always run', default: 3, min: 1, max: 1000, integer: true },
-    maxConsecutive: { about: 'skips in a row', default: 5, min: 0, max: 1000, integer: true },
-    slope: { about: 'share of the last slope by which a skip continues the clean sample', default: 0.4, min: 0, max: 1 },
+    maxConsecutive: { about: 'skips in a row', default: 4, min: 0, max: 1000, integer: true },
+    slope: { about: 'share of the last slope by which a skip continues the clean sample', default: 0.7, min: 0, max: 1 },
     memory: { about: 'weight of older measurements in the error rate', default: 0.7, min: 0, max: 0.99 },
     ...pruningOptions,
   },
@@ -107,8 +107,9 @@ export class SadaMember implements MemberPolicy {
     const { steps } = this.context.solver.schedule
     if (this.computed.length < 2 || step < warmup || step >= steps - tail) return run
     const gap = step - this.computed[0]
+    const allowed = tolerance * this.magnitude
     const spent = this.spent + this.cost(step, gap)
-    if (gap > maxConsecutive || !(spent <= tolerance * this.magnitude)) return this.compute(step, gap)
+    if (gap > maxConsecutive || !(spent <= allowed)) return this.compute(step, gap, allowed)
     this.spent = spent
     return { kind: 'skip', action: 'extrapolate', x0: this.prediction(step) }
   }
@@ -156,9 +157,15 @@ export class SadaMember implements MemberPolicy {
     return this.computed.flatMap((step) => [x0At(step), velocityAt(step)])
   }
 
-  /** Where instability is why a step is computed, its unstable tokens are enough. */
-  private compute(step: number, gap: number): Decision {
-    return this.stable || gap > 1 ? run : this.pruning.decide(step, false)
+  /**
+   * Where instability alone is why a step is computed, its unstable tokens are enough. Not right after the warm-up: as much noise is left
+   * there as leaves the picture open, and what the other tokens repeat decides on it.
+   */
+  private compute(step: number, gap: number, allowed: number): Decision {
+    const isUnstable = gap === 1 && !this.stable
+    const { warmup, unstable } = this.options
+    const mayPrune = isUnstable && step >= 2 * warmup && this.cost(step, gap) / unstable <= allowed
+    return mayPrune ? this.pruning.decide(step, false) : run
   }
 
   protected level(step: number): number {
