@@ -2,7 +2,7 @@
  * Fidelity at equal cost on the bundled model: policies beside plain fewer steps and the best fixed schedule of as many runs.
  * Cost is in full network evaluations: a pruned pass counts its share of the plan's floating-point operations.
  *
- *   npx tsx bench/fidelity.ts [--prompts 16] [--offset 0] [--guidance 3] [--scheduler flow-euler,dpm++,euler]
+ *   npx tsx bench/fidelity.ts [--prompts 16] [--offset 0] [--seed 1000] [--guidance 3] [--scheduler flow-euler,dpm++,euler]
  *                             [--policy '"sada"' --policy '{"name":"sada","preset":"poster"}'] [--fixed] [--json FILE]
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -18,6 +18,7 @@ const { values } = parseArgs({
   options: {
     prompts: { type: 'string', default: '16' },
     offset: { type: 'string', default: '0' },
+    seed: { type: 'string', default: '1000' },
     guidance: { type: 'string', default: '3' },
     scheduler: { type: 'string', default: 'flow-euler,dpm++,euler' },
     policy: { type: 'string', multiple: true, default: ['"sada"'] },
@@ -97,6 +98,7 @@ async function main(): Promise<void> {
     steps: STEPS,
     samples: count,
     offset,
+    seed: Number(values.seed),
     machine: cpus()[0].model,
     node: process.version,
   }
@@ -108,7 +110,7 @@ async function samples(pipeline: Pipeline, { scheduler, guidance, prompts }: Set
   const traces: Trace[] = []
   for (let from = 0; from < prompts.length; from += BATCH) {
     const prompt = prompts.slice(from, from + BATCH)
-    const seed = prompt.map((_, k) => 1000 + offset + from + k)
+    const seed = prompt.map((_, k) => Number(values.seed) + offset + from + k)
     const { latents, trace } = await pipeline.generate({ prompt, seed, scheduler, guidanceScale: guidance, policy, steps })
     const length = latents.length / prompt.length
     prompt.forEach((_, k) => results.push(latents.slice(k * length, (k + 1) * length)))
