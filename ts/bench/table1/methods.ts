@@ -19,7 +19,7 @@ const REQUIRED: Readonly<Record<string, Readonly<Record<string, number>>>> = { a
  * ones: half and twice the default, and what their authors name.
  */
 export const SWEEPS: Readonly<Record<string, { readonly option: string; readonly values: readonly number[] }>> = {
-  sada: { option: 'tolerance', values: [1e-3, 2e-3, 5e-3, 7e-3, 1.4e-2] },
+  sada: { option: 'tolerance', values: [2e-3, 5e-3, 9e-3, 0.02, 0.03] },
   'sada/poster': { option: 'warmup', values: [4, 6, 8, 12, 16] },
   'sada-reference': { option: 'warmup', values: [4, 6, 8, 12, 16] },
   auto: { option: 'speedup', values: [1.5, 1.75, 2.25, 2.5, 3] },
