@@ -103,7 +103,13 @@ test('where the criterion says unstable, passes are pruned to a bucket of tokens
     // Not within twice the warm-up, nor where a skip would be too much whatever the criterion says.
     assert.ok(step >= 8, String(step))
   }
-  const strict = await pipeline.generate({ prompt, seed: 3, steps: 30, scheduler: 'euler', policy: { ...policy, tolerance: 1e-6 } })
+  const strict = await pipeline.generate({
+    prompt,
+    seed: 3,
+    steps: 30,
+    scheduler: 'euler',
+    policy: { ...policy, tolerance: 1e-6 },
+  })
   for (const { steps } of strict.trace.members) assert.ok(steps.every(({ action }) => action === 'run'))
 })
 
