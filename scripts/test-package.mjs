@@ -144,7 +144,7 @@ const tests = {
   },
 
   'importing is fast'() {
-    // What an import costs is what it reads; how long that takes is the machine's, and only measured.
+    // What is ours of an import's cost is what it reads; how long that takes depends on the machine as well.
     const files = "console.log(Object.keys(require.cache).filter((path) => path.includes('node_modules')).length)"
     const read = Number(script(`require('sada'); ${files}`))
     assert.ok(read <= MOST_IMPORTED_FILES, `${read} files`)

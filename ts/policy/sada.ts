@@ -158,8 +158,8 @@ export class SadaMember implements MemberPolicy {
   }
 
   /**
-   * Where instability alone is why a step is computed, its unstable tokens are enough. Not right after the warm-up: as much noise is left
-   * there as leaves the picture open, and what the other tokens repeat decides on it.
+   * Where instability alone is why a step is computed, its unstable tokens are enough. Not right after the warm-up: the picture is still
+   * open there, and what the other tokens repeat would decide it.
    */
   private compute(step: number, gap: number, allowed: number): Decision {
     const isUnstable = gap === 1 && !this.stable
