@@ -122,14 +122,17 @@ double copy_cost(int64_t bytes) {
 bool as_json = false;
 std::string wanted;  // how a kernel's name begins; empty: all
 
-// `bytes`: what must be read and written at least.
-void report(const std::string& kernel, const std::string& size, int64_t bytes, const Launch& launch) {
+// `bytes`: what must be read and written at least; `touched`: in whole sectors, which is all that memory moves.
+void report(const std::string& kernel, const std::string& size, int64_t bytes, int64_t touched, const Launch& launch) {
   if (kernel.compare(0, wanted.size(), wanted) != 0) return;
   const Cost cost = measure(launch);
-  const double copy = copy_cost(bytes), rate = bytes / cost.device_ms / 1e6, percent = 100.0 * copy / cost.device_ms;
-  const char* format = as_json ? "{\"kernel\":\"%s\",\"size\":\"%s\",\"bytes\":%lld,\"ms\":%.6f,\"hostMs\":%.6f,\"replayedMs\":%.6f,\"gigabytesPerSecond\":%.2f,\"percentOfCopy\":%.2f}\n"
-                               : "%-28s %-26s %12lld B %10.4f ms %10.4f ms host %10.4f ms replayed %9.1f GB/s %6.1f %% of a copy\n";
-  std::printf(format, kernel.c_str(), size.c_str(), static_cast<long long>(bytes), cost.device_ms, cost.host_ms, cost.replayed_ms, rate, percent);
+  const double rate = bytes / cost.device_ms / 1e6, percent = 100.0 * copy_cost(bytes) / cost.device_ms;
+  const double of_touched = touched == bytes ? percent : 100.0 * copy_cost(touched) / cost.device_ms;
+  const char* format = as_json ? "{\"kernel\":\"%s\",\"size\":\"%s\",\"bytes\":%lld,\"ms\":%.6f,\"hostMs\":%.6f,\"replayedMs\":%.6f,\"gigabytesPerSecond\":%.2f,\"percentOfCopy\":%.2f,"
+                                 "\"touchedBytes\":%lld,\"percentOfTouchedCopy\":%.2f}\n"
+                               : "%-28s %-26s %12lld B %10.4f ms %10.4f ms host %10.4f ms replayed %9.1f GB/s %6.1f %% of a copy; %12lld B in whole sectors, %6.1f %%\n";
+  std::printf(format, kernel.c_str(), size.c_str(), static_cast<long long>(bytes), cost.device_ms, cost.host_ms, cost.replayed_ms, rate, percent,
+              static_cast<long long>(touched), of_touched);
 }
 
 __global__ void empty_kernel() {}
@@ -155,8 +158,7 @@ void bench_step(int64_t length, int members, Storage type, const sada::TokenLayo
     r.length = length, r.inputs = kInputs, r.rows = kRows, r.sums = 1, r.sum[0] = {2, 3, false};
     for (int k = 0; k < kInputs; ++k) r.input[k] = buffer(), step.input_type[k] = type;
     for (int row = 0; row < kRows; ++row) {
-      r.row[row].terms = 3;
-      for (int k = 0; k < 3; ++k) r.row[row].input[k] = (row + k) % kInputs, r.row[row].weight[k] = 0.5f + k;
+      for (int k = 0; k < 3; ++k) r.row[row].set((row + k) % kInputs, 0.5f + k);
       if (row < kStores) r.store[row] = buffer(), step.store_type[row] = type;
     }
     if (layout != nullptr) r.layout = *layout, r.token_sum = 0, r.token_means = owned.emplace_back(std::make_unique<Memory>(layout->grid_height * layout->grid_width * 4))->floats();
@@ -164,7 +166,14 @@ void bench_step(int64_t length, int members, Storage type, const sada::TokenLayo
   const Memory sums(members * 8);
   const int64_t bytes = members * length * (kInputs + kStores) * sada::bytes_of(type);
   const std::string name = std::string("step") + (type == Storage::kFloat16 ? ", float16" : "") + (layout != nullptr ? ", token means" : "");
-  report(name, std::to_string(members) + " x " + std::to_string(length), bytes, [&] { return table.step(device, steps.data(), members, static_cast<double*>(sums.data)); });
+  report(name, std::to_string(members) + " x " + std::to_string(length), bytes, bytes, [&] { return table.step(device, steps.data(), members, static_cast<double*>(sums.data)); });
+}
+
+// Sectors of 32 bytes that hold some of the named elements of `size` bytes, of a plane that begins with one.
+int64_t sectors_of(const std::vector<int32_t>& named, int64_t size) {
+  int64_t sectors = 0, last = -1;
+  for (int32_t at : named) sectors += at * size / 32 != last, last = at * size / 32;
+  return sectors;
 }
 
 void bench_move(bool gather, bool channels_first, Storage type, int64_t tokens, int64_t channels) {
@@ -178,7 +187,10 @@ void bench_move(bool gather, bool channels_first, Storage type, int64_t tokens, 
   move.channels_first = channels_first, move.rows = 1, move.tokens = tokens, move.channels = channels, move.kept = kept;
   move.indices = static_cast<const int32_t*>(indices.data);
   const std::string name = std::string(gather ? "gather" : "scatter") + (channels_first ? ", channels first" : "") + (type == Storage::kFloat16 ? ", float16" : "");
-  report(name, std::to_string(kept) + "/" + std::to_string(tokens) + " x " + std::to_string(channels), 2 * kept * channels * size,
+  const int64_t bytes = 2 * kept * channels * size;
+  // A sector that is written in part is read before, too.
+  const int64_t touched = channels_first ? channels * (kept * size + (gather ? 1 : 2) * 32 * sectors_of(every_other, size)) : bytes;
+  report(name, std::to_string(kept) + "/" + std::to_string(tokens) + " x " + std::to_string(channels), bytes, touched,
          [&] { return (gather ? table.gather : table.scatter)(device, &move); });
 }
 
@@ -192,12 +204,12 @@ void bench_select(int32_t height, int32_t width) {
   s.scores = scores.floats(), s.height = height, s.width = width, s.threshold = 0.4f, s.max_kept = static_cast<int32_t>(tokens / 2);
   s.window_height = s.window_width = 4, s.seed = 1, s.buckets = 1, s.bucket[0] = static_cast<int32_t>(tokens * 3 / 4);
   s.indices = static_cast<int32_t*>(indices.data), s.kept = static_cast<int32_t*>(kept.data);
-  report("select", std::to_string(tokens) + " tokens", tokens * 8, [&] { return table.select(device, &s, 1); });
+  report("select", std::to_string(tokens) + " tokens", tokens * 8, tokens * 8, [&] { return table.select(device, &s, 1); });
 }
 
 void bench_convert(int64_t length) {
   const Memory from(length * 4), to(length * 2);
-  report("convert to float16", std::to_string(length), length * 6, [&] { return table.convert(device, to.data, Storage::kFloat16, from.data, Storage::kFloat32, length); });
+  report("convert to float16", std::to_string(length), length * 6, length * 6, [&] { return table.convert(device, to.data, Storage::kFloat16, from.data, Storage::kFloat32, length); });
 }
 
 void bench_all(int64_t free_bytes) {

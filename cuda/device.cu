@@ -69,8 +69,11 @@ DeviceStatus create(int32_t index, Device** out) {
   if (device == nullptr) return cudaErrorMemoryAllocation;
   device->index = index;
   const DeviceStatus status = on(device, [&] {
-    const cudaError_t prepared = cuda::prepare_step();
-    return prepared != cudaSuccess ? prepared : cudaStreamCreateWithFlags(&device->stream, cudaStreamNonBlocking);
+    int major = 0;
+    cudaError_t made = cuda::has_kernels();
+    if (made == cudaSuccess) made = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index);
+    device->has_early_starts = major >= 9;
+    return made != cudaSuccess ? made : cudaStreamCreateWithFlags(&device->stream, cudaStreamNonBlocking);
   });
   if (status == cudaSuccess) *out = device;
   else delete device;
@@ -105,7 +108,7 @@ cudaError_t replace_scratch(Device& device, const DeviceLimits& limits) {
   device.step.terms = reinterpret_cast<float*>(at += sizes.tickets);
   device.indices = reinterpret_cast<int32_t*>(at + sizes.terms);
   status = cudaMemsetAsync(device.step.tickets, 0, static_cast<size_t>(sizes.tickets), device.stream);
-  if (status == cudaSuccess) device.step.limits = limits;
+  if (status == cudaSuccess) device.step.limits = limits, device.step.has_early_starts = device.has_early_starts;
   return status;
 }
 

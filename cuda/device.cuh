@@ -8,6 +8,7 @@ namespace sada {
 struct Device {
   int index = 0;
   cudaStream_t stream = nullptr;
+  bool has_early_starts = false;  // launch.cuh's, on this GPU
   void* scratch = nullptr;  // one allocation for all that follows
   cuda::StepScratch step;
   int32_t* indices = nullptr;  // [limits.host_indices]

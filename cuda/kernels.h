@@ -15,10 +15,11 @@ struct StepScratch {
   double* partials = nullptr;   // [members][kMaxSums][step_partials(length)]
   uint32_t* tickets = nullptr;  // [members][step_tickets(length)], zero between steps
   float* terms = nullptr;       // [members][step_terms(token_length)]
+  bool has_early_starts = false;
 };
 
-// What must be said once to a GPU before its first step; fails where the library has no code for it.
-cudaError_t prepare_step();
+// Fails where the library has no code for the current GPU.
+cudaError_t has_kernels();
 cudaError_t step(const DeviceStep* members, int count, double* sums, const StepScratch& scratch, cudaStream_t stream);
 
 // The step of one member of up to `length` elements that device memory holds; of none where it has no tiles. Without token means.
@@ -31,7 +32,7 @@ struct TokenMeans {
   const float* terms;  // [elements of the layout]
   float* means;        // [grid_height * grid_width]
 };
-cudaError_t token_means(const TokenMeans* members, int count, cudaStream_t stream);
+cudaError_t token_means(const TokenMeans* members, int count, bool is_early, cudaStream_t stream);
 
 // Indices in device memory.
 cudaError_t gather(const DeviceMove& move, cudaStream_t stream);

@@ -1,4 +1,4 @@
-// Starting a kernel. The emulation of the tests brings its own.
+// Starting a kernel, and what orders what its threads do after what others did. The emulation of the tests brings its own.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -12,6 +12,8 @@ struct Shape {
   int64_t blocks_x = 1, blocks_y = 1;
   dim3 threads = dim3(1);
   size_t shared_bytes = 0;
+  // Blocks may be placed while the work before on the stream ends: then the kernel must wait_for_earlier_work(). From compute capability 9.0 on.
+  bool is_early = false;
 };
 
 #if defined(__CUDACC__)
@@ -24,8 +26,29 @@ struct Exactly {
 template <typename... Parameters>
 cudaError_t launch(void (*kernel)(Parameters...), const Shape& shape, cudaStream_t stream, const typename Exactly<Parameters>::Type&... arguments) {
   void* addresses[] = {const_cast<void*>(static_cast<const void*>(&arguments))...};
-  const dim3 grid(static_cast<unsigned>(shape.blocks_x), static_cast<unsigned>(shape.blocks_y));
-  return cudaLaunchKernel(reinterpret_cast<const void*>(kernel), grid, shape.threads, addresses, shape.shared_bytes, stream);
+  cudaLaunchAttribute early = {};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(static_cast<unsigned>(shape.blocks_x), static_cast<unsigned>(shape.blocks_y)), config.blockDim = shape.threads;
+  config.dynamicSmemBytes = shape.shared_bytes, config.stream = stream;
+  config.attrs = &early, config.numAttrs = shape.is_early ? 1 : 0;
+  return cudaLaunchKernelExC(&config, reinterpret_cast<const void*>(kernel), addresses);
+}
+
+// Before the first access to memory that other work on the stream writes or reads. Then the next kernel's blocks may be placed, too.
+__device__ __forceinline__ void wait_for_earlier_work() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  cudaGridDependencySynchronize();
+  cudaTriggerProgrammaticLaunchCompletion();
+#endif
+}
+
+// Counts a caller in and returns how many came before. What those wrote until then is seen by this one.
+__device__ __forceinline__ uint32_t count_in(uint32_t* counter) {
+  uint32_t before;
+  asm volatile("atom.add.acq_rel.gpu.global.u32 %0, [%1], 1;" : "=r"(before) : "l"(counter) : "memory");
+  return before;
 }
 
 #endif

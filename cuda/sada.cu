@@ -70,11 +70,8 @@ __device__ void form(StepRequest& request, const SadaStep& step, const Run& run)
   for (int8_t& each : place) each = -1;
   request.length = run.length, request.rows = step.rows, request.sums = step.sums;
   for (int r = 0; r < step.rows; ++r) {
-    request.row[r].terms = step.row[r].terms;
-    for (int k = 0; k < step.row[r].terms; ++k) {
-      request.row[r].input[k] = input_of(request, place, run, step.row[r].name[k]);
-      request.row[r].weight[k] = static_cast<float>(step.row[r].weight[k]);
-    }
+    const NamedRow& row = step.row[r];
+    for (int k = 0; k < row.terms; ++k) request.row[r].set(input_of(request, place, run, row.name[k]), static_cast<float>(row.weight[k]));
   }
   request.sum[0].a = kX0Row;
   request.sum[1].a = request.sum[1].b = kMissedRow;
@@ -103,7 +100,7 @@ __device__ void prepare_run(Run& run) {
   compose.request.length = run.length, compose.request.inputs = 1, compose.request.rows = run.rows;
   compose.request.input[0] = run.buffer[run.x];
   for (int r = 0; r < run.rows; ++r) {
-    compose.request.row[r].terms = 1, compose.request.row[r].weight[0] = at.input_scale;
+    compose.request.row[r].set(0, at.input_scale);
     compose.request.store[r] = run.sample[r];
     run.level[r] = at.input_level;
   }

@@ -1,11 +1,11 @@
 // The fused step: rows, stores and sums of all members of a batch in one launch.
 //
-// A block of 256 threads makes one tile of 1024 elements. Each thread reads its four consecutive elements of every input at once, keeps
-// them in a slot of shared memory that only it uses, so that rows can name inputs by number, and leaves the rows that are summed there
-// too, and at last what is summed. After one barrier, warp s makes sum s of the tile in the order of tree_sum.h: with 128 elements to a
-// warp, strides of 512 to 128 lie within a lane, 64 to 4 between lanes, 2 and 1 within the lane again. The last block of every group of
-// 1024 tiles, found by counting them, adds up the group's results in float64 by the same tree, and so on until one is left. Nothing
-// depends on the order of blocks.
+// A block of 128 threads makes one tile of 1024 elements. Each thread reads its two fours of every input at once, 512 elements apart, and
+// keeps them in registers: rows and inputs are counted by unrolled loops, which leave out what a row has no weight for. What is summed it
+// leaves in a slot of shared memory that only it uses, so that sums can name rows by number, and adds up over its two fours. After one
+// barrier, warps make the sums of the tile in the order of tree_sum.h: the stride of 512 lay within a thread, 256 and 128 lie within a lane,
+// 64 to 4 between lanes, 2 and 1 within the lane again. The last block of every group of 1024 tiles, found by counting them, adds up the
+// group's results in float64 by the same tree, and so on until one is left. Nothing depends on the order of blocks.
 #include "../native/math/tree_sum.h"
 #include "kernels.h"
 #include "launch.cuh"
@@ -16,17 +16,16 @@
 namespace sada::cuda {
 namespace {
 
-constexpr int kThreads = kTile / 4;
-constexpr int kLanes = 32;
+constexpr int kQuads = 2;                           // fours of elements of a thread
+constexpr int kThreads = kTile / 4 / kQuads;
+constexpr int kStride = kTile / kQuads;             // elements from one of its fours to the next
+constexpr int kLanes = 32, kWarps = kThreads / kLanes;
 constexpr unsigned kAllLanes = 0xffffffffu;
-static_assert(kMaxSums <= kThreads / kLanes, "a warp for each sum");
 
 template <int kCapacity>
 struct Batch {
   StepMember member[kCapacity];
 };
-
-__device__ __forceinline__ float4 scaled(float weight, float4 v) { return make_float4(weight * v.x, weight * v.y, weight * v.z, weight * v.w); }
 
 __device__ __forceinline__ float4 multiplied_and_added(float weight, float4 v, float4 sum) {
   return make_float4(fmaf(weight, v.x, sum.x), fmaf(weight, v.y, sum.y), fmaf(weight, v.z, sum.z), fmaf(weight, v.w, sum.w));
@@ -34,79 +33,132 @@ __device__ __forceinline__ float4 multiplied_and_added(float weight, float4 v, f
 
 __device__ __forceinline__ float4 plus(float4 a, float4 b) { return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w); }
 
-// weighted_sum.h for a thread's four elements.
-__device__ __forceinline__ float4 weighted_quad(const Row& row, const Shared<float4>& tile, int thread) {
-  if (row.terms == 0) return make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-  float4 sum = scaled(row.weight[0], tile[row.input[0] * kThreads + thread]);
-  // Unrolled, so that a term's place among the parameters is known; a condition on each would be paid for by rows of few terms.
+// A thread's elements of a tile.
+struct Part {
+  float4 quad[kQuads];
+};
+
+// How much of a thread's fours there is. Of a whole tile all of it, which leaves nothing to ask.
+template <bool kIsWhole>
+struct Extents {
+  int64_t left;  // elements from the first on
+  bool is_aligned;
+
+  __device__ __forceinline__ Extent operator[](int quad) const {
+    if (kIsWhole) return {4, true};
+    const int64_t of_quad = left - quad * kStride;
+    return {of_quad, is_aligned && of_quad >= 4};
+  }
+};
+
+// What a thread must ask for the type of a buffer: nothing, where all have the same.
+struct AnyType {
+  static __device__ __forceinline__ Storage of(Storage type) { return type; }
+};
+template <Storage kType>
+struct OneType {
+  static __device__ __forceinline__ Storage of(Storage) { return kType; }
+};
+
+// All loads are under way before the first is waited for. Inputs that there are none of stay undefined, and are in no row.
+template <typename Types, bool kIsWhole>
+__device__ __forceinline__ void load_inputs(const DeviceStep& step, int64_t at, const Extents<kIsWhole>& extents, Part (&inputs)[kMaxInputs]) {
+  Quad stored[kMaxInputs][kQuads];
 #pragma unroll
-  for (int k = 1; k < kMaxInputs; ++k) {
-    if (k >= row.terms) break;
-    sum = multiplied_and_added(row.weight[k], tile[row.input[k] * kThreads + thread], sum);
+  for (int k = 0; k < kMaxInputs; ++k) {
+    if (k >= step.request.inputs) break;
+#pragma unroll
+    for (int q = 0; q < kQuads; ++q) stored[k][q] = load_quad(step.request.input[k], Types::of(step.input_type[k]), at + q * kStride, extents[q]);
+  }
+#pragma unroll
+  for (int k = 0; k < kMaxInputs; ++k) {
+    if (k >= step.request.inputs) break;
+#pragma unroll
+    for (int q = 0; q < kQuads; ++q) inputs[k].quad[q] = to_terms(stored[k][q], Types::of(step.input_type[k]));
+  }
+}
+
+// weighted_sum.h for a thread's elements.
+__device__ __forceinline__ Part weighted_part(const Row& row, const Part (&inputs)[kMaxInputs]) {
+  const float none = nothing_yet(row);
+  Part sum;
+#pragma unroll
+  for (int q = 0; q < kQuads; ++q) sum.quad[q] = make_float4(none, none, none, none);
+#pragma unroll
+  for (int k = 0; k < kMaxInputs; ++k) {
+    if (!row.has(k)) continue;
+#pragma unroll
+    for (int q = 0; q < kQuads; ++q) sum.quad[q] = multiplied_and_added(row.weight[k], inputs[k].quad[q], sum.quad[q]);
   }
   return sum;
 }
 
-// All loads are under way before the first is waited for.
-__device__ __forceinline__ void load_inputs(const StepMember& member, int64_t at, int64_t left, const Shared<float4>& tile, int thread) {
-  const DeviceStep& step = member.step;
-  Quad quad[kMaxInputs];
-#pragma unroll
-  for (int k = 0; k < kMaxInputs; ++k) {
-    if (k < step.request.inputs) quad[k] = load_quad(step.request.input[k], step.input_type[k], at, {left, left >= 4 && (member.quads_in >> k & 1) != 0});
-  }
-#pragma unroll
-  for (int k = 0; k < kMaxInputs; ++k) {
-    if (k < step.request.inputs) tile[k * kThreads + thread] = to_floats(quad[k], step.input_type[k]);
-  }
-}
+// Where a thread has a slot of shared memory.
+__device__ __forceinline__ int at_slot(int slot, int quad) { return (slot * kQuads + quad) * kThreads + static_cast<int>(threadIdx.x); }
 
 // Stores may be inputs: this thread has read all its elements, and no other thread reads them.
-__device__ __forceinline__ void form_rows(const StepMember& member, int64_t at, int64_t left, const Shared<float4>& tile, int thread) {
+template <typename Types, bool kIsWhole>
+__device__ __forceinline__ void form_rows(const StepMember& member, int64_t at, const Extents<kIsWhole>& extents, const Part (&inputs)[kMaxInputs], const Shared<float4>& tile) {
   const DeviceStep& step = member.step;
-  for (int r = 0; r < step.request.rows; ++r) {
-    float4 row = weighted_quad(step.request.row[r], tile, thread);
+#pragma unroll
+  for (int r = 0; r < kMaxRows; ++r) {
+    if (r >= step.request.rows) break;
+    Part row = weighted_part(step.request.row[r], inputs);
     if (step.request.store[r] != nullptr) {
-      store_quad(step.request.store[r], step.store_type[r], at, to_quad(row, step.store_type[r]), {left, left >= 4 && (member.quads_out >> r & 1) != 0});
+      const Storage type = Types::of(step.store_type[r]);
+#pragma unroll
+      for (int q = 0; q < kQuads; ++q) store_quad(step.request.store[r], type, at + q * kStride, of_terms(row.quad[q], type), extents[q]);
     }
     if (member.slot[r] < 0) continue;
-    // Padding is +0, whatever the weights.
-    if (left < 4) row = make_float4(left > 0 ? row.x : 0.0f, left > 1 ? row.y : 0.0f, left > 2 ? row.z : 0.0f, 0.0f);
-    tile[(member.row_slots + member.slot[r]) * kThreads + thread] = row;
+#pragma unroll
+    for (int q = 0; q < kQuads; ++q) {
+      const float4 v = row.quad[q];
+      const int64_t left = extents[q].left;
+      // Padding is +0, whatever the weights.
+      tile[at_slot(member.slot[r], q)] = left >= 4 ? v : make_float4(left > 0 ? v.x : 0.0f, left > 1 ? v.y : 0.0f, left > 2 ? v.z : 0.0f, 0.0f);
+    }
   }
 }
 
-__device__ __forceinline__ float4 terms_of(const StepMember& member, const Sum& sum, const Shared<float4>& tile, int thread) {
-  const float4 a = tile[(member.row_slots + member.slot[sum.a]) * kThreads + thread];
+__device__ __forceinline__ float4 terms_of(const StepMember& member, const Sum& sum, int quad, const Shared<float4>& tile) {
+  const float4 a = tile[at_slot(member.slot[sum.a], quad)];
   if (sum.b >= 0) {
-    const float4 b = tile[(member.row_slots + member.slot[sum.b]) * kThreads + thread];
+    const float4 b = tile[at_slot(member.slot[sum.b], quad)];
     return make_float4(a.x * b.x, a.y * b.y, a.z * b.z, a.w * b.w);
   }
   return sum.is_signed ? a : make_float4(fabsf(a.x), fabsf(a.y), fabsf(a.z), fabsf(a.w));
 }
 
-// What each sum adds up, in the slots from the first on: this thread needs its inputs no more. Where the sum is also averaged per token,
-// its terms are left in memory too.
-__device__ __forceinline__ void leave_terms(const StepMember& member, int64_t tile_at, const Shared<float4>& tile, int thread) {
+// Where what sum s adds up begins in shared memory, behind the slots of rows.
+__device__ __forceinline__ int at_sum(const StepMember& member, int s) { return (member.slots * kQuads + s) * kThreads; }
+
+// What each sum adds up, as far as that lies within this thread. Where the sum is also averaged per token, its terms are left in memory too.
+__device__ __forceinline__ void leave_terms(const StepMember& member, int64_t tile_at, const Shared<float4>& tile) {
   const StepRequest& request = member.step.request;
   for (int s = 0; s < request.sums; ++s) {
-    const float4 terms = terms_of(member, request.sum[s], tile, thread);
-    tile[s * kThreads + thread] = terms;
-    if (s == request.token_sum) reinterpret_cast<float4*>(member.terms + tile_at)[thread] = terms;
+    Part terms;
+#pragma unroll
+    for (int q = 0; q < kQuads; ++q) {
+      terms.quad[q] = terms_of(member, request.sum[s], q, tile);
+      if (s == request.token_sum) reinterpret_cast<float4*>(member.terms + tile_at)[at_slot(0, q)] = terms.quad[q];
+    }
+    tile[at_sum(member, s) + static_cast<int>(threadIdx.x)] = plus(terms.quad[0], terms.quad[1]);
   }
 }
+static_assert(kQuads == 2, "a thread's fours are added as two");
 
-// By one warp; valid in its lane 0.
-__device__ __forceinline__ float sum_of_tile(int s, const Shared<float4>& tile, int lane) {
-  const auto terms = [&](int v) { return tile[s * kThreads + v * kLanes + lane]; };
-  const float4 even = plus(plus(terms(0), terms(4)), plus(terms(2), terms(6)));
-  float4 p = plus(even, plus(plus(terms(1), terms(5)), plus(terms(3), terms(7))));
+// By one warp, of terms that begin at `from`; valid in its lane 0.
+__device__ __forceinline__ float sum_of_tile(int from, const Shared<float4>& tile, int lane) {
+  const auto terms = [&](int v) { return tile[from + v * kLanes + lane]; };
+  float4 p = plus(plus(terms(0), terms(2)), plus(terms(1), terms(3)));
   for (int offset = kLanes / 2; offset > 0; offset /= 2) {
     p = plus(p, make_float4(__shfl_down_sync(kAllLanes, p.x, offset), __shfl_down_sync(kAllLanes, p.y, offset), __shfl_down_sync(kAllLanes, p.z, offset),
                             __shfl_down_sync(kAllLanes, p.w, offset)));
   }
   return (p.x + p.z) + (p.y + p.w);
 }
+
+static_assert(kWarps == 4, "a lane adds up four fours of a tile");
 
 // The tree over a group's results, by one warp; valid in its lane 0. Not through L1, which does not see what other blocks wrote.
 __device__ __forceinline__ double sum_of_group(const double* results, int n, int lane) {
@@ -125,79 +177,106 @@ __device__ __forceinline__ double sum_of_group(const double* results, int n, int
 }
 
 // Whether this block is the last of `size` to come here with its results written. The ticket is left as it was found. The barriers order
-// the block's writes before one thread's fence, and that before its reads: a fence in every thread would wait for every store.
+// the block's writes before one thread's count, and that before its reads.
 __device__ __forceinline__ bool is_last(uint32_t* ticket, uint32_t size) {
   const Shared<uint32_t> flag = shared_memory<uint32_t>();
   __syncthreads();
   if (threadIdx.x == 0) {
-    __threadfence();
-    const bool last = atomicAdd(ticket, 1u) == size - 1;
+    const bool last = count_in(ticket) == size - 1;
     if (last) *ticket = 0;
     flag[0] = last ? 1 : 0;
-    __threadfence();
   }
   __syncthreads();
   return flag[0] != 0;
 }
 
-// `sum` is this tile's, in lane 0 of the warp that makes it.
-__device__ __forceinline__ void reduce_tiles(const StepMember& member, int warp, int lane, double sum) {
-  const bool has_sum = warp < member.step.request.sums;
-  double* level = member.partials + warp * member.partials_length;
-  uint32_t* tickets = member.tickets;
-  int64_t at = blockIdx.x;
-  for (int64_t n = member.tiles; n > 1;) {
-    if (has_sum && lane == 0) level[at] = sum;
-    const int64_t group = at / kTile, groups = (n + kTile - 1) / kTile;
-    const int64_t left = n - group * kTile;
+// Warp w makes sums w, w + kWarps, …: of the tile, then of groups of results for as long as this block is the last of its group.
+__device__ __forceinline__ void make_sums(const StepMember& member, const Shared<float4>& tile) {
+  const int warp = static_cast<int>(threadIdx.x) / kLanes, lane = static_cast<int>(threadIdx.x) % kLanes, sums = member.step.request.sums;
+  int64_t level = 0, at = blockIdx.x, n = member.tiles;  // of n results of this level, which begin at `level`, the one at `at` is made
+  const auto leave = [&](int s, double sum) {
+    if (lane == 0) *(n == 1 ? member.sums + s : member.partials + s * member.partials_length + level + at) = sum;
+  };
+  for (int s = warp; s < sums; s += kWarps) leave(s, static_cast<double>(sum_of_tile(at_sum(member, s), tile, lane)));
+  for (uint32_t* tickets = member.tickets; n > 1;) {
+    const int64_t group = at / kTile, groups = (n + kTile - 1) / kTile, left = n - group * kTile, from = level + group * kTile;
     const int size = static_cast<int>(left < kTile ? left : kTile);
     if (!is_last(tickets + group, static_cast<uint32_t>(size))) return;
-    if (has_sum) sum = sum_of_group(level + group * kTile, size, lane);
     level += n, tickets += groups, at = group, n = groups;
+    for (int s = warp; s < sums; s += kWarps) leave(s, sum_of_group(member.partials + s * member.partials_length + from, size, lane));
   }
-  if (has_sum && lane == 0) member.sums[warp] = sum;
+}
+
+template <typename Types, bool kIsWhole>
+__device__ __forceinline__ void make_elements(const StepMember& member, int64_t tile_at, const Shared<float4>& tile) {
+  const int64_t at = tile_at + 4 * static_cast<int64_t>(threadIdx.x);
+  const Extents<kIsWhole> extents = {member.step.request.length - at, member.is_aligned};
+  Part inputs[kMaxInputs];
+  load_inputs<Types>(member.step, at, extents, inputs);
+  form_rows<Types>(member, at, extents, inputs, tile);
 }
 
 // A block's tile of the member.
+template <typename Types>
 __device__ __forceinline__ void make_tile(const StepMember& member) {
   if (blockIdx.x >= member.tiles) return;
   const Shared<float4> tile = shared_memory<float4>();
-  const int thread = static_cast<int>(threadIdx.x), warp = thread / kLanes, lane = thread % kLanes;
-  const int64_t tile_at = static_cast<int64_t>(blockIdx.x) * kTile, at = tile_at + 4 * thread;
-  const int64_t left = member.step.request.length - at;
-  load_inputs(member, at, left, tile, thread);
-  form_rows(member, at, left, tile, thread);
+  const int64_t tile_at = static_cast<int64_t>(blockIdx.x) * kTile;
+  if (member.is_aligned && member.step.request.length - tile_at >= kTile) {
+    make_elements<Types, true>(member, tile_at, tile);
+  } else {
+    make_elements<Types, false>(member, tile_at, tile);
+  }
   if (member.step.request.sums == 0) return;
-  leave_terms(member, tile_at, tile, thread);
+  leave_terms(member, tile_at, tile);
   __syncthreads();
-  const double sum = warp < member.step.request.sums ? static_cast<double>(sum_of_tile(warp, tile, lane)) : 0.0;
-  reduce_tiles(member, warp, lane, sum);
+  make_sums(member, tile);
 }
 
 // Blocks of a multiprocessor at a time that registers have to do for.
 constexpr int kBlocks = 5;
 
-template <int kCapacity>
+template <int kCapacity, typename Types>
 __global__ void __launch_bounds__(kThreads, kBlocks) step_kernel(const Batch<kCapacity> __grid_constant__ batch) {
+  wait_for_earlier_work();
   // A single member's place among the parameters is known to the compiler.
-  make_tile(kCapacity == 1 ? batch.member[0] : batch.member[blockIdx.y]);
+  make_tile<Types>(kCapacity == 1 ? batch.member[0] : batch.member[blockIdx.y]);
 }
 
-__global__ void __launch_bounds__(kThreads, kBlocks) step_in_memory_kernel(const StepMember* member) { make_tile(*member); }
+__global__ void __launch_bounds__(kThreads, kBlocks) step_in_memory_kernel(const StepMember* member) { make_tile<OneType<Storage::kFloat32>>(*member); }
+
+// Of a step with this many summed rows.
+constexpr size_t shared_bytes(int slots, int sums) { return (static_cast<size_t>(slots) * kQuads + static_cast<size_t>(sums)) * kThreads * sizeof(float4); }
+static_assert(shared_bytes(kMaxRows, kMaxSums) <= 48 * 1024, "what a kernel may have without being allowed more");
+
+// Whether every buffer has this type.
+bool has_type(const DeviceStep& step, Storage type) {
+  for (int k = 0; k < step.request.inputs; ++k) {
+    if (step.input_type[k] != type) return false;
+  }
+  for (int r = 0; r < step.request.rows; ++r) {
+    if (step.request.store[r] != nullptr && step.store_type[r] != type) return false;
+  }
+  return true;
+}
 
 template <int kCapacity>
 cudaError_t launch_step(const DeviceStep* members, int count, double* sums, const StepScratch& scratch, cudaStream_t stream) {
   Batch<kCapacity> batch;
   Shape shape;
-  shape.blocks_y = count, shape.threads = dim3(kThreads);
+  shape.blocks_y = count, shape.threads = dim3(kThreads), shape.is_early = scratch.has_early_starts;
   for (int m = 0; m < count; ++m) {
     StepMember& member = batch.member[m] = make_step_member(members[m], m, sums, scratch);
-    const int slots = member.row_slots + member.slots;
-    if (static_cast<size_t>(slots) * kTile * sizeof(float) > shape.shared_bytes) shape.shared_bytes = static_cast<size_t>(slots) * kTile * sizeof(float);
+    const size_t bytes = shared_bytes(member.slots, members[m].request.sums);
+    if (bytes > shape.shared_bytes) shape.shared_bytes = bytes;
     if (member.tiles > shape.blocks_x) shape.blocks_x = member.tiles;
     sums += members[m].request.sums;
   }
-  return launch(step_kernel<kCapacity>, shape, stream, batch);
+  if constexpr (kCapacity == 1) {
+    if (has_type(members[0], Storage::kFloat32)) return launch(step_kernel<1, OneType<Storage::kFloat32>>, shape, stream, batch);
+    if (has_type(members[0], Storage::kFloat16)) return launch(step_kernel<1, OneType<Storage::kFloat16>>, shape, stream, batch);
+  }
+  return launch(step_kernel<kCapacity, AnyType>, shape, stream, batch);
 }
 
 cudaError_t launch_means(const DeviceStep* members, int count, const StepScratch& scratch, cudaStream_t stream) {
@@ -207,14 +286,7 @@ cudaError_t launch_means(const DeviceStep* members, int count, const StepScratch
     const StepRequest& request = members[m].request;
     if (request.token_sum >= 0) means[with_means++] = {request.layout, scratch.terms + m * step_terms(scratch.limits.token_length), request.token_means};
   }
-  return with_means == 0 ? cudaSuccess : token_means(means, with_means, stream);
-}
-
-static_assert(kSlotsInMemory * kTile * sizeof(float) <= 48 * 1024, "what a kernel may have without being allowed more");
-
-template <int kCapacity>
-cudaError_t allow_all_slots() {
-  return cudaFuncSetAttribute(step_kernel<kCapacity>, cudaFuncAttributeMaxDynamicSharedMemorySize, (kMaxInputs + kMaxRows) * kTile * static_cast<int>(sizeof(float)));
+  return with_means == 0 ? cudaSuccess : token_means(means, with_means, scratch.has_early_starts, stream);
 }
 
 bool is_within(const StepRequest& request, const DeviceLimits& limits) {
@@ -224,18 +296,15 @@ bool is_within(const StepRequest& request, const DeviceLimits& limits) {
 
 }  // namespace
 
-cudaError_t prepare_step() {
-  for (cudaError_t (*allow)() : {allow_all_slots<1>, allow_all_slots<8>, allow_all_slots<kMaxMembers>}) {
-    const cudaError_t status = allow();
-    if (status != cudaSuccess) return status;
-  }
-  return cudaSuccess;
+cudaError_t has_kernels() {
+  cudaFuncAttributes attributes;
+  return cudaFuncGetAttributes(&attributes, step_kernel<1, AnyType>);
 }
 
-// One that decisions on the device wrote; how many slots it has is not known here, so there is room for the most that they use.
+// One that decisions on the device wrote; how many rows it sums is not known here, so there is room for the most that they do.
 cudaError_t step_in_memory(const StepMember* member, int64_t length, cudaStream_t stream) {
   Shape shape;
-  shape.blocks_x = step_tiles(length), shape.threads = dim3(kThreads), shape.shared_bytes = kSlotsInMemory * kTile * sizeof(float);
+  shape.blocks_x = step_tiles(length), shape.threads = dim3(kThreads), shape.shared_bytes = shared_bytes(kSadaRows, kSadaSums);
   return launch(step_in_memory_kernel, shape, stream, member);
 }
 

@@ -15,14 +15,10 @@ struct StepMember {
   uint32_t* tickets = nullptr;  // one per group: how many of its results are there
   double* sums = nullptr;
   float* terms = nullptr;   // those of token_sum, whole tiles
-  int8_t row_slots = 0;        // slots of shared memory before those of rows: of the inputs, later of what is summed
-  int8_t slot[kMaxRows] = {};  // of the row's values; -1: in no sum
+  int8_t slot[kMaxRows] = {};  // of shared memory, for the row's values; -1: in no sum
   int8_t slots = 0;
-  uint8_t quads_in = 0, quads_out = 0;  // bit k: input k, or row k's store, is aligned to four elements
+  bool is_aligned = true;  // every input and store to four of its elements
 };
-
-// Inputs, or sums, and summed rows of a step in memory.
-constexpr int kSlotsInMemory = 12;
 
 SADA_HD int64_t step_tiles(int64_t length) { return length == 0 ? 1 : (length + kTile - 1) / kTile; }
 
@@ -51,11 +47,10 @@ SADA_HD StepMember make_step_member(const DeviceStep& step, int index, double* s
   member.tickets = scratch.tickets + index * step_tickets(scratch.limits.length);
   member.sums = sums;
   member.terms = scratch.terms + index * step_terms(scratch.limits.token_length);
-  member.row_slots = static_cast<int8_t>(request.inputs > request.sums ? request.inputs : request.sums);
   for (int8_t& slot : member.slot) slot = -1;
   for (int s = 0; s < request.sums; ++s) give_slot(member, request.sum[s].a), give_slot(member, request.sum[s].b);
-  for (int k = 0; k < request.inputs; ++k) member.quads_in |= static_cast<uint8_t>(is_quad_aligned(request.input[k], step.input_type[k]) << k);
-  for (int r = 0; r < request.rows; ++r) member.quads_out |= static_cast<uint8_t>(is_quad_aligned(request.store[r], step.store_type[r]) << r);
+  for (int k = 0; k < request.inputs; ++k) member.is_aligned = member.is_aligned && is_quad_aligned(request.input[k], step.input_type[k]);
+  for (int r = 0; r < request.rows; ++r) member.is_aligned = member.is_aligned && is_quad_aligned(request.store[r], step.store_type[r]);
   return member;
 }
 

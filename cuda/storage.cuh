@@ -9,6 +9,7 @@
 #include "../native/math/half.h"
 
 #if defined(__CUDACC__)
+#include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #endif
 
@@ -100,8 +101,20 @@ __device__ __forceinline__ float4 from_float16_fast(const Quad& quad) {
 }
 
 __device__ __forceinline__ Quad to_float16_fast(float4 v) {
-  const auto half = [](float value) { return static_cast<uint32_t>(__half_as_ushort(__float2half_rn(value))); };
-  return {{half(v.x) | half(v.y) << 16, half(v.z) | half(v.w) << 16, 0, 0}};
+  const auto two = [](float low, float high) {
+    const __half2 both = __floats2half2_rn(low, high);
+    return static_cast<uint32_t>(__half_as_ushort(both.x)) | static_cast<uint32_t>(__half_as_ushort(both.y)) << 16;
+  };
+  return {{two(v.x, v.y), two(v.z, v.w), 0, 0}};
+}
+
+// Of no NaN but arithmetic's.
+__device__ __forceinline__ Quad to_bfloat16_fast(float4 v) {
+  const auto two = [](float low, float high) {
+    const __nv_bfloat162 both = __floats2bfloat162_rn(low, high);
+    return static_cast<uint32_t>(__bfloat16_as_ushort(both.x)) | static_cast<uint32_t>(__bfloat16_as_ushort(both.y)) << 16;
+  };
+  return {{two(v.x, v.y), two(v.z, v.w), 0, 0}};
 }
 
 #endif
@@ -121,6 +134,22 @@ __device__ __forceinline__ Quad to_quad(float4 values, Storage type) {
 #endif
   if (type == Storage::kFloat32) return {{bits_of(values.x), bits_of(values.y), bits_of(values.z), bits_of(values.w)}};
   return {{to_half(values.x, type) | to_half(values.y, type) << 16, to_half(values.z, type) | to_half(values.w, type) << 16, 0, 0}};
+}
+
+// The same for what arithmetic takes and what it made: that has one NaN, which hardware converts as math/half.h does.
+__device__ __forceinline__ float4 to_terms(const Quad& quad, Storage type) {
+#if defined(__CUDACC__)
+  if (type == Storage::kFloat16) return from_float16_fast(quad);
+#endif
+  return to_floats(quad, type);
+}
+
+__device__ __forceinline__ Quad of_terms(float4 values, Storage type) {
+#if defined(__CUDACC__)
+  if (type == Storage::kFloat16) return to_float16_fast(values);
+  if (type == Storage::kBfloat16) return to_bfloat16_fast(values);
+#endif
+  return to_quad(values, type);
 }
 
 // The same elements in another type; the same bits where it is the same.

@@ -64,6 +64,7 @@ __device__ __forceinline__ float sum_of_lane(const TokenLayout& layout, const fl
 }
 
 __global__ void __launch_bounds__(kThreads) means_kernel(const Batch __grid_constant__ batch) {
+  wait_for_earlier_work();
   const Member& member = batch.member[blockIdx.y];
   const TokenLayout& layout = member.means.layout;
   const int64_t thread = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x, tokens = tokens_of(layout);
@@ -80,10 +81,10 @@ __global__ void __launch_bounds__(kThreads) means_kernel(const Batch __grid_cons
 
 }  // namespace
 
-cudaError_t token_means(const TokenMeans* members, int count, cudaStream_t stream) {
+cudaError_t token_means(const TokenMeans* members, int count, bool is_early, cudaStream_t stream) {
   Batch batch;
   Shape shape;
-  shape.blocks_y = count, shape.threads = dim3(kThreads);
+  shape.blocks_y = count, shape.threads = dim3(kThreads), shape.is_early = is_early;
   for (int m = 0; m < count; ++m) {
     const TokenLayout& layout = members[m].layout;
     batch.member[m] = {members[m], 1.0f / static_cast<float>(layout.channels * layout.patch_height * layout.patch_width)};

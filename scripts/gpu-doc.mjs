@@ -42,17 +42,34 @@ const engineRows = (engines) =>
   Object.entries(engines)
     .filter(([, engine]) => !isTold(engine))
     .flatMap(([name, { cases }]) =>
-      cases.map(({ scheduler, pictures, steps, network_runs: runs, ms: times, sampler_us_per_step: sampler }) => [
+      cases.map(({ scheduler, pictures, steps, network_runs: runs, ms: times, sampler_us_per_step: sampler, psnr_db }) => [
         ...[name, scheduler, pictures, ms(times.none), ms(times.sada), `${(times.none / times.sada).toFixed(2)} ×`],
         ...[`${runs.toFixed(1)} of ${steps}`, `${sampler.toFixed(0)} µs`],
+        `${psnr_db.mean.toFixed(1)} / ${psnr_db.min.toFixed(1)} dB`,
       ]),
     )
 
 function pictures(engines) {
   const rest = Object.entries(engines).filter(([, engine]) => isTold(engine))
   const missing = rest.map(([name, engine]) => `- ${name}: ${told(engine)}`)
-  const head = ['engine', 'scheduler', 'pictures', 'full', 'sada', 'ratio', 'network runs', 'sampler per step']
+  const head = [
+    'engine',
+    'scheduler',
+    'pictures',
+    'full',
+    'sada',
+    'ratio',
+    'network runs',
+    'sampler per step',
+    'PSNR mean / least',
+  ]
   return [table(head, engineRows(engines)), ...missing].join('\n\n')
+}
+
+/** Where memory has to move more than is wanted, also of a copy of all of that. */
+function ofCopy({ bytes, touchedBytes = bytes, percentOfCopy, percentOfTouchedCopy }) {
+  const plain = `${percentOfCopy.toFixed(0)} %`
+  return touchedBytes === bytes ? plain : `${plain}; of the sectors touched ${percentOfTouchedCopy.toFixed(0)} %`
 }
 
 function kernelTable(kernels, pytorch) {
@@ -66,7 +83,7 @@ function kernelTable(kernels, pytorch) {
       const torch = torchOf(each)
       return [
         ...[each.kernel, each.size, us(each.ms), us(each.hostMs), us(each.replayedMs)],
-        ...[`${each.gigabytesPerSecond.toFixed(0)} GB/s`, `${each.percentOfCopy.toFixed(0)} %`],
+        ...[`${each.gigabytesPerSecond.toFixed(0)} GB/s`, ofCopy(each)],
         torch ? `${us(torch.ms)}, ${us(torch.hostMs)}, ${us(torch.deviceMs)}` : '',
       ]
     })

@@ -7,6 +7,7 @@ const dist = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist')
 const require = createRequire(import.meta.url)
 const { load } = require(join(dist, 'index.js'))
 const { openTensorRt } = require(join(dist, 'engines', 'library.js'))
+const { psnr } = require(join(dist, 'metrics', 'psnr.js'))
 const { findOnnxRuntimeForGpu } = require(join(dist, 'engines', 'onnxruntime.js'))
 
 /** Prompts of a batch; whose members skip by themselves. */
@@ -50,13 +51,17 @@ export async function measureEngines(device, { rounds, steps, batches }) {
         const ms = (policy) => median(runs[policy].slice(1).map(({ trace }) => trace.ms))
         const [{ latents: full }, { latents: skipped, trace }] = [runs.none[0], runs.sada[0]]
         if (!full.every(Number.isFinite)) throw new Error(`${name}, ${scheduler}: not finite`)
-        const largest = full.reduce((most, value, k) => Math.max(most, Math.abs(value - skipped[k])), 0)
+        const size_of_one = full.length / pictures
+        const decibels = Array.from({ length: pictures }, (_, k) =>
+          psnr(...[skipped, full].map((all) => all.subarray(k * size_of_one, (k + 1) * size_of_one))),
+        )
+        const psnr_db = { mean: decibels.reduce((sum, value) => sum + value, 0) / pictures, min: Math.min(...decibels) }
         const network_runs = trace.members.reduce((sum, { nfe }) => sum + nfe, 0) / pictures
         const sampler_us_per_step = (1000 * trace.overheadMs) / steps
         const times = { none: ms('none'), sada: ms('sada') }
         const size = pictures > 1 ? `, ${pictures} pictures` : ''
         console.log(`  ${name}: none ${times.none.toFixed(0)} ms, sada ${times.sada.toFixed(0)} ms (${scheduler}${size})`)
-        cases.push({ scheduler, pictures, steps, network_runs, ms: times, sampler_us_per_step, largest_difference: largest })
+        cases.push({ scheduler, pictures, steps, network_runs, ms: times, sampler_us_per_step, psnr_db })
       }
     }
     await pipeline.dispose()

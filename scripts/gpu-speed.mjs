@@ -61,8 +61,9 @@ export function targetsOf(kernels, torch) {
     ),
     atLeast('host time of a step, PyTorch over ours', 10, least(beside.map(({ ours, theirs }) => theirs.hostMs / ours.hostMs))),
     atLeast('gather and scatter of tokens, percent of a copy', 70, least(tokens.map((each) => each.percentOfCopy))),
-    // Of every other token: planes give half of what a memory access brings.
+    // Of every other token: planes give half of what a memory access brings, so the second of these says what the kernel makes of it.
     atLeast('gather and scatter in planes, percent of a copy', 70, least(planes.map((each) => each.percentOfCopy))),
+    atLeast('the same, of a copy of the sectors touched', 70, least(planes.flatMap((each) => each.percentOfTouchedCopy ?? []))),
   ]
 }
 

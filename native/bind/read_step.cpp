@@ -91,10 +91,11 @@ class ProgramReader {
   }
 
   void row(Row& row, int inputs) {
-    row.terms = integer("rows.inputs.length", 0, kMaxInputs);
-    for (int k = 0; k < row.terms; ++k) {
-      row.input[k] = integer("rows.inputs", 0, inputs - 1);
-      row.weight[k] = static_cast<float>(number("rows.weights"));
+    const int terms = integer("rows.inputs.length", 0, kMaxInputs);
+    for (int k = 0; k < terms; ++k) {
+      const int input = integer("rows.inputs", 0, inputs - 1);
+      if (row.has(input)) throw invalid("Expected a row to name each of its \"inputs\" once.");
+      row.set(input, static_cast<float>(number("rows.weights")));
     }
   }
 

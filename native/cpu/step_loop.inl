@@ -25,11 +25,18 @@ SADA_NOINLINE void narrow_tile(const float* __restrict floats, int n, Storage ty
   sada::narrow(floats, type == Storage::kBfloat16, n, halves);
 }
 
+// A row's terms, one after the other.
+struct Terms {
+  int count = 0;
+  const float* values[kMaxInputs];
+  float weight[kMaxInputs];
+};
+
 template <int K>
-SADA_NOINLINE void form(const Row& row, const float* const* inputs, int n, float* __restrict out) {
+SADA_NOINLINE void form(const Terms& terms, int n, float* __restrict out) {
   const float* v[K];
   float w[K];
-  for (int k = 0; k < K; ++k) v[k] = inputs[row.input[k]], w[k] = row.weight[k];
+  for (int k = 0; k < K; ++k) v[k] = terms.values[k], w[k] = terms.weight[k];
   for (int j = 0; j < n; ++j) {
     float sum = w[0] * v[0][j];
     for (int k = 1; k < K; ++k) sum = fmaf(w[k], v[k][j], sum);
@@ -38,16 +45,20 @@ SADA_NOINLINE void form(const Row& row, const float* const* inputs, int n, float
 }
 
 void form_row(const Row& row, const float* const* inputs, int n, float* out) {
-  switch (row.terms) {
+  Terms terms;
+  for (int k = 0; k < kMaxInputs; ++k) {
+    if (row.has(k)) terms.values[terms.count] = inputs[k], terms.weight[terms.count++] = row.weight[k];
+  }
+  switch (terms.count) {
     case 0: std::fill(out, out + n, 0.0f); break;
-    case 1: form<1>(row, inputs, n, out); break;
-    case 2: form<2>(row, inputs, n, out); break;
-    case 3: form<3>(row, inputs, n, out); break;
-    case 4: form<4>(row, inputs, n, out); break;
-    case 5: form<5>(row, inputs, n, out); break;
-    case 6: form<6>(row, inputs, n, out); break;
-    case 7: form<7>(row, inputs, n, out); break;
-    default: form<8>(row, inputs, n, out); break;
+    case 1: form<1>(terms, n, out); break;
+    case 2: form<2>(terms, n, out); break;
+    case 3: form<3>(terms, n, out); break;
+    case 4: form<4>(terms, n, out); break;
+    case 5: form<5>(terms, n, out); break;
+    case 6: form<6>(terms, n, out); break;
+    case 7: form<7>(terms, n, out); break;
+    default: form<8>(terms, n, out); break;
   }
 }
 

@@ -140,7 +140,7 @@ void graphs() {
     step.request.length = 3, step.request.inputs = step.request.rows = step.request.sums = 1;
     step.request.input[0] = reinterpret_cast<const float*>(input.data());
     step.request.store[0] = reinterpret_cast<float*>(input.data());  // in place: twice as much at every launch
-    step.request.row[0].terms = 1, step.request.row[0].weight[0] = 2.0f;
+    step.request.row[0].set(0, 2.0f);
     sada::DeviceGraph* graph = nullptr;
     check(table().begin_capture(device()), "begin_capture");
     check(table().step(device(), &step, 1, sums.data()), "step");

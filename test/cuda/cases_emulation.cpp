@@ -18,7 +18,7 @@ void some_step(const Memory& input) {
   sada::DeviceStep step;
   step.request.length = 1025 * 1024, step.request.inputs = step.request.rows = step.request.sums = 1;
   step.request.input[0] = reinterpret_cast<const float*>(input.data());
-  step.request.row[0].terms = 1, step.request.row[0].weight[0] = 1.0f;
+  step.request.row[0].set(0, 1.0f);
   step.request.sum[0] = {0, 0, false};
   check(table().step(device(), &step, 1, sums.data()), "step");
   (void)table().synchronize(device());
@@ -34,7 +34,7 @@ int wrong_sums(int broken_barrier) {
     sada::DeviceStep step;
     step.request.length = kTiles * 1024, step.request.inputs = step.request.rows = 1, step.request.sums = sada::kMaxSums;
     step.request.input[0] = reinterpret_cast<const float*>(input.data());
-    step.request.row[0].terms = 1, step.request.row[0].weight[0] = 1.0f;
+    step.request.row[0].set(0, 1.0f);
     check(table().step(device(), &step, 1, sums.data()), "step");
     emulation::options().broken_barrier = broken_barrier;
     const sada::DeviceStatus status = table().synchronize(device());

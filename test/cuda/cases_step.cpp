@@ -111,10 +111,9 @@ class Member {
 
   void make_row(int r, cases::Numbers& numbers) {
     sada::Row& row = cpu_.row[r];
-    row.terms = numbers.below(cpu_.inputs + 2);
-    if (row.terms > sada::kMaxInputs) row.terms = sada::kMaxInputs;
-    for (int k = 0; k < row.terms; ++k) row.input[k] = numbers.below(cpu_.inputs), row.weight[k] = static_cast<float>(numbers.below(4001) - 2000) / 999.0f;
-    if (variant_.specials && numbers.below(8) == 0 && row.terms > 0) row.weight[0] = kSpecials[numbers.below(10)];
+    const int terms = numbers.below(cpu_.inputs + 2);
+    for (int k = 0; k < terms; ++k) row.set(numbers.below(cpu_.inputs), static_cast<float>(numbers.below(4001) - 2000) / 999.0f);
+    if (variant_.specials && numbers.below(8) == 0) row.set(numbers.below(cpu_.inputs), kSpecials[numbers.below(10)]);
     if (stores_count_ == sada::kMaxStores || numbers.below(3) == 0) return;
     if (variant_.in_place && r < cpu_.inputs) {
       stores_[r] = &inputs_[static_cast<size_t>(r)];
@@ -224,7 +223,7 @@ void check_level(int64_t unit, int stride) {
   DeviceStep step;
   step.request.length = length, step.request.inputs = step.request.rows = step.request.sums = 1;
   step.request.input[0] = reinterpret_cast<const float*>(input.data());
-  step.request.row[0].terms = 1, step.request.row[0].weight[0] = 1.0f;
+  step.request.row[0].set(0, 1.0f);
   step.request.sum[0] = {0, -1, true};
   check(table().step(device(), &step, 1, sum.data()), "step");
   check(table().synchronize(device()), "synchronize");

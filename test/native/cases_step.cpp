@@ -19,8 +19,14 @@ using sada::TokenLayout;
 std::vector<float> plain_row(const Row& row, const std::vector<const float*>& inputs, int64_t length) {
   std::vector<float> values(static_cast<size_t>(length));
   for (int64_t i = 0; i < length; ++i) {
-    float sum = row.terms == 0 ? 0.0f : row.weight[0] * inputs[static_cast<size_t>(row.input[0])][i];
-    for (int k = 1; k < row.terms; ++k) sum = std::fma(row.weight[k], inputs[static_cast<size_t>(row.input[k])][i], sum);
+    float sum = 0.0f;
+    bool is_first = true;
+    for (int k = 0; k < sada::kMaxInputs; ++k) {
+      if ((row.inputs & 1 << k) == 0) continue;
+      const float value = inputs[static_cast<size_t>(k)][i];
+      sum = is_first ? row.weight[k] * value : std::fma(row.weight[k], value, sum);
+      is_first = false;
+    }
     values[static_cast<size_t>(i)] = sum;
   }
   return values;
@@ -79,8 +85,9 @@ void check_step(int64_t length, uint32_t seed, bool in_place) {
   }
   for (int r = 0; r < request.rows; ++r) {
     Row& row = request.row[r];
-    row.terms = (r + static_cast<int>(seed)) % (sada::kMaxInputs + 1);
-    for (int k = 0; k < row.terms; ++k) row.input[k] = numbers.below(request.inputs), row.weight[k] = static_cast<float>(numbers.below(4001) - 2000) / 999.0f;
+    // From none to all of the inputs.
+    const int terms = (r + static_cast<int>(seed)) % (sada::kMaxInputs + 1), first = numbers.below(request.inputs);
+    for (int k = 0; k < terms; ++k) row.set((first + 3 * k) % request.inputs, static_cast<float>(numbers.below(4001) - 2000) / 999.0f);
   }
   for (int s = 0; s < sada::kMaxStores; ++s) stores.emplace_back(static_cast<size_t>(length), 9.0f);
   for (int s = 0; s < sada::kMaxStores; ++s) {
@@ -121,8 +128,8 @@ void check_halves(int64_t length, uint32_t seed) {
   }
   for (int k = 0; k < plain.inputs; ++k) plain.input[k] = floats[static_cast<size_t>(k)].data();
   for (int r = 0; r < plain.rows; ++r) {
-    plain.row[r].terms = 1 + (r + static_cast<int>(seed)) % plain.inputs;
-    for (int k = 0; k < plain.row[r].terms; ++k) plain.row[r].input[k] = (r + k) % plain.inputs, plain.row[r].weight[k] = static_cast<float>(numbers.below(4001) - 2000) / 999.0f;
+    const int terms = 1 + (r + static_cast<int>(seed)) % plain.inputs;
+    for (int k = 0; k < terms; ++k) plain.row[r].set((r + k) % plain.inputs, static_cast<float>(numbers.below(4001) - 2000) / 999.0f);
   }
   plain.sum[0] = {0, 1, false}, plain.sum[1] = {4, -1, false}, plain.sum[2] = {2, 3, false};
   stored.request = plain;
@@ -172,7 +179,7 @@ void check_means(const TokenLayout& layout) {
   StepRequest request;
   request.length = length, request.inputs = request.rows = 2, request.sums = 1;
   request.input[0] = a.data(), request.input[1] = b.data();
-  for (int r = 0; r < 2; ++r) request.row[r].terms = 1, request.row[r].input[0] = r, request.row[r].weight[0] = 1.0f;
+  for (int r = 0; r < 2; ++r) request.row[r].set(r, 1.0f);
   request.sum[0] = {0, 1, false};
   request.token_sum = 0, request.layout = layout;
   std::vector<float> means(static_cast<size_t>(tokens));

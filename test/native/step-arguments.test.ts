@@ -53,6 +53,7 @@ const spoiled: [string, (member: any) => unknown, RegExp][] = [
   ['nine rows', (m) => (m.rows = many(m.rows[1], 9)), /"rows.length".*0 to 8/],
   ['a row of an unknown input', (m) => (m.rows[1].inputs = [2]), /"rows.inputs".*0 to 1, received 2/],
   ['a row of a negative input', (m) => (m.rows[1].inputs = [-1]), /"rows.inputs".*-1/],
+  ['an input named twice', (m) => (m.rows[1] = { inputs: [1, 1], weights: [1, 1] }), /each of its "inputs" once/],
   ['nine terms', (m) => (m.rows[1] = { inputs: many(0, 9), weights: many(0, 9) }), /"rows.inputs.length".*0 to 8/],
   ['fewer weights than inputs', (m) => (m.rows[0].weights = [1]), /"rows.weights".*2 inputs, received 1/],
   [

@@ -8,13 +8,12 @@ import { fma32, oracleStep } from '../support/step-oracle.ts'
 const addon = loadAddon()
 const sizes = [0, 1, 7, 8, 9, 31, 32, 33, 1023, 1024, 1025, 4097]
 
-/** Six inputs and eight rows of 0 to 8 terms, repeated inputs among them; every kind of sum. */
+/** Rows of none to all of the inputs, named in any order; every kind of sum. */
 function memberOf(numbers: Numbers, inputs: readonly Slice[], stores: readonly (Slice | undefined)[] = []): StepMember {
-  const rows: StepRow[] = [0, 1, 2, 3, 4, 5, 6, 8].map((terms, r) => ({
-    inputs: Array.from({ length: terms }, () => numbers.below(inputs.length)),
-    weights: Array.from({ length: terms }, () => (numbers.next() / 2 ** 31 - 1) * 4),
-    store: stores[r],
-  }))
+  const rows: StepRow[] = [0, 1, 2, 3, 4, 5, 7, 8].map((terms, r) => {
+    const of = numbers.some(terms, inputs.length)
+    return { inputs: of, weights: of.map(() => (numbers.next() / 2 ** 31 - 1) * 4), store: stores[r] }
+  })
   const sums: StepSum[] = [
     { a: 3 },
     { a: 4, signed: true },
@@ -58,7 +57,7 @@ for (const length of sizes) {
   test(`length ${length}: rows and sums are the oracle's, bit for bit`, () => {
     const numbers = new Numbers(length)
     const workspace = new addon.Workspace()
-    const inputs = Array.from({ length: 6 }, () => numbers.floats(length))
+    const inputs = Array.from({ length: 8 }, () => numbers.floats(length))
     const slices = inputs.map((values, k) => (k % 2 === 0 ? tensor(workspace, values, k, 3) : { tensor: values, offset: 0 }))
     const stores = [undefined, 0, undefined, 1, undefined, 2, undefined, 3].map((at) =>
       at === undefined ? undefined : tensor(workspace, new Float32Array(length), at, 1),

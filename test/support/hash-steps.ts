@@ -20,12 +20,8 @@ for (let seed = 0; seed < 400; seed++) {
   const stores = Array.from({ length: 4 }, () => ({ tensor: workspace.allocate(length + 8), offset: numbers.below(8) }))
   if (seed % 3 === 0) stores[0] = inputs[0]
   const rows = Array.from({ length: 8 }, (_, r) => {
-    const terms = numbers.below(9)
-    return {
-      inputs: Array.from({ length: terms }, () => numbers.below(inputs.length)),
-      weights: Array.from({ length: terms }, () => numbers.next() / 2 ** 30 - 2),
-      store: stores[r],
-    }
+    const of = numbers.some(numbers.below(9), inputs.length)
+    return { inputs: of, weights: of.map(() => numbers.next() / 2 ** 30 - 2), store: stores[r] }
   })
   const sums = Array.from({ length: 6 }, (_, s) => {
     return { a: numbers.below(8), b: s % 2 === 0 ? numbers.below(8) : undefined, signed: s % 3 === 0 }

@@ -18,8 +18,8 @@ function startSteps(): void {
   const workspace = new addon.Workspace()
   const length = 1 << 22
   const slice = { tensor: workspace.allocate(length), offset: 0 }
-  const row = { inputs: [0, 0, 0], weights: [1, 2, 3], store: slice }
-  for (let k = 0; k < 20; k++) void workspace.step(length, [{ inputs: [slice], rows: [row], sums: [{ a: 0 }] }])
+  const row = { inputs: [0, 1, 2], weights: [1, 2, 3], store: slice }
+  for (let k = 0; k < 20; k++) void workspace.step(length, [{ inputs: [slice, slice, slice], rows: [row], sums: [{ a: 0 }] }])
 }
 
 function worker(scenario: string): Worker {

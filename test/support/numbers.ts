@@ -19,6 +19,12 @@ export class Numbers {
     return this.next() % limit
   }
 
+  /** `count` of the numbers from 0 to `limit` − 1, each at most once, in an order by chance. */
+  some(count: number, limit: number): number[] {
+    const left = Array.from({ length: limit }, (_, k) => k)
+    return Array.from({ length: Math.min(count, limit) }, () => left.splice(this.below(left.length), 1)[0])
+  }
+
   /** Float32 values of about normal size, some of them zero or far away. */
   floats(length: number): Float32Array {
     return new Float32Array(length).map(() => {

@@ -16,10 +16,11 @@ export interface OracleResult {
   readonly tokenMeans?: Float32Array
 }
 
+/** Its terms in the order of the step's inputs. */
 function formRow({ inputs: indices, weights }: StepRow, inputs: readonly Float32Array[], length: number): Float32Array {
-  const w = weights.map(Math.fround)
+  const terms = indices.map((input, t) => ({ input, w: Math.fround(weights[t]) })).sort((a, b) => a.input - b.input)
   return new Float32Array(length).map((_, k) =>
-    indices.reduce((sum, input, t) => (t === 0 ? Math.fround(w[0] * inputs[input][k]) : fma32(w[t], inputs[input][k], sum)), 0),
+    terms.reduce((sum, { input, w }, t) => (t === 0 ? Math.fround(w * inputs[input][k]) : fma32(w, inputs[input][k], sum)), 0),
   )
 }
 

@@ -17,7 +17,7 @@ export interface Slice {
   readonly offset: number
 }
 
-/** Σ weight·input over some of a step's inputs, in the order given (the order fixes the rounding). */
+/** Σ weight·input over some of a step's inputs, each named once; added up in the order of the step's inputs (which fixes the rounding). */
 export interface StepRow {
   readonly inputs: readonly number[] // indices into StepMember.inputs
   readonly weights: readonly number[] // float64; rounded to float32 once

@@ -187,6 +187,12 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int index) {
   return cudaSuccess;
 }
 
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
+  int minor;
+  capability(*value, minor);
+  return cudaSuccess;
+}
+
 cudaError_t cudaMemGetInfo(size_t* free_bytes, size_t* total) {
   const Locked locked(gpu().mutex);
   *total = total_bytes();
