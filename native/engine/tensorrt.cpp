@@ -70,12 +70,14 @@ class Monitor : public IProgressMonitor {
 // setComputeCapability(int, int index) → bool, its getter. They follow getL2LimitForTiling; read back after they are set.
 class RtxTargets : private IBuilderConfig {
  public:
-  static bool set(IBuilderConfig& config, const std::vector<int>& targets) {
+  // How many of them it took; the next one it refused.
+  static int set(IBuilderConfig& config, const std::vector<int>& targets) {
     void* interface = static_cast<RtxTargets&>(config).mImpl;
     const int count = static_cast<int>(targets.size());
-    bool done = call<bool>(interface, kSetCount, count) && call<int>(interface, kGetCount) == count;
-    for (int k = 0; done && k < count; ++k) done = call<bool>(interface, kSet, targets[k], k) && call<int>(interface, kGet, k) == targets[k];
-    return done;
+    if (!call<bool>(interface, kSetCount, count) || call<int>(interface, kGetCount) != count) return 0;
+    int taken = 0;
+    while (taken < count && call<bool>(interface, kSet, targets[taken], taken) && call<int>(interface, kGet, taken) == targets[taken]) ++taken;
+    return taken;
   }
 
  private:
@@ -192,7 +194,10 @@ class Library : public TensorRt {
   void set_targets(IBuilderConfig& config, const std::vector<int>& targets, const TensorRtLog& log) const {
     if (targets.empty()) return;
     if (!is_rtx_) throw invalid("Expected no targets: TensorRT builds for the GPU of this machine; TensorRT for RTX builds for others.");
-    if (!RtxTargets::set(config, targets)) throw invalid("TensorRT for RTX " + version() + " does not build for one of the targets: " + log.said() + ".");
+    const size_t taken = static_cast<size_t>(RtxTargets::set(config, targets));
+    if (taken == targets.size()) return;
+    const std::string refused = "compute capability " + std::to_string(targets[taken] / 10) + "." + std::to_string(targets[taken] % 10);
+    throw Error("UNSUPPORTED", "TensorRT for RTX " + version() + " does not build for " + refused + ": " + log.said() + ". On such a GPU run the networks with TensorRT itself (libnvinfer), or with the engine \"onnxruntime\".");
   }
 
   // One that does not fit this library is left out.
