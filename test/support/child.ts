@@ -1,10 +1,8 @@
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
 
 const root = join(__dirname, '..', '..')
-/** Without what typescript.cjs adds for lazy imports, of which these scripts have none: many processes and workers are started. */
-const TSX = createRequire(__filename).resolve('tsx/cjs')
+const TYPESCRIPT = join(__dirname, 'typescript.cjs')
 
 export interface ChildOptions {
   readonly env?: NodeJS.ProcessEnv
@@ -14,7 +12,7 @@ export interface ChildOptions {
 }
 
 /** What Node is started with to run a TypeScript file; workers inherit it. */
-export const tsxArguments = (file: string): string[] => ['--require', TSX, file]
+export const tsxArguments = (file: string): string[] => ['--require', TYPESCRIPT, file]
 
 /** Runs a TypeScript file in a process of its own. `signal` is SIGKILL where it did not end in time. */
 export function runScript(file: string, options: ChildOptions = {}): SpawnSyncReturns<string> {
