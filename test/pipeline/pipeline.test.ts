@@ -104,7 +104,7 @@ test('where the criterion says unstable, passes are pruned to a bucket of tokens
     assert.ok(step >= 8, String(step))
   }
   const strict = await pipeline.generate({
-    prompt,
+    prompt: prompt.slice(0, 2),
     seed: 3,
     steps: 30,
     scheduler: 'euler',

@@ -3,11 +3,13 @@ import { addon, bound, fixture, newEngine } from './engines.ts'
 // Run with --expose-gc by memory.test.ts. Prints what is alive after objects were dropped, and the growth over many runs.
 const collect = globalThis.gc!
 
+async function collected(): Promise<void> {
+  collect()
+  await new Promise((resolve) => setImmediate(resolve))
+}
+
 async function settled(): Promise<void> {
-  for (let k = 0; k < 10; k++) {
-    collect()
-    await new Promise((resolve) => setImmediate(resolve))
-  }
+  for (let k = 0; k < 10; k++) await collected()
 }
 
 /** Engines and workspaces that nobody disposes, some of them with work under way. */
@@ -22,7 +24,7 @@ async function drop(count: number): Promise<number> {
     })
     const counted = run.then(() => ran++)
     if (k % 8 === 7) await counted
-    if (k % 4 === 0) await settled()
+    if (k % 4 === 0) await collected()
   }
   while (addon.counters().jobs > 0) await settled()
   await settled()
