@@ -129,7 +129,7 @@ Napi::Value show(Napi::Env env, Progress& progress) {
 
 }  // namespace
 
-Napi::Function TensorRtBuilder::define(Napi::Env env) { return DefineClass(env, "TensorRtBuilder", {InstanceMethod<&TensorRtBuilder::build>("build")}); }
+Napi::Function TensorRtBuilder::define(Napi::Env env) { return DefineClass(env, "TensorRtBuilder", {InstanceMethod<&TensorRtBuilder::build>("build"), InstanceMethod<&TensorRtBuilder::serves>("serves")}); }
 
 TensorRtBuilder::TensorRtBuilder(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TensorRtBuilder>(info) {
   guarded(info.Env(), [&] {
@@ -149,6 +149,13 @@ TensorRtBuilder::TensorRtBuilder(const Napi::CallbackInfo& info) : Napi::ObjectW
 }
 
 TensorRtBuilder::~TensorRtBuilder() = default;
+
+Napi::Value TensorRtBuilder::serves(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    if (!info[0].IsNumber()) throw invalid("Expected a compute capability to be a number.");
+    return Napi::Boolean::New(info.Env(), library_->serves(info[0].As<Napi::Number>().Int32Value()));
+  });
+}
 
 Napi::Value TensorRtBuilder::build(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {

@@ -18,6 +18,7 @@ class TensorRtBuilder : public Napi::ObjectWrap<TensorRtBuilder> {
 
  private:
   Napi::Value build(const Napi::CallbackInfo& info);
+  Napi::Value serves(const Napi::CallbackInfo& info);
 
   std::shared_ptr<const TensorRt> library_;
   std::unique_ptr<Worker> worker_;

@@ -124,10 +124,17 @@ class Library : public TensorRt {
   std::string version() const override { return show_tensorrt_version(version_); }
   std::string parser_version() const override { return std::to_string(parser_version_ / 10000) + "." + std::to_string(parser_version_ / 100 % 100); }
 
+  bool serves(int target) const override {
+    if (!is_rtx_) return true;
+    TensorRtLog log;
+    const std::unique_ptr<IBuilder> builder = make_builder(log);
+    const std::unique_ptr<IBuilderConfig> config(builder->createBuilderConfig());
+    return config != nullptr && RtxTargets::set(*config, {target}) == 1;
+  }
+
   BuiltEngine build(const EngineRequest& request, const BuildMonitor& told) const override {
     TensorRtLog log;
-    const std::unique_ptr<IBuilder> builder(static_cast<IBuilder*>(create_builder_(&log, version_)));
-    if (builder == nullptr) throw Error("BACKEND_UNAVAILABLE", "TensorRT made no builder: " + log.said() + ".");
+    const std::unique_ptr<IBuilder> builder = make_builder(log);
     // TensorRT 11 and TensorRT for RTX know strongly typed networks only; 10 has to be asked.
     const uint32_t flags = version_ >= 110000 || is_rtx_ ? 0u : 1u << 1;
     const std::unique_ptr<INetworkDefinition> network(builder->createNetworkV2(flags));
@@ -151,6 +158,12 @@ class Library : public TensorRt {
   }
 
  private:
+  std::unique_ptr<IBuilder> make_builder(TensorRtLog& log) const {
+    std::unique_ptr<IBuilder> builder(static_cast<IBuilder*>(create_builder_(&log, version_)));
+    if (builder == nullptr) throw Error("BACKEND_UNAVAILABLE", "TensorRT made no builder: " + log.said() + ".");
+    return builder;
+  }
+
   std::unique_ptr<nvonnxparser::IParser> parse(INetworkDefinition& network, const EngineRequest& request, TensorRtLog& log) const {
     std::unique_ptr<nvonnxparser::IParser> parser(static_cast<nvonnxparser::IParser*>(create_parser_(&network, &log, parser_version_)));
     if (parser == nullptr) throw Error("BACKEND_UNAVAILABLE", "TensorRT's parser did not start: " + log.said() + ".");

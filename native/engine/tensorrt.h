@@ -47,7 +47,9 @@ class TensorRt {
   virtual bool is_rtx() const = 0;
   virtual std::string version() const = 0;
   virtual std::string parser_version() const = 0;
-  // Throws MODEL_CORRUPT or NETWORK_FAILED in the library's own words, INVALID_ARGUMENT for targets it does not know, ABORTED.
+  // Whether it builds for a compute capability, 89 for 8.9; TensorRT, which builds for the GPU that is here, says that when it does.
+  virtual bool serves(int target) const = 0;
+  // Throws MODEL_CORRUPT or NETWORK_FAILED in the library's own words, UNSUPPORTED for targets it does not serve, ABORTED.
   virtual BuiltEngine build(const EngineRequest& request, const BuildMonitor& monitor) const = 0;
 };
 

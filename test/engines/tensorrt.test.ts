@@ -14,6 +14,7 @@ import { filesForEngines } from '../../ts/pipeline/load.ts'
 import { loadManifest } from '../../ts/plan/model.ts'
 import { stageProfiles } from '../../ts/plan/profiles.ts'
 import { emulatedGpu, hasEmulatedGpu } from '../support/emulated-gpu.ts'
+import { run } from '../support/spawn.ts'
 
 /** The real builder of TensorRT for RTX, which needs no GPU; `npm run test:gpu` fetches it. */
 
@@ -150,11 +151,25 @@ if (builder === undefined) {
     const refused = await failure(job(stage, [89, 90]).done)
     assert.is(refused.code, 'UNSUPPORTED')
     assert.match(refused.message, /does not build for compute capability 9\.0: .*"onnxruntime"\.$/)
+    assert.equal(
+      [33, 89, 90, 120].map((target) => builder.serves(target)),
+      [false, true, false, true],
+    )
     const range = (sizes: number[]) => ({ smallest: sizes, usual: sizes, largest: sizes })
     const unknown = await failure(job(stage, [89], [[{ input: 'nonsense', ...range([1]) }]]).done)
     assert.is(unknown.code, 'IO_MISMATCH')
     const rank = await failure(job(stage, [89], [[{ input: 'sample', ...range([1, 3]) }]]).done)
     assert.match(rank.message, '4 sizes')
+  })
+
+  test('doctor tells whether engines can be built for the GPU that is here', async () => {
+    if (!hasEmulatedGpu()) return
+    const usable = async (capability: string) => {
+      const env = { SADA_CUDA_PATH: emulatedGpu, SADA_EMULATED_CAPABILITY: capability, SADA_TENSORRT_PATH: builder.library }
+      const { stdout } = await run('sada', ['doctor', '--json'], undefined, env)
+      return JSON.parse(stdout).backends.find(({ name }: { name: string }) => name === 'tensorrt').usable
+    }
+    assert.equal([await usable('8.9'), await usable('9.0')], [true, false])
   })
 
   test('the bundled model for a compute capability that has no float32 matrix products: built, or refused with what to do', async () => {

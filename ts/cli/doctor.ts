@@ -1,5 +1,6 @@
 import { availableParallelism, cpus, release } from 'node:os'
 import { asSadaError, findOnnxRuntime, libraryPaths, loadAddon } from '../native/load.ts'
+import { parseTarget } from '../engines/build.ts'
 import { openTensorRt } from '../engines/library.ts'
 import { findOnnxRuntimeForGpu } from '../engines/onnxruntime.ts'
 import { findGpu } from '../native/gpu.ts'
@@ -31,7 +32,7 @@ export async function doctor(json: boolean, signal: AbortSignal): Promise<{ text
       reason: cpu.reason ?? `ONNX Runtime ${cpu.onnxruntime}, kernels for ${cpu.addon?.instructionSet}`,
     },
     await cudaBackend(),
-    tensorRtBackend(),
+    await tensorRtBackend(),
     onnxRuntimeCudaBackend(),
   ]
   const checks = cpu.addon ? [checkStep(cpu.addon), ...(cpu.reason === undefined ? [await checkGeneration(signal)] : [])] : []
@@ -71,12 +72,20 @@ function findCpuBackend(): { addon?: NativeAddon; onnxruntime?: string; reason?:
   }
 }
 
-/** Its builder, which needs no GPU. */
-function tensorRtBackend(): Backend {
+/** Its builder, which needs no GPU; where there is one, whether it builds for that. */
+async function tensorRtBackend(): Promise<Backend> {
   const name = 'tensorrt'
   try {
-    const { flavour, version } = openTensorRt()
-    return { name, usable: true, reason: `${flavour} ${version} builds engines ("sada engines build")` }
+    const builder = openTensorRt()
+    const library = `${builder.flavour} ${builder.version}`
+    const found = await findGpu()
+    if (found.gpu && !builder.serves(parseTarget(found.info.computeCapability)))
+      return {
+        name,
+        usable: false,
+        reason: `${library} builds engines for other GPUs than one of compute capability ${found.info.computeCapability}`,
+      }
+    return { name, usable: true, reason: `${library} builds engines ("sada engines build")` }
   } catch (error) {
     return { name, usable: false, reason: (error as Error).message }
   }

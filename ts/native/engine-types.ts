@@ -162,4 +162,6 @@ export interface TensorRtBuilder {
   readonly version: string
   readonly parserVersion: string
   build(request: EngineBuildRequest): EngineBuildJob
+  /** Whether TensorRT for RTX builds for a compute capability, 89 for 8.9. TensorRT builds for the GPU that is here, and says then. */
+  serves(target: number): boolean
 }
