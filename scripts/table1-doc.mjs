@@ -9,6 +9,7 @@ const table = JSON.parse(readFileSync(source, 'utf8'))
 const targets = JSON.parse(readFileSync(`${root}bench/results/targets.json`, 'utf8'))
 
 const OURS = 'sada'
+const MOST_NAMED = 3
 const decibels = (value) => (value === null ? 'equal' : value.toFixed(1))
 const signed = (value) => `${value >= 0 ? '+' : '−'}${Math.abs(value).toFixed(1)}`
 const placeOf = ({ scheduler, guidance, kind }) => `${scheduler}, guidance ${guidance}, ${kind} prompts`
@@ -55,24 +56,28 @@ function lossesOf(place) {
   const safer = rivals.filter(
     (row) => speed(row) >= speed(ours) && (row.psnr_db.worst_decile ?? Infinity) >= ours.psnr_db.worst_decile,
   )
-  const named = (found) =>
-    listed(
-      found.map(
-        (row) =>
-          `\`${row.method}\` (${speed(row).toFixed(2)}, ${decibels(row.psnr_db.mean)} dB, worst tenth ${decibels(row.psnr_db.worst_decile)})`,
-      ),
+  // Of many the closest.
+  const named = (found, by) => {
+    const closest = [...found].sort((a, b) => (b.psnr_db[by] ?? Infinity) - (a.psnr_db[by] ?? Infinity)).slice(0, MOST_NAMED)
+    const names = closest.map(
+      (row) =>
+        `\`${row.method}\` (${speed(row).toFixed(2)}, ${decibels(row.psnr_db.mean)} dB, worst tenth ${decibels(row.psnr_db.worst_decile)})`,
     )
+    const count = found.length > MOST_NAMED ? `${found.length} of ${rivals.length} settings, the closest of them ` : ''
+    return count + listed(names)
+  }
   const { plain } = ours
+  const self = `${speed(ours).toFixed(2)}, ${decibels(ours.psnr_db.mean)} dB, worst tenth ${decibels(ours.psnr_db.worst_decile)}`
   return [
-    ...(better.length > 0 ? [`at least as fast and closer on average: ${named(better)}`] : []),
-    ...(safer.length > 0 ? [`at least as fast and closer in the worst tenth: ${named(safer)}`] : []),
+    ...(better.length > 0 ? [`at least as fast and closer on average: ${named(better, 'mean')}`] : []),
+    ...(safer.length > 0 ? [`at least as fast and closer in the worst tenth: ${named(safer, 'worst_decile')}`] : []),
     ...(plain?.gain_db && plain.gain_db.mean < 0
       ? [`${plain.steps} plain steps are ${Math.abs(plain.gain_db.mean).toFixed(1)} dB closer on average`]
       : []),
     ...(plain?.gain_db && plain.gain_db.worst_decile < 0
       ? [`${plain.steps} plain steps are ${Math.abs(plain.gain_db.worst_decile).toFixed(1)} dB closer in the worst tenth`]
       : []),
-  ].map((loss) => `- ${place}: ${loss}.`)
+  ].map((loss) => `- ${place} (\`sada\`: ${self}): ${loss}.`)
 }
 
 /** Every policy whose plain run of the same cost is closer: it gains nothing there. */
