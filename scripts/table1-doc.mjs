@@ -59,10 +59,10 @@ function lossesOf(place) {
   // Of many the closest.
   const named = (found, by) => {
     const closest = [...found].sort((a, b) => (b.psnr_db[by] ?? Infinity) - (a.psnr_db[by] ?? Infinity)).slice(0, MOST_NAMED)
-    const names = closest.map(
-      (row) =>
-        `\`${row.method}\` (${speed(row).toFixed(2)}, ${decibels(row.psnr_db.mean)} dB, worst tenth ${decibels(row.psnr_db.worst_decile)})`,
-    )
+    const names = closest.map((row) => {
+      const fewer = row.samples < ours.samples ? ` of ${row.samples} pictures, not ${ours.samples}` : ''
+      return `\`${row.method}\` (${speed(row).toFixed(2)}, ${decibels(row.psnr_db.mean)} dB, worst tenth ${decibels(row.psnr_db.worst_decile)}${fewer})`
+    })
     const count = found.length > MOST_NAMED ? `${found.length} of ${rivals.length} settings, the closest of them ` : ''
     return count + listed(names)
   }
@@ -116,7 +116,7 @@ const lost = pointless()
 const fewest = Math.min(...table.rows.map(({ samples }) => samples))
 const most = Math.max(...table.rows.map(({ samples }) => samples))
 const unavailable = Object.entries(table.metrics).filter(([, { unavailable: why }]) => why !== undefined)
-const swept = table.rows.some(({ is_default: isDefault }) => !isDefault)
+const swept = [...new Set(table.rows.filter(({ is_default: isDefault }) => !isDefault).map(({ guidance }) => guidance))].sort()
 
 const text = `# Table 1: every policy, one sampler, the same noise
 
@@ -130,7 +130,7 @@ ${busy ? `The machine was busy while this was measured (load ${table.load.p50.to
 
 ${losses.length > 0 ? `Speed in brackets: ${unit}.\n\n${losses.join('\n')}` : `At its default \`sada\` is behind no row that is at least as fast (${unit}), on average or in the worst tenth, and behind no plain run.`}
 
-${swept ? 'Every policy was run at further settings too; they are in the JSON and the CSV.' : 'Every policy was run at its published default alone: other settings may do better. `--sweep` runs five more of each.'}
+${swept.length > 0 ? `At guidance ${listed(swept)} every policy was run at five further settings too; they are in the JSON.` : 'Every policy was run at its published default alone: other settings may do better. `--sweep` runs five more of each.'}
 It is one small model of 64×64 pictures. Figures on it say little of how the same policies do on large ones, for which most were published.
 
 ## Where fewer plain steps do better
