@@ -2,7 +2,7 @@
 //
 // Token-major: a row of threads for each kept token, four times four channels to a thread at a time, all loaded before the first is
 // stored: the compiler may not move loads over stores that could be to the same place. Channels-first: a thread for each kept token,
-// eight planes at a time, so that a token's index is read once and eight loads are under way together; with sixteen an H100 took a fifth longer.
+// eight planes at a time, so that a token's index is read once and eight loads are under way together; sixteen are slower on an H100.
 #include "kernels.h"
 #include "launch.cuh"
 #include "storage.cuh"

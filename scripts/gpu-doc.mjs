@@ -146,10 +146,10 @@ Written by \`node scripts/gpu-doc.mjs\` from what \`npm run verify:gpu\` recorde
 
 A launch is timed between two events with many others; "replayed" is the same launch in a CUDA graph, which leaves no gaps; "of a copy" compares with a copy on the
 device that reads and writes as many bytes. A network as small as the bundled one waits for its launches: a batch costs hardly more than one picture, and as the members of a batch skip steps of their
-own, there is less to win in one. Planes (channels first) are moved for every other token: each access of 32 bytes brings twice what is wanted, and one that writes a part of it reads the rest first, so a copy's rate is out of reach; "of the
-sectors touched" compares with a copy of all that has to be moved. A step of a picture's latents takes as long as a few accesses of memory after one another: reading, one sum per block, and a last sum over
-those; that is about what a copy of the smaller steps takes as a whole where it runs from the GPU's cache (18 MiB in float16: 5 µs), so these stay behind it. A large step as PyTorch operations moves about six times the bytes, which bounds
-how much less time one launch can take; of latents, where launches and accesses take the time, it is up to ten.
+own, there is less to win in one. Planes (channels first) are moved for every other token: each access of 32 bytes brings twice what is wanted, and memory that is written a part of it reads the rest first (the cache does not, hence more than 100 %), so a copy's rate is out of reach; "of the
+sectors touched" compares with a copy of all that. A step of a picture's latents takes as long as a few accesses of memory after one another: reading, one sum per block, and a last sum over
+those; that is about what a copy of the smaller steps takes as a whole where it runs from the GPU's cache (18 MiB in float16: 5 µs), so these stay behind it. A large step as PyTorch operations takes about six times as long, each bound by
+the bytes it moves; of latents, where launches and accesses take the time, it is up to ten times.
 
 ${files.length > 0 ? files.map(part).join('\n') : '**Not measured.**\n'}`,
 )

@@ -51,9 +51,9 @@ export async function measureEngines(device, { rounds, steps, batches }) {
         const ms = (policy) => median(runs[policy].slice(1).map(({ trace }) => trace.ms))
         const [{ latents: full }, { latents: skipped, trace }] = [runs.none[0], runs.sada[0]]
         if (!full.every(Number.isFinite)) throw new Error(`${name}, ${scheduler}: not finite`)
-        const size_of_one = full.length / pictures
+        const sizeOfOne = full.length / pictures
         const decibels = Array.from({ length: pictures }, (_, k) =>
-          psnr(...[skipped, full].map((all) => all.subarray(k * size_of_one, (k + 1) * size_of_one))),
+          psnr(...[skipped, full].map((all) => all.subarray(k * sizeOfOne, (k + 1) * sizeOfOne))),
         )
         const psnr_db = { mean: decibels.reduce((sum, value) => sum + value, 0) / pictures, min: Math.min(...decibels) }
         const network_runs = trace.members.reduce((sum, { nfe }) => sum + nfe, 0) / pictures

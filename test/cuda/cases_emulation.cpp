@@ -24,6 +24,22 @@ void some_step(const Memory& input) {
   (void)table().synchronize(device());
 }
 
+// How many launches of a step with token means are early.
+int64_t early_launches_of_a_step() {
+  const Memory input(4 * 64 * 64 * 4), means(32 * 32 * 4);
+  const Pinned sums(1);
+  sada::DeviceStep step;
+  step.request.length = 4 * 64 * 64, step.request.inputs = step.request.rows = step.request.sums = 1;
+  step.request.input[0] = reinterpret_cast<const float*>(input.data());
+  step.request.row[0].set(0, 1.0f);
+  step.request.sum[0] = {0, 0, false};
+  step.request.layout = {true, 4, 32, 32, 2, 2}, step.request.token_sum = 0, step.request.token_means = reinterpret_cast<float*>(means.data());
+  const int64_t before = emulation::early_launches();
+  check(table().step(device(), &step, 1, sums.data()), "step");
+  check(table().synchronize(device()), "synchronize");
+  return emulation::early_launches() - before;
+}
+
 // How many of 240 sums over three tiles are not what they must be: six at a time, each time of other numbers.
 int wrong_sums(int broken_barrier) {
   constexpr int kTimes = 40, kTiles = 3;
@@ -73,6 +89,9 @@ std::string uncaught(const std::function<void()>& run) {
 }
 
 void robbed() {
+  cases::test("a step and its token means start early on a GPU that can, which the emulated one is", [] {
+    cases::expect(early_launches_of_a_step() == 2, "not early");
+  });
   cases::test("the step is caught without any of its barriers but one", [] {
     const Memory input(std::vector<float>(1025 * 1024, 1.0f).data(), 1025 * 4096);
     const std::string missed = uncaught([&] { some_step(input); });

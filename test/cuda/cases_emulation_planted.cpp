@@ -13,8 +13,8 @@ namespace {
 using sada::cuda::shared_memory;
 
 // Runs a kernel of one int pointer on `memory`; the faults found.
-std::vector<std::string> faults_of(void (*kernel)(int*), int64_t blocks, unsigned threads, int* memory = nullptr) {
-  emulation::run({{static_cast<unsigned>(blocks), 1, 1}, {threads, 1, 1}, 256 * sizeof(int)}, [&] { kernel(memory); });
+std::vector<std::string> faults_of(void (*kernel)(int*), int64_t blocks, unsigned threads, int* memory = nullptr, bool is_early = false) {
+  emulation::run({{static_cast<unsigned>(blocks), 1, 1}, {threads, 1, 1}, 256 * sizeof(int), is_early}, [&] { kernel(memory); });
   return emulation::take_faults();
 }
 
@@ -64,6 +64,10 @@ void absent_lane(int*) {
 }
 void last_block_wins(int* out) {
   if (at() == 0) *out = static_cast<int>(blockIdx.x);
+}
+void waiting(int*) { sada::cuda::wait_for_earlier_work(); }
+void waiting_in_part(int*) {
+  if (at() != 7) sada::cuda::wait_for_earlier_work();
 }
 void lane_sums(int* out) {
   int sum = at();
@@ -119,6 +123,14 @@ void planted_cases() {
     cases::expect(std::memcmp(to.data(), &one, 4) != 0, "done at once");
     check(table().synchronize(device()), "synchronize");
     cases::expect(std::memcmp(to.data(), &one, 4) == 0, "not done");
+  });
+  cases::test("a kernel that starts early has to wait for the work before, in every thread", [] {
+    cases::expect(faults_of(waiting, 3, 64, nullptr, true).empty(), "a fault");
+    for (void (*kernel)(int*) : {waiting_in_part, lane_sums}) {
+      std::vector<int> sums(2);
+      cases::expect(mentions(faults_of(kernel, 1, 64, sums.data(), true), "wait for the work before"), "not seen");
+      cases::expect(faults_of(kernel, 1, 64, sums.data()).empty(), "a fault where it need not");
+    }
   });
   cases::test("lanes exchange within their warp", [] {
     std::vector<int> sums(3);

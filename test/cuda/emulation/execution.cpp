@@ -114,6 +114,8 @@ class Machine {
     return block.shared.touch(offset, bytes, access, running_->linear, block.epoch, faults);
   }
   int barriers() const { return last_barriers_; }
+  int64_t early_launches() const { return early_launches_; }
+  void wait_for_earlier_work() { ++waits_; }
   int lane() const { return running_->linear % kLanes; }
 
  private:
@@ -128,6 +130,7 @@ class Machine {
 
   Block blocks_[kBlocksAtATime];
   int last_barriers_ = 0;
+  int64_t early_launches_ = 0, waits_ = 0;  // waits: of the running launch's threads
   const std::function<void()>* thread_ = nullptr;
   Fiber* running_ = nullptr;
   ucontext_t scheduler_;
@@ -257,11 +260,17 @@ bool Machine::run_in_turns(const Launch& launch, const std::vector<uint64_t>& or
 bool Machine::run(const Launch& launch, const std::function<void()>& thread) {
   const size_t faults_before = faults.list.size();
   thread_ = &thread;
+  waits_ = 0;
+  if (launch.is_early) ++early_launches_;
   current_position.block_dim = launch.block, current_position.grid_dim = launch.grid;
   Random random(options().seed++);
   std::vector<uint64_t> order(static_cast<size_t>(launch.grid.x) * launch.grid.y);
   shuffle_order(order, random);
-  if (run_in_turns(launch, order, random)) return faults.list.size() == faults_before;
+  if (run_in_turns(launch, order, random)) {
+    const int64_t threads = static_cast<int64_t>(order.size()) * launch.block.x * launch.block.y * launch.block.z;
+    if (launch.is_early && waits_ != threads) faults.add("of an early kernel's threads " + std::to_string(waits_) + " of " + std::to_string(threads) + " wait for the work before");
+    return faults.list.size() == faults_before;
+  }
   for (Block& block : blocks_) block.fibers.clear(), block.active = false;  // they would wait for ever
   return false;
 }
@@ -278,6 +287,8 @@ Options& options() {
 std::vector<std::string> take_faults() { return std::exchange(faults.list, {}); }
 bool run(const Launch& launch, const std::function<void()>& thread) { return machine.run(launch, thread); }
 int barriers_of_last_block() { return machine.barriers(); }
+int64_t early_launches() { return machine.early_launches(); }
+void wait_for_earlier_work() { machine.wait_for_earlier_work(); }
 void barrier() { machine.barrier(); }
 void exchange(uint32_t mask, uint64_t value, uint64_t lanes[32]) { machine.exchange(mask, value, lanes); }
 int lane() { return machine.lane(); }

@@ -39,11 +39,16 @@ std::vector<std::string> take_faults();
 struct Launch {
   Index grid, block;
   size_t shared_bytes = 0;
+  bool is_early = false;  // then every thread has to wait for the work before
 };
 // Runs all threads; false where a fault was found.
 bool run(const Launch& launch, const std::function<void()>& thread);
 
+// How many launches were early.
+int64_t early_launches();
+
 void barrier();
+void wait_for_earlier_work();
 // Exchanges 8 bytes among the lanes of `mask`, all of which must come; `lanes` then has those of every lane.
 void exchange(uint32_t mask, uint64_t value, uint64_t lanes[32]);
 int lane();
@@ -116,8 +121,8 @@ inline uint32_t atomicAdd(uint32_t* address, uint32_t value) {
 
 namespace sada::cuda {
 
-// Work on a stream is done one after the other here, and memory is coherent.
-inline void wait_for_earlier_work() {}
+// Work on a stream is done one after the other here; that a kernel waits for it is counted.
+inline void wait_for_earlier_work() { emulation::wait_for_earlier_work(); }
 inline uint32_t count_in(uint32_t* counter) { return atomicAdd(counter, 1u); }
 
 // A block's shared memory, watched.

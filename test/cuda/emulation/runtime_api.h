@@ -153,7 +153,7 @@ cudaError_t launch(void (*kernel)(Parameters...), const Shape& shape, cudaStream
   emulation::Launch to_run;
   to_run.grid = {static_cast<unsigned>(shape.blocks_x), static_cast<unsigned>(shape.blocks_y), 1};
   to_run.block = {shape.threads.x, shape.threads.y, shape.threads.z};
-  to_run.shared_bytes = shape.shared_bytes;
+  to_run.shared_bytes = shape.shared_bytes, to_run.is_early = shape.is_early;
   return emulation::enqueue_launch(stream, to_run, [kernel, copies = std::make_tuple(std::decay_t<Parameters>(arguments)...)] { std::apply(kernel, copies); });
 }
 
