@@ -10,7 +10,8 @@ import type { Storage, WorkspacePlan } from './workspace-plan.ts'
 /** The package's folder: two above this file, in `dist/` as in `ts/`. An Electron archive cannot be opened as a library: beside it lies the unpacked copy. */
 export const ROOT = join(__dirname, '..', '..').replace(/app\.asar(?!\.unpacked)/, 'app.asar.unpacked')
 export const PLATFORM = `${process.platform}-${process.arch}`
-const LIBRARY = { win32: 'onnxruntime.dll', darwin: 'libonnxruntime.dylib' }[process.platform as string] ?? 'libonnxruntime.so.1'
+const LIBRARY =
+  { win32: 'onnxruntime.dll', darwin: 'libonnxruntime.1.dylib' }[process.platform as string] ?? 'libonnxruntime.so.1'
 
 /** Its name, of any version. */
 export const ONNXRUNTIME = /^(onnxruntime\.dll|libonnxruntime(\.\d+)*\.dylib|libonnxruntime\.so(\.\d+)*)$/
