@@ -3,6 +3,10 @@
 #include <cstring>
 #include <vector>
 
+#if defined(SADA_X86_64_V3)
+#include <cpuid.h>
+#endif
+
 #include "../math/tree_sum.h"
 #include "step.h"
 #include "token_means.h"
@@ -10,13 +14,18 @@
 namespace sada {
 namespace {
 
-bool has_x86_64_v3() {
 #if defined(SADA_X86_64_V3)
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#else
-  return false;
-#endif
+// Asked of the processor itself: not every compiler's library knows (Zig's __builtin_cpu_supports denies everything).
+bool has_x86_64_v3() {
+  unsigned a, b, c, d;
+  constexpr unsigned kFirst = bit_FMA | bit_OSXSAVE;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || (c & kFirst) != kFirst) return false;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (b & bit_AVX2) == 0) return false;
+  unsigned low, high;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (low & 6) == 6;  // the system keeps 128 and 256 bit registers
 }
+#endif
 
 size_t whole_tiles(size_t n) { return (n + kTile - 1) / kTile * kTile; }
 
