@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, copyFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { test } from 'uvu'
@@ -29,7 +29,7 @@ test("an addon that is not there, or is none: every path and the loader's words"
 
 test('SADA_ONNXRUNTIME_PATH may be the folder that holds the library, under any version', () => {
   const own = mkdtempSync(join(tmpdir(), 'sada-'))
-  symlinkSync(
+  copyFileSync(
     findOnnxRuntime(),
     join(own, process.platform === 'linux' ? 'libonnxruntime.so.1.99.0' : basename(findOnnxRuntime())),
   )
