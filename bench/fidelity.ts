@@ -3,7 +3,7 @@
  * Cost is in full network evaluations: a pruned pass counts its share of the plan's floating-point operations.
  *
  *   npx tsx bench/fidelity.ts [--prompts 16] [--offset 0] [--seed 1000] [--guidance 3] [--scheduler flow-euler,dpm++,euler]
- *                             [--policy '"sada"' --policy '{"name":"sada","preset":"poster"}'] [--fixed] [--json FILE]
+ *                             [--policy '"sada"' --policy '{"name":"sada","preset":"poster"}'] [--fixed] [--plain 45,48] [--json FILE]
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
@@ -23,6 +23,7 @@ const { values } = parseArgs({
     scheduler: { type: 'string', default: 'flow-euler,dpm++,euler' },
     policy: { type: 'string', multiple: true, default: ['"sada"'] },
     fixed: { type: 'boolean', default: false },
+    plain: { type: 'string', default: '' },
     kind: { type: 'string' },
     json: { type: 'string' },
   },
@@ -88,6 +89,7 @@ async function main(): Promise<void> {
             for (const rival of fixedSchedules(n))
               outcomes.push(await judge(`${rival.name} ${rival.n} w${rival.warmup} o${rival.order}`, rival))
         }
+        for (const n of values.plain.split(',').filter(Boolean).map(Number)) outcomes.push(await judge(`plain ${n}`, 'none', n))
         report.push({ guidance, scheduler, prompts: kind, outcomes })
       }
     }
