@@ -2,11 +2,13 @@
 // package carries it. Sources and flags are those of binding.gyp.
 //
 //   node scripts/build-prebuilt.mjs [platform…]          all of `targets` where none is named
+//   node scripts/build-prebuilt.mjs --if-publishing      of `npm publish`, which runs `prepare` last: all; of anything else: nothing
 import { spawn, spawnSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
 import { fetchZig } from './fetch-zig.mjs'
 import { putPrebuilt, root } from './prebuilt.mjs'
 
@@ -110,7 +112,9 @@ async function build(zig, platform, gyp) {
     copyFileSync(join(dirname(zig), 'lib', notice), join(root, 'prebuilt', platform, name))
 }
 
-const asked = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(targets)
+const { values, positionals } = parseArgs({ options: { 'if-publishing': { type: 'boolean' } }, allowPositionals: true })
+if (values['if-publishing'] && process.env.npm_command !== 'publish') process.exit(0)
+const asked = positionals.length > 0 ? positionals : Object.keys(targets)
 const unknown = asked.filter((platform) => !(platform in targets))
 if (unknown.length > 0) {
   console.error(`Expected platforms among ${Object.keys(targets).join(', ')}; got ${unknown.join(', ')}.`)
