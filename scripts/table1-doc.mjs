@@ -1,11 +1,14 @@
-// Writes docs/table1.md from bench/results/table1.json: `node scripts/table1-doc.mjs [table1.json]`. It picks no favourites: where another
-// policy, or the plain run with fewer steps, is better than `sada`, it says so.
+// Writes docs/table1.md from bench/results/table1.json, and table1.jsonl where policies are compared picture by picture. After npm run build:
+// `node scripts/table1-doc.mjs`. It picks no favourites: where another policy, or the plain run with fewer steps, is better than `sada`, it
+// says so.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import assemble from '../dist/bench/table1/assemble.js'
+import journal from '../dist/bench/table1/journal.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const source = process.argv[2] ?? `${root}bench/results/table1.json`
-const table = JSON.parse(readFileSync(source, 'utf8'))
+const table = JSON.parse(readFileSync(`${root}bench/results/table1.json`, 'utf8'))
+const { runs } = await journal.readJournals([`${root}bench/results/table1.jsonl`])
 const targets = JSON.parse(readFileSync(`${root}bench/results/targets.json`, 'utf8'))
 
 const OURS = 'sada'
@@ -45,6 +48,29 @@ function tableOf(place) {
   ].join('\n')
 }
 
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length
+const summary = (values) => ({ mean: mean(values), worst_decile: assemble.worstDecile(values) })
+
+/** PSNR of a row and of ours over the pictures that both made: a row of fewer has fewer chances of a bad one. */
+function onTheSame(row, ours) {
+  const pictures = ({ scheduler, guidance, kind, method }) =>
+    [...runs.values()].filter(
+      (run) =>
+        run.scheduler === scheduler &&
+        run.guidance === guidance &&
+        run.kind === kind &&
+        run.method === method &&
+        run.steps === table.steps,
+    )
+  const own = new Map(pictures(ours).map(({ index, psnr_db: psnr }) => [index, psnr]))
+  const pairs = pictures(row)
+    .map(({ index, psnr_db: psnr }) => [psnr, own.get(index)])
+    .filter((pair) => pair.every(Number.isFinite))
+  if (pairs.length === 0) return undefined
+  const [theirs, us] = [0, 1].map((k) => summary(pairs.map((pair) => pair[k])))
+  return { row, theirs, us, count: pairs.length }
+}
+
 /** Where `sada` is not the best: what is both faster and closer, what is closer in the worst tenth, and what plain steps do better. */
 function lossesOf(place) {
   const rows = rowsOf(place)
@@ -52,25 +78,23 @@ function lossesOf(place) {
   if (ours === undefined || !isFinite(ours)) return []
   // `auto` runs the same ledger.
   const rivals = rows.filter(({ policy }) => policy !== OURS && policy !== 'auto')
-  const better = rivals.filter((row) => speed(row) >= speed(ours) && (row.psnr_db.mean ?? Infinity) >= ours.psnr_db.mean)
-  const safer = rivals.filter(
-    (row) => speed(row) >= speed(ours) && (row.psnr_db.worst_decile ?? Infinity) >= ours.psnr_db.worst_decile,
-  )
+  const faster = rivals.filter((row) => speed(row) >= speed(ours)).flatMap((row) => onTheSame(row, ours) ?? [])
+  const ahead = (by) => faster.filter(({ theirs, us }) => theirs[by] >= us[by]).sort((a, b) => b.theirs[by] - a.theirs[by])
+  const shown = ({ mean, worst_decile: worst }) => `${decibels(mean)} dB, worst tenth ${decibels(worst)}`
   // Of many the closest.
-  const named = (found, by) => {
-    const closest = [...found].sort((a, b) => (b.psnr_db[by] ?? Infinity) - (a.psnr_db[by] ?? Infinity)).slice(0, MOST_NAMED)
-    const names = closest.map((row) => {
-      const fewer = row.samples < ours.samples ? ` of ${row.samples} pictures, not ${ours.samples}` : ''
-      return `\`${row.method}\` (${speed(row).toFixed(2)}, ${decibels(row.psnr_db.mean)} dB, worst tenth ${decibels(row.psnr_db.worst_decile)}${fewer})`
+  const named = (found) => {
+    const names = found.slice(0, MOST_NAMED).map(({ row, theirs, us, count }) => {
+      const fewer = count < ours.samples ? `; \`sada\` on those ${count} pictures: ${shown(us)}` : ''
+      return `\`${row.method}\` (${speed(row).toFixed(2)}, ${shown(theirs)}${fewer})`
     })
-    const count = found.length > MOST_NAMED ? `${found.length} of ${rivals.length} settings, the closest of them ` : ''
-    return count + listed(names)
+    return (found.length > MOST_NAMED ? `${found.length} of ${rivals.length} settings, the closest of them ` : '') + listed(names)
   }
+  const [better, safer] = [ahead('mean'), ahead('worst_decile')]
   const { plain } = ours
-  const self = `${speed(ours).toFixed(2)}, ${decibels(ours.psnr_db.mean)} dB, worst tenth ${decibels(ours.psnr_db.worst_decile)}`
+  const self = `${speed(ours).toFixed(2)}, ${shown(ours.psnr_db)}`
   return [
-    ...(better.length > 0 ? [`at least as fast and closer on average: ${named(better, 'mean')}`] : []),
-    ...(safer.length > 0 ? [`at least as fast and closer in the worst tenth: ${named(safer, 'worst_decile')}`] : []),
+    ...(better.length > 0 ? [`at least as fast and closer on average: ${named(better)}`] : []),
+    ...(safer.length > 0 ? [`at least as fast and closer in the worst tenth: ${named(safer)}`] : []),
     ...(plain?.gain_db && plain.gain_db.mean < 0
       ? [`${plain.steps} plain steps are ${Math.abs(plain.gain_db.mean).toFixed(1)} dB closer on average`]
       : []),
