@@ -1,7 +1,7 @@
 // Builds the addons for other platforms (scripts/build-prebuilt.mjs) and runs tests on those that can run here, each in its platform's Node:
 // Windows' under Wine, Linux arm64's under QEMU. What is missing for it (Zig, an emulator, that Node) is said, and those tests are skipped.
 //
-//   node scripts/test-prebuilt.mjs          after npm run build; Debian: apt-get install wine64 qemu-user libstdc++6-arm64-cross
+//   node scripts/test-prebuilt.mjs [win32-x64] [linux-arm64]          after npm run build; Debian: apt-get install wine64 qemu-user libstdc++6-arm64-cross
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -106,14 +106,20 @@ function transpileTests() {
 }
 
 const tests = new TestRun()
-if (fetchZig() === undefined) tests.skip(Object.keys(platforms).length, 'the addons of other platforms: no compiler for them')
+const asked = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(platforms)
+if (!asked.every((platform) => platform in platforms)) {
+  console.error(`Expected platforms among ${Object.keys(platforms).join(', ')}; got ${asked.join(', ')}.`)
+  process.exit(2)
+}
+if (fetchZig() === undefined) tests.skip(asked.length, 'the addons of other platforms: no compiler for them')
 else {
-  const built = spawnSync(process.execPath, [join(root, 'scripts', 'build-prebuilt.mjs'), ...Object.keys(platforms)], {
+  const built = spawnSync(process.execPath, [join(root, 'scripts', 'build-prebuilt.mjs'), ...asked], {
     stdio: 'inherit',
   })
   if (built.status !== 0) process.exit(1)
   const files = transpileTests()
-  for (const [platform, { node, tests: parts, emulator }] of Object.entries(platforms)) {
+  for (const platform of asked) {
+    const { node, tests: parts, emulator } = platforms[platform]
     const { missing, command, env } = emulator()
     const program = missing === undefined ? fetchNode(node) : undefined
     if (program === undefined) tests.skip(1, `${platform}: ${missing ?? `${node.name}@${NODE} cannot be fetched`}`)
