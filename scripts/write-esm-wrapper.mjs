@@ -1,6 +1,6 @@
 // The package has one implementation, CommonJS; ES modules get the same objects through this thin wrapper, so that state and
 // `instanceof` are shared by both.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,3 +13,5 @@ writeFileSync(
 )
 // The declarations of the one implementation, seen as an ES module.
 writeFileSync(join(dist, 'index.d.mts'), readFileSync(join(dist, 'index.d.ts'), 'utf8'))
+// npm makes programs executable where it installs them; in a checkout `npx sada` takes them as they are.
+for (const name of ['sada', 'sada-bench']) chmodSync(join(dist, 'cli', `${name}.js`), 0o755)
