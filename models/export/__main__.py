@@ -46,6 +46,8 @@ def load(folder: Path, controlnets: list[Path]) -> DiffusionPipeline:
 
 def fold(pipeline: DiffusionPipeline, loras: list[str]) -> None:
     """Adds each LoRA, times its scale, to the weights."""
+    if loras and not hasattr(pipeline, "load_lora_weights"):
+        raise SystemExit(f"Expected a pipeline that diffusers has LoRA for, found a {type(pipeline).__name__}.")
     for one in loras:
         path, _, scale = one.partition("=")
         file = Path(path)

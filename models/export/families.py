@@ -8,7 +8,8 @@ from diffusers import DiffusionPipeline
 
 from .flux_stages import flux_plan
 from .graph import Part, WeightFile
-from .parts import clap_part, controlnet_part, flux_part, sd3_part, text_part, unet_part, vae_parts, vocoder_part
+from .parts import clap_part, controlnet_part, flux_part, pixart_part, sd3_part, text_part, unet_part, vae_parts, vocoder_part
+from .pixart_stages import pixart_plan
 from .plan_file import LENGTH, check_plan, flops, manifest, pretty, traced, write_stages
 from .sd3_stages import sd3_plan
 from .stages import Plan
@@ -58,6 +59,11 @@ def stable_diffusion_3(pipeline: DiffusionPipeline) -> list[Part]:
     return [*texts, sd3_part(pipeline.transformer), *vae_parts(pipeline.vae)]
 
 
+def pixart(pipeline: DiffusionPipeline) -> list[Part]:
+    text = text_part("text_encoder", pipeline.text_encoder, 24, ["last_hidden_state"], masked=True)
+    return [text, pixart_part(pipeline.transformer), *vae_parts(pipeline.vae)]
+
+
 def music_ldm(pipeline: DiffusionPipeline) -> list[Part]:
     text = clap_part(pipeline.text_encoder, pipeline.tokenizer.model_max_length)
     return [text, unet_part(pipeline.unet), *vae_parts(pipeline.vae), vocoder_part(pipeline.vocoder)]
@@ -66,6 +72,8 @@ def music_ldm(pipeline: DiffusionPipeline) -> list[Part]:
 FAMILIES = {
     "MusicLDMPipeline": music_ldm,
     "FluxPipeline": flux,
+    "PixArtAlphaPipeline": pixart,
+    "PixArtSigmaPipeline": pixart,
     "StableDiffusion3Pipeline": stable_diffusion_3,
     "StableDiffusionPipeline": stable_diffusion,
     "StableDiffusionInpaintPipeline": stable_diffusion,
@@ -75,7 +83,7 @@ FAMILIES = {
 }
 
 # How transformers are cut, by their class.
-PLANS = {"FluxTransformer2DModel": flux_plan, "SD3Transformer2DModel": sd3_plan}
+PLANS = {"FluxTransformer2DModel": flux_plan, "PixArtTransformer2DModel": pixart_plan, "SD3Transformer2DModel": sd3_plan}
 # Networks whose weights their stages share.
 STAGED = {"unet", "transformer"}
 # A protobuf holds 2 GiB; what fits stays one file.
@@ -89,7 +97,7 @@ SIZES = {
     "text_encoder_2": [{"rows": 1}, {"rows": 3}],
     "text_encoder_3": [{"rows": 1}, {"rows": 3}],
     "unet": UNET_SIZES,
-    # Flux has tokens, Stable Diffusion 3 a map.
+    # Flux has tokens, the others a map.
     "transformer": [
         {"rows": 1, "tokens": 35, "height": 14, "width": 10, "length": 16},
         {"rows": 3, "tokens": 4, "height": 2, "width": 8, "length": 5},

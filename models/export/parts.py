@@ -1,5 +1,7 @@
 """The parts of a pipeline as modules with tensors in and out, in the names of the diffusers/Optimum ONNX layout."""
 
+from unittest import mock
+
 import torch
 from torch import Tensor, nn
 
@@ -54,14 +56,18 @@ class VaeEncoder(nn.Module):
 
 
 class TextEncoder(nn.Module):
-    """input_ids [rows, length] → the named fields of the encoder's output; `hidden_states.k` is the k-th of its layers' inputs."""
+    """input_ids [rows, length], and attention_mask where it is told what is padding → the named fields of the encoder's output.
+
+    `hidden_states.k` is the k-th of its layers' inputs.
+    """
 
     def __init__(self, encoder: nn.Module, outputs: list[str]) -> None:
         super().__init__()
         self.encoder, self.outputs = encoder, outputs
 
-    def forward(self, input_ids: Tensor) -> tuple[Tensor, ...]:
-        made = self.encoder(input_ids, output_hidden_states=any(name.startswith("hidden") for name in self.outputs))
+    def forward(self, input_ids: Tensor, *mask: Tensor) -> tuple[Tensor, ...]:
+        hidden = any(name.startswith("hidden") for name in self.outputs)
+        made = self.encoder(input_ids, attention_mask=mask[0] if mask else None, output_hidden_states=hidden)
         named = {f"hidden_states.{k}": value for k, value in enumerate(made.hidden_states or ())}
         return tuple(named[name] if name in named else made[name] for name in self.outputs)
 
@@ -107,13 +113,15 @@ def vocoder_part(vocoder: nn.Module) -> Part:
     return Part("vocoder", vocoder, {"spectrogram": mel}, ["waveform"], {"spectrogram": {0: "rows", 1: "frames"}, "waveform": {0: "rows", 1: "samples"}})
 
 
-def text_part(name: str, encoder: nn.Module, length: int, outputs: list[str]) -> Part:
+def text_part(name: str, encoder: nn.Module, length: int, outputs: list[str], masked: bool = False) -> Part:
+    """A text encoder; `masked`: it is told which tokens are padding."""
     ids = torch.randint(1, encoder.config.vocab_size - 1, (2, length))
-    axes: dict[str, dict[int, str]] = {output: {0: "rows", 1: "length"} for output in outputs}
+    inputs = {"input_ids": ids, "attention_mask": (torch.arange(length) < length - 3).long().repeat(2, 1)} if masked else {"input_ids": ids}
+    axes: dict[str, dict[int, str]] = {each: {0: "rows", 1: "length"} for each in (*inputs, *outputs)}
     for pooled in ("pooler_output", "text_embeds"):
         if pooled in axes:
             axes[pooled] = {0: "rows"}
-    return Part(name, TextEncoder(encoder, outputs), {"input_ids": ids}, outputs, {"input_ids": {0: "rows", 1: "length"}, **axes})
+    return Part(name, TextEncoder(encoder, outputs), inputs, outputs, axes)
 
 
 def unet_inputs(unet: nn.Module, length: int = 77) -> tuple[dict[str, Tensor], dict[str, dict[int, str]]]:
@@ -293,3 +301,72 @@ def sd3_inputs(transformer: nn.Module, length: int = 9) -> tuple[dict[str, Tenso
 def sd3_part(transformer: nn.Module) -> Part:
     inputs, axes = sd3_inputs(transformer)
     return Part("transformer", Sd3Transformer(transformer), inputs, ["out_hidden_states"], {**axes, "out_hidden_states": axes["hidden_states"]})
+
+
+GRID_POSITIONS = "diffusers.models.embeddings.get_2d_sincos_pos_embed"
+
+
+def grid_positions(embed_dim: int, grid_size: tuple[Tensor, Tensor], base_size: int, interpolation_scale: float, **_: object) -> Tensor:
+    """Sines and cosines [height·width, embed_dim] of each token's column, then of its row; diffusers' own are of float64, for which few runtimes have kernels."""
+    frequencies = (10_000.0 ** -(torch.arange(embed_dim // 4, dtype=torch.float64) / (embed_dim / 4))).float()
+    angles = [torch.arange(size, dtype=torch.float32)[:, None] * (base_size / interpolation_scale) / size * frequencies for size in grid_size]
+    rows, columns = (torch.cat([one.sin(), one.cos()], -1) for one in angles)
+    height, width = grid_size
+    return torch.cat([columns[None].expand(height, -1, -1), rows[:, None].expand(-1, width, -1)], -1).flatten(0, 1)
+
+
+def pixart_size(conditions: tuple[Tensor, ...]) -> dict[str, Tensor] | None:
+    return dict(zip(("resolution", "aspect_ratio"), conditions, strict=True)) if conditions else None
+
+
+class PixArtTransformer(nn.Module):
+    """hidden_states [rows, c, h, w], encoder_hidden_states [rows, length, width], encoder_attention_mask [rows, length], timestep [rows] → out_hidden_states.
+
+    Alpha's network at 1024 pixels is also told the picture's `resolution` [rows, 2] (height, width) and `aspect_ratio` [rows, 1]. Of the output's
+    channels those of the noise are left: no sampler here uses the learned variance, which comes after them.
+    """
+
+    def __init__(self, transformer: nn.Module) -> None:
+        super().__init__()
+        self.transformer = transformer
+
+    def forward(self, hidden_states: Tensor, encoder_hidden_states: Tensor, encoder_attention_mask: Tensor, timestep: Tensor, *size: Tensor) -> Tensor:
+        # Where diffusers squeezes, it takes out the axis of a single token before a reshape that does so anyway; in a trace that is a branch.
+        with mock.patch(GRID_POSITIONS, grid_positions), mock.patch("torch.Tensor.squeeze", lambda tensor, *_: tensor):
+            made = self.transformer(
+                hidden_states,
+                encoder_hidden_states,
+                timestep,
+                pixart_size(size),
+                encoder_attention_mask=encoder_attention_mask,
+                return_dict=False,
+            )[0]
+        return made[:, : self.transformer.config.in_channels]
+
+
+def pixart_inputs(transformer: nn.Module, length: int = 9) -> tuple[dict[str, Tensor], dict[str, dict[int, str]]]:
+    dtype = next(transformer.parameters()).dtype
+    config = transformer.config
+    inputs = {
+        # Not the size that the network has positions for at hand: a trace of that one would have them as a constant.
+        "hidden_states": torch.randn(2, config.in_channels, 4 * config.patch_size, 6 * config.patch_size, dtype=dtype),
+        "encoder_hidden_states": torch.randn(2, length, config.caption_channels, dtype=dtype),
+        "encoder_attention_mask": (torch.arange(length) < torch.tensor([[length - 3], [length - 5]])).to(dtype),
+        # In half precision times between steps would be rounded.
+        "timestep": torch.tensor([701.0, 701.0]),
+    }
+    axes = {
+        "hidden_states": {0: "rows", 2: "height", 3: "width"},
+        "encoder_hidden_states": {0: "rows", 1: "length"},
+        "encoder_attention_mask": {0: "rows", 1: "length"},
+        "timestep": {0: "rows"},
+    }
+    if transformer.use_additional_conditions:
+        inputs |= {"resolution": torch.tensor([[64.0, 96.0]] * 2), "aspect_ratio": torch.tensor([[0.6667]] * 2)}
+        axes |= {"resolution": {0: "rows"}, "aspect_ratio": {0: "rows"}}
+    return inputs, axes
+
+
+def pixart_part(transformer: nn.Module) -> Part:
+    inputs, axes = pixart_inputs(transformer)
+    return Part("transformer", PixArtTransformer(transformer), inputs, ["out_hidden_states"], {**axes, "out_hidden_states": axes["hidden_states"]})

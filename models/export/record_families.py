@@ -65,6 +65,13 @@ def run(pipeline, **call) -> dict[str, object]:
     return {"timesteps": pipeline.scheduler.timesteps.tolist(), "latents": torch.stack(steps), "final": steps[-1], "image": image}
 
 
+def states(pipeline, **call) -> tuple[list[torch.Tensor], object]:
+    """Latents after each step, and the output, of one call of a pipeline that has diffusers' older callback."""
+    steps: list[torch.Tensor] = []
+    made = pipeline(**call, callback=lambda _step, _time, latents: steps.append(latents.clone()))
+    return steps, made
+
+
 def text(pipeline, prompt: str, negative: str) -> dict[str, object]:
     """Ids and embeddings of one tokenizer and text encoder."""
     ids = [pipeline.tokenizer(one, padding="max_length", max_length=77, truncation=True).input_ids for one in (prompt, negative)]
@@ -292,6 +299,26 @@ def record_sd3(folder: Path, source: Path) -> None:
     recording.write(folder)
 
 
+def record_pixart(folder: Path, source: Path, sized: bool = True) -> None:
+    pipeline = tiny.pixart(source, sized)
+    export(pipeline, source, folder)
+    pipeline.set_progress_bar_config(disable=True)
+    recording = Recording(NOTE + " Prompts are lower-cased, not cleaned otherwise.")
+    common = {"max_sequence_length": 32, "num_inference_steps": STEPS}
+    fixed = {"clean_caption": False, "use_resolution_binning": False}
+    cases = [(name, scheduler, PROMPT, guidance, (32, 48)) for name, scheduler in schedulers(pipeline, ["epsilon"]) for guidance in (1, 4.5)]
+    # The second size is the one that the small Sigma has its positions for.
+    cases += [("two prompts, a seed each", pipeline.scheduler, [PROMPT, "the dog"], 4.5, (32, 32)), ("larger", pipeline.scheduler, PROMPT, 4.5, (64, 72))]
+    for name, scheduler, prompt, guidance, (height, width) in cases:
+        pipeline.scheduler = scheduler
+        negative, seeds = ([NEGATIVE, ""], [1, 2]) if isinstance(prompt, list) else (NEGATIVE, [7])
+        call = {**common, "prompt": prompt, "negative_prompt": negative, "guidance_scale": guidance, "height": height, "width": width}
+        steps, output = states(pipeline, **call, **fixed, generator=[generator(one) for one in seeds], output_type="np")
+        made = {"timesteps": scheduler.timesteps.tolist(), "latents": torch.stack(steps), "final": steps[-1], "image": output.images}
+        recording.add(name=f"{name}, guidance {guidance}", task="text-to-image", scheduler=settings(scheduler), seeds=seeds, **call, **made)
+    recording.write(folder)
+
+
 def record_controlnet(folder: Path, source: Path) -> None:
     pipeline = tiny.sd2_controlnet(source)
     export(pipeline, source, folder)
@@ -359,12 +386,11 @@ def record_musicldm(folder: Path, source: Path) -> None:
             pipeline.vae.use_tiling = tiled
             tile = {"tile_size": pipeline.vae.tile_sample_min_size} if tiled else {}
             call = {"prompt": prompt, "negative_prompt": negative, "num_inference_steps": STEPS, "guidance_scale": guidance, "audio_length_in_s": seconds}
-            steps: list[torch.Tensor] = []
-            audio = pipeline(**call, generator=generator(7), callback=lambda _step, _time, latents: steps.append(latents.clone())).audios
+            steps, output = states(pipeline, **call, generator=generator(7))
             with torch.no_grad():
                 mel = pipeline.vae.decode(steps[-1] / pipeline.vae.config.scaling_factor).sample
             noise = torch.randn(steps[0].shape, generator=generator(7))
-            made = {"timesteps": scheduler.timesteps.tolist(), "latents": torch.stack(steps), "final": steps[-1], "mel": mel, "audio": audio}
+            made = {"timesteps": scheduler.timesteps.tolist(), "latents": torch.stack(steps), "final": steps[-1], "mel": mel, "audio": output.audios}
             name = f"{label}, guidance {guidance}, {seconds} s{', in tiles' if tiled else ''}"
             recording.add(name=name, task="text-to-audio", scheduler=settings(scheduler), seed=7, **call, **tile, **words, noise=noise, **made)
     recording.write(folder)
@@ -378,6 +404,8 @@ RECORDERS = {
     "sd2-inpainting": record_sd2_inpainting,
     "sdxl": record_sdxl,
     "sd3": record_sd3,
+    "pixart": record_pixart,
+    "pixart-sigma": lambda folder, source: record_pixart(folder, source, sized=False),
     "flux": record_flux,
     "flux-schnell": lambda folder, source: record_flux(folder, source, guided=False),
 }

@@ -19,7 +19,7 @@ import torch
 from diffusers import StableDiffusionControlNetPipeline
 
 from . import tiny
-from .record_families import FIXTURES, NEGATIVE, PROMPT, generator, pictures, run, schedulers, settings, with_plain_features
+from .record_families import FIXTURES, NEGATIVE, PROMPT, generator, pictures, run, schedulers, settings, states, with_plain_features
 from .recording import Recording
 from .sada_reference import Acceleration, Settings, accelerated
 
@@ -130,6 +130,7 @@ PROMPTS = {"prompt": [PROMPT, "the dog"]}
 GUIDED = {**PROMPTS, "negative_prompt": [NEGATIVE, ""], "guidance_scale": 7.5, **SIZE}
 FLUX = {**PROMPTS, "guidance_scale": 3.5, "max_sequence_length": 32, **SIZE}
 SD3 = {**GUIDED, "guidance_scale": 5.0, "max_sequence_length": 32}
+PIXART = {**SD3, "guidance_scale": 4.5, "clean_caption": False, "use_resolution_binning": False}
 SOUND = {"prompt": ["the drum and the beat", "a song at noon!"], "negative_prompt": ["low quality", ""], "guidance_scale": 3.5, "audio_length_in_s": 0.03}
 USUAL = Settings(warmup=3, end=25, lagrange_step=14, lagrange_interval=4, lagrange_nodes=3, max_interval=4)
 # With flow matching the criterion after a skip is zero up to rounding. It is not asked where skips stand alone, nor where the timetable takes over with the first.
@@ -144,6 +145,8 @@ CASES = (
     Case("sdxl", "dpm++ epsilon", (7,), USUAL, GUIDED),
     Case("sdxl", "euler epsilon", (8, 28), USUAL, GUIDED),
     Case("sd3", None, (1, 2), ALONE, SD3),
+    Case("pixart", "dpm++ epsilon", (7,), USUAL, PIXART),
+    Case("pixart", "euler epsilon", (8, 28), USUAL, PIXART),
     Case("flux", None, (7,), ALONE, FLUX),
     Case("flux", None, (1, 2), LATE, FLUX),
     Case("musicldm", "euler epsilon", (7,), USUAL, SOUND),
@@ -164,11 +167,9 @@ def pipeline_of(family: str, folder: Path):
 
 
 def final_latents(pipeline, **call) -> torch.Tensor:
-    if "audio_length_in_s" not in call:
+    if hasattr(pipeline, "_callback_tensor_inputs"):
         return run(pipeline, **call)["final"]
-    steps: list[torch.Tensor] = []
-    pipeline(**call, callback=lambda _step, _time, latents: steps.append(latents.clone()))
-    return steps[-1]
+    return states(pipeline, **call)[0][-1]
 
 
 def record(pipeline, case: Case) -> dict[str, object]:

@@ -21,6 +21,7 @@ from .flux_stages import flux_plan
 from .graph import tensors_of, trace
 from .parts import flux_part, unet_part
 from .plan_file import traced
+from .pixart_stages import pixart_plan
 from .sd3_stages import sd3_plan
 from .stages import reusable
 from .unet_stages import unet_plan
@@ -85,7 +86,8 @@ class Export(unittest.TestCase):
 
     def test_plan_names_only_tensors_that_earlier_stages_or_the_caller_make(self) -> None:
         unets = (tiny.sd2(self.folder / "a").unet, tiny.sdxl(self.folder / "b").unet, tiny.musicldm(self.folder / "c").unet)
-        plans = [*map(unet_plan, unets), flux_plan(tiny.flux(self.folder / "d").transformer), sd3_plan(tiny.sd3(self.folder / "e").transformer)]
+        transformers = ((flux_plan, tiny.flux), (pixart_plan, tiny.pixart), (sd3_plan, tiny.sd3))
+        plans = [*map(unet_plan, unets), *(plan_of(tiny_of(self.folder / tiny_of.__name__).transformer) for plan_of, tiny_of in transformers)]
         for plan in plans:
             made = set(plan.inputs)
             for stage in plan.stages:

@@ -9,11 +9,15 @@ import torch
 from diffusers import (
     AutoencoderKL,
     ControlNetModel,
+    DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
     FluxTransformer2DModel,
     MusicLDMPipeline,
+    PixArtAlphaPipeline,
+    PixArtSigmaPipeline,
+    PixArtTransformer2DModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
     StableDiffusionControlNetPipeline,
@@ -296,6 +300,34 @@ def sd3(folder: Path) -> StableDiffusion3Pipeline:
         tokenizer_3=third,
         transformer=lively(transformer, 61, 0.7),
         scheduler=FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=3.0),
+    )
+    pipeline.save_pretrained(folder)
+    return pipeline
+
+
+def pixart(folder: Path, sized: bool = True) -> PixArtAlphaPipeline | PixArtSigmaPipeline:
+    """PixArt: T5 alone, with a mask, a transformer that is told the time once for all blocks. `sized` is Alpha for 1024 pixels, told the size, otherwise Sigma."""
+    tokenizer = write_t5_tokenizer(folder / "tokenizer")
+    transformer = PixArtTransformer2DModel(
+        sample_size=128 if sized else 16,
+        interpolation_scale=None if sized else 2,
+        use_additional_conditions=sized,
+        patch_size=2,
+        in_channels=4,
+        out_channels=8,
+        num_layers=3,
+        num_attention_heads=3,
+        attention_head_dim=8,
+        cross_attention_dim=24,
+        attention_bias=True,
+        caption_channels=32,
+    )
+    pipeline = (PixArtAlphaPipeline if sized else PixArtSigmaPipeline)(
+        vae=vae(72, scaling_factor=0.18215 if sized else 0.13025),
+        text_encoder=lively(T5EncoderModel(t5(len(tokenizer), 32)), 73),
+        tokenizer=tokenizer,
+        transformer=lively(transformer, 71, 0.7),
+        scheduler=DPMSolverMultistepScheduler(beta_start=0.0001, beta_end=0.02),
     )
     pipeline.save_pretrained(folder)
     return pipeline

@@ -14,6 +14,8 @@ from .graph import Part, tensors_of, to_numpy
 # Largest difference to float32 in PyTorch as a share of the largest value: rounding of every operation, or of the weights, through
 # tens of layers. A wrong graph is off by the range itself.
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 1e-1}
+# Ids and positions, which are whole numbers, and these have to be values that occur.
+IN_RANGE = ("timestep", "time_ids", "encoder_attention_mask", "resolution", "aspect_ratio")
 
 
 class Disagreement(Exception):
@@ -68,10 +70,10 @@ def resized(part: Part, sizes: dict[str, int], seed: int) -> dict[str, torch.Ten
         shape = list(example.shape)
         for axis, symbol in part.axes.get(name, {}).items():
             shape[axis] = sizes.get(symbol, shape[axis])
-        if example.is_floating_point() and name not in ("timestep", "time_ids"):
+        if example.is_floating_point() and name not in IN_RANGE:
             made[name] = torch.randn(shape, generator=generator).to(example.dtype)
         else:
-            # Ids, times and positions: values of the example, which are in range, in another order.
+            # Values of the example, in another order.
             flat = example.flatten()
             made[name] = flat[torch.randint(len(flat), (int(np.prod(shape)),), generator=generator)].reshape(shape)
     return made

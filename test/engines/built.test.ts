@@ -20,6 +20,7 @@ const cases: [family: string, stages: boolean][] = [
   ['sd2-controlnet', true],
   ['sdxl', false],
   ['sd3', false],
+  ['pixart', true],
   ['flux', true],
   ['musicldm', false],
 ]

@@ -51,6 +51,8 @@ const cases: Case[] = [
   { family: 'flux', name: '', stages: false, on: /^(transformer|vae_decoder|vae_encoder)$/ },
   { family: 'sd3', name: 'euler, guidance 7', on: /^(transformer\..+|vae_decoder|vae_encoder)$/ },
   { family: 'sd3', name: 'image-to-image', stages: false, on: /^(transformer|vae_decoder|vae_encoder)$/ },
+  { family: 'pixart', name: 'dpm++ epsilon, guidance 4.5', on: /^(transformer\..+|vae_decoder|vae_encoder)$/ },
+  { family: 'pixart-sigma', name: 'euler epsilon, guidance 1', stages: false, on: /^(transformer|vae_decoder|vae_encoder)$/ },
   { family: 'musicldm', name: 'dpm++ epsilon, guidance 2, 0.03 s', on: /^(unet\..+|vae_decoder|vae_encoder|vocoder)$/ },
 ]
 

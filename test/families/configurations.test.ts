@@ -38,7 +38,7 @@ const set = (file: string, key: string, to: unknown) => (folder: string) => {
 }
 const without = (file: string) => (folder: string) => rmSync(join(folder, file, 'config.json'))
 
-for (const family of ['sd2', 'sdxl', 'sd3', 'flux', 'musicldm']) {
+for (const family of ['sd2', 'sdxl', 'sd3', 'pixart', 'flux', 'musicldm']) {
   test(`${family}: a decoder of another scale than its configuration says`, async () => {
     for (const change of [without('vae_decoder'), set('vae_decoder', 'block_out_channels', Array(4).fill(8))]) {
       const error = await refusal(family, change)
@@ -80,6 +80,7 @@ test('sizes of a share of a latent', async () => {
     ['sd2', 'unet'],
     ['sd2', 'vae_decoder'],
     ['sd3', 'transformer'],
+    ['pixart', 'transformer'],
     ['musicldm', 'unet'],
   ] as const
   for (const [family, part] of parts) {

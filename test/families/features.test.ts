@@ -37,7 +37,7 @@ test('what leaves a range is what the exporter says it remembers', () => {
 const sd2: GenerateOptions = { prompt: 'a photo of the cat', width: 32, height: 32, guidanceScale: 5, steps: 8, seed: [1] }
 const flux: GenerateOptions = { prompt: 'a photo of the cat', width: 32, height: 32, maxSequenceLength: 16, steps: 8, seed: [1] }
 const sd3: GenerateOptions = { ...flux, guidanceScale: 5 }
-const CALLS = { sd2, sd3, flux }
+const CALLS = { sd2, sd3, pixart: sd3, flux }
 const pipelines = new Map<string, Pipeline>()
 test.before(async () => {
   for (const family of Object.keys(CALLS)) pipelines.set(family, await load(familyFolder(family), { threads: 1 }))
@@ -54,6 +54,8 @@ const active: [keyof typeof CALLS, PolicySpec][] = [
   ['sd2', { name: 'deepcache', branch: 2 }],
   ['sd3', { name: 'deepcache' }],
   ['sd3', { name: 'first-block-cache', threshold: 3 }],
+  ['pixart', { name: 'deepcache' }],
+  ['pixart', { name: 'first-block-cache', threshold: 3 }],
   ['flux', { name: 'deepcache' }],
   ['flux', { name: 'first-block-cache', threshold: 3 }],
   ['flux', { name: 'dbcache', threshold: 3, warmup: 2, order: 1 }],

@@ -15,6 +15,7 @@ const CALLS: Record<string, Partial<GenerateOptions>> = {
   sdxl: { width: 32, height: 32, guidanceScale: 5 },
   'sd2-controlnet': { width: 32, height: 32, guidanceScale: 5, control: { image: edges, strength: 0.8 } },
   sd3: { width: 32, height: 32, maxSequenceLength: 16, guidanceScale: 5 },
+  pixart: { width: 32, height: 32, maxSequenceLength: 16, guidanceScale: 5 },
   flux: { width: 32, height: 32, maxSequenceLength: 16 },
   musicldm: { seconds: 0.03, guidanceScale: 2 },
 }

@@ -79,6 +79,7 @@ const MODELS: [folder: string, options: Partial<GenerateOptions>, size: [number,
   [familyFolder('sd2'), { width: 48, height: 32 }, [24, 16]],
   [familyFolder('sdxl'), { width: 48, height: 32 }, [24, 16]],
   [familyFolder('sd3'), { width: 48, height: 32, maxSequenceLength: 16 }, [24, 16]],
+  [familyFolder('pixart'), { width: 48, height: 32, maxSequenceLength: 16 }, [24, 16]],
   [familyFolder('flux'), { width: 48, height: 32, maxSequenceLength: 16 }, [24, 16]],
   [familyFolder('musicldm'), { seconds: 0.03 }, [30, 16]],
 ]

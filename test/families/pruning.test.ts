@@ -16,6 +16,7 @@ const CALLS: Record<string, Partial<Request>> = {
   sdxl: { width: 32, height: 48, guidance: 5 },
   'sdxl-controlnet': { width: 32, height: 48, guidance: 1 },
   sd3: { width: 32, height: 48, maxSequenceLength: 16, guidance: 5 },
+  pixart: { width: 32, height: 48, maxSequenceLength: 16, guidance: 5 },
   flux: { width: 32, height: 48, maxSequenceLength: 16 },
   musicldm: { seconds: 0.032, guidance: 2 },
 }

@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -10,7 +10,9 @@ import { assertPicture, familyFolder, optionsOf, recordedCases, relativeError } 
 
 // Every family against diffusers' own pipelines on the same weights: final latents, and the pictures or sounds made of them.
 
-const FAMILIES = ['sd2', 'sd2-inpainting', 'sdxl', 'sd2-controlnet', 'sdxl-controlnet', 'sd3', 'flux', 'flux-schnell', 'musicldm']
+const UNETS = ['sd2', 'sd2-inpainting', 'sdxl', 'sd2-controlnet', 'sdxl-controlnet', 'musicldm']
+const TRANSFORMERS = ['sd3', 'pixart', 'pixart-sigma', 'flux', 'flux-schnell']
+const FAMILIES = [...UNETS, ...TRANSFORMERS]
 const inStages = (family: string): boolean =>
   ['unet', 'transformer'].some((role) => existsSync(join(familyFolder(family), role, 'plan.json')))
 
@@ -68,6 +70,42 @@ test('sd3: text encoders that are not of the width that the network takes are re
   const error = await load(folder, { threads: 1 }).catch((e: unknown) => e)
   rmSync(folder, { recursive: true })
   assert.match(String(error), /text encoders with 64 features.*ones with 24, 32, 32/)
+})
+
+test('pixart: a network that is told half of a size, or of no mask, is refused at load', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sada-pixart-'))
+  const graph = join(folder, 'transformer/model.onnx')
+  const changes: [from: string, to: string, said: RegExp][] = [
+    ['aspect_ratio', 'aspect_rati0', /no input but .*resolution/],
+    ['encoder_attention_mask', 'encoder_attention_task', /an input encoder_attention_mask/],
+  ]
+  for (const [from, to, said] of changes) {
+    cpSync(familyFolder('pixart'), folder, { recursive: true })
+    writeFileSync(graph, Buffer.from(readFileSync(graph).toString('latin1').replaceAll(from, to), 'latin1'))
+    const error = await load(folder, { threads: 1, stages: false }).catch((e: unknown) => e)
+    assert.match(String(error), said)
+  }
+  rmSync(folder, { recursive: true })
+})
+
+test('pixart: capitals and blanks around a prompt are nothing to it, and what is read of it is what was asked for', async () => {
+  const call = { steps: 2, width: 32, height: 32, policy: 'none' } as const
+  for (const [family, length] of [
+    ['pixart', 120],
+    ['pixart-sigma', 300],
+  ] as const) {
+    const pipeline = await load(familyFolder(family), { threads: 1 })
+    const { latents } = await pipeline.generate({ ...call, prompt: 'the dog on the road' })
+    assert.equal((await pipeline.generate({ ...call, prompt: '  The DOG on the road\n' })).latents, latents)
+    const words = 'the cat and the dog '.repeat(40)
+    const [dropped, more] = [
+      await pipeline.generate({ ...call, prompt: words }),
+      await pipeline.generate({ ...call, prompt: words, maxSequenceLength: length - 20 }),
+    ].map(({ droppedTokens }) => droppedTokens[0])
+    assert.ok(dropped > 0, `${dropped} tokens dropped`)
+    assert.is(more, dropped + 20)
+    await pipeline.dispose()
+  }
 })
 
 const TOKENIZERS = [

@@ -41,7 +41,7 @@ export interface FamilyRequest {
   readonly guidanceRescale?: number
   /** Flux: guidance away from the negative prompt, beside the distilled one. */
   readonly trueGuidanceScale?: number
-  /** Flux: tokens of the prompt that T5 reads. */
+  /** Flux, Stable Diffusion 3, PixArt: tokens of the prompt that T5 reads. */
   readonly maxSequenceLength?: number
   /** Length of the sound in seconds. */
   readonly seconds?: number

@@ -10,6 +10,7 @@ import type { Family } from './family.ts'
 import { Flux } from './flux.ts'
 import { Folder } from './folder.ts'
 import { MusicLdm } from './musicldm.ts'
+import { PixArt } from './pixart.ts'
 import { StableDiffusion3 } from './stable-diffusion-3.ts'
 import { StableDiffusion } from './stable-diffusion.ts'
 import { StableDiffusionXl } from './stable-diffusion-xl.ts'
@@ -45,6 +46,9 @@ const FAMILIES = {
     load: (context, name) => StableDiffusion3.load(context, name),
   },
   flux: { classes: /^Flux(Img2Img|Inpaint)?Pipeline$/, load: (context, name) => Flux.load(context, name) },
+  // They differ in how much of a prompt they were trained to read.
+  'pixart-alpha': { classes: /^PixArtAlphaPipeline$/, load: (context, name) => PixArt.load(context, name, 120) },
+  'pixart-sigma': { classes: /^PixArtSigmaPipeline$/, load: (context, name) => PixArt.load(context, name, 300) },
   musicldm: { classes: /^MusicLDMPipeline$/, load: (context, name) => MusicLdm.load(context, name) },
 } satisfies Record<string, Entry>
 

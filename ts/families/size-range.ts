@@ -108,13 +108,14 @@ const NETWORK_AXES: Readonly<Record<string, readonly Axis[]>> = {
   hidden_states: ['rows', 'tokens', 'fixed'],
   encoder_hidden_states: ['rows', 'length', 'fixed'],
   encoder_hidden_state: ['rows', 'length', 'fixed'],
+  encoder_attention_mask: ['rows', 'length'],
   img_ids: ['rows', 'tokens', 'fixed'],
   txt_ids: ['rows', 'length', 'fixed'],
   controlnet_cond: ['rows', 'colours', 'pixelHeight', 'pixelWidth'],
   conditioning: ['rows', 'colours', 'pixelHeight', 'pixelWidth'],
   conditioning_scale: ['one'],
 }
-/** `hidden_states` of a network that takes a map, like that of Stable Diffusion 3. */
+/** `hidden_states` of a network that takes a map, like those of Stable Diffusion 3 and PixArt. */
 const MAP: readonly Axis[] = NETWORK_AXES.sample
 /** Vectors of each row: pooled states, sizes, guidance. */
 const VECTOR: readonly Axis[] = ['rows', 'fixed']

@@ -105,7 +105,7 @@ export class StableDiffusionXl extends UnetFamily {
   private async encode(
     [prompts, second = prompts]: readonly [readonly string[], readonly string[] | undefined],
     purpose: Purpose,
-  ): Promise<Encoded> {
+  ): Promise<Omit<Encoded, 'masks'>> {
     const { encoders } = this.xl
     const each: Encoded[] = []
     for (const encoder of encoders) each.push(await encoder.encode(encoder === encoders.at(-1) ? second : prompts, purpose))
@@ -145,7 +145,7 @@ export class StableDiffusionXl extends UnetFamily {
   }
 }
 
-function zeros({ states, pooled }: Encoded): { states: Float32Array[]; pooled: Float32Array[] } {
+function zeros({ states, pooled }: Pick<Encoded, 'states' | 'pooled'>): { states: Float32Array[]; pooled: Float32Array[] } {
   const same = (all: readonly Float32Array[]): Float32Array[] => all.map(({ length }) => new Float32Array(length))
   return { states: same(states), pooled: same(pooled) }
 }

@@ -10,6 +10,8 @@ export interface Encoded {
   readonly states: readonly Float32Array[]
   /** One vector of each prompt, where asked for. */
   readonly pooled: readonly Float32Array[]
+  /** 1 for each token that is no padding, else 0. */
+  readonly masks: readonly Float32Array[]
   readonly dropped: readonly number[]
 }
 
@@ -73,16 +75,18 @@ export class TextEncoder {
     return {
       states: all.map(({ states }) => states),
       pooled: all.map(({ pooled }) => pooled),
+      masks: all.map(({ mask }) => mask),
       dropped: all.map(({ dropped }) => dropped),
     }
   }
 
   private async encodeOne(prompt: string, length: number, purpose: Purpose) {
-    const { ids, mask, dropped } = this.tokenizer.encode(prompt, length)
+    const { ids, mask: isText, dropped } = this.tokenizer.encode(prompt, length)
+    const mask = Float32Array.from(isText)
     const dims = [1, length]
     const inputs = {
       [this.names.ids]: { data: Float32Array.from(ids), dims },
-      ...(this.names.mask !== undefined && { [this.names.mask]: { data: Float32Array.from(mask), dims } }),
+      ...(this.names.mask !== undefined && { [this.names.mask]: { data: mask, dims } }),
     }
     const wanted = {
       ...(this.states !== undefined && { [this.states]: [1, length, this.features] }),
@@ -90,7 +94,7 @@ export class TextEncoder {
     }
     const made = await this.component.evaluate(inputs, wanted, purpose)
     const of = (name: string | undefined): Float32Array => (name === undefined ? new Float32Array(0) : made[name])
-    return { states: of(this.states), pooled: of(this.pooled), dropped }
+    return { states: of(this.states), pooled: of(this.pooled), mask, dropped }
   }
 }
 
