@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import assemble from '../dist/bench/table1/assemble.js'
 import journal from '../dist/bench/table1/journal.js'
+import statistics from '../dist/bench/statistics.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const table = JSON.parse(readFileSync(`${root}bench/results/table1.json`, 'utf8'))
@@ -13,6 +14,7 @@ const targets = JSON.parse(readFileSync(`${root}bench/results/targets.json`, 'ut
 
 const OURS = 'sada'
 const MOST_NAMED = 3
+const RESAMPLES = 2000
 const decibels = (value) => (value === null ? 'equal' : value.toFixed(1))
 const signed = (value) => `${value >= 0 ? '+' : '−'}${Math.abs(value).toFixed(1)}`
 const placeOf = ({ scheduler, guidance, kind }) => `${scheduler}, guidance ${guidance}, ${kind} prompts`
@@ -48,27 +50,45 @@ function tableOf(place) {
   ].join('\n')
 }
 
-const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length
-const summary = (values) => ({ mean: mean(values), worst_decile: assemble.worstDecile(values) })
+const summary = (values) => ({ mean: statistics.mean(values), worst_decile: assemble.worstDecile(values) })
 
-/** PSNR of a row and of ours over the pictures that both made: a row of fewer has fewer chances of a bad one. */
-function onTheSame(row, ours) {
-  const pictures = ({ scheduler, guidance, kind, method }) =>
+/** Whole numbers below n, the same every time: a linear congruential generator with the constants of Numerical Recipes. */
+function drawing(seed) {
+  let state = seed
+  return (n) => Math.floor(((state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32) * n)
+}
+
+/** 5th and 95th percentile of how far they are ahead in a statistic over pictures drawn again with replacement, the same for both (paired bootstrap). */
+function chance(pairs, by) {
+  const draw = drawing(1)
+  const leads = Array.from({ length: RESAMPLES }, () => {
+    const drawn = pairs.map(() => pairs[draw(pairs.length)])
+    const [theirs, us] = [0, 1].map((k) => summary(drawn.map((pair) => pair[k]))[by])
+    return theirs - us
+  })
+  return [statistics.quantile(leads, 0.05), statistics.quantile(leads, 0.95)]
+}
+
+const ranged = (pairs, by) => chance(pairs, by).map(signed).join(' to ')
+
+/** PSNR of a row, of so many steps, and of ours over the pictures that both made: a row of fewer has fewer chances of a bad one. */
+function onTheSame(row, ours, steps = table.steps) {
+  const pictures = ({ scheduler, guidance, kind, method }, count) =>
     [...runs.values()].filter(
       (run) =>
         run.scheduler === scheduler &&
         run.guidance === guidance &&
         run.kind === kind &&
         run.method === method &&
-        run.steps === table.steps,
+        run.steps === count,
     )
-  const own = new Map(pictures(ours).map(({ index, psnr_db: psnr }) => [index, psnr]))
-  const pairs = pictures(row)
+  const own = new Map(pictures(ours, table.steps).map(({ index, psnr_db: psnr }) => [index, psnr]))
+  const pairs = pictures(row, steps)
     .map(({ index, psnr_db: psnr }) => [psnr, own.get(index)])
     .filter((pair) => pair.every(Number.isFinite))
   if (pairs.length === 0) return undefined
   const [theirs, us] = [0, 1].map((k) => summary(pairs.map((pair) => pair[k])))
-  return { row, theirs, us, count: pairs.length }
+  return { row, theirs, us, pairs }
 }
 
 /** Where `sada` is not the best: what is both faster and closer, what is closer in the worst tenth, and what plain steps do better. */
@@ -82,25 +102,27 @@ function lossesOf(place) {
   const ahead = (by) => faster.filter(({ theirs, us }) => theirs[by] >= us[by]).sort((a, b) => b.theirs[by] - a.theirs[by])
   const shown = ({ mean, worst_decile: worst }) => `${decibels(mean)} dB, worst tenth ${decibels(worst)}`
   // Of many the closest.
-  const named = (found) => {
-    const names = found.slice(0, MOST_NAMED).map(({ row, theirs, us, count }) => {
-      const fewer = count < ours.samples ? `; \`sada\` on those ${count} pictures: ${shown(us)}` : ''
-      return `\`${row.method}\` (${speed(row).toFixed(2)}, ${shown(theirs)}${fewer})`
+  const named = (found, by) => {
+    const names = found.slice(0, MOST_NAMED).map(({ row, theirs, us, pairs }) => {
+      const fewer = pairs.length < ours.samples ? `; \`sada\` on those ${pairs.length} pictures: ${shown(us)}` : ''
+      return `\`${row.method}\` (${speed(row).toFixed(2)}, ${shown(theirs)}${fewer}; ${signed(theirs[by] - us[by])}, 90 %: ${ranged(pairs, by)})`
     })
     return (found.length > MOST_NAMED ? `${found.length} of ${rivals.length} settings, the closest of them ` : '') + listed(names)
   }
   const [better, safer] = [ahead('mean'), ahead('worst_decile')]
-  const { plain } = ours
+  const fewerSteps = ours.plain && onTheSame({ ...ours, method: 'none' }, ours, ours.plain.steps)
+  const plainAhead = (by, where) => {
+    if (!fewerSteps) return []
+    const lead = fewerSteps.theirs[by] - fewerSteps.us[by]
+    if (lead <= 0) return []
+    return [`${ours.plain.steps} plain steps are ${decibels(lead)} dB closer ${where} (90 %: ${ranged(fewerSteps.pairs, by)})`]
+  }
   const self = `${speed(ours).toFixed(2)}, ${shown(ours.psnr_db)}`
   return [
-    ...(better.length > 0 ? [`at least as fast and closer on average: ${named(better)}`] : []),
-    ...(safer.length > 0 ? [`at least as fast and closer in the worst tenth: ${named(safer)}`] : []),
-    ...(plain?.gain_db && plain.gain_db.mean < 0
-      ? [`${plain.steps} plain steps are ${Math.abs(plain.gain_db.mean).toFixed(1)} dB closer on average`]
-      : []),
-    ...(plain?.gain_db && plain.gain_db.worst_decile < 0
-      ? [`${plain.steps} plain steps are ${Math.abs(plain.gain_db.worst_decile).toFixed(1)} dB closer in the worst tenth`]
-      : []),
+    ...(better.length > 0 ? [`at least as fast and closer on average: ${named(better, 'mean')}`] : []),
+    ...(safer.length > 0 ? [`at least as fast and closer in the worst tenth: ${named(safer, 'worst_decile')}`] : []),
+    ...plainAhead('mean', 'on average'),
+    ...plainAhead('worst_decile', 'in the worst tenth'),
   ].map((loss) => `- ${place} (\`sada\`: ${self}): ${loss}.`)
 }
 
@@ -152,7 +174,7 @@ unaccelerated run with as many steps as ${table.plain_by === 'time' ? "fit into 
 ${busy ? `The machine was busy while this was measured (load ${table.load.p50.toFixed(1)} in the median).${isTimed ? ' The wall times are of a run of their own.' : ' **The wall times are not to be relied on**: below, "as fast" compares operations of the network.'}\n` : ''}
 ## Where \`sada\` loses
 
-${losses.length > 0 ? `Speed in brackets: ${unit}.\n\n${losses.join('\n')}` : `At its default \`sada\` is behind no row that is at least as fast (${unit}), on average or in the worst tenth, and behind no plain run.`}
+${losses.length > 0 ? `Speed in brackets: ${unit}. Behind it how far they are ahead, and in what range that is in 90 % of ${RESAMPLES} draws of as many of these pictures: where it has zero inside, chance may have chosen.\n\n${losses.join('\n')}` : `At its default \`sada\` is behind no row that is at least as fast (${unit}), on average or in the worst tenth, and behind no plain run.`}
 
 ${swept.length > 0 ? `At guidance ${listed(swept)} every policy was run at five further settings too; they are in the JSON.` : 'Every policy was run at its published default alone: other settings may do better. `--sweep` runs five more of each.'}
 It is one small model of 64×64 pictures. Figures on it say little of how the same policies do on large ones, for which most were published.
