@@ -32,6 +32,7 @@ class Narrowing:
             raise NotImplementedError(f"type of {unknown[0]} and {len(unknown) - 1} others could not be inferred")
         self.exact = self.exact_nodes()
         self.wide = self.exact | {k for k, node in enumerate(self.graph.node) if node.op_type in WIDE}
+        self.wide |= self.between()
         self.casts: dict[tuple[str, int], str] = {}
         self.made: dict[str, int] = {}
 
@@ -60,6 +61,19 @@ class Narrowing:
             exact |= before
             pending += before
         return exact
+
+    def between(self) -> set[int]:
+        """Positions of the nodes from wide ones to wide ones alone: a mean of squares, to which a norm of several nodes adds ε, may overflow."""
+        nodes = list(enumerate(self.graph.node))
+        constants = {tensor.name for tensor in self.graph.initializer} | {name for _, node in nodes if node.op_type == "Constant" for name in node.output}
+        wide = {name for k in self.wide for name in self.graph.node[k].output}
+        narrow = {one.name for one in self.graph.output} | {name for k, node in nodes if k not in self.wide for name in node.input}
+
+        def is_between(node: onnx.NodeProto) -> bool:
+            computed = self.floats.intersection(node.input) - constants
+            return bool(computed) and computed <= wide and narrow.isdisjoint(node.output)
+
+        return {k for k, node in nodes if k not in self.wide and is_between(node)}
 
     def rounds(self, node: onnx.NodeProto) -> bool:
         """Whether the node makes whole numbers of floats, as T5 makes buckets of distances: one digit lost is another bucket."""
