@@ -90,4 +90,12 @@ test('sizes of a share of a latent', async () => {
   }
 })
 
+test('tokens of other sizes than the plan cuts', async () => {
+  for (const family of ['sd3', 'pixart']) {
+    const error = await refusal(family, set('transformer', 'patch_size', 1))
+    assert.is(error?.code, 'IO_MISMATCH', `${family}: ${error?.message}`)
+    assert.match(error.message, /plan\.json: expected tokens of 1 × 1 latents, as "patch_size" .*; the file has 2 × 2\./)
+  }
+})
+
 test.run()

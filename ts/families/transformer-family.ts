@@ -53,8 +53,12 @@ export abstract class TransformerFamily extends LatentFamily {
   private readonly output: string
 
   constructor(context: LoadContext, parts: TransformerParts) {
-    const { transformer, autoencoder, schedulers, range, inputs } = parts
+    const { transformer, plan, autoencoder, schedulers, range, inputs } = parts
     const patch = transformer.integer('patch_size', PATCH, 1, 64)
+    if (plan?.tokens.patch.some((each) => each !== patch)) {
+      const expected = `tokens of ${patch} × ${patch} latents, as "patch_size" in config.json beside it says`
+      throw transformer.mismatch(expected, [plan.tokens.patch.join(' × ')])
+    }
     super(context, autoencoder, schedulers, { patch, range })
     this.name = parts.name
     this.parts = parts
