@@ -115,9 +115,10 @@ def export(pipeline: DiffusionPipeline, source: Path, output: Path, dtype: str =
         raise SystemExit(f"Expected a pipeline of {', '.join(FAMILIES)}; {source} holds a {kind}.")
     output.mkdir(parents=True, exist_ok=True)
     for part in FAMILIES[kind](pipeline):
-        # The published autoencoder of SDXL overflows float16.
-        wide = part.name.startswith("vae_") and pipeline.vae.config.get("force_upcast")
-        write(part, output / part.name, "fp32" if wide else dtype, staged)
+        # The published autoencoder of SDXL overflows float16. Text encoders run on the CPU, for which ONNX Runtime has no kernels of bfloat16.
+        overflows = part.name.startswith("vae_") and pipeline.vae.config.get("force_upcast")
+        unknown = part.name.startswith("text_encoder") and dtype == "bf16"
+        write(part, output / part.name, "fp32" if overflows or unknown else dtype, staged)
     copy_settings(source, output)
 
 

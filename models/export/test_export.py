@@ -26,7 +26,7 @@ from .pixart_stages import pixart_plan
 from .sd3_stages import sd3_plan
 from .stages import reusable
 from .unet_stages import unet_plan
-from .verify import Disagreement, agreed
+from .verify import Disagreement, agreed, session
 
 
 class Export(unittest.TestCase):
@@ -128,6 +128,14 @@ class Export(unittest.TestCase):
             types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
             idle = [node.name for node in graph.node if node.op_type in ("Cast", "CastLike") and types[node.input[0]] == types[node.output[0]]]
             self.assertEqual(idle, [], path.name)
+
+    def test_text_encoders_beside_a_network_in_bf16_load_on_the_cpu(self) -> None:
+        """Where they run, whatever runs the network."""
+        families.export(tiny.flux(self.folder / "source"), self.folder / "source", self.folder / "flux", "bf16", staged=False)
+        for name in ("text_encoder", "text_encoder_2"):
+            session(self.folder / "flux" / name / "model.onnx")
+        types = {tensor.data_type for tensor in onnx.load(self.folder / "flux/transformer/model.onnx", load_external_data=False).graph.initializer}
+        self.assertIn(onnx.TensorProto.BFLOAT16, types)
 
     def test_half_precision_takes_the_norms_of_large_activations(self) -> None:
         """In arithmetic that is half where the file says so, which that of ONNX Runtime on the CPU is not."""
