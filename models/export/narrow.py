@@ -4,7 +4,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from .graph import OPSET
+
 TYPES = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
+NAMES = {"fp16": "tensor(float16)", "bf16": "tensor(bfloat16)"}
 # Sums of many values, and differences of close ones: their inputs are widened and their outputs narrowed again.
 WIDE = {"InstanceNormalization", "LayerNormalization", "Softmax", "ReduceMean", "Pow", "Sqrt", "Sin", "Cos", "Range", "Erf"}
 # Angles of times and positions have no digits to lose: what leads to these stays float32, inputs of the network too.
@@ -16,12 +19,18 @@ FLOAT = TensorProto.FLOAT
 
 def narrow(model: onnx.ModelProto, dtype: str) -> None:
     """Turns weights, activations, and the inputs and outputs that are not times or positions to `dtype`, in place."""
-    Narrowing(model, TYPES[dtype]).run()
+    Narrowing(model, dtype).run()
+
+
+def exists(operator: str, kind: str) -> bool:
+    """Whether the opset has the operator in this type: of bfloat16 opset 18 lacks Conv, ConvTranspose and Einsum."""
+    inputs = onnx.defs.get_schema(operator, OPSET).inputs
+    return not inputs or any(kind in one.types for one in inputs)
 
 
 class Narrowing:
-    def __init__(self, model: onnx.ModelProto, half: int) -> None:
-        self.graph, self.half = model.graph, half
+    def __init__(self, model: onnx.ModelProto, dtype: str) -> None:
+        self.graph, self.half = model.graph, TYPES[dtype]
         inferred = onnx.shape_inference.infer_shapes(without_weights(model)).graph
         types = {one.name: one.type.tensor_type.elem_type for one in (*inferred.input, *inferred.output, *inferred.value_info)}
         types |= {tensor.name: tensor.data_type for tensor in model.graph.initializer}
@@ -31,7 +40,7 @@ class Narrowing:
         if unknown:
             raise NotImplementedError(f"type of {unknown[0]} and {len(unknown) - 1} others could not be inferred")
         self.exact = self.exact_nodes()
-        self.wide = self.exact | {k for k, node in enumerate(self.graph.node) if node.op_type in WIDE}
+        self.wide = self.exact | {k for k, node in enumerate(self.graph.node) if node.op_type in WIDE or not exists(node.op_type, NAMES[dtype])}
         self.wide |= self.between()
         self.casts: dict[tuple[str, int], str] = {}
         self.made: dict[str, int] = {}

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { SadaError } from '../errors.ts'
 import { asSadaError, findOnnxRuntime, loadAddon } from '../native/load.ts'
 import { chooseGpu } from '../native/gpu.ts'
@@ -131,12 +132,16 @@ async function familyOf(folder: Folder, given: FamilyName | undefined): Promise<
     throw new SadaError('MODEL_NOT_FOUND', `${folder.root} is no model folder that is known. ${hint}`)
   }
   const { _class_name: written } = await folder.json('model_index.json')
+  if (typeof written !== 'string') {
+    const file = join(folder.root, 'model_index.json')
+    throw new SadaError('MANIFEST_INVALID', `${file}: expected the name of a pipeline's class at /_class_name.`)
+  }
   // The exports of ONNX Runtime's and Optimum's own pipelines put their mark before the name.
-  const name = String(written).replace(/^(ORT|Onnx)/, '')
+  const name = written.replace(/^(ORT|Onnx)/, '')
   const family = NAMES.find((each) => FAMILIES[each].classes.test(name))
   if (family !== undefined) return family
   throw new SadaError(
     'UNSUPPORTED',
-    `${folder.root} holds a ${String(written).slice(0, 60)}, which is none of ${NAMES.join(', ')}.`,
+    `${folder.root} holds a ${written.slice(0, 60)}, which is none of ${NAMES.join(', ')}.`,
   )
 }
