@@ -127,6 +127,7 @@ const REFUSALS: [string, Damage, string, RegExp][] = [
     'UNSUPPORTED',
     /Kandinsky/,
   ],
+  ['no class', { change: edit('model_index.json', (v) => (v._class_name = {})) }, 'MANIFEST_INVALID', /_class_name/],
   [
     'no network',
     { change: (f) => rmSync(join(f, 'unet'), { recursive: true }) },

@@ -140,8 +140,5 @@ async function familyOf(folder: Folder, given: FamilyName | undefined): Promise<
   const name = written.replace(/^(ORT|Onnx)/, '')
   const family = NAMES.find((each) => FAMILIES[each].classes.test(name))
   if (family !== undefined) return family
-  throw new SadaError(
-    'UNSUPPORTED',
-    `${folder.root} holds a ${written.slice(0, 60)}, which is none of ${NAMES.join(', ')}.`,
-  )
+  throw new SadaError('UNSUPPORTED', `${folder.root} holds a ${written.slice(0, 60)}, which is none of ${NAMES.join(', ')}.`)
 }
