@@ -2,7 +2,7 @@
  * Fidelity at equal cost on the bundled model: policies beside plain fewer steps and the best fixed schedule of as many runs.
  * Cost is in full network evaluations: a pruned pass counts its share of the plan's floating-point operations.
  *
- *   npx tsx bench/fidelity.ts [--prompts 16] [--offset 0] [--seed 1000] [--guidance 3] [--scheduler flow-euler,dpm++,euler]
+ *   npx tsx bench/fidelity.ts [--prompts 16] [--offset 0] [--seed 1000,2000] [--guidance 3] [--scheduler flow-euler,dpm++,euler]
  *                             [--policy '"sada"' --policy '{"name":"sada","preset":"poster"}'] [--fixed] [--plain 45,48] [--json FILE]
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -34,6 +34,9 @@ const count = Number(values.prompts)
 const offset = Number(values.offset)
 
 interface Setting {
+  readonly kind: string
+  /** Of the first picture; those after it have the numbers that follow. */
+  readonly seed: number
   readonly scheduler: string
   readonly guidance: number
   readonly prompts: readonly string[]
@@ -52,6 +55,17 @@ function psnr(a: Float32Array, b: Float32Array): number {
   return 10 * Math.log10(4 / mse)
 }
 
+const numbers = (list: string): number[] => list.split(',').filter(Boolean).map(Number)
+
+/** Every setting that is asked for. */
+function* settings(all: Readonly<Record<string, readonly string[]>>): Generator<Setting> {
+  for (const seed of numbers(values.seed))
+    for (const guidance of numbers(values.guidance))
+      for (const scheduler of values.scheduler.split(','))
+        for (const kind of values.kind ? [values.kind] : Object.keys(all))
+          yield { seed, guidance, scheduler, kind, prompts: all[kind].slice(offset, offset + count) }
+}
+
 async function main(): Promise<void> {
   const pipeline = await load('avatar')
   const folder = await findModel('avatar')
@@ -62,57 +76,52 @@ async function main(): Promise<void> {
   >
   const share = prunedShare(manifest)
   const report = []
-  for (const guidance of values.guidance.split(',').map(Number)) {
-    for (const scheduler of values.scheduler.split(',')) {
-      for (const [kind, prompts] of Object.entries({ full, short }).filter(([kind]) => !values.kind || kind === values.kind)) {
-        const setting = { scheduler, guidance, prompts: prompts.slice(offset, offset + count) }
-        const reference = await samples(pipeline, setting, 'none', STEPS)
-        const judge = async (label: string, policy: PolicySpec, steps = STEPS): Promise<Outcome> => {
-          const { results, traces } = await samples(pipeline, setting, policy, steps)
-          const costs = traces.map((trace) => cost(trace, share))
-          const runs = traces.flatMap(({ members }) => members.map(({ nfe }) => nfe))
-          const outcome = {
-            label,
-            runs: mean(runs),
-            cost: mean(costs.flat()),
-            psnr: results.map((x, k) => psnr(x, reference.results[k])),
-          }
-          print(setting, kind, outcome, runs)
-          return outcome
-        }
-        const outcomes: Outcome[] = []
-        for (const policy of values.policy) {
-          const own = await judge(policy, JSON.parse(policy) as PolicySpec)
-          const n = Math.ceil(own.cost - 0.25)
-          outcomes.push(own, await judge(`plain ${n}`, 'none', n))
-          if (values.fixed)
-            for (const rival of fixedSchedules(n))
-              outcomes.push(await judge(`${rival.name} ${rival.n} w${rival.warmup} o${rival.order}`, rival))
-        }
-        for (const n of values.plain.split(',').filter(Boolean).map(Number)) outcomes.push(await judge(`plain ${n}`, 'none', n))
-        report.push({ guidance, scheduler, prompts: kind, outcomes })
+  for (const setting of settings({ full, short })) {
+    const reference = await samples(pipeline, setting, 'none', STEPS)
+    const judge = async (label: string, policy: PolicySpec, steps = STEPS): Promise<Outcome> => {
+      const { results, traces } = await samples(pipeline, setting, policy, steps)
+      const costs = traces.map((trace) => cost(trace, share))
+      const runs = traces.flatMap(({ members }) => members.map(({ nfe }) => nfe))
+      const outcome = {
+        label,
+        runs: mean(runs),
+        cost: mean(costs.flat()),
+        psnr: results.map((x, k) => psnr(x, reference.results[k])),
       }
+      print(setting, outcome, runs)
+      return outcome
     }
+    const outcomes: Outcome[] = []
+    for (const policy of values.policy) {
+      const own = await judge(policy, JSON.parse(policy) as PolicySpec)
+      const n = Math.ceil(own.cost - 0.25)
+      outcomes.push(own, await judge(`plain ${n}`, 'none', n))
+      if (values.fixed)
+        for (const rival of fixedSchedules(n))
+          outcomes.push(await judge(`${rival.name} ${rival.n} w${rival.warmup} o${rival.order}`, rival))
+    }
+    for (const n of numbers(values.plain)) outcomes.push(await judge(`plain ${n}`, 'none', n))
+    const { guidance, scheduler, kind, seed } = setting
+    report.push({ guidance, scheduler, prompts: kind, seed, outcomes })
   }
   await pipeline.dispose()
   const about = {
     what: 'PSNR in dB against the 50-step run of the same seed',
     steps: STEPS,
-    samples: count,
     offset,
-    seed: Number(values.seed),
     machine: cpus()[0].model,
     node: process.version,
   }
   if (values.json) writeFileSync(values.json, JSON.stringify({ ...about, cases: report }, undefined, 1) + '\n')
 }
 
-async function samples(pipeline: Pipeline, { scheduler, guidance, prompts }: Setting, policy: PolicySpec, steps: number) {
+async function samples(pipeline: Pipeline, setting: Setting, policy: PolicySpec, steps: number) {
+  const { scheduler, guidance, prompts } = setting
   const results: Float32Array[] = []
   const traces: Trace[] = []
   for (let from = 0; from < prompts.length; from += BATCH) {
     const prompt = prompts.slice(from, from + BATCH)
-    const seed = prompt.map((_, k) => Number(values.seed) + offset + from + k)
+    const seed = prompt.map((_, k) => setting.seed + offset + from + k)
     const { latents, trace } = await pipeline.generate({ prompt, seed, scheduler, guidanceScale: guidance, policy, steps })
     const length = latents.length / prompt.length
     prompt.forEach((_, k) => results.push(latents.slice(k * length, (k + 1) * length)))
@@ -150,12 +159,7 @@ function fixedSchedules(runs: number): { name: string; n: number; warmup: number
 
 const mean = (all: readonly number[]): number => all.reduce((sum, v) => sum + v, 0) / all.length
 
-function print(
-  { scheduler, guidance }: Setting,
-  kind: string,
-  { label, cost, psnr: all }: Outcome,
-  runs: readonly number[],
-): void {
+function print({ scheduler, guidance, kind }: Setting, { label, cost, psnr: all }: Outcome, runs: readonly number[]): void {
   const sorted = all.map((v) => Math.min(v, 150)).sort((a, b) => a - b)
   const decile = sorted[Math.floor(sorted.length / 10)]
   console.log(

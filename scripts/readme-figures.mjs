@@ -3,7 +3,8 @@
 //   node scripts/readme-figures.mjs [--check]
 //
 // bench/results/avatar.json      npx sada-bench --samples 128 --json bench/results/avatar.json
-// bench/results/fidelity.json    npx tsx bench/fidelity.ts --guidance 1,3,7 --fixed --json bench/results/fidelity.json
+// bench/results/fidelity.json    npx tsx bench/fidelity.ts --guidance 1,3,7 --fixed --json FILE: full prompts; the short ones with --kind short
+//                                --prompts 72, and --seed 2000,3000,4000,5000 without --fixed; the cases of all files in one
 // bench/results/overhead.json    npx tsx bench/overhead.ts --json bench/results/overhead.json
 import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -55,31 +56,45 @@ function speed({ machine, versions, cases }) {
   ].join('\n')
 }
 
-function rivals({ samples, cases }) {
-  const rows = cases.map(({ guidance, scheduler, prompts, outcomes }) => {
+/** The cases of one setting, which differ in their seeds, as one; fixed schedules ran for some of them. */
+function joined(cases) {
+  const [own, plain] = [0, 1].map((k) => ({
+    cost: cases.reduce((sum, { outcomes }) => sum + outcomes[k].cost, 0) / cases.length,
+    psnr: cases.flatMap(({ outcomes }) => outcomes[k].psnr),
+  }))
+  return { ...cases[0], outcomes: [own, plain, ...cases.flatMap(({ outcomes }) => outcomes.slice(2))] }
+}
+
+function rivals({ cases }) {
+  const settingOf = ({ guidance, scheduler, prompts }) => `${guidance} ${scheduler} ${prompts}`
+  const settings = [...new Set(cases.map(settingOf))].map((one) => joined(cases.filter((each) => settingOf(each) === one)))
+  const rows = settings.map(({ guidance, scheduler, prompts, outcomes }) => {
     const [own, plain, ...fixed] = outcomes
     const best = fixed.length === 0 ? undefined : fixed.reduce((a, b) => (summary(b.psnr).mean > summary(a.psnr).mean ? b : a))
+    const fewer = best && best.psnr.length < own.psnr.length ? ` (${best.psnr.length} of them)` : ''
     return [
       guidance,
       scheduler,
       prompts,
+      own.psnr.length,
       own.cost.toFixed(1),
       says(own.psnr),
       says(plain.psnr),
-      best ? says(best.psnr) : 'not run',
+      best ? says(best.psnr) + fewer : 'not run',
     ]
   })
   const head = [
     'guidance',
     'scheduler',
     'prompts',
+    'pictures',
     'cost',
     'sada: mean / worst tenth / worst',
     'plain fewer steps',
     'best fixed schedule (by mean)',
   ]
   return [
-    `At other guidance scales, and beside the best of three fixed schedules (every 2nd, 3rd, 4th step, linear) of as many runs (${samples} prompts of each kind; cost in full network runs of 50;`,
+    `At other guidance scales, and beside the best of three fixed schedules (every 2nd, 3rd, 4th step, linear) of as many runs (cost in full network runs of 50;`,
     '[bench/results/fidelity.json](bench/results/fidelity.json)):',
     '',
     table(head, rows),
