@@ -37,10 +37,6 @@ export class PixArt extends TransformerFamily {
     this.pixart = parts
     transformer.expectDimension(inputs.text, 2, t5.features, 'the features of the text encoder')
     transformer.expectRank(inputs.mask, 2)
-    if ((inputs.resolution === undefined) !== (inputs.aspectRatio === undefined)) {
-      const found = transformer.inputs.map(({ name }) => name)
-      throw transformer.mismatch('the inputs resolution and aspect_ratio, or neither', found)
-    }
     this.defaults = { scheduler: schedulers.own, steps: 20, guidance: 4.5 }
   }
 
@@ -79,13 +75,15 @@ export class PixArt extends TransformerFamily {
   /** The picture's [height, width] in pixels and their ratio, for each row, where the network reads them. */
   private sizes(latents: LatentSize, rows: number): Record<string, Conditioning> {
     const { resolution, aspectRatio } = this.pixart.inputs
-    if (resolution === undefined || aspectRatio === undefined) return {}
     const [height, width] = latents.map((each) => each * this.autoencoder.scale)
     const same = (...values: number[]): Conditioning => ({
       shape: ['rows', values.length],
       rows: Array<Float32Array>(rows).fill(Float32Array.from(values)),
     })
-    return { [resolution]: same(height, width), [aspectRatio]: same(height / width) }
+    return {
+      ...(resolution !== undefined && { [resolution]: same(height, width) }),
+      ...(aspectRatio !== undefined && { [aspectRatio]: same(height / width) }),
+    }
   }
 }
 

@@ -46,7 +46,6 @@ export async function transformerRange(context: LoadContext, length: readonly [n
 export abstract class TransformerFamily extends LatentFamily {
   readonly name: string
   readonly size: readonly [number, number]
-  protected readonly transformer: Component
   /** Latents along one side of a token. */
   protected readonly patchSize: number
   private readonly parts: TransformerParts
@@ -62,7 +61,6 @@ export abstract class TransformerFamily extends LatentFamily {
     super(context, autoencoder, schedulers, { patch, range })
     this.name = parts.name
     this.parts = parts
-    this.transformer = transformer
     this.patchSize = patch
     this.output = transformer.output('out_hidden_states', 'out_sample', 'sample', 'output')
     for (const each of [inputs.sample, this.output]) {
