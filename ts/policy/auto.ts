@@ -132,7 +132,7 @@ class AutoMember extends SadaMember {
     if (left <= 0) return this.skip(step)
     if (left >= steps || this.computed.length < 2) return run
     // A small budget is not spent on the end.
-    this.options.tail = Math.min(3, Math.floor((this.runs + left) / 4))
+    this.options.tail = Math.min(this.ledger.tail, Math.floor((this.runs + left) / 4))
     this.options.maxConsecutive = Math.max(this.ledger.maxConsecutive, Math.ceil(steps / left))
     this.options.tolerance = this.toleranceFor(step, left)
     return super.before(step)

@@ -23,9 +23,15 @@ export interface SadaOptions extends PruningOptions {
   memory: number
 }
 
-/** Guidance multiplies what the conditions differ by, errors among it: the tolerance holds up to a scale of `FIRM`, and shrinks above. */
-const TOLERANCE = 0.013
-const FIRM = 3
+/**
+ * Guidance multiplies what the conditions differ by, and with it the network's answer to an error of the state: above this scale skips late in
+ * a run leave what no later step mends. There more of the end is computed.
+ */
+const STRONG = 3
+const TAIL = 3
+
+const tailOf = ({ guidance, solver }: RunContext): number =>
+  guidance > STRONG ? Math.max(TAIL, Math.round(0.16 * solver.schedule.steps)) : TAIL
 
 /**
  * The default. Every computed step shows what a skip there would have got wrong, for free; a ledger of that error per step
@@ -41,8 +47,7 @@ export const sada: PolicyDefinition<SadaOptions> = {
     tolerance: {
       about:
         'error that the skips between two computed steps may put into the state, as a share of what is in it of the clean sample',
-      default: ({ guidance }) => TOLERANCE * Math.min(1, FIRM / guidance),
-      defaultText: '0.013; at guidance g above 3: 0.039/g',
+      default: 0.013,
       min: 0,
       max: 10,
     },
@@ -53,7 +58,14 @@ export const sada: PolicyDefinition<SadaOptions> = {
       max: 1000,
     },
     warmup: { about: 'first steps that always run', default: 4, min: 3, max: 1000, integer: true },
-    tail: { about: 'last steps that always run', default: 3, min: 1, max: 1000, integer: true },
+    tail: {
+      about: 'last steps that always run',
+      default: tailOf,
+      defaultText: '3; at guidance above 3: 8 of 50',
+      min: 1,
+      max: 1000,
+      integer: true,
+    },
     maxConsecutive: { about: 'skips in a row', default: 4, min: 0, max: 1000, integer: true },
     slope: { about: 'share of the last slope by which a skip continues the clean sample', default: 0.7, min: 0, max: 1 },
     memory: { about: 'weight of older measurements in the error rate', default: 0.7, min: 0, max: 0.99 },
