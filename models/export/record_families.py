@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import warnings
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +239,7 @@ def record_flux(folder: Path, source: Path, guided: bool = True) -> None:
             ("euler, negative prompt", flow, {**size, **strength, "negative_prompt": NEGATIVE, "true_cfg_scale": 4.0}),
             ("euler, larger: the shift follows the number of tokens", flow, {"height": 64, "width": 72, **strength}),
             ("dpm++", dpm, {**size, **strength}),
+            ("dpm++, negative prompt", dpm, {**size, **strength, "negative_prompt": NEGATIVE, "true_cfg_scale": 4.0}),
         ]
     for name, scheduler, given in cases:
         pipeline.scheduler = scheduler
@@ -273,6 +275,7 @@ def record_sd3(folder: Path, source: Path) -> None:
         ("euler, guidance 1", flow, {"guidance_scale": 1}),
         ("euler, the shift follows the number of tokens", dynamic, {"guidance_scale": 4}),
         ("dpm++", dpm, {"guidance_scale": 7}),
+        ("dpm++, guidance 1", dpm, {"guidance_scale": 1}),
     ]:
         pipeline.scheduler = scheduler
         call = {**common, **size, "num_inference_steps": STEPS, **given}
@@ -350,11 +353,11 @@ def record_sdxl_controlnet(folder: Path, source: Path) -> None:
     control, _ = pictures(32, 48)
     recording = Recording(NOTE + ' "control" are the pictures for the ControlNets in use, in order.')
     noise = torch.randn(1, 4, 16, 24, generator=generator(7))
-    for label, scheduler in schedulers(pipeline, ["epsilon"]):
+    for (label, scheduler), guidance in product(schedulers(pipeline, ["epsilon"]), (5, 1)):
         pipeline.scheduler = scheduler
-        call = {"prompt": PROMPT, "negative_prompt": NEGATIVE, "num_inference_steps": STEPS, "height": 32, "width": 48, "guidance_scale": 5, "controlnet_conditioning_scale": 0.8}
+        call = {"prompt": PROMPT, "negative_prompt": NEGATIVE, "num_inference_steps": STEPS, "height": 32, "width": 48, "guidance_scale": guidance, "controlnet_conditioning_scale": 0.8}
         made = run(pipeline, **call, image=control, generator=generator(7))
-        recording.add(name=label, task="text-to-image", scheduler=settings(scheduler), seed=7, **call, control=control[None], noise=noise, **made)
+        recording.add(name=f"{label}, guidance {guidance}", task="text-to-image", scheduler=settings(scheduler), seed=7, **call, control=control[None], noise=noise, **made)
     recording.write(folder)
 
 
