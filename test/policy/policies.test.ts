@@ -3,7 +3,11 @@ import * as assert from 'uvu/assert'
 import { type SadaError } from '../../ts/errors.ts'
 import { TorchGenerator } from '../../ts/noise.ts'
 import { createPolicy, policies } from '../../ts/policy/index.ts'
+import type { RunContext } from '../../ts/policy/policy.ts'
 import type { MemberStep } from '../../ts/sampler/trace.ts'
+import { parseSchedulerConfig } from '../../ts/schedule/config.ts'
+import { createSchedule } from '../../ts/schedule/schedule.ts'
+import { createSolver } from '../../ts/solver/solver.ts'
 import { configs, LENGTH, runInJs } from '../support/run.ts'
 
 const noise = (seed: number): Float32Array => new TorchGenerator(seed).randn(LENGTH)
@@ -114,6 +118,19 @@ test('the options in force are in the trace, computed defaults included', async 
   assert.is(trace.options.tail, 5)
   assert.is(trace.options.warmup, 20)
   assert.is(trace.options.lagrangeStep, 48)
+})
+
+test('sada always runs its last three steps; above guidance 3 its last 8 of 50, or as many of another number', () => {
+  for (const [steps, guidance, tail] of [
+    ...[1, 3].map((gentle) => [50, gentle, 3]),
+    ...[3.01, 7, 1000].map((strong) => [50, strong, 8]),
+    ...[5, 20, 25, 100].map((count, k) => [count, 7, [3, 3, 4, 16][k]]),
+  ]) {
+    const solver = createSolver(createSchedule(parseSchedulerConfig(configs['dpm++']).config, { steps }))
+    const context: RunContext = { solver, members: 1, guidance, canPrune: false, tokens: 0, stages: [], reusable: [] }
+    assert.is(createPolicy('sada').begin(context).options.tail, tail, `${steps} steps, guidance ${guidance}`)
+    assert.is(createPolicy({ name: 'sada', tail: 5 }).begin(context).options.tail, 5)
+  }
 })
 
 test.run()
