@@ -3,8 +3,8 @@
 //   node scripts/readme-figures.mjs [--check]
 //
 // bench/results/avatar.json      npx sada-bench --samples 128 --json bench/results/avatar.json
-// bench/results/fidelity.json    npx tsx bench/fidelity.ts --guidance 1,3,7 --fixed --json FILE: full prompts; the short ones with --kind short
-//                                --prompts 72, and --seed 2000,3000,4000,5000 without --fixed; the cases of all files in one
+// bench/results/fidelity.json    npx tsx bench/fidelity.ts --guidance 1,3 --fixed --json FILE: full prompts, at 7 with --prompts 36; the short ones with --kind
+//                                short --prompts 72, and at 1 and 3 --seed 2000,3000,4000,5000 without --fixed; the cases of all files in one
 // bench/results/overhead.json    npx tsx bench/overhead.ts --json bench/results/overhead.json
 import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
