@@ -20,10 +20,15 @@ const signed = (value) => `${value >= 0 ? '+' : '−'}${Math.abs(value).toFixed(
 const placeOf = ({ scheduler, guidance, kind }) => `${scheduler}, guidance ${guidance}, ${kind} prompts`
 const isFinite = (row) => row.psnr_db.mean !== null
 const busy = table.load.p50 > Math.max(...table.sessions.map(({ cores }) => cores)) / 2
-const isTimed = table.rows.some(({ timing }) => timing.source === 'separate')
+const isApart = ({ timing }) => timing.source === 'separate'
+const apart = table.rows.filter(isApart)
+const isTimed = apart.length === table.rows.length
 // Where wall times were measured on a busy machine, operations of the network say what a row saves.
 const speed = busy && !isTimed ? (row) => row.flops.ratio : (row) => row.speedup.p50
 const unit = busy && !isTimed ? 'FLOPs ÷' : 'wall ×'
+
+// In brackets what the busy machine gave.
+const wall = (row) => (busy && !isApart(row) ? `(${row.speedup.p50.toFixed(2)})` : row.speedup.p50.toFixed(2))
 
 const places = [...new Set(table.rows.map(placeOf))].sort()
 const rowsOf = (place) => table.rows.filter((row) => placeOf(row) === place)
@@ -40,7 +45,7 @@ function tableOf(place) {
         ? ''
         : `${plain.steps}: ${decibels(plain.psnr_db.mean)}${plain.gain_db ? ` (${signed(plain.gain_db.mean)})` : ''}${plain.samples < row.samples ? `, ${plain.samples} of ${row.samples}` : ''}`
     const name = row.method === OURS ? `**${row.method}**` : row.method
-    const figures = [row.nfe.mean.toFixed(1), row.flops.ratio.toFixed(2), row.speedup.p50.toFixed(2), decibels(psnr.mean)]
+    const figures = [row.nfe.mean.toFixed(1), row.flops.ratio.toFixed(2), wall(row), decibels(psnr.mean)]
     return `| ${[name, row.samples, ...figures, decibels(psnr.worst_decile), decibels(psnr.worst), row.identical, row.ssim.mean.toFixed(4), rival].join(' | ')} |`
   })
   return [
@@ -157,6 +162,16 @@ function targetTable() {
   return [head, '|---|---|--:|--:|--:|--:|', ...lines].join('\n')
 }
 
+function timesApart() {
+  if (isTimed) return ' The wall times are of a run of their own.'
+  const compared = 'below, "as fast" compares operations of the network.'
+  if (apart.length === 0) return ` **The wall times are not to be relied on**: ${compared}`
+  const loads = apart.map(({ timing }) => timing.load)
+  const pairs = Math.min(...apart.map(({ timing }) => timing.pairs))
+  return ` **Wall times in brackets are not to be relied on**: ${compared} The others are of a run of their own on a quiet machine
+(load ${statistics.quantile(loads, 0.5).toFixed(1)}), ${pairs} pictures or more a row, each method directly after its baseline.`
+}
+
 const losses = places.flatMap(lossesOf)
 const lost = pointless()
 const fewest = Math.min(...table.rows.map(({ samples }) => samples))
@@ -171,7 +186,7 @@ ${table.created.slice(0, 10)}: the bundled model "${table.model}", ${table.steps
 of each picture and then averaged; "worst tenth": the mean over the worst tenth of the pictures; equal pictures are counted apart. "plain steps": the
 unaccelerated run with as many steps as ${table.plain_by === 'time' ? "fit into the row's time" : "the row's operations allow"}, rounded down, and in brackets what the row is above it.
 
-${busy ? `The machine was busy while this was measured (load ${table.load.p50.toFixed(1)} in the median).${isTimed ? ' The wall times are of a run of their own.' : ' **The wall times are not to be relied on**: below, "as fast" compares operations of the network.'}\n` : ''}
+${busy ? `The machine was busy while this was measured (load ${table.load.p50.toFixed(1)} in the median).${timesApart()}\n` : ''}
 ## Where \`sada\` loses
 
 ${losses.length > 0 ? `Speed in brackets: ${unit}. Behind it how far they are ahead, and in what range that is in 90 % of ${RESAMPLES} draws of as many of these pictures: where it has zero inside, chance may have chosen.\n\n${losses.join('\n')}` : `At its default \`sada\` is behind no row that is at least as fast (${unit}), on average or in the worst tenth, and behind no plain run.`}
@@ -200,10 +215,10 @@ ${[...new Set(table.missing.map(({ method, scheduler, reason }) => `- ${method} 
 ## To make it again
 
 \`\`\`sh
-sada-bench table1 --samples 128 --resume bench/results/table1.jsonl                # hours; goes on where it was ended
-sada-bench table1 --samples 8 --timing-only --resume timing.jsonl                  # wall times, on a machine that does nothing else
-sada-bench table1 --samples 128 --resume bench/results/table1.jsonl --timing timing.jsonl \\
-  --json bench/results/table1.json --html table1.html                              # plain runs of that time, and the report
+sada-bench table1 --samples 128 --resume bench/results/table1.jsonl                         # hours; goes on where it was ended
+sada-bench table1 --samples 4 --timing-only --resume bench/results/table1-timing.jsonl      # wall times, on a machine that does nothing else
+sada-bench table1 --samples 128 --guidance 1,3,7 --plain-by flops --report-only --resume bench/results/table1.jsonl \\
+  --timing bench/results/table1-timing.jsonl --json bench/results/table1.json --html table1.html
 node scripts/table1-doc.mjs
 \`\`\`
 

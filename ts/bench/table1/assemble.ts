@@ -96,9 +96,10 @@ function describe(group: Group, steps: number, all: readonly Run[], options: Ass
   // What a method takes does not depend on the kind of the prompt enough to split few pairs.
   const separate = [...(options.timing?.runs.values() ?? [])].filter(isOfRow)
   const timed = separate.length > 0 ? separate : runs
-  const share = median(
-    (separate.length > 0 ? separate : all.filter(isOfRow)).map((run) => shareOfBaseline(run, options.plainBy ?? 'time')),
-  )
+  const plainBy = options.plainBy ?? 'time'
+  // Operations need no machine of their own: all pictures say them better than the few that were timed.
+  const shared = separate.length > 0 && plainBy === 'time' ? separate : all.filter(isOfRow)
+  const share = median(shared.map((run) => shareOfBaseline(run, plainBy)))
   const nfe = runs.map((run) => run.nfe)
   const flops = { baseline: mean(runs.map((run) => run.baseline_flops)), accelerated: mean(runs.map((run) => run.flops)) }
   const plainSteps = plainStepsOf(share, steps)
