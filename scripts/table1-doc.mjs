@@ -27,8 +27,8 @@ const isTimed = apart.length === table.rows.length
 const speed = busy && !isTimed ? (row) => row.flops.ratio : (row) => row.speedup.p50
 const unit = busy && !isTimed ? 'FLOPs ÷' : 'wall ×'
 
-// In brackets what the busy machine gave.
-const wall = (row) => (busy && !isApart(row) ? `(${row.speedup.p50.toFixed(2)})` : row.speedup.p50.toFixed(2))
+// Marked as the page marks it: what the busy machine gave.
+const wall = (row) => (busy && !isApart(row) ? `${row.speedup.p50.toFixed(2)}†` : row.speedup.p50.toFixed(2))
 
 const places = [...new Set(table.rows.map(placeOf))].sort()
 const rowsOf = (place) => table.rows.filter((row) => placeOf(row) === place)
@@ -168,7 +168,7 @@ function timesApart() {
   if (apart.length === 0) return ` **The wall times are not to be relied on**: ${compared}`
   const loads = apart.map(({ timing }) => timing.load)
   const pairs = Math.min(...apart.map(({ timing }) => timing.pairs))
-  return ` **Wall times in brackets are not to be relied on**: ${compared} The others are of a run of their own on a quiet machine
+  return ` **Wall times marked † are not to be relied on**: ${compared} The others are of a run of their own on a quiet machine
 (load ${statistics.quantile(loads, 0.5).toFixed(1)}), ${pairs} pictures or more a row, each method directly after its baseline.`
 }
 

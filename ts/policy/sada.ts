@@ -61,7 +61,7 @@ export const sada: PolicyDefinition<SadaOptions> = {
     tail: {
       about: 'last steps that always run',
       default: tailOf,
-      defaultText: '3; at guidance above 3: 8 of 50',
+      defaultText: '3 (guidance > 3: 16 %)',
       min: 1,
       max: 1000,
       integer: true,
