@@ -132,9 +132,11 @@ class AutoMember extends SadaMember {
     if (left <= 0) return this.skip(step)
     if (left >= steps || this.computed.length < 2) return run
     // A small budget is not spent on the end.
-    this.options.tail = Math.min(this.ledger.tail, Math.floor((this.runs + left) / 4))
+    this.options.tail = Math.min(this.ledger.tail, Math.floor((this.runs + left) / 3))
     this.options.maxConsecutive = Math.max(this.ledger.maxConsecutive, Math.ceil(steps / left))
-    this.options.tolerance = this.toleranceFor(step, left)
+    const fits = this.toleranceFor(step, left)
+    // More runs than `sada` takes are shared: some make errors smaller now, the others are left for the end, of which no later step mends anything.
+    this.options.tolerance = Math.max(fits, Math.sqrt(fits * this.ledger.tolerance))
     return super.before(step)
   }
 
@@ -160,9 +162,9 @@ class AutoMember extends SadaMember {
     return { kind: 'skip', action: this.computed.length < 2 ? 'reuse' : 'extrapolate', x0: this.prediction(step) }
   }
 
-  /** The smallest tolerance, between a millionth and 10, that is forecast to take at most `runs` runs from `step` on. */
+  /** The smallest tolerance, between a hundred-thousandth and 10, that is forecast to take at most `runs` runs from `step` on. */
   private toleranceFor(step: number, runs: number): number {
-    let [low, high] = [Math.log(1e-6), Math.log(10)]
+    let [low, high] = [Math.log(1e-5), Math.log(10)]
     for (let k = 0; k < 24; k++) {
       const middle = (low + high) / 2
       if (this.forecastRuns(step, Math.exp(middle)) <= runs) high = middle
