@@ -1,7 +1,10 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { median } from '../../ts/bench/statistics.ts'
+import { readFileSync } from 'node:fs'
+import { mean, median } from '../../ts/bench/statistics.ts'
 import { type SadaError } from '../../ts/errors.ts'
+import { load } from '../../ts/index.ts'
+import { psnr } from '../../ts/metrics/psnr.ts'
 import { TorchGenerator } from '../../ts/noise.ts'
 import type { PolicySpec } from '../../ts/policy/index.ts'
 import type { NetworkFunction } from '../../ts/sampler/callback-network.ts'
@@ -59,6 +62,22 @@ test('planned runs do better than the same number at equal distances', async () 
     if (distance(planned.latents) < distance(plain.latents)) wins++
   }
   assert.ok(wins >= 5, `${wins} of 6`)
+})
+
+test('runs beyond those that sada takes bring a picture closer', async () => {
+  const pipeline = await load('avatar')
+  const prompts = JSON.parse(readFileSync('models/avatar/prompts.json', 'utf8')) as { full: string[] }
+  const generate = async (policy: PolicySpec) =>
+    pipeline.generate({ prompt: prompts.full.slice(0, 4), seed: 1000, scheduler: 'dpm++', guidanceScale: 3, policy })
+  const full = await generate('none')
+  const outcome = async (policy: PolicySpec) => {
+    const { latents, trace } = await generate(policy)
+    return { runs: mean(trace.members.map(({ nfe }) => nfe)), psnr: psnr(latents, full.latents) }
+  }
+  const sada = await outcome('sada')
+  const planned = await outcome(auto({ speedup: 2 }))
+  await pipeline.dispose()
+  assert.ok(sada.runs < planned.runs && sada.psnr < planned.psnr, JSON.stringify({ sada, planned }))
 })
 
 test('no run is begun that would end after the time is over, also where it is little', async () => {

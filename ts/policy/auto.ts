@@ -2,7 +2,7 @@ import { invalidArgument } from '../errors.ts'
 import type { PolicyDefinition } from './definition.ts'
 import { resolveOptions } from './options.ts'
 import { run, type Decision, type RunContext, type Verdict } from './policy.ts'
-import { sada, SadaMember, type SadaOptions } from './sada.ts'
+import { longTail, sada, SadaMember, type SadaOptions } from './sada.ts'
 
 export interface AutoOptions {
   speedup: number
@@ -134,9 +134,7 @@ class AutoMember extends SadaMember {
     // A small budget is not spent on the end.
     this.options.tail = Math.min(this.ledger.tail, Math.floor((this.runs + left) / 3))
     this.options.maxConsecutive = Math.max(this.ledger.maxConsecutive, Math.ceil(steps / left))
-    const fits = this.toleranceFor(step, left)
-    // More runs than `sada` takes are shared: some make errors smaller now, the others are left for the end, of which no later step mends anything.
-    this.options.tolerance = Math.max(fits, Math.sqrt(fits * this.ledger.tolerance))
+    this.options.tolerance = this.plannedTolerance(step, left)
     return super.before(step)
   }
 
@@ -162,20 +160,35 @@ class AutoMember extends SadaMember {
     return { kind: 'skip', action: this.computed.length < 2 ? 'reuse' : 'extrapolate', x0: this.prediction(step) }
   }
 
-  /** The smallest tolerance, between a hundred-thousandth and 10, that is forecast to take at most `runs` runs from `step` on. */
-  private toleranceFor(step: number, runs: number): number {
+  /**
+   * Runs beyond those that `sada` takes are shared: some make errors smaller now, some are left for the end, of which no later step mends
+   * anything. The end gets no more of them than a long tail.
+   */
+  private plannedTolerance(step: number, runs: number): number {
+    const { tail } = this.options
+    const smallest = this.toleranceFor(step, runs, tail)
+    const withLongTail = this.toleranceFor(step, runs, Math.max(tail, longTail(this.context.solver)))
+    const shared = Math.sqrt(smallest * this.ledger.tolerance)
+    return Math.max(smallest, Math.min(shared, withLongTail))
+  }
+
+  /**
+   * The smallest tolerance, between a hundred-thousandth and 10, that is forecast to take at most `runs` runs from `step` on, where the last
+   * `tail` steps run.
+   */
+  private toleranceFor(step: number, runs: number, tail: number): number {
     let [low, high] = [Math.log(1e-5), Math.log(10)]
     for (let k = 0; k < 24; k++) {
       const middle = (low + high) / 2
-      if (this.forecastRuns(step, Math.exp(middle)) <= runs) high = middle
+      if (this.forecastRuns(step, Math.exp(middle), tail) <= runs) high = middle
       else low = middle
     }
     return Math.exp(high)
   }
 
   /** The ledger played on to the end, with errors that go on as they usually do. */
-  private forecastRuns(from: number, tolerance: number): number {
-    const { tail, maxConsecutive } = this.options
+  private forecastRuns(from: number, tolerance: number, tail: number): number {
+    const { maxConsecutive } = this.options
     const { steps } = this.context.solver.schedule
     let [newest] = this.computed
     let { spent } = this

@@ -1,4 +1,5 @@
 import { minus, plus, substitute, times, type Row } from '../solver/row.ts'
+import type { Solver } from '../solver/solver.ts'
 import { stabilityCriterion } from './criterion.ts'
 import type { PolicyDefinition } from './definition.ts'
 import { flowLevel, remember, velocityAt, x0At } from './history.ts'
@@ -30,8 +31,10 @@ export interface SadaOptions extends PruningOptions {
 const STRONG = 3
 const TAIL = 3
 
-const tailOf = ({ guidance, solver }: RunContext): number =>
-  guidance > STRONG ? Math.max(TAIL, Math.round(0.16 * solver.schedule.steps)) : TAIL
+/** Last steps where the end matters much, or runs are to spare for it: 16 % of them. */
+export const longTail = ({ schedule }: Solver): number => Math.max(TAIL, Math.round(0.16 * schedule.steps))
+
+const tailOf = ({ guidance, solver }: RunContext): number => (guidance > STRONG ? longTail(solver) : TAIL)
 
 /**
  * The default. Every computed step shows what a skip there would have got wrong, for free; a ledger of that error per step
