@@ -2,7 +2,7 @@
  * How close policy `auto` comes to its targets on the bundled model: a speed-up in wall time against the full run made directly before, and a
  * PSNR against that run.
  *
- *   npx tsx bench/targets.ts [--prompts 32] [--speedup 2] [--psnr 32,40] [--seed 0] [--json FILE]
+ *   npx tsx bench/targets.ts [--prompts 32] [--speedup 2] [--psnr 32,40] [--guidance 3] [--seed 0] [--json FILE]
  */
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -19,6 +19,7 @@ const { values } = parseArgs({
     prompts: { type: 'string', default: '32' },
     speedup: { type: 'string', default: '2' },
     psnr: { type: 'string', default: '32,40' },
+    guidance: { type: 'string', default: '3' },
     seed: { type: 'string', default: '0' },
     json: { type: 'string' },
   },
@@ -35,13 +36,17 @@ async function main(): Promise<void> {
   const prompts = await modelPrompts(folder, manifest, Number(values.prompts))
   const machine = describeMachine()
   const rows = []
-  for (const scheduler of Object.keys(manifest.schedulers)) {
+  const settings = numbers(values.guidance).flatMap((guidance) =>
+    Object.keys(manifest.schedulers).map((scheduler) => ({ guidance, scheduler })),
+  )
+  for (const { guidance, scheduler } of settings) {
     const run = async (k: number, policy: PolicySpec) => {
       const { latents, trace } = await pipeline.generate({
         prompt: prompts[k].prompt,
         seed: Number(values.seed) + k,
         scheduler,
         steps: STEPS,
+        guidanceScale: guidance,
         policy,
       })
       return { latents, ms: trace.ms, nfe: trace.members[0].nfe }
@@ -68,6 +73,7 @@ async function main(): Promise<void> {
     }
     for (const [label, { target, values: all, nfe }] of reached) {
       const row = {
+        guidance,
         scheduler,
         target: label,
         mean: mean(all),

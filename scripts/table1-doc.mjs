@@ -154,12 +154,12 @@ function plainly() {
 /** How close `auto` comes to what it is asked for. */
 function targetTable() {
   const shown = (target, value) => (target.startsWith('psnrDb') ? `${value.toFixed(1)} dB` : `${value.toFixed(2)} ×`)
-  const lines = targets.rows.map(({ scheduler, target, mean, p05, p95, median_absolute_error: error, nfe }) => {
+  const lines = targets.rows.map(({ guidance, scheduler, target, mean, p05, p95, median_absolute_error: error, nfe }) => {
     const figures = [shown(target, mean), `${shown(target, p05)} – ${shown(target, p95)}`, shown(target, error), nfe.toFixed(1)]
-    return `| ${[scheduler, `\`${target}\``, ...figures].join(' | ')} |`
+    return `| ${[guidance, scheduler, `\`${target}\``, ...figures].join(' | ')} |`
   })
-  const head = '| scheduler | target | mean | 5–95 % | median of how far off | network runs |'
-  return [head, '|---|---|--:|--:|--:|--:|', ...lines].join('\n')
+  const head = '| guidance | scheduler | target | mean | 5–95 % | median of how far off | network runs |'
+  return [head, '|--:|---|---|--:|--:|--:|--:|', ...lines].join('\n')
 }
 
 function timesApart() {

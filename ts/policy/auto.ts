@@ -131,7 +131,7 @@ class AutoMember extends SadaMember {
     const steps = this.context.solver.schedule.steps - step
     if (left <= 0) return this.skip(step)
     if (left >= steps || this.computed.length < 2) return run
-    // A small budget is not spent on the end.
+    // The end gets at most a third of a small budget.
     this.options.tail = Math.min(this.ledger.tail, Math.floor((this.runs + left) / 3))
     this.options.maxConsecutive = Math.max(this.ledger.maxConsecutive, Math.ceil(steps / left))
     this.options.tolerance = this.plannedTolerance(step, left)
