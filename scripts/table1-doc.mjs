@@ -215,8 +215,9 @@ ${[...new Set(table.missing.map(({ method, scheduler, reason }) => `- ${method} 
 ## To make it again
 
 \`\`\`sh
-sada-bench table1 --samples 128 --resume bench/results/table1.jsonl                         # hours; goes on where it was ended
-sada-bench table1 --samples 4 --timing-only --resume bench/results/table1-timing.jsonl      # wall times, on a machine that does nothing else
+sada-bench table1 --samples 128 --resume bench/results/table1.jsonl                                          # hours; goes on where it was ended
+sada-bench table1 --samples 64 --guidance 1,7 --resume bench/results/table1.jsonl
+sada-bench table1 --samples 4 --guidance 1,3,7 --timing-only --resume bench/results/table1-timing.jsonl      # wall times, on a machine that does nothing else
 sada-bench table1 --samples 128 --guidance 1,3,7 --plain-by flops --report-only --resume bench/results/table1.jsonl \\
   --timing bench/results/table1-timing.jsonl --json bench/results/table1.json --html table1.html
 node scripts/table1-doc.mjs
