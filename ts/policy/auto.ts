@@ -167,6 +167,7 @@ class AutoMember extends SadaMember {
   private plannedTolerance(step: number, runs: number): number {
     const { tail } = this.options
     const smallest = this.toleranceFor(step, runs, tail)
+    if (smallest >= this.ledger.tolerance) return smallest
     const withLongTail = this.toleranceFor(step, runs, Math.max(tail, longTail(this.context.solver)))
     const shared = Math.sqrt(smallest * this.ledger.tolerance)
     return Math.max(smallest, Math.min(shared, withLongTail))
