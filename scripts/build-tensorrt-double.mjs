@@ -1,5 +1,5 @@
-// Builds the double of TensorRT's runtime that the tests of engines run on: build/tensorrt-double/libnvinfer.so.11. Where TensorRT's
-// public headers are not to be had, says so; the tests then skip themselves.
+// Builds the double of TensorRT's runtime that the tests of engines run on: build/tensorrt-double/libnvinfer.so.11, and beside it in rtx/
+// the same under the names of TensorRT for RTX. Where TensorRT's public headers are not to be had, says so; the tests then skip themselves.
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -29,7 +29,11 @@ if (headers === '') {
     },
   )
   if (status === 0) {
-    copyFileSync(library, join(dirname(library), 'libnvonnxparser.so.11')) // the parser's entry points are in it as well
+    // The parser's entry points are in it as well.
+    const rtx = join(dirname(library), 'rtx')
+    mkdirSync(rtx, { recursive: true })
+    copyFileSync(library, join(dirname(library), 'libnvonnxparser.so.11'))
+    for (const name of ['libtensorrt_rtx.so.1', 'libtensorrt_onnxparser_rtx.so.1']) copyFileSync(library, join(rtx, name))
     console.log(library)
   }
   process.exitCode = status ?? 1

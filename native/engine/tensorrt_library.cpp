@@ -10,8 +10,19 @@ namespace {
 // 10.1 on, which has the functions used here.
 constexpr int kMajor = NV_TENSORRT_MAJOR;
 constexpr int kOldest = kMajor * 10000 + (kMajor == 10 ? 100 : 0), kNewest = kMajor * 10000 + 9999;
-// TensorRT for RTX counts its own versions, and has the tables of TensorRT 11 (with the exception in tensorrt.cpp); these were built with.
-constexpr int kOldestRtx = 10100, kNewestRtx = 19999;
+// TensorRT for RTX counts its own versions, and changes its tables with minor ones: those of 1.4 are TensorRT 10's, and a call through
+// them ends the process. Those of 1.5.0, 1.6.1 and 1.7.1 were read out of the libraries: they are TensorRT 11's, with the exceptions that
+// say so (RtxTargets in tensorrt.cpp). What a later one changes is not known before it is read.
+constexpr int kOldestRtx = 10500, kNewestRtx = 10799;
+
+void check_version(const std::string& path, int version, bool is_rtx) {
+  const std::string found = path + " is version " + show_tensorrt_version(version);
+  if (is_rtx && (version < kOldestRtx || version > kNewestRtx)) throw Error("BACKEND_UNAVAILABLE", found + " of TensorRT for RTX; of that, 1.5 to 1.7 are served.");
+  if (is_rtx && kMajor < 11) throw Error("BACKEND_UNAVAILABLE", path + " needs an addon that was built with the headers of TensorRT 11.");
+  if (!is_rtx && (version < kOldest || version > kNewest)) {
+    throw Error("BACKEND_UNAVAILABLE", found + "; TensorRT " + std::to_string(kMajor) + ", whose headers this addon was built with, or TensorRT for RTX 1.5 to 1.7 is needed.");
+  }
+}
 
 }  // namespace
 
@@ -27,11 +38,7 @@ TensorRtLibrary open_tensorrt_library(const std::string& path) {
   library.version = get_version();
   const size_t slash = path.find_last_of("/\\");
   library.is_rtx = path.find("tensorrt_rtx", slash == std::string::npos ? 0 : slash) != std::string::npos;
-  if (library.version < (library.is_rtx ? kOldestRtx : kOldest) || library.version > (library.is_rtx ? kNewestRtx : kNewest)) {
-    throw Error("BACKEND_UNAVAILABLE", path + " is version " + show_tensorrt_version(library.version) + "; TensorRT " + std::to_string(kMajor) +
-                                           ", whose headers this addon was built with, or TensorRT for RTX 1 is needed.");
-  }
-  if (library.is_rtx && kMajor < 11) throw Error("BACKEND_UNAVAILABLE", path + " needs an addon that was built with the headers of TensorRT 11.");
+  check_version(path, library.version, library.is_rtx);
   return library;
 }
 

@@ -9,6 +9,8 @@ import { emulatedGpu, hasEmulatedGpu } from './emulated-gpu.ts'
 
 /** The double of TensorRT's runtime (test/engines/double); scripts/build-tensorrt-double.mjs builds it. */
 export const tensorRtDouble = join(__dirname, '../../build/tensorrt-double/libnvinfer.so.11')
+/** The same as TensorRT for RTX, where SADA_DOUBLE_VERSION is one of its versions. */
+export const rtxDouble = join(__dirname, '../../build/tensorrt-double/rtx/libtensorrt_rtx.so.1')
 
 /** Whether it and the emulated GPU are there; where not, says so. Tells the double where its own libraries are. */
 export function hasTensorRtDouble(): boolean {

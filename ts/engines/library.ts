@@ -45,7 +45,7 @@ export function openTensorRt(path?: string): TensorRtBuilder {
   throw new SadaError(
     'BACKEND_UNAVAILABLE',
     `TensorRT could not be opened. Tried:\n${failures.join('\n')}\n` +
-      'Set SADA_TENSORRT_PATH to libnvinfer or libtensorrt_rtx (pip install tensorrt-rtx-cu13-libs brings the latter), or to its folder.',
+      'Set SADA_TENSORRT_PATH to libnvinfer or libtensorrt_rtx (pip install "tensorrt-rtx-cu13-libs<1.8" brings the latter), or to its folder.',
   )
 }
 
