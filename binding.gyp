@@ -74,6 +74,7 @@
         "native/engine/tensorrt_library.cpp",
         "native/engine/tensorrt_runtime.cpp",
         "native/engine/tensorrt_session.cpp",
+        "native/engine/tensorrt_tensors.cpp",
         "native/gpu.cpp",
         "native/pass.cpp",
         "native/pass_graphs.cpp",

@@ -7,6 +7,7 @@
 #include "../counters.h"
 #include "element_type.h"
 #include "tensorrt_runtime.h"
+#include "tensorrt_tensors.h"
 
 namespace sada {
 namespace {
@@ -42,15 +43,10 @@ std::string show(const std::vector<int64_t>& sizes) {
   return "[" + text + "]";
 }
 
-int64_t count_of(const std::vector<int64_t>& sizes) {
-  int64_t count = 1;
-  for (int64_t n : sizes) count *= n;
-  return count;
-}
-
 class EngineSession : public Session {
  public:
-  EngineSession(std::shared_ptr<TensorRtRuntime> runtime, std::unique_ptr<ICudaEngine> engine) : runtime_(std::move(runtime)), engine_(std::move(engine)) {
+  EngineSession(std::shared_ptr<TensorRtRuntime> runtime, std::unique_ptr<ICudaEngine> engine)
+      : runtime_(std::move(runtime)), engine_(std::move(engine)), tensors_(runtime_->gpu(), runtime_->moves()) {
     describe();
     int64_t activations = 0;
     for (int32_t k = 0; k < engine_->getNbOptimizationProfiles(); ++k) activations = std::max(activations, engine_->getDeviceMemorySizeForProfileV2(k));
@@ -64,10 +60,7 @@ class EngineSession : public Session {
 
   const SessionInfo& info() const override { return info_; }
   bool is_on_gpu() const override { return true; }
-  // Integers go by the host.
-  bool is_recordable() const override {
-    return std::all_of(types_.begin(), types_.end(), [](const auto& each) { return each.second == ort::kFloat || is_half(each.second); });
-  }
+  bool is_recordable() const override { return tensors_.are_recordable(); }
   int64_t generation() const override { return runtime_->moves(); }
 
   void run(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation&, GpuStream* gpu) override {
@@ -81,11 +74,11 @@ class EngineSession : public Session {
     if (profile.arena != runtime_->arena().get()) attach(profile);
     for (const Binding& input : inputs) {
       runtime_->check(context.setInputShape(input.name.c_str(), to_dims(input.dims)), "refuses " + show(input.dims) + " for \"" + input.name + "\"");
-      runtime_->check(context.setInputTensorAddress(input.name.c_str(), fill(input, *gpu)), "refuses the memory of \"" + input.name + "\"");
+      runtime_->check(context.setInputTensorAddress(input.name.c_str(), tensors_.fill(input, *gpu)), "refuses the memory of \"" + input.name + "\"");
     }
     for (const TensorInfo& output : info_.outputs) place(context, output, find(outputs, output.name));
     runtime_->check(context.enqueueV3(static_cast<cudaStream_t>(gpu->stream())), "does not run the network");
-    for (const Binding& output : outputs) read_back(output, *gpu);
+    for (const Binding& output : outputs) tensors_.read_back(output, *gpu);
   }
 
  private:
@@ -108,7 +101,7 @@ class EngineSession : public Session {
       }
       TensorInfo info{name, element_type_name(type), to_sizes(engine_->getTensorShape(name)), {}};
       info.symbols.assign(info.dims.size(), "");
-      types_[name] = type;
+      tensors_.declare(name, type);
       (is_input ? info_.inputs : info_.outputs).push_back(std::move(info));
     }
   }
@@ -177,31 +170,6 @@ class EngineSession : public Session {
     throw Error("IO_MISMATCH", "The engine was not built for the sizes " + sizes + ".");
   }
 
-  void* scratch(const std::string& name, int64_t bytes) {
-    auto& memory = scratch_[name];
-    if (memory == nullptr) memory = std::make_unique<GpuMemory>(runtime_->gpu(), &runtime_->moves());
-    return memory->reserve(bytes);
-  }
-
-  static bool is_half(int type) { return type == ort::kFloat16 || type == ort::kBfloat16; }
-  static Storage storage_of(int type) { return type == ort::kFloat16 ? Storage::kFloat16 : Storage::kBfloat16; }
-
-  // Where the engine finds an input: the workspace's own memory, or a copy in the engine's type.
-  const void* fill(const Binding& input, GpuStream& gpu) {
-    const int type = types_.at(input.name);
-    if (type == ort::kFloat) return input.data;
-    const int64_t count = count_of(input.dims), bytes = count * static_cast<int64_t>(element_size(type, input.name));
-    void* to = scratch(input.name, bytes);
-    if (is_half(type)) return gpu.convert(to, storage_of(type), input.data, Storage::kFloat32, count), to;
-    // Numbers of tokens and the like: few, so they go by the host.
-    std::vector<float> floats(static_cast<size_t>(count));
-    std::vector<uint8_t> elements(static_cast<size_t>(bytes));
-    gpu.download(floats.data(), input.data, count * 4);
-    floats_to_elements(type, floats.data(), elements.data(), count);
-    gpu.upload(to, elements.data(), bytes);
-    return to;
-  }
-
   // Every output has a place, wanted or not; a wanted one has the size that the network gives it.
   void place(IExecutionContext& context, const TensorInfo& output, const Binding* binding) {
     const std::vector<int64_t> sizes = to_sizes(context.getTensorShape(output.name.c_str()));
@@ -210,30 +178,14 @@ class EngineSession : public Session {
       throw Error("IO_MISMATCH", "The network gives \"" + output.name + "\" the size " + show(sizes) + ", bound is " + show(binding->dims) + ".");
     }
     if (!is_known) throw Error("IO_MISMATCH", "The size of \"" + output.name + "\" is not known before the run: " + show(sizes) + ".");
-    const int type = types_.at(output.name);
-    void* memory = binding != nullptr && type == ort::kFloat ? binding->data : scratch(output.name, count_of(sizes) * static_cast<int64_t>(element_size(type, output.name)));
-    runtime_->check(context.setOutputTensorAddress(output.name.c_str(), memory), "refuses the memory of \"" + output.name + "\"");
-  }
-
-  void read_back(const Binding& output, GpuStream& gpu) {
-    const int type = types_.at(output.name);
-    if (type == ort::kFloat) return;
-    const int64_t count = count_of(output.dims);
-    const void* from = scratch_.at(output.name)->get();
-    if (is_half(type)) return gpu.convert(output.data, Storage::kFloat32, from, storage_of(type), count);
-    std::vector<float> floats(static_cast<size_t>(count));
-    std::vector<uint8_t> elements(static_cast<size_t>(count) * element_size(type, output.name));
-    gpu.download(elements.data(), from, static_cast<int64_t>(elements.size()));
-    elements_to_floats(type, elements.data(), floats.data(), count);
-    gpu.upload(output.data, floats.data(), count * 4);
+    runtime_->check(context.setOutputTensorAddress(output.name.c_str(), tensors_.place(output.name, sizes, binding)), "refuses the memory of \"" + output.name + "\"");
   }
 
   std::shared_ptr<TensorRtRuntime> runtime_;
   std::unique_ptr<ICudaEngine> engine_;
-  std::map<std::string, std::unique_ptr<GpuMemory>> scratch_;
+  EngineTensors tensors_;
   std::vector<Profile> profiles_;  // go before their engine
   SessionInfo info_;
-  std::map<std::string, int> types_;
 };
 
 }  // namespace

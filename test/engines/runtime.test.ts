@@ -115,6 +115,24 @@ if (!hasTensorRtDouble()) {
     await engine.dispose()
   })
 
+  test('tensors may begin anywhere, also where TensorRT takes no address; what lies around them stays', async () => {
+    const engine = open()
+    const { session } = await engine.load({ bytes: packEngine(ADD) })
+    const workspace = new addon.Workspace(gpu)
+    const [inputs, outputs] = [workspace.allocate(200), workspace.allocate(200)]
+    const values = Float32Array.from({ length: 200 }, (_, k) => k)
+    workspace.write(inputs, 0, values)
+    for (const [a, b, to] of [1, 2, 63, 64, 65].flatMap((k) => [[k, 64, 0] as const, [0, k, 64] as const, [64, 0, k] as const])) {
+      workspace.write(outputs, 0, new Float32Array(200).fill(-1))
+      const at = (name: string, tensor: number, offset: number): Binding => ({ name, tensor, offset, dims: [2, 3] })
+      await engine.run(workspace, [stage(session, [at('a', inputs, a), at('b', inputs, b)], [at('sum', outputs, to)])]).done
+      const expected = values.map((_, k) => (k >= to && k < to + 6 ? a + b + 2 * (k - to) : -1))
+      assert.equal(read(workspace, { name: 'all', tensor: outputs, offset: 0, dims: [200] }), [...expected])
+    }
+    workspace.dispose()
+    await engine.dispose()
+  })
+
   // x → 2·x in each type; expected values of the same conversions as in test/native/engine.test.ts.
   for (const [name, type, from, to] of [
     ['half', 'float16', [1, -2.5, 1 / 3], [2, -5, 2 * 0.333251953125]],

@@ -92,14 +92,10 @@ class ContextImpl : public UnusedExecutionContext {
   }
 
   bool setInputTensorAddress(const char* name, const void* data) noexcept override {
-    if (is_to_fail("setInputAddress", log_)) return false;
-    addresses_[name] = const_cast<void*>(data);
-    return true;
+    return !is_to_fail("setInputAddress", log_) && set_address(name, const_cast<void*>(data));
   }
   bool setOutputTensorAddress(const char* name, void* data) noexcept override {
-    if (is_to_fail("setOutputAddress", log_)) return false;
-    addresses_[name] = data;
-    return true;
+    return !is_to_fail("setOutputAddress", log_) && set_address(name, data);
   }
 
   bool enqueueV3(cudaStream_t stream) noexcept override {
@@ -123,6 +119,11 @@ class ContextImpl : public UnusedExecutionContext {
   bool refuse(const std::string& why) {
     log_.log(ILogger::Severity::kERROR, why.c_str());
     return false;
+  }
+  bool set_address(const char* name, void* data) {
+    if (reinterpret_cast<uintptr_t>(data) % 256 != 0) return refuse(std::string("the address of ") + name + " is no multiple of 256");
+    addresses_[name] = data;
+    return true;
   }
   std::vector<int64_t> sizes_of(const Tensor& tensor) const {
     std::vector<int64_t> sizes;

@@ -1,6 +1,6 @@
 // A double of TensorRT's runtime, for tests without a GPU: the library's own interfaces, from its public headers, over engines that ONNX
 // Runtime computes on the processor when the (emulated) stream gets there. It refuses what the real one refuses: sizes outside of the
-// profile, missing addresses, too small an arena. The environment asks for faults:
+// profile, addresses that are missing or no multiples of 256, too small an arena. The environment asks for faults:
 //   SADA_DOUBLE_FAIL=call[:n]      the n-th (1) such call from here on fails: createInferRuntime, deserialize, createContext, setProfile,
 //                                  setInputShape, setInputAddress, setOutputAddress, enqueue; execute fails on the stream
 //   SADA_DOUBLE_SAYS=words         what it says then
