@@ -143,7 +143,8 @@ class Library : public TensorRt {
     const std::unique_ptr<nvonnxparser::IParser> parser = parse(*network, request, log);
     add_profiles(*builder, *config, *network, request.profiles);
     set_targets(*config, request.targets, log);
-    const std::unique_ptr<ITimingCache> cache = set_timing_cache(*config, request.timing_cache);
+    // TensorRT for RTX measures nothing: a cache has no effect on it, and makes it ask for the GPU.
+    const std::unique_ptr<ITimingCache> cache = is_rtx_ ? nullptr : set_timing_cache(*config, request.timing_cache);
     Monitor monitor(told);
     config->setProgressMonitor(&monitor);
     const std::unique_ptr<IHostMemory> engine(builder->buildSerializedNetwork(*network, *config));

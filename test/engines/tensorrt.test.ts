@@ -143,8 +143,9 @@ if (builder === undefined) {
     const noise = Uint8Array.from({ length: 4096 }, (_, k) => (k * 2654435761) >>> 24)
     assert.is((await failure(job(noise).done)).code, 'MODEL_CORRUPT')
     const manifest = await loadManifest(MODEL)
-    const { engine } = await job(stage, [89], stageProfiles(manifest, manifest.stages[0])).done
+    const { engine, timingCache } = await job(stage, [89], stageProfiles(manifest, manifest.stages[0])).done
     assert.ok(engine.length > 1e6)
+    assert.is(timingCache.length, 0, 'nothing is measured')
   })
 
   test('targets and profiles that do not fit are refused with what is wrong', async () => {
