@@ -37,8 +37,9 @@ void TensorRtRuntime::fail(const char* code, const std::string& what) {
   std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   const auto says = [&](const char* words) { return lower.find(words) != std::string::npos; };
   if (says("out of memory") || says("outofmemory")) code = "OUT_OF_MEMORY";
-  // A failure of CUDA itself, like a driver that is missing, says nothing against an engine: it must not be thrown away.
-  else if (code == std::string("ENGINE_INCOMPATIBLE") && says("cudaerror")) code = "BACKEND_UNAVAILABLE";
+  // A failure of CUDA itself, like a driver that is missing, says nothing against an engine: it must not be thrown away. In the words of
+  // TensorRT for RTX, and in two of TensorRT's.
+  else if (code == std::string("ENGINE_INCOMPATIBLE") && (says("cudaerror") || says("cuda runtime (") || says("cuda initialization"))) code = "BACKEND_UNAVAILABLE";
   throw Error(code, "TensorRT " + version() + " " + what + ": " + said + ".");
 }
 

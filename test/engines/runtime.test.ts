@@ -192,6 +192,12 @@ if (!hasTensorRtDouble()) {
       const memory = { SADA_DOUBLE_FAIL, SADA_DOUBLE_SAYS: 'Error Code 2: OutOfMemory (Requested size was 1 bytes.)' }
       if (code !== 'BACKEND_UNAVAILABLE') assert.is((await during(memory, load)).code, 'OUT_OF_MEMORY')
     }
+    // Of CUDA itself: nothing against the engine, which would be deleted.
+    for (const words of ['Cuda Runtime (no device)', 'CUDA initialization failure with error: 35', 'cudaError 35']) {
+      const says = { SADA_DOUBLE_FAIL: 'deserialize', SADA_DOUBLE_SAYS: words }
+      const error = await during(says, () => failure(engine.load({ bytes: packEngine(ADD) })))
+      assert.is(error.code, 'BACKEND_UNAVAILABLE', words)
+    }
     const { session } = await engine.load({ bytes: packEngine(ADD) })
     for (const call of ['setInputShape:2', 'setInputAddress', 'setOutputAddress:2', 'enqueue']) {
       const error = await during({ SADA_DOUBLE_FAIL: call }, () => failure(add(engine, session, 2)))
