@@ -47,22 +47,28 @@ void SadaRun::start() {
 
 std::vector<double> SadaRun::advance(int step, const Sessions& sessions, Cancellation& cancellation) {
   start();
-  for (int made = static_cast<int>(report(kSadaHeader)[0]); made < step && report_[2] == 0.0; made = static_cast<int>(report(kSadaHeader)[0])) {
+  const auto count_made = [this] { return static_cast<int>(report(kSadaHeader)[0]); };
+  for (int made = count_made(); made < step && report_[2] == 0.0; made = count_made()) {
     if (cancellation.cancelled() || is_cancelled_) throw Error("ABORTED", "The run was aborted.");
-    // The first is asked for: an engine may allocate in it. A skip that is not taken costs an attempt; the next round makes up for it.
-    if (made == 0 || !record(sessions, cancellation)) attempt(sessions, cancellation);
-    else for (int k = made; k < step; ++k) gpu_.launch(graph_);
+    if (is_recorded(sessions)) {
+      // A skip that is not taken costs an attempt; the next round makes up for it.
+      for (int k = made; k < step; ++k) gpu_.launch(graph_);
+    } else if (attempt(sessions, cancellation) && made + 1 < program_.steps()) {
+      // At once after a pass was enqueued: an engine may allocate in its first run after its sizes changed, and another run may change them
+      // before this one's next step.
+      record(sessions, cancellation);
+    }
   }
   const double* all = report(kSadaHeader + kSadaRecord * int64_t{request_.steps});
   return std::vector<double>(all, all + kSadaHeader + kSadaRecord * request_.steps);
 }
 
-bool SadaRun::record(const Sessions& sessions, Cancellation& cancellation) {
-  if (cannot_record_ || !is_recordable(pass_, sessions)) return false;
-  const int64_t generation = generation_of(pass_, sessions, tensors_);
-  if (graph_ != nullptr && generation == generation_) return true;
+bool SadaRun::is_recorded(const Sessions& sessions) const { return graph_ != nullptr && generation_of(pass_, sessions, tensors_) == generation_; }
+
+void SadaRun::record(const Sessions& sessions, Cancellation& cancellation) {
+  if (cannot_record_ || !is_recordable(pass_, sessions)) return;
   gpu_.release(graph_);
-  graph_ = nullptr, generation_ = generation;
+  graph_ = nullptr, generation_ = generation_of(pass_, sessions, tensors_);
   const auto end = [&](const DeviceTable& table, Device* device) { return table.sada_after(device, run_, &graph_); };
   const char* const what = "Recording a step as a CUDA graph failed";
   bool began = false;
@@ -82,15 +88,16 @@ bool SadaRun::record(const Sessions& sessions, Cancellation& cancellation) {
   cannot_record_ = !failure.empty();
   if (cannot_record_) gpu_.release(graph_), graph_ = nullptr;
   tensors_.graphs()->note(failure);
-  return !cannot_record_;
 }
 
-void SadaRun::attempt(const Sessions& sessions, Cancellation& cancellation) {
+bool SadaRun::attempt(const Sessions& sessions, Cancellation& cancellation) {
   const char* const what = "A step on the GPU failed";
   gpu_.call(what, [&](const DeviceTable& table, Device* device) { return table.sada_before(device, run_, false); });
-  if (report(kSadaHeader)[1] != 0.0) run_pass(pass_, sessions, tensors_, cancellation);
+  const bool is_computed = report(kSadaHeader)[1] != 0.0;
+  if (is_computed) run_pass(pass_, sessions, tensors_, cancellation);
   DeviceGraph* none = nullptr;
   gpu_.call(what, [&](const DeviceTable& table, Device* device) { return table.sada_after(device, run_, &none); });
+  return is_computed;
 }
 
 const double* SadaRun::report(int64_t count) {

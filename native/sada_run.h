@@ -27,9 +27,12 @@ class SadaRun {
 
  private:
   void start();
-  // Makes `graph_` what one attempt is now; whether it is there.
-  bool record(const Sessions& sessions, Cancellation& cancellation);
-  void attempt(const Sessions& sessions, Cancellation& cancellation);
+  // Whether `graph_` is what one attempt is now.
+  bool is_recorded(const Sessions& sessions) const;
+  // Makes it that, where it can be recorded.
+  void record(const Sessions& sessions, Cancellation& cancellation);
+  // Whether the network's pass was part of it.
+  bool attempt(const Sessions& sessions, Cancellation& cancellation);
   const double* report(int64_t count);
 
   TensorSet& tensors_;

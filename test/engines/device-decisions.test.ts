@@ -69,6 +69,20 @@ if (!hasTensorRtDouble()) {
     assert.equal(seen[1], seen[0])
   })
 
+  test('runs of other sizes in between do not keep one from being recorded', async () => {
+    const cpu = await Promise.all([1, 7].map((guidanceScale) => generate({}, { ...options, guidanceScale })))
+    const pipeline = await load('avatar', onTensorRt)
+    // With guidance a pass has two rows. Who looks at every step waits for each, and the engine's thread makes those of both in turn.
+    const onStep = (): void => {}
+    const results = await Promise.all([1, 7].map((guidanceScale) => pipeline.generate({ ...options, guidanceScale, onStep })))
+    await pipeline.dispose()
+    for (const [k, { latents, trace }] of results.entries()) {
+      assert.equal(latents, cpu[k].latents)
+      assert.is(trace.decidedOn, 'device')
+      assert.equal([trace.graphs, trace.warnings], [{ captured: 1, launched: 0 }, undefined])
+    }
+  })
+
   for (const call of ['conditionalHandle', 'beginCapture', 'instantiate']) {
     test(`where ${call} fails each step is asked for its decision: the same bits, and the trace says why`, async () => {
       const cpu = await generate({}, options)

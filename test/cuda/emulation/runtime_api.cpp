@@ -268,3 +268,7 @@ extern "C" __attribute__((visibility("default"))) int sada_emulated_enqueue(void
   const Locked locked(gpu().mutex);
   return enqueue(static_cast<Stream*>(stream), {[work, kept = std::shared_ptr<void>(data, release)] { return static_cast<cudaError_t>(work(kept.get())); }});
 }
+extern "C" __attribute__((visibility("default"))) int sada_emulated_is_capturing(void* stream) {
+  const Locked locked(emulation::gpu().mutex);
+  return static_cast<emulation::Stream*>(stream)->capture != nullptr;
+}

@@ -81,7 +81,9 @@ class ContextImpl : public UnusedExecutionContext {
     bool fits = sizes.size() == range.usual.size();
     for (size_t k = 0; fits && k < sizes.size(); ++k) fits = range.smallest[k] <= sizes[k] && sizes[k] <= range.largest[k];
     if (!fits) return refuse(std::string("the profile does not have the size of ") + name);
-    sizes_[name] = sizes;
+    std::vector<int64_t>& known = sizes_[name];
+    have_sizes_changed_ = have_sizes_changed_ || known != sizes;
+    known = sizes;
     return true;
   }
 
@@ -101,6 +103,8 @@ class ContextImpl : public UnusedExecutionContext {
   bool enqueueV3(cudaStream_t stream) noexcept override {
     if (is_to_fail("enqueue", log_)) return false;
     if (profile_ < 0) return refuse("no profile is set");
+    if (have_sizes_changed_ && is_capturing(stream)) return refuse("the first run after sizes changed allocates: operation not permitted when stream is capturing");
+    have_sizes_changed_ = false;
     if (arena_bytes_ < engine_->memory / (profile_ + 1)) return refuse("the device memory is too small");
     auto run = std::make_unique<Run>();
     run->engine = engine_, run->arena = arena_, run->arena_bytes = engine_->memory / (profile_ + 1);
@@ -142,6 +146,7 @@ class ContextImpl : public UnusedExecutionContext {
   void* arena_ = nullptr;
   int64_t arena_bytes_ = 0;
   std::map<std::string, std::vector<int64_t>> sizes_;
+  bool have_sizes_changed_ = false;  // since the last run
   std::map<std::string, void*> addresses_;
 };
 

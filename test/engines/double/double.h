@@ -1,6 +1,7 @@
 // A double of TensorRT's runtime, for tests without a GPU: the library's own interfaces, from its public headers, over engines that ONNX
 // Runtime computes on the processor when the (emulated) stream gets there. It refuses what the real one refuses: sizes outside of the
-// profile, addresses that are missing or no multiples of 256, too small an arena. The environment asks for faults:
+// profile, addresses that are missing or no multiples of 256, too small an arena, a recording of the first run after sizes changed, in
+// which the real one may allocate. The environment asks for faults:
 //   SADA_DOUBLE_FAIL=call[:n]      the n-th (1) such call from here on fails: createInferRuntime, deserialize, createContext, setProfile,
 //                                  setInputShape, setInputAddress, setOutputAddress, enqueue; execute fails on the stream
 //   SADA_DOUBLE_SAYS=words         what it says then
@@ -58,6 +59,9 @@ bool is_to_fail(const char* call, ILogger& log);
 // Adds work to an emulated stream: it returns the status of the stream, 0 for none, and is done again by every graph that recorded it.
 // Owns the data from here on. False where the stream takes none.
 bool enqueue(void* stream, int (*work)(void*), void* data, void (*release)(void*));
+
+// Whether a CUDA graph records what is added to it now.
+bool is_capturing(void* stream);
 
 IExecutionContext* make_context(std::shared_ptr<const Engine> engine, ILogger& log);
 

@@ -170,12 +170,22 @@ bool is_to_fail(const char* call, ILogger& log) {
   return true;
 }
 
-bool enqueue(void* stream, int (*work)(void*), void* data, void (*release)(void*)) {
-  using Add = int (*)(void*, int (*)(void*), void*, void (*)(void*));
+// A function of the emulated GPU that this process has opened; null where there is none.
+template <typename F>
+F find_emulated(const char* name) {
   void* gpu = dlopen(setting("SADA_DOUBLE_GPU"), RTLD_NOW | RTLD_NOLOAD);
-  const auto add = gpu == nullptr ? nullptr : reinterpret_cast<Add>(dlsym(gpu, "sada_emulated_enqueue"));
+  return gpu == nullptr ? nullptr : reinterpret_cast<F>(dlsym(gpu, name));
+}
+
+bool enqueue(void* stream, int (*work)(void*), void* data, void (*release)(void*)) {
+  const auto add = find_emulated<int (*)(void*, int (*)(void*), void*, void (*)(void*))>("sada_emulated_enqueue");
   if (add == nullptr) return release(data), false;
   return add(stream, work, data, release) == 0;
+}
+
+bool is_capturing(void* stream) {
+  const auto asked = find_emulated<int (*)(void*)>("sada_emulated_is_capturing");
+  return asked != nullptr && asked(stream) != 0;
 }
 
 }  // namespace tensorrt_double
