@@ -28,6 +28,7 @@ std::shared_ptr<EngineLibrary> open_tensorrt_engines(const std::string&, const s
 #include <mutex>
 
 #include "tensorrt_library.h"
+#include "tensorrt_rtx.h"
 
 namespace sada {
 namespace {
@@ -64,35 +65,6 @@ class Monitor : public IProgressMonitor {
   const BuildMonitor& told_;
   std::mutex mutex_;
   std::map<std::string, Phase> phases_;
-};
-
-// TensorRT for RTX has four methods where TensorRT's headers have others: setNbComputeCapabilities(int) → bool, its getter,
-// setComputeCapability(int, int index) → bool, its getter. They follow getL2LimitForTiling; read back after they are set.
-class RtxTargets : private IBuilderConfig {
- public:
-  // How many of them it took; the next one it refused.
-  static int set(IBuilderConfig& config, const std::vector<int>& targets) {
-    void* interface = static_cast<RtxTargets&>(config).mImpl;
-    const int count = static_cast<int>(targets.size());
-    if (!call<bool>(interface, kSetCount, count) || call<int>(interface, kGetCount) != count) return 0;
-    int taken = 0;
-    while (taken < count && call<bool>(interface, kSet, targets[taken], taken) && call<int>(interface, kGet, taken) == targets[taken]) ++taken;
-    return taken;
-  }
-
- private:
-#if defined(_WIN32)
-  static constexpr int kSetCount = 54;  // one slot for the destructor
-#else
-  static constexpr int kSetCount = 55;  // two slots for the destructor
-#endif
-  static constexpr int kGetCount = kSetCount + 1, kSet = kSetCount + 2, kGet = kSetCount + 3;
-
-  template <typename R, typename... A>
-  static R call(void* interface, int slot, A... arguments) {
-    void* const* table = *reinterpret_cast<void* const* const*>(interface);
-    return reinterpret_cast<R (*)(void*, A...)>(table[slot])(interface, arguments...);
-  }
 };
 
 Dims to_dims(const std::vector<int64_t>& sizes) {
@@ -147,7 +119,13 @@ class Library : public TensorRt {
     const std::unique_ptr<ITimingCache> cache = is_rtx_ ? nullptr : set_timing_cache(*config, request.timing_cache);
     Monitor monitor(told);
     config->setProgressMonitor(&monitor);
-    const std::unique_ptr<IHostMemory> engine(builder->buildSerializedNetwork(*network, *config));
+    const bool allocates_nothing = is_rtx_ && RtxAllocation::forbid(*config);
+    std::unique_ptr<IHostMemory> engine(builder->buildSerializedNetwork(*network, *config));
+    if (engine == nullptr && allocates_nothing && !told.is_cancelled()) {
+      RtxAllocation::allow(*config);
+      log.clear();
+      engine.reset(builder->buildSerializedNetwork(*network, *config));
+    }
     if (told.is_cancelled()) throw Error("ABORTED", "The build was aborted.");
     if (engine == nullptr) throw Error("NETWORK_FAILED", "TensorRT does not build the network: " + log.said() + ".");
     BuiltEngine built{to_bytes(*engine), {}};

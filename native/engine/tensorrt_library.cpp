@@ -11,8 +11,8 @@ namespace {
 constexpr int kMajor = NV_TENSORRT_MAJOR;
 constexpr int kOldest = kMajor * 10000 + (kMajor == 10 ? 100 : 0), kNewest = kMajor * 10000 + 9999;
 // TensorRT for RTX counts its own versions, and changes its tables with minor ones: those of 1.4 are TensorRT 10's, and a call through
-// them ends the process. Those of 1.5.0, 1.6.1 and 1.7.1 were read out of the libraries: they are TensorRT 11's, with the exceptions that
-// say so (RtxTargets in tensorrt.cpp). What a later one changes is not known before it is read.
+// them ends the process. Those of 1.5.0, 1.6.1 and 1.7.1 were read out of the libraries: they are TensorRT 11's, with the exceptions of
+// tensorrt_rtx.h. What a later one changes is not known before it is read.
 constexpr int kOldestRtx = 10500, kNewestRtx = 10799;
 
 void check_version(const std::string& path, int version, bool is_rtx) {

@@ -31,6 +31,8 @@ export interface CachedEngine extends EngineDescription {
   readonly usedAt: Date
 }
 
+/** How engines are built, as far as their description does not say it. 2: those of TensorRT for RTX allocate nothing when they run. */
+const FORMAT = 'sada-engine/2'
 const SUFFIX = '.engine'
 const TIMING_SUFFIX = '.timing'
 /** What `writeWhole` writes aside, and how long no write takes. */
@@ -66,7 +68,7 @@ export function engineKey(description: EngineDescription): string {
   // Model and stage are names for people: what the engine is made from is `source`.
   const decisive = Object.entries(description).filter(([name]) => name !== 'model' && name !== 'stage')
   return createHash('sha256')
-    .update(JSON.stringify(['sada-engine/1', ...decisive.sort(([a], [b]) => (a < b ? -1 : 1))]))
+    .update(JSON.stringify([FORMAT, ...decisive.sort(([a], [b]) => (a < b ? -1 : 1))]))
     .digest('hex')
 }
 
