@@ -15,6 +15,7 @@ class TensorRtRuntime : public EngineLibrary, public std::enable_shared_from_thi
   TensorRtRuntime(const TensorRtLibrary& library, const GpuLibrary& gpu_library, int32_t gpu_index);
 
   std::string version() const override { return show_tensorrt_version(library_.version); }
+  bool is_rtx() const { return library_.is_rtx; }
   std::unique_ptr<Session> load(const SessionOptions& options) override;
   std::unique_ptr<Cancellation> make_cancellation() override;
 

@@ -6,6 +6,7 @@
 
 #include "../counters.h"
 #include "element_type.h"
+#include "tensorrt_contexts.h"
 #include "tensorrt_runtime.h"
 #include "tensorrt_tensors.h"
 
@@ -46,7 +47,7 @@ std::string show(const std::vector<int64_t>& sizes) {
 class EngineSession : public Session {
  public:
   EngineSession(std::shared_ptr<TensorRtRuntime> runtime, std::unique_ptr<ICudaEngine> engine)
-      : runtime_(std::move(runtime)), engine_(std::move(engine)), tensors_(runtime_->gpu(), runtime_->moves()) {
+      : runtime_(std::move(runtime)), engine_(std::move(engine)), tensors_(runtime_->gpu(), runtime_->moves()), contexts_(*engine_, runtime_->is_rtx()) {
     describe();
     int64_t activations = 0;
     for (int32_t k = 0; k < engine_->getNbOptimizationProfiles(); ++k) activations = std::max(activations, engine_->getDeviceMemorySizeForProfileV2(k));
@@ -109,7 +110,7 @@ class EngineSession : public Session {
   void add_profile(int32_t k) {
     runtime_->listen();
     Profile profile;
-    profile.context.reset(engine_->createExecutionContext(ExecutionContextAllocationStrategy::kUSER_MANAGED));
+    profile.context = contexts_.make();
     runtime_->check(profile.context != nullptr, "made no context");
     runtime_->check(profile.context->setOptimizationProfileAsync(k, static_cast<cudaStream_t>(runtime_->gpu().stream())), "does not take profile " + std::to_string(k));
     for (const TensorInfo& input : info_.inputs) {
@@ -184,6 +185,7 @@ class EngineSession : public Session {
   std::shared_ptr<TensorRtRuntime> runtime_;
   std::unique_ptr<ICudaEngine> engine_;
   EngineTensors tensors_;
+  EngineContexts contexts_;
   std::vector<Profile> profiles_;  // go before their engine
   SessionInfo info_;
 };

@@ -1,4 +1,5 @@
 // An execution context: remembers what it is given, and adds the network to the stream.
+#include <cmath>
 #include <cstring>
 
 #include "../../../native/engine/element_type.h"
@@ -33,7 +34,7 @@ struct Run {
   std::vector<Bound> inputs, outputs;
   void* arena = nullptr;
   int64_t arena_bytes = 0;
-  bool fails = false;
+  bool fails = false, is_fallback = false;
 
   int compute() {
     if (fails) return kIllegalAddress;
@@ -57,6 +58,7 @@ struct Run {
       return kIllegalAddress;
     }
     for (size_t k = 0; k < outputs.size(); ++k) {
+      if (is_fallback) for (float& value : floats[inputs.size() + k]) value = std::nextafter(value, INFINITY);
       sada::floats_to_elements(element_type(outputs[k].tensor->type), out[k].data, outputs[k].memory, count_of(outputs[k].sizes));
     }
     return 0;
@@ -65,7 +67,7 @@ struct Run {
 
 class ContextImpl : public UnusedExecutionContext {
  public:
-  ContextImpl(std::shared_ptr<const Engine> engine, ILogger& log) : engine_(std::move(engine)), log_(log) {}
+  ContextImpl(std::shared_ptr<const Engine> engine, ILogger& log, bool is_compiled_first) : engine_(std::move(engine)), log_(log), is_compiled_first_(is_compiled_first) {}
 
   bool setOptimizationProfileAsync(int32_t k, cudaStream_t) noexcept override {
     if (is_to_fail("setProfile", log_) || k < 0 || k >= static_cast<int32_t>(engine_->profiles.size())) return false;
@@ -109,6 +111,7 @@ class ContextImpl : public UnusedExecutionContext {
     auto run = std::make_unique<Run>();
     run->engine = engine_, run->arena = arena_, run->arena_bytes = engine_->memory / (profile_ + 1);
     run->fails = is_to_fail("execute", log_);
+    run->is_fallback = !is_compiled_first_ && ++runs_[sizes_] <= 3;
     for (const Tensor& tensor : engine_->tensors) {
       if (tensor.is_input && sizes_.count(tensor.name) == 0) return refuse("no size is set for " + tensor.name);
       if (addresses_[tensor.name] == nullptr) return refuse("no address is set for " + tensor.name);
@@ -142,17 +145,19 @@ class ContextImpl : public UnusedExecutionContext {
 
   std::shared_ptr<const Engine> engine_;
   ILogger& log_;
+  const bool is_compiled_first_;
   int32_t profile_ = -1;
   void* arena_ = nullptr;
   int64_t arena_bytes_ = 0;
   std::map<std::string, std::vector<int64_t>> sizes_;
   bool have_sizes_changed_ = false;  // since the last run
+  std::map<std::map<std::string, std::vector<int64_t>>, int> runs_;  // of each of the sizes
   std::map<std::string, void*> addresses_;
 };
 
 class Context : public IExecutionContext {
  public:
-  Context(std::shared_ptr<const Engine> engine, ILogger& log) : impl_(std::move(engine), log) { mImpl = &impl_; }
+  Context(std::shared_ptr<const Engine> engine, ILogger& log, bool is_compiled_first) : impl_(std::move(engine), log, is_compiled_first) { mImpl = &impl_; }
 
  private:
   ContextImpl impl_;
@@ -160,6 +165,6 @@ class Context : public IExecutionContext {
 
 }  // namespace
 
-IExecutionContext* make_context(std::shared_ptr<const Engine> engine, ILogger& log) { return new Context(std::move(engine), log); }
+IExecutionContext* make_context(std::shared_ptr<const Engine> engine, ILogger& log, bool is_compiled_first) { return new Context(std::move(engine), log, is_compiled_first); }
 
 }  // namespace tensorrt_double

@@ -2,10 +2,12 @@
 // Runtime computes on the processor when the (emulated) stream gets there. It refuses what the real one refuses: sizes outside of the
 // profile, addresses that are missing or no multiples of 256, too small an arena, a recording of the first run after sizes changed, in
 // which the real one may allocate. The environment asks for faults:
-//   SADA_DOUBLE_FAIL=call[:n]      the n-th (1) such call from here on fails: createInferRuntime, deserialize, createContext, setProfile,
-//                                  setInputShape, setInputAddress, setOutputAddress, enqueue; execute fails on the stream
+//   SADA_DOUBLE_FAIL=call[:n]      the n-th (1) such call from here on fails: createInferRuntime, deserialize, createRuntimeConfig,
+//                                  setSpecialization, createContext, setProfile, setInputShape, setInputAddress, setOutputAddress, enqueue;
+//                                  execute fails on the stream
 //   SADA_DOUBLE_SAYS=words         what it says then
-//   SADA_DOUBLE_VERSION=n          its version (110100)
+//   SADA_DOUBLE_VERSION=n          its version (110100); below 20000 it is TensorRT for RTX, of which kernels that are not compiled first are
+//                                  fallbacks in the first three runs of a size: their bits are others
 //   SADA_DOUBLE_ONNXRUNTIME=path   of ONNX Runtime's library
 //   SADA_DOUBLE_GPU=path           of the emulated GPU's library, whose streams it works on
 #pragma once
@@ -63,6 +65,7 @@ bool enqueue(void* stream, int (*work)(void*), void* data, void (*release)(void*
 // Whether a CUDA graph records what is added to it now.
 bool is_capturing(void* stream);
 
-IExecutionContext* make_context(std::shared_ptr<const Engine> engine, ILogger& log);
+// `is_compiled_first`: what runs is not a fallback of TensorRT for RTX.
+IExecutionContext* make_context(std::shared_ptr<const Engine> engine, ILogger& log, bool is_compiled_first);
 
 }  // namespace tensorrt_double

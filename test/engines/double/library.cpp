@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "double.h"
+#include "rtx.h"
 
 namespace tensorrt_double {
 namespace {
@@ -55,7 +56,16 @@ class CudaEngineImpl : public UnusedCudaEngine {
   CudaEngineImpl(std::shared_ptr<const Engine> engine, ILogger& log) : engine_(std::move(engine)), log_(log) {}
   IExecutionContext* createExecutionContext(ExecutionContextAllocationStrategy strategy) noexcept override {
     if (strategy != ExecutionContextAllocationStrategy::kUSER_MANAGED) unused("contexts with memory of their own");
-    return is_to_fail("createContext", log_) ? nullptr : make_context(engine_, log_);
+    return is_to_fail("createContext", log_) ? nullptr : make_context(engine_, log_, !is_rtx());
+  }
+  IRuntimeConfig* createRuntimeConfig() noexcept override {
+    if (!is_rtx()) unused("createRuntimeConfig");
+    return is_to_fail("createRuntimeConfig", log_) ? nullptr : new RuntimeConfig(log_);
+  }
+  IExecutionContext* createExecutionContextWithRuntimeConfig(IRuntimeConfig* config) noexcept override {
+    const RuntimeConfigImpl& given = static_cast<RuntimeConfig*>(config)->impl();
+    if (given.getExecutionContextAllocationStrategy() != ExecutionContextAllocationStrategy::kUSER_MANAGED) unused("contexts with memory of their own");
+    return is_to_fail("createContext", log_) ? nullptr : make_context(engine_, log_, given.getDynamicShapesKernelSpecializationStrategy() == 1);
   }
   int32_t getNbOptimizationProfiles() const noexcept override { return static_cast<int32_t>(engine_->profiles.size()); }
   int32_t getNbIOTensors() const noexcept override { return static_cast<int32_t>(engine_->tensors.size()); }
@@ -169,6 +179,8 @@ bool is_to_fail(const char* call, ILogger& log) {
   log.log(ILogger::Severity::kERROR, (says.empty() ? std::string("the double was asked to fail ") + call : says).c_str());
   return true;
 }
+
+bool is_rtx() { return getInferLibVersion() < 20000; }
 
 // A function of the emulated GPU that this process has opened; null where there is none.
 template <typename F>
