@@ -216,6 +216,7 @@ std::shared_ptr<const TensorRt> open_tensorrt(const std::string& library, const 
   const auto known = opened->find(library + '\n' + parser);
   if (known != opened->end()) return known->second;
   const TensorRtLibrary handle = open_tensorrt_library(library);
+  open_builder_resources(library);
   return (*opened)[library + '\n' + parser] = std::make_shared<Library>(handle, open_library(parser));
 }
 

@@ -2,6 +2,8 @@
 
 #include "tensorrt_library.h"
 
+#include <filesystem>
+
 namespace sada {
 namespace {
 
@@ -40,6 +42,18 @@ TensorRtLibrary open_tensorrt_library(const std::string& path) {
   library.is_rtx = path.find("tensorrt_rtx", slash == std::string::npos ? 0 : slash) != std::string::npos;
   check_version(path, library.version, library.is_rtx);
   return library;
+}
+
+void open_builder_resources(const std::string& library) {
+  namespace fs = std::filesystem;
+  std::error_code failed;
+  for (fs::directory_iterator file(fs::u8path(library).parent_path(), failed), end; !failed && file != end; file.increment(failed)) {
+    if (file->path().filename().u8string().find("nvinfer_builder_resource") == std::string::npos) continue;
+    try {
+      open_library(file->path().u8string());
+    } catch (const Error&) {
+    }
+  }
 }
 
 }  // namespace sada

@@ -21,6 +21,10 @@ struct TensorRtLibrary {
 // Throws BACKEND_UNAVAILABLE with the loader's own words, or for a version that does not speak the interfaces of the headers.
 TensorRtLibrary open_tensorrt_library(const std::string& path);
 
+// Opens what a builder of TensorRT loads by its bare name, where that lies beside the library and not where the system's loader looks. What
+// does not open is left to the builder, which says what it misses.
+void open_builder_resources(const std::string& library);
+
 std::string show_tensorrt_version(int version);
 
 // Keeps what the library says of failures; prints nothing. Called from the library's threads too.

@@ -1,6 +1,6 @@
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SadaError } from '../../ts/errors.ts'
@@ -15,6 +15,7 @@ import { loadManifest } from '../../ts/plan/model.ts'
 import { stageProfiles } from '../../ts/plan/profiles.ts'
 import { emulatedGpu, hasEmulatedGpu } from '../support/emulated-gpu.ts'
 import { run } from '../support/spawn.ts'
+import { hasTensorRtDouble, tensorRtDouble } from '../support/tensorrt-double.ts'
 
 /** The real builder of TensorRT for RTX, which needs no GPU; `npm run test:gpu` fetches it. */
 
@@ -65,6 +66,17 @@ test('a place without the library is an error that lists what was tried', () => 
     assert.is(code, 'BACKEND_UNAVAILABLE')
     assert.match(message, /\/nonexistent\/folder\/libtensorrt_rtx\.so\.1: does not exist|without TensorRT/)
   }
+})
+
+test('what TensorRT’s builder loads by its bare name is opened from its folder; what does not open is left to it', () => {
+  if (process.platform !== 'linux' || !hasTensorRtDouble()) return
+  const folder = mkdtempSync(join(tmpdir(), 'sada-tensorrt-'))
+  const resource = join(folder, 'libnvinfer_builder_resource_sm89.so.11.1.0')
+  for (const name of ['libnvinfer.so.11', 'libnvonnxparser.so.11', basename(resource)])
+    copyFileSync(tensorRtDouble, join(folder, name))
+  writeFileSync(join(folder, 'libnvinfer_builder_resource_sm90.so.11.1.0'), 'not a library')
+  assert.is(openTensorRt(folder).library, join(folder, 'libnvinfer.so.11'))
+  assert.match(readFileSync('/proc/self/maps', 'utf8'), resource)
 })
 
 test('an operation that a generation of GPUs lacks is UNSUPPORTED, with the compute capability and what to do', () => {
