@@ -89,9 +89,9 @@ SADA_HD SadaCorrection correction(const Sada& sada, const SadaState& state, int 
   SadaCorrection made;
   const int from = state.computed[0];
   if (state.computed_count < 2 || step - from < 2) return made;
-  const double level = sada.step[from].level;
+  const double level = sada.step[from].level, width = sada.step[step].level - level;
   for (int skipped = from + 1; skipped < step; ++skipped) {
-    const double share = (sada.step[skipped].level - level) / (sada.step[step].level - level);
+    const double share = width == 0.0 ? 1.0 : (sada.step[skipped].level - level) / width;
     const NamedRow between = plus(named(Name::kX0, share), named(Name::kX0Newest, 1.0 - share));
     const NamedRow x0 = minus(between, prediction(sada, state, skipped));
     Definitions definitions;
@@ -120,8 +120,8 @@ SADA_HD SadaCriterion stability_criterion(const Sada& sada, const SadaState& sta
   const double h = at[step].time - at[step + 1].time;
   const double h1 = at[state.computed[0]].time - at[step].time;
   const double h2 = at[state.computed[1]].time - at[state.computed[0]].time;
-  const double w2 = -(h / 2.0 + h1 / 6.0) / h2;
-  const double slope = h1 / h2;
+  const double w2 = h2 == 0.0 ? 0.0 : -(h / 2.0 + h1 / 6.0) / h2;
+  const double slope = h2 == 0.0 ? 0.0 : h1 / h2;
   const NamedRow moved = weigh_velocities(5.0 / 6.0, 1.0 / 6.0 - w2, w2);
   const NamedRow predicted = plus(named(Name::kX, 1.0), times(-h, moved));
   return {minus(named(Name::kNext, 1.0), predicted), weigh_velocities(1.0, -(1.0 + slope), slope)};

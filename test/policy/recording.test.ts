@@ -105,4 +105,31 @@ test('a recording that does not fit the run, or is none, is refused with what di
   }
 })
 
+test('a replay that is recorded gives a recording of the policy that it repeats', async () => {
+  const { latents, recording } = await record({ scheduler: 'dpm++', latents: batch }, 'sada')
+  const notes = recorded(createPolicy(replay(recording)))
+  await runInJs({ scheduler: 'dpm++', policy: notes.policy, latents: batch })
+  assert.equal(JSON.parse(JSON.stringify(notes.take())), recording)
+  assert.equal((await runInJs({ scheduler: 'dpm++', policy: replay(notes.take()), latents: batch })).latents, latents)
+})
+
+for (const policy of Object.keys(policies).filter((name) => name !== 'auto')) {
+  test(`${policy}: a run of few steps can be recorded and replayed, and its trace is fit for JSON`, async () => {
+    if (!(await onAnyNetwork(policy))) return
+    for (const steps of [1, 2, 3, 4, 6]) {
+      const { latents, recording } = await record({ scheduler: 'euler', latents: batch, steps }, policy)
+      const again = await runInJs({ scheduler: 'euler', steps, policy: replay(recording), latents: batch })
+      assert.equal(again.latents, latents)
+      assert.equal(JSON.parse(JSON.stringify(again.trace.members)), again.trace.members)
+    }
+  })
+}
+
+test('auto with few steps: no forecast where nothing was measured', async () => {
+  for (const steps of [2, 3, 4, 5, 6]) {
+    const { trace } = await runInJs({ scheduler: 'euler', steps, policy: { name: 'auto', speedup: 2 }, latents: batch })
+    assert.equal(JSON.parse(JSON.stringify(trace.members)), trace.members)
+  }
+})
+
 test.run()

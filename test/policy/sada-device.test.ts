@@ -122,6 +122,16 @@ function compare(program: string, cases: readonly Case[]): number {
 const solverOf = (scheduler: keyof typeof configs, steps: number, prediction?: PredictionType): Solver =>
   createSolver(createSchedule(parseSchedulerConfig(configs[scheduler]).config, { steps, prediction }))
 
+/** Levels that repeat, over as many steps as can be skipped in a row and more. */
+const repeating = (): Solver =>
+  createSolver(
+    createSchedule(parseSchedulerConfig(configs['flow-euler']).config, {
+      sigmas: [1, 1, 0.9, 0.9, 0.9, 0.8, 0.7, 0.6, ...Array<number>(7).fill(0.5), 0.4, 0.4, 0.3, 0.2, 0.2, 0.2, 0.2, 0.1],
+    }),
+  )
+
+const REPEATING = repeating()
+
 /** Measurements of every size, decisions on every side of every option. */
 function randomCase(numbers: Numbers): Case {
   const share = (): number => numbers.next() / 2 ** 32
@@ -141,7 +151,8 @@ function randomCase(numbers: Numbers): Case {
     criterion: (share() - 0.7) * 10 ** (-6 * share()),
     magnitude: 0.1 + share(),
   }))
-  return { solver: solverOf(scheduler, steps, prediction), options, guidance: pick([1, 7.5, 3, 0]), measured }
+  const solver = steps === REPEATING.schedule.steps ? REPEATING : solverOf(scheduler, steps, prediction)
+  return { solver, options, guidance: pick([1, 7.5, 3, 0]), measured }
 }
 
 /** What real runs measured. */

@@ -20,6 +20,11 @@ test("on equal gaps the weights are the method's 5/6, 5/6, −2/3 and 1, −2, 1
   }
 })
 
+test('two velocities at the same time say nothing of a slope: x̂ and Δ²y are those of a slope of 0', () => {
+  assert.equal(curvatureWeights(0.1, 0), [1, -1, 0])
+  assert.equal(extrapolationWeights(0.1, 0.2, 0), [5 / 6, 1 / 6, 0])
+})
+
 for (const [name, gaps] of [
   ['equal', [1, 1]],
   ['shrinking', [1.7, 2.3]],

@@ -1,6 +1,7 @@
 import { boundedLagrange } from '../solver/lagrange.ts'
 import type { PolicyDefinition } from './definition.ts'
 import { flowLevel, x0At } from './history.ts'
+import { drySchedule } from './preflight.ts'
 import { run, type Decision, type MemberPolicy, type Observation, type Verdict, type RunContext } from './policy.ts'
 
 export interface EveryNOptions {
@@ -29,6 +30,7 @@ export const everyN: PolicyDefinition<EveryNOptions> = {
     tail: { about: 'last steps that always run', default: 2, min: 0, max: 1000, integer: true },
   },
   begin: (options, context) => Array.from({ length: context.members }, () => new EveryN(options, context)),
+  preflight: (options, context) => drySchedule(new EveryN(options, context), context),
 }
 
 class EveryN implements MemberPolicy {

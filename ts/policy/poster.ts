@@ -3,6 +3,7 @@ import { denoisedFrom, extrapolatedState, namesOf, stabilityCriterion } from './
 import type { PolicyDefinition } from './definition.ts'
 import { flowLevel, remember, x0At } from './history.ts'
 import { run, type Decision, type MemberPolicy, type Observation, type RunContext, type Verdict } from './policy.ts'
+import { leavesNothing, switchedOff } from './preflight.ts'
 import { pruningOptions, Pruning, type PruningOptions } from './pruning.ts'
 
 export interface PosterOptions extends PruningOptions {
@@ -73,6 +74,10 @@ export const poster: PolicyDefinition<PosterOptions> = {
     ...pruningOptions,
   },
   begin: (options, context) => Array.from({ length: context.members }, () => new PosterMember(options, context)),
+  preflight: ({ warmup, tail, maxConsecutive }, context) => [
+    ...switchedOff('maxConsecutive', maxConsecutive),
+    ...leavesNothing(context, warmup, tail),
+  ],
 }
 
 class PosterMember implements MemberPolicy {

@@ -63,10 +63,13 @@ export function recorded(policy: Policy): { readonly policy: Policy; take(): Rec
       const begun = policy.begin(context)
       const { schedule } = context.solver
       const members = begun.members.map((inner) => new RecordingMember(inner))
+      // A replay is a run of the policy that it repeats.
+      const repeated = policy.name === 'replay' ? begun.options : { policy: policy.name, ...begun.options }
+      const { policy: name, ...options } = repeated as { readonly policy: string }
       notes = {
         schema: 'sada-recording/1',
-        policy: policy.name,
-        options: { ...begun.options },
+        policy: name,
+        options,
         solver: schedule.solver,
         guidance: context.guidance,
         levels: schedule.levels.map(({ alpha, sigma }) => [alpha, sigma]),

@@ -1,6 +1,7 @@
 import { lagrangeWeights } from '../solver/lagrange.ts'
 import { minus, plus, substitute, times, type Row } from '../solver/row.ts'
 import type { PolicyDefinition } from './definition.ts'
+import { leavesNothing, switchedOff } from './preflight.ts'
 import { run, type Decision, type MemberPolicy, type Observation, type RunContext, type Verdict } from './policy.ts'
 
 export interface ReferenceOptions {
@@ -26,7 +27,7 @@ export const reference: PolicyDefinition<ReferenceOptions> = {
     warmup: { about: 'no skip is decided before this step', default: 10, min: 0, max: 1000, integer: true },
     end: {
       about: 'no skip is decided from this step on',
-      default: ({ solver }) => solver.schedule.steps - 3,
+      default: ({ solver }) => Math.max(0, solver.schedule.steps - 3),
       defaultText: 'steps − 3',
       min: 0,
       max: 1000,
@@ -56,6 +57,11 @@ export const reference: PolicyDefinition<ReferenceOptions> = {
     const batch = new Batch(options, context)
     return Array.from({ length: context.members }, () => (isFlow(context) ? new FlowMember(batch) : new DiffusionMember(batch)))
   },
+  preflight: ({ warmup, end, maxConsecutive }, context) => [
+    ...switchedOff('maxConsecutive', maxConsecutive),
+    // What is decided at a step holds for the next one.
+    ...leavesNothing(context, Math.max(warmup, 3) + 1, Math.max(1, context.solver.schedule.steps - 1 - end)),
+  ],
 }
 
 type Kind = 'run' | 'extrapolate' | 'interpolate'

@@ -12,6 +12,7 @@ import {
   type RunContext,
   type Verdict,
 } from './policy.ts'
+import { leavesNothing, switchedOff } from './preflight.ts'
 import { Pruning, pruningOptions, type PruningOptions } from './pruning.ts'
 
 export interface SadaOptions extends PruningOptions {
@@ -75,6 +76,11 @@ export const sada: PolicyDefinition<SadaOptions> = {
     ...pruningOptions,
   },
   begin: (options, context) => Array.from({ length: context.members }, () => new SadaMember(options, context)),
+  preflight: ({ warmup, tail, maxConsecutive, tolerance }, context) => [
+    ...switchedOff('maxConsecutive', maxConsecutive),
+    ...switchedOff('tolerance', tolerance),
+    ...leavesNothing(context, warmup, tail),
+  ],
 }
 
 /**
@@ -140,7 +146,11 @@ export class SadaMember implements MemberPolicy {
 
   after(step: number, done: Decision, means: readonly number[], magnitude: number): Verdict {
     this.pruning.after(step, done, means.length > 0)
-    if (done.kind === 'skip') return { error: this.errorRate * this.usual[step] * (step - this.computed[0]) }
+    if (done.kind === 'skip') {
+      // Of a skip before anything could be measured (`auto` with few steps) there is no forecast.
+      const error = this.errorRate * this.usual[step] * (step - this.computed[0])
+      return Number.isFinite(error) ? { error } : {}
+    }
     const verdict = means.length > 0 ? this.learn(step, done, means) : {}
     this.computed = [step, ...this.computed].slice(0, 2)
     this.spent = 0
@@ -156,10 +166,12 @@ export class SadaMember implements MemberPolicy {
     const [from] = this.computed
     if (this.computed.length < 2 || step - from < 2) return undefined
     const { solver } = this.context
+    const [start, width] = [this.level(from), this.level(step) - this.level(from)]
     let x: Row = {}
     let x0Prev: Row = {}
     for (let skipped = from + 1; skipped < step; skipped++) {
-      const share = (this.level(skipped) - this.level(from)) / (this.level(step) - this.level(from))
+      // Where the grid repeats one level all along, the newer of the two is the better guess.
+      const share = width === 0 ? 1 : (this.level(skipped) - start) / width
       const between = plus({ x0: share }, { [x0At(from)]: 1 - share })
       const x0 = minus(between, this.prediction(skipped))
       x = substitute(solver.update(skipped), { x, x0, x0Prev })
