@@ -73,7 +73,7 @@ export function unknownName(argument: string, name: string, known: readonly stri
   return new SadaError('UNKNOWN_NAME', `Unknown ${argument} "${name}".${hint} Known: ${known.join(', ')}.`, { argument })
 }
 
-/** The known name within two edits (or a third of the length) of `name`, if any. */
+/** The known name within two edits (or a third of the length) of `name`, if any; else the first one that begins with it. */
 export function nearestName(name: string, known: readonly string[]): string | undefined {
   let best: string | undefined
   let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1
@@ -81,7 +81,8 @@ export function nearestName(name: string, known: readonly string[]): string | un
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase())
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance]
   }
-  return best
+  if (best !== undefined || name.length < 4) return best
+  return known.find((candidate) => candidate.toLowerCase().startsWith(name.toLowerCase()))
 }
 
 function editDistance(a: string, b: string): number {

@@ -25,8 +25,9 @@ export type { MemberStep, MemberTrace, StepAction, StepEvent, Trace } from './sa
 
 /**
  * Loads a model: a bundled one by name (`'avatar'`), a folder that holds a `plan.json`, or one in the layout of diffusers and Optimum.
- * Rejects with a `SadaError`: MODEL_NOT_FOUND, UNKNOWN_NAME, MANIFEST_INVALID, MODEL_CORRUPT, IO_MISMATCH, TOKENIZER_INVALID
- * or BACKEND_UNAVAILABLE.
+ * Rejects with a `SadaError`: MODEL_NOT_FOUND, UNKNOWN_NAME, MANIFEST_INVALID, MODEL_CORRUPT, MODEL_TOO_LARGE, MODEL_CHANGED, RESOURCE_LIMIT,
+ * SHAPE_INVALID, UNSUPPORTED, IO_MISMATCH, TOKENIZER_INVALID, INVALID_SCHEDULE, PATH_ESCAPE, PATH_UNSAFE, UNTRUSTED_CODE or BACKEND_UNAVAILABLE;
+ * with engines for a GPU OUT_OF_MEMORY, ENGINE_UNTRUSTED or ENGINE_INCOMPATIBLE as well.
  */
 export async function load(model: string, settings?: FamilySettings): Promise<Pipeline> {
   const pipeline = await import('./pipeline/load.ts')

@@ -99,6 +99,11 @@ test('in a UNet DeepCache runs the first convolution, the last layer and the hea
   assert.ok(tokens !== undefined, String(shares[0]))
 })
 
+test('what may be left out of a network may be left out where its guidance is rescaled', async () => {
+  const { trace } = await generate('sd2', { policy: 'deepcache', guidanceRescale: 0.7 })
+  assert.ok(trace.members[0].steps.some(({ action }) => action === 'partial'))
+})
+
 test('what a network lacks is said before it runs', async () => {
   const { trace } = await generate('flux', { policy: { name: 'deepcache', branch: 1 } })
   assert.equal(trace.warnings, ['Branch 1 has no effect: this network has no skip connections.'])

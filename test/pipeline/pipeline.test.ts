@@ -176,6 +176,11 @@ test('bad input is an error that names it, and loses nothing', async () => {
     [{ scheduler: 'eular' }, 'UNKNOWN_NAME', /Did you mean "euler"/],
     [{ policy: 'sadda' }, 'UNKNOWN_NAME', /Did you mean "sada"/],
     [{ policy: { name: 'sada', tolerence: 1 } }, 'UNKNOWN_NAME', /Did you mean "tolerance"/],
+    [{ scheduler: { _class_name: 'DDIMScheduler' } }, 'INVALID_ARGUMENT', /"DDIMScheduler".*"_class_name"/],
+    [{ scheduler: '{"_class_name": "Euler' }, 'INVALID_SCHEDULE', /line 1/],
+    [{ polcy: 'none' } as object, 'UNKNOWN_NAME', /Unknown option "polcy"\. Did you mean "policy"/],
+    [{ guidance: 7 } as object, 'UNKNOWN_NAME', /Did you mean "guidanceScale"/],
+    [{ width: 64 }, 'INVALID_ARGUMENT', /"width" .*does not take it/],
   ]
   for (const [change, code, message] of attempts) {
     const error = await rejection(pipeline.generate({ ...robot, ...change } as GenerateOptions))
@@ -207,6 +212,65 @@ test('dispose ends runs in progress with DISPOSED, twice is once, and nothing is
   assert.is(after.engines, baseline.engines - 1)
   assert.is(after.sessions, baseline.sessions - 6)
   assert.equal([after.workspaces, after.tensors, after.jobs], [0, 0, 0])
+})
+
+test('what onStep throws, also later, ends the run with it, with a preview and in a stream too', async () => {
+  const mine = new Error('mine')
+  const onStep = async (): Promise<void> => {
+    await new Promise(setImmediate)
+    throw mine
+  }
+  const stream = async (): Promise<void> => {
+    for await (const event of pipeline.stream({ ...robot, onStep })) assert.not.equal(event.type, 'result')
+  }
+  for (const run of [pipeline.generate({ ...robot, onStep }), pipeline.generate({ ...robot, preview: 2, onStep }), stream()])
+    assert.is(await run.catch((e: unknown) => e), mine)
+})
+
+test('abort rejects at once, also while onStep waits for something', async () => {
+  const reason = new Error('enough')
+  for (const preview of [undefined, 1]) {
+    const controller = new AbortController()
+    const onStep = (): Promise<never> => (setTimeout(() => controller.abort(reason), 5), new Promise<never>(() => {}))
+    const run = pipeline.generate({ ...robot, preview, signal: controller.signal, onStep })
+    assert.is(await run.catch((e: unknown) => e), reason)
+  }
+})
+
+test('denoised() and state() are refused once the callback is over, also where it threw', async () => {
+  let late: (() => unknown) | undefined
+  const onStep: GenerateOptions['onStep'] = ({ denoised }) => {
+    late = denoised
+    throw new Error('mine')
+  }
+  await pipeline.generate({ ...robot, onStep }).catch(() => {})
+  assert.throws(late!, (error: unknown) => (error as SadaError).code === 'INVALID_ARGUMENT')
+  for await (const event of pipeline.stream({ ...robot, steps: 2 })) assert.not.ok('denoised' in event)
+})
+
+test("a model's defaults and schedulers can be passed on as they are, and a configuration as its text", async () => {
+  const { defaults, schedulers } = pipeline
+  assert.equal(schedulers, ['flow-euler', 'dpm++', 'euler'])
+  const { trace } = await pipeline.generate({ ...defaults, prompt: robot.prompt, steps: 2 })
+  assert.equal([trace.scheduler, trace.guidance], [defaults.scheduler, defaults.guidanceScale])
+  const warnings: string[] = []
+  const listen = ({ message }: Error): number => warnings.push(message)
+  process.on('warning', listen)
+  const text = '{"_class_name": "EulerDiscreteScheduler", "lambda_min_clipped": -Infinity, "use_karras_sigma": true}'
+  assert.is((await pipeline.generate({ ...robot, scheduler: text })).trace.scheduler, 'euler')
+  await new Promise(setImmediate)
+  process.off('warning', listen)
+  assert.match(warnings.join(), /^scheduler_config.json: the field "use_karras_sigma" .* Did you mean "use_karras_sigmas"\?$/)
+})
+
+test('many calls at once are no leak of listeners', async () => {
+  const warnings: Error[] = []
+  const listen = (warning: Error): number => warnings.push(warning)
+  process.on('warning', listen)
+  await Promise.all(Array.from({ length: 12 }, () => pipeline.generate({ ...robot, steps: 1 })))
+  await new Promise(setImmediate)
+  process.off('warning', listen)
+  assert.equal(warnings, [])
 })
 
 test.run()

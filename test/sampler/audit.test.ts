@@ -99,4 +99,25 @@ test('a share outside of 0 … 1 is refused by name', () => {
   assert.is(checkAudit(undefined), 0)
 })
 
+test('an answer to an audit that is not finite measures nothing', async () => {
+  const inner = mixtureNetwork('dpm++')
+  const plain = await runInJs({ scheduler: 'dpm++', policy: 'every-n', latents: [noise(1)] })
+  const { latents, trace } = await runInJs({
+    scheduler: 'dpm++',
+    policy: 'every-n',
+    latents: [noise(1)],
+    audit: 1,
+    network: async (call) =>
+      plain.trace.members[0].steps[call.step].action === 'run' || call.step % 2 === 0
+        ? inner(call)
+        : new Float32Array(LENGTH).fill(NaN),
+  })
+  assert.equal(latents, plain.latents)
+  const { steps, audit } = trace.members[0]
+  const skips = steps.filter(({ action }) => action !== 'run')
+  for (const { step, auditedError } of skips) assert.is(Number.isFinite(auditedError), step % 2 === 0, String(step))
+  assert.is(audit!.audited, skips.filter(({ step }) => step % 2 === 0).length)
+  assert.ok(Number.isFinite(audit!.error!.estimate))
+})
+
 test.run()

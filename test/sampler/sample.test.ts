@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { sample, SadaError, type NetworkFunction, type SampleOptions } from '../../ts/index.ts'
+import { sample, sampleMemory, SadaError, type NetworkFunction, type SampleOptions } from '../../ts/index.ts'
 import { loadAddon } from '../../ts/native/load.ts'
 import { TorchGenerator } from '../../ts/noise.ts'
 import { configs, LENGTH, mixtureNetwork, runInJs } from '../support/run.ts'
@@ -82,6 +82,11 @@ test('bad input is an error that names it', async () => {
     [{ shape: [2, -1, 8, 8] }, 'INVALID_ARGUMENT', /"shape"/],
     [{ shape: [2 ** 20, 2 ** 20] }, 'INVALID_ARGUMENT', /2147483647/],
     [{ seed: undefined }, 'INVALID_ARGUMENT', /"latents"/],
+    [{ seed: -5 }, 'INVALID_ARGUMENT', /"seed"/],
+    [{ seed: [1, 2, 3] }, 'INVALID_ARGUMENT', /"seed" .* array of 2/],
+    [{ seed: [1, 0.5] }, 'INVALID_ARGUMENT', /"seed"/],
+    [{ prediction: 'sample' }, 'UNKNOWN_NAME', /Unknown option "prediction"/],
+    [{ stpes: 9 }, 'UNKNOWN_NAME', /Did you mean "steps"/],
     [{ latents: new Float32Array(512) }, 'INVALID_ARGUMENT', /exactly one/],
     [{ seed: undefined, latents: new Float32Array(0) }, 'INVALID_ARGUMENT', /length 512/],
     [{ seed: undefined, latents: new Float32Array(511) }, 'INVALID_ARGUMENT', /length 512/],
@@ -104,6 +109,8 @@ test('bad input is an error that names it', async () => {
     const error = await rejection({ ...base, ...change })
     assert.match(error.message, message)
     assert.is(error.code, code, JSON.stringify(change))
+    const planned = await sampleMemory({ ...base, ...change }).catch((e: unknown) => e as SadaError)
+    assert.is((planned as SadaError).message, error.message, 'sampleMemory says the same')
   }
 })
 
@@ -134,5 +141,30 @@ test('a diffusers file is taken as it is, and what it says beyond is warned of',
   assert.is(warnings.length, 1)
   assert.match(warnings[0], 'flavour')
 })
+
+const flow = { scheduler: configs['flow-euler'], steps: undefined, network: mixtureNetwork('flow-euler') }
+
+for (const [name, change] of [
+  [
+    'more steps than the schedule has timesteps',
+    { scheduler: { ...scheduler, timestep_spacing: 'linspace', num_train_timesteps: 20 }, steps: 150 },
+  ],
+  ['levels that repeat', { ...flow, sigmas: [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.5, 0.5, 0.5, 0.4, 0.3, 0.2, 0.1] }],
+  [
+    'levels that repeat, one skip',
+    {
+      ...flow,
+      sigmas: [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.5, 0.5, 0.4, 0.3, 0.2, 0.1],
+      policy: { name: 'sada', tolerance: 10, maxConsecutive: 1 },
+    },
+  ],
+] as const) {
+  test(`${name}: finite, with skips, and a trace that is fit for JSON`, async () => {
+    const { latents, trace } = await sample({ ...base, ...change })
+    assert.ok(latents.every(Number.isFinite))
+    assert.ok(trace.members[0].nfe < trace.steps)
+    assert.equal(JSON.parse(JSON.stringify(trace)), trace)
+  })
+}
 
 test.run()

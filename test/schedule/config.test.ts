@@ -92,10 +92,10 @@ test('another class, or none, needs a target', () => {
   refused(
     () => parseSchedulerConfig({ _class_name: 'DDIMScheduler' }),
     'INVALID_ARGUMENT',
-    'as',
-    /"DDIMScheduler".*"dpm\+\+".*"euler".*"flow-euler"/,
+    'scheduler',
+    /"DDIMScheduler".*"_class_name".*"DPMSolverMultistepScheduler".*"EulerDiscreteScheduler"/,
   )
-  refused(() => parseSchedulerConfig({}), 'INVALID_ARGUMENT', 'as', /names no scheduler class/)
+  refused(() => parseSchedulerConfig({}), 'INVALID_ARGUMENT', 'scheduler', /names no scheduler class/)
   refused(() => parseSchedulerConfig({}, 'ddim' as SolverName), 'INVALID_ARGUMENT', 'as')
 })
 

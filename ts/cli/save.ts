@@ -57,7 +57,7 @@ function settingsOf({ scheduler, guidance, negative, init, strength }: GenerateA
   return {
     model: name,
     scheduler: scheduler ?? defaults.scheduler,
-    guidance: guidance ?? defaults.guidance,
+    guidance: guidance ?? defaults.guidanceScale,
     ...(negative !== undefined && { negative }),
     ...(init !== undefined && { init, strength }),
   }

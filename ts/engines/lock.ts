@@ -28,6 +28,9 @@ export async function lockFile(
       const file = await open(path, 'wx', 0o600)
       try {
         await file.writeFile(content)
+      } catch (error) {
+        await rm(path, { force: true }) // an empty lock would keep others waiting
+        throw error
       } finally {
         await file.close()
       }

@@ -1,6 +1,6 @@
 import { readdir, realpath, stat } from 'node:fs/promises'
 import { join, sep } from 'node:path'
-import { SadaError } from '../errors.ts'
+import { invalidArgument, SadaError } from '../errors.ts'
 import { checkRelative, readRegular } from '../onnx/regular-file.ts'
 import { refuseLibraries } from '../plan/files.ts'
 
@@ -20,7 +20,10 @@ export class Folder {
   /** `linksInto`: a folder that links may lead into as well (the Hugging Face cache keeps its files like that). */
   static async open(path: string, linksInto?: string): Promise<Folder> {
     const root = await realpath(path)
-    return new Folder(root, linksInto === undefined ? [root] : [root, await realpath(linksInto)])
+    if (linksInto === undefined) return new Folder(root, [root])
+    const trusted = await realpath(linksInto).catch(() => undefined)
+    if (trusted === undefined) throw invalidArgument('linksInto', 'a folder that exists', linksInto)
+    return new Folder(root, [root, trusted])
   }
 
   /** Whether there is anything of that name. */

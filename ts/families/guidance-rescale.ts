@@ -13,6 +13,7 @@ export class RescaledNetwork implements Network {
   readonly canPrune: boolean
   readonly tokens: Network['tokens']
   readonly stages: Network['stages']
+  readonly reusable: Network['reusable']
   private readonly network: Network
   private readonly workspace: Workspace
   private readonly length: number
@@ -24,6 +25,7 @@ export class RescaledNetwork implements Network {
     this.canPrune = network.canPrune
     this.tokens = network.tokens
     this.stages = network.stages
+    this.reusable = network.reusable
     this.network = network
     this.workspace = workspace
     this.length = length

@@ -6,7 +6,7 @@ import { PlanNetwork, rowsPerMember } from '../plan/plan-network.ts'
 import { networkOf } from '../plan/staged-network.ts'
 import { RowTensors } from '../plan/row-tensors.ts'
 import { orAborted } from '../sampler/abort.ts'
-import { initialLatents, split } from '../sampler/latents.ts'
+import { initialLatents, split, unwrittenLatents } from '../sampler/latents.ts'
 import type { Purpose } from '../sampler/memory.ts'
 import { parseSchedulerConfig } from '../schedule/config.ts'
 import { createSchedule } from '../schedule/schedule.ts'
@@ -60,9 +60,7 @@ export class Staged implements Family {
     const members = prompts.length
     const length = manifest.latents.reduce((product, n) => product * n, 1)
     const latents =
-      purpose === 'planning'
-        ? split(new Float32Array(members * length), members)
-        : initialLatents(seed, members, length, schedule.initNoiseSigma)
+      purpose === 'planning' ? unwrittenLatents(members, length) : initialLatents(seed, members, length, schedule.initNoiseSigma)
 
     const rows = members * rowsPerMember(guidance)
     const tensors = new RowTensors(workspace, manifest.tensors, rows, manifest.tokens.grid[0] * manifest.tokens.grid[1])

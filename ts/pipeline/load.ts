@@ -7,6 +7,7 @@ import { tensorRtEngine } from '../engines/stages.ts'
 import type { NetworkFile, OpenDeviceEngine } from '../plan/device-engine.ts'
 import { checkEngineSizes } from '../plan/engine-sizes.ts'
 import { loadManifest, loadModel, stageFiles } from '../plan/model.ts'
+import { checkNames } from '../sampler/checks.ts'
 import { loadFamily, networkFiles, type FamilySettings } from '../families/index.ts'
 import { Staged } from '../families/staged.ts'
 import { Pipeline } from './pipeline.ts'
@@ -14,9 +15,25 @@ import { Pipeline } from './pipeline.ts'
 /** Where the bundled models are: beside `dist/` in the package, beside `ts/` in a checkout. */
 const MODELS = join(__dirname, '..', '..', 'models')
 
-/** Names that `load` knows without a path. */
+/** Names that `load` knows without a path; none where an application leaves the bundled models out. */
 export function bundledModels(): string[] {
-  return readdirSync(MODELS).filter((name) => existsSync(join(MODELS, name, 'plan.json')))
+  return (existsSync(MODELS) ? readdirSync(MODELS) : []).filter((name) => existsSync(join(MODELS, name, 'plan.json')))
+}
+
+const SETTINGS: Readonly<Record<keyof FamilySettings, true>> = {
+  threads: true,
+  memoryArena: true,
+  device: true,
+  engine: true,
+  onnxruntime: true,
+  engines: true,
+  engineSizes: true,
+  signal: true,
+  onBuild: true,
+  paths: true,
+  family: true,
+  linksInto: true,
+  stages: true,
 }
 
 /**
@@ -28,6 +45,7 @@ export async function load(model: string, settings: FamilySettings = {}): Promis
   if (typeof model !== 'string' || model === '')
     throw invalidArgument('model', "a bundled model's name or the path of a folder", model)
   if (typeof settings !== 'object' || settings === null) throw invalidArgument('settings', 'an object', settings)
+  checkNames(settings, SETTINGS)
   const { threads, signal, onBuild } = settings
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidArgument('signal', 'an AbortSignal', signal)
   if (onBuild !== undefined && typeof onBuild !== 'function') throw invalidArgument('onBuild', 'a function', onBuild)

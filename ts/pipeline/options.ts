@@ -2,8 +2,11 @@ import { invalidArgument, unknownName } from '../errors.ts'
 import type { Control, FamilyRequest, Offer, Pixels, Request } from '../families/family.ts'
 import { createPolicy, type Policy, type PolicySpec } from '../policy/index.ts'
 import { checkAudit } from '../sampler/audit.ts'
+import { checkNames } from '../sampler/checks.ts'
 import type { MemoryOptions } from '../sampler/memory.ts'
 import type { StepEvent } from '../sampler/trace.ts'
+import { parseSchedulerConfig } from '../schedule/config.ts'
+import { parsePythonJson } from '../schedule/python-json.ts'
 import type { Picture } from './image.ts'
 
 /** Pixels, or a picture file (PNG or JPEG). */
@@ -17,11 +20,11 @@ export interface GenerateOptions extends Omit<FamilyRequest, 'init' | 'mask' | '
   readonly prompt: string | readonly string[]
   /** Integers 0 … 2⁶⁴−1: one for the whole batch (one `randn` over all members), or one for each picture. Default 0. */
   readonly seed?: number | bigint | readonly (number | bigint)[]
-  /** 1 … 1000. Default: the model's, 50. */
+  /** 1 … 1000. Default: the model's, `pipeline.defaults.steps`. */
   readonly steps?: number
-  /** ≥ 0; 1 runs the network once per step, without guidance. Default: the model's, 3. */
+  /** 0 … 100; 1 runs the network once per step, without guidance. Default: the model's, `pipeline.defaults.guidanceScale`. */
   readonly guidanceScale?: number
-  /** `'flow-euler'`, `'dpm++'` or `'euler'`, or a diffusers `scheduler_config.json` as an object. Default: the model's. */
+  /** One of `pipeline.schedulers`, or a diffusers `scheduler_config.json`: its text, or the object. Default: the model's. */
   readonly scheduler?: string | object
   /** Where the run starts: a picture, or latents of a run that `denoisingEnd` ended early. */
   readonly init?: ImageInput | { readonly latents: Float32Array }
@@ -38,7 +41,8 @@ export interface GenerateOptions extends Omit<FamilyRequest, 'init' | 'mask' | '
   /** What the run may take; without it, whatever it needs. */
   readonly memory?: MemoryOptions
   readonly signal?: AbortSignal
-  readonly onStep?: (event: GenerateStep) => void
+  /** Called after every step; a promise it returns is waited for before the next one, and what it throws ends the run. */
+  readonly onStep?: (event: GenerateStep) => unknown
   /** Small pictures of what forms in the event of every so many steps, from 1 to 1000, and of the last. Default: none. */
   readonly preview?: number
 }
@@ -53,6 +57,8 @@ export interface CheckedOptions {
   readonly request: Omit<Request, 'init' | 'mask' | 'control'>
   readonly policy: Policy
   readonly audit: number
+  /** Of fields of a configuration that have no effect. */
+  readonly schedulerWarnings: readonly string[]
 }
 
 /** Pictures of one call at most; more are so many calls. */
@@ -60,6 +66,7 @@ const MOST_PICTURES = 64
 
 /** Checks everything a call was given before anything is allocated. */
 export function checkGenerateOptions(options: GenerateOptions, offer: Offer): CheckedOptions {
+  checkNames(options, { ...OPTIONS, ...FAMILY_OPTIONS }, [...Object.keys(OPTIONS), ...offer.takes])
   const prompts = typeof options.prompt === 'string' ? [options.prompt] : options.prompt
   if (
     !Array.isArray(prompts) ||
@@ -70,12 +77,7 @@ export function checkGenerateOptions(options: GenerateOptions, offer: Offer): Ch
     throw invalidArgument('prompt', `a string, or an array of 1 to ${MOST_PICTURES} strings`, options.prompt)
   }
   const { defaults, schedulers } = offer
-  const {
-    seed = 0,
-    steps = defaults.steps,
-    guidanceScale: guidance = defaults.guidance,
-    scheduler = defaults.scheduler,
-  } = options
+  const { seed = 0, steps = defaults.steps, guidanceScale: guidance = defaults.guidance } = options
   if (Array.isArray(seed) && seed.length !== prompts.length) {
     throw invalidArgument('seed', `one seed, or an array of ${prompts.length} (one for each prompt)`, seed)
   }
@@ -83,15 +85,23 @@ export function checkGenerateOptions(options: GenerateOptions, offer: Offer): Ch
   if (typeof guidance !== 'number' || !(guidance >= 0 && guidance <= 100)) {
     throw invalidArgument('guidanceScale', 'a number from 0 to 100', guidance)
   }
-  if (typeof scheduler !== 'object' || scheduler === null) {
-    if (!schedulers.includes(scheduler)) throw unknownName('scheduler', String(scheduler), schedulers)
-  }
+  const { scheduler, schedulerWarnings } = readScheduler(options.scheduler ?? defaults.scheduler, schedulers)
   const { preview = 1 } = options
   if (!Number.isInteger(preview) || preview < 1 || preview > 1000)
     throw invalidArgument('preview', 'an integer from 1 to 1000', preview)
   const audit = checkAudit(options.audit)
   const request = { ...checkFamilyOptions(options, offer), prompts, seed, steps, guidance, scheduler }
-  return { request, policy: createPolicy(options.policy ?? 'sada'), audit }
+  return { request, policy: createPolicy(options.policy ?? 'sada'), audit, schedulerWarnings }
+}
+
+/** A scheduler by name, or a configuration. Throws UNKNOWN_NAME, INVALID_ARGUMENT or INVALID_SCHEDULE. */
+function readScheduler(given: unknown, known: readonly string[]): { scheduler: string | object; schedulerWarnings: string[] } {
+  const isText = typeof given === 'string' && given.trimStart().startsWith('{')
+  const scheduler = isText ? parsePythonJson(given, { name: 'scheduler_config.json' }) : given
+  if (typeof scheduler === 'object' && scheduler !== null)
+    return { scheduler, schedulerWarnings: parseSchedulerConfig(scheduler).warnings }
+  if (typeof scheduler === 'string' && known.includes(scheduler)) return { scheduler, schedulerWarnings: [] }
+  throw unknownName('scheduler', String(scheduler), known)
 }
 
 const isShare = (value: unknown): boolean => typeof value === 'number' && value >= 0 && value <= 1
@@ -132,6 +142,21 @@ const FAMILY_OPTIONS: Readonly<
   negativeOriginalSize: PAIR,
   negativeTargetSize: PAIR,
   negativeCropTopLeft: PAIR,
+}
+
+const OPTIONS: Readonly<Record<Exclude<keyof GenerateOptions, keyof FamilyRequest>, true>> = {
+  prompt: true,
+  seed: true,
+  steps: true,
+  guidanceScale: true,
+  scheduler: true,
+  policy: true,
+  record: true,
+  audit: true,
+  memory: true,
+  signal: true,
+  onStep: true,
+  preview: true,
 }
 
 /** The options that are the model's own. One that it does not take is an error: it would not be what was asked for. */

@@ -1,10 +1,11 @@
+import { setMaxListeners } from 'node:events'
 import { invalidArgument, SadaError } from '../errors.ts'
 import type { Family, FamilyRun, Output, Request } from '../families/family.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
 import type { Workspace } from '../native/types.ts'
 import { recorded, type Recording } from '../policy/recording.ts'
 import { checkCall } from '../sampler/checks.ts'
-import { never } from '../sampler/abort.ts'
+import { awaited, never } from '../sampler/abort.ts'
 import { DenoisingLoop, type LoopOptions } from '../sampler/loop.ts'
 import { planRun, quoteOf, type MemoryQuote, type Purpose, type RunSetting } from '../sampler/memory.ts'
 import type { Trace } from '../sampler/trace.ts'
@@ -29,8 +30,9 @@ export interface GenerateResult {
   readonly droppedTokens: readonly number[]
 }
 
-/** What `stream` yields: every step, and last the result. */
-export type PipelineEvent = ({ readonly type: 'step' } & GenerateStep) | ({ readonly type: 'result' } & GenerateResult)
+/** What `stream` yields: every step, and last the result. A step's `denoised()` and `state()` are for `onStep`, while the run waits. */
+export type PipelineEvent =
+  ({ readonly type: 'step' } & Omit<GenerateStep, 'denoised' | 'state'>) | ({ readonly type: 'result' } & GenerateResult)
 
 /** Calls of `generate` in progress at once; more are refused with QUEUE_FULL. */
 const MOST_RUNS = 256
@@ -46,6 +48,8 @@ export class Pipeline {
 
   constructor(family: Family) {
     this.family = family
+    // Every run listens to it: many listeners are no leak.
+    setMaxListeners(0, this.closing.signal)
   }
 
   /** The model's name, as its folder gives it. */
@@ -59,8 +63,14 @@ export class Pipeline {
   }
 
   /** What is used where nothing else is asked. */
-  get defaults(): { readonly scheduler: string; readonly steps: number; readonly guidance: number } {
-    return this.family.defaults
+  get defaults(): { readonly scheduler: string; readonly steps: number; readonly guidanceScale: number } {
+    const { scheduler, steps, guidance: guidanceScale } = this.family.defaults
+    return { scheduler, steps, guidanceScale }
+  }
+
+  /** Names that `scheduler` can have: `'flow-euler'`, `'dpm++'` and `'euler'`, as far as they fit the model. */
+  get schedulers(): readonly string[] {
+    return this.family.schedulers
   }
 
   /** The options of `generate` that are this model's own. */
@@ -87,8 +97,8 @@ export class Pipeline {
   }
 
   /**
-   * Makes pictures. Rejects with a `SadaError` (INVALID_ARGUMENT, UNKNOWN_NAME, PROMPT_TOO_LONG, NON_FINITE, QUEUE_FULL,
-   * OUT_OF_MEMORY, DISPOSED), or with the signal's reason, at once, when it fires. After DEVICE_LOST every call rejects with it.
+   * Makes pictures. Rejects with a `SadaError` (INVALID_ARGUMENT, INVALID_SCHEDULE, UNKNOWN_NAME, UNSUPPORTED, PROMPT_TOO_LONG,
+   * NETWORK_FAILED, NON_FINITE, QUEUE_FULL, OUT_OF_MEMORY, DISPOSED), or with the signal's reason, at once, when it fires. After DEVICE_LOST every call rejects with it.
    */
   async generate(options: GenerateOptions): Promise<GenerateResult> {
     if (this.closing.signal.aborted) throw this.closing.signal.reason
@@ -133,10 +143,13 @@ export class Pipeline {
     const signal = options.signal ? AbortSignal.any([options.signal, left.signal]) : left.signal
     const waiting: PipelineEvent[] = []
     let wake = (): void => {}
-    const onStep = (event: GenerateStep): void => {
-      options.onStep?.(event)
-      waiting.push({ type: 'step', ...event })
+    const onStep = (event: GenerateStep): unknown => {
+      const pending = options.onStep?.(event)
+      const { step, steps, timestep, members, elapsedMs, etaMs, preview } = event
+      const told = { step, steps, timestep, members, elapsedMs, etaMs, ...(preview && { preview }) }
+      waiting.push({ type: 'step', ...told })
       wake()
+      return pending
     }
     let failure: { error: unknown } | undefined
     let running = true
@@ -176,7 +189,8 @@ export class Pipeline {
 
   private async run(options: GenerateOptions): Promise<GenerateResult> {
     const signal = options.signal ? AbortSignal.any([options.signal, this.closing.signal]) : this.closing.signal
-    const { planned, prepare } = await this.plan(options)
+    const { planned, prepare, schedulerWarnings } = await this.plan(options)
+    for (const warning of schedulerWarnings) process.emitWarning(warning, { type: 'SadaWarning' })
     const { setting, plan, warnings } = planned
     const notes = options.record ? recorded(setting.policy) : undefined
     const workspace = new (loadAddon().Workspace)(this.family.gpu, plan)
@@ -193,7 +207,7 @@ export class Pipeline {
 
   /** Checks a call and plans its run; `prepare` makes it in a workspace. */
   private async plan(options: GenerateOptions) {
-    const { request, policy, audit } = checkGenerateOptions(options, this.family)
+    const { request, policy, audit, schedulerWarnings } = checkGenerateOptions(options, this.family)
     const complete = { ...request, ...(await readImages(options)) }
     const prepare = async (
       workspace: Workspace,
@@ -209,16 +223,18 @@ export class Pipeline {
       return { run, loop: new DenoisingLoop(inputs) }
     }
     const planned = await planRun(async (...of) => (await prepare(...of)).loop, policy, this.family.gpu, options.memory)
-    return { planned, prepare }
+    return { planned, prepare, schedulerWarnings }
   }
 }
 
 /** Tells of every step, with a preview where one is due. */
 function watcher({ onStep, preview: every }: GenerateOptions, run: FamilyRun, signal: AbortSignal): LoopOptions['onStep'] {
-  if (onStep === undefined || every === undefined) return onStep && ((event) => onStep(event))
+  if (onStep === undefined) return undefined
+  const tell = awaited(onStep, signal)
+  if (every === undefined) return tell
   return async (event) => {
     const isDue = event.step % every === 0 || event.step === event.steps - 1
-    onStep(isDue ? { ...event, preview: results(await run.preview(event.denoised(), signal)).images } : event)
+    await tell(isDue ? { ...event, preview: results(await run.preview(event.denoised(), signal)).images } : event)
   }
 }
 

@@ -76,7 +76,11 @@ export function readManifest(parsed: unknown, path: string): Manifest {
 }
 
 /** Every tensor that a stage reads must have a shape, and be made by the text encoder or an earlier stage. */
-function checkReferences({ tensors, text, stages }: Manifest, path: string): void {
+function checkReferences({ tensors, text, stages, defaults, schedulers }: Manifest, path: string): void {
+  if (!Object.hasOwn(schedulers, defaults.scheduler))
+    throw new SadaError('MANIFEST_INVALID', `${path}: "${defaults.scheduler}" of /defaults/scheduler is not in /schedulers.`)
+  if (text.unconditional.length > text.length)
+    throw new SadaError('MANIFEST_INVALID', `${path}: /text/unconditional has more tokens than /text/length, ${text.length}.`)
   const made = new Set(['sample', 'level', ...text.outputs])
   for (const [k, { inputs, outputs }] of stages.entries()) {
     for (const name of [...inputs, ...outputs]) {

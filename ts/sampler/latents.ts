@@ -1,6 +1,18 @@
 import { invalidArgument } from '../errors.ts'
 import { TorchGenerator } from '../noise.ts'
 
+/** Throws INVALID_ARGUMENT unless noise for so many members can be made of it. */
+export function checkSeed(seed: number | bigint | readonly (number | bigint)[], members: number): void {
+  if (Array.isArray(seed) && seed.length !== members)
+    throw invalidArgument('seed', `one seed, or an array of ${members} (one for each member)`, seed)
+  for (const each of Array.isArray(seed) ? (seed as (number | bigint)[]) : [seed as number | bigint]) new TorchGenerator(each)
+}
+
+/** What stands for the initial latents where a run is only planned: of their lengths, and no more. */
+export function unwrittenLatents(members: number, length: number): Float32Array[] {
+  return Array.from({ length: members }, () => new Float32Array(0)).fill(new Float32Array(length))
+}
+
 /** Noise as PyTorch's CPU generator makes it, times `init_noise_sigma`: one `randn` over all members, or one generator for each. */
 export function initialLatents(
   seed: number | bigint | readonly (number | bigint)[],
@@ -8,8 +20,8 @@ export function initialLatents(
   length: number,
   initNoiseSigma: number,
 ): Float32Array[] {
+  checkSeed(seed, members)
   if (Array.isArray(seed)) {
-    if (seed.length !== members) throw invalidArgument('seed', `one seed, or an array of ${members} (one for each member)`, seed)
     return seed.map((each: number | bigint) => noise(each, length, initNoiseSigma))
   }
   return split(noise(seed as number | bigint, members * length, initNoiseSigma), members)

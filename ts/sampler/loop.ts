@@ -26,7 +26,7 @@ export interface LoopOptions {
   readonly afterStep?: (step: number, member: number, state: Float32Array) => void
   readonly signal: AbortSignal
   /** Waited for before the next step. */
-  readonly onStep?: (event: StepEvent) => void | Promise<void>
+  readonly onStep?: (event: StepEvent) => unknown
 }
 
 /** Longest time that steps may follow each other without letting the event loop turn, in milliseconds. */
@@ -98,9 +98,7 @@ export class DenoisingLoop {
       if (device) await device.advance(onStep ? step + 1 : solver.schedule.steps)
       else await this.step(step)
       this.changeStates(step)
-      this.readable = step
-      await onStep?.(this.event(step))
-      this.readable = undefined
+      if (onStep) await this.tell(onStep, step)
       if (performance.now() - lastTurn > LONGEST_STRETCH_MS) {
         await new Promise(setImmediate)
         lastTurn = performance.now()
@@ -108,6 +106,15 @@ export class DenoisingLoop {
     }
     signal.throwIfAborted()
     return { latents: this.readAll('x'), trace: this.trace() }
+  }
+
+  private async tell(onStep: NonNullable<LoopOptions['onStep']>, step: number): Promise<void> {
+    this.readable = step
+    try {
+      await onStep(this.event(step))
+    } finally {
+      this.readable = undefined
+    }
   }
 
   private changeStates(step: number): void {
@@ -147,7 +154,12 @@ export class DenoisingLoop {
     )
     const requests = chosen.map(({ member, decision }, k) => audit.request(step, decision.x0, outputs[k], member.find))
     const sums = await this.options.workspace.step(length, requests)
-    return new Map(chosen.map(({ member }, k) => [member, audit.note(step, member.index, Math.sqrt(sums[k] / length))] as const))
+    // An answer that is not finite measures nothing, and the run does not depend on it.
+    const measured = chosen.filter((_, k) => Number.isFinite(sums[k]))
+    const finite = [...sums].filter(Number.isFinite)
+    return new Map(
+      measured.map(({ member }, k) => [member, audit.note(step, member.index, Math.sqrt(finite[k] / length))] as const),
+    )
   }
 
   /** Makes the step for `candidates`; returns those whose skip has to be replaced by a run. */

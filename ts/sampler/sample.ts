@@ -7,10 +7,10 @@ import { parseSchedulerConfig } from '../schedule/config.ts'
 import { createSchedule } from '../schedule/schedule.ts'
 import { createSolver } from '../solver/solver.ts'
 import { checkAudit } from './audit.ts'
-import { never } from './abort.ts'
-import { checkCall } from './checks.ts'
+import { awaited, never } from './abort.ts'
+import { checkCall, checkNames } from './checks.ts'
 import { CallbackNetwork, type NetworkFunction } from './callback-network.ts'
-import { initialLatents, split } from './latents.ts'
+import { checkSeed, initialLatents, split, unwrittenLatents } from './latents.ts'
 import { DenoisingLoop } from './loop.ts'
 import { planRun, quoteOf, type MemoryOptions, type MemoryQuote, type Purpose, type RunSetting } from './memory.ts'
 import type { StepEvent, Trace } from './trace.ts'
@@ -42,7 +42,8 @@ export interface SampleOptions {
   /** What the run may take of the host's memory; the network's own is not part of it. */
   readonly memory?: MemoryOptions
   readonly signal?: AbortSignal
-  readonly onStep?: (event: StepEvent) => void
+  /** Called after every step; a promise it returns is waited for before the next one, and what it throws ends the run. */
+  readonly onStep?: (event: StepEvent) => unknown
 }
 
 export interface SampleResult {
@@ -64,11 +65,11 @@ export async function sample(options: SampleOptions): Promise<SampleResult> {
   const { signal = never } = options
   signal.throwIfAborted()
   const { policy, prepare, schedulerWarnings } = check(options)
-  const { setting, plan, warnings } = await planRun(prepare, policy, undefined, options.memory)
   for (const warning of schedulerWarnings) process.emitWarning(warning, { type: 'SadaWarning' })
-  const notes = options.record ? recorded(setting.policy) : undefined
   let workspace: Workspace | undefined
   try {
+    const { setting, plan, warnings } = await planRun(prepare, policy, undefined, options.memory)
+    const notes = options.record ? recorded(setting.policy) : undefined
     workspace = new (loadAddon().Workspace)(undefined, plan)
     const loop = await prepare(workspace, { ...setting, policy: notes?.policy ?? setting.policy }, signal, warnings)
     return { ...(await loop.run()), ...(notes && { recording: notes.take() }) }
@@ -83,29 +84,53 @@ export async function sample(options: SampleOptions): Promise<SampleResult> {
 export async function sampleMemory(options: SampleOptions): Promise<MemoryQuote> {
   checkCall(options)
   const { policy, prepare } = check(options)
-  return quoteOf(await planRun(prepare, policy, undefined, options.memory), undefined)
+  try {
+    return quoteOf(await planRun(prepare, policy, undefined, options.memory), undefined)
+  } catch (error) {
+    throw asSadaError(error)
+  }
+}
+
+const OPTIONS: Readonly<Record<keyof SampleOptions, true>> = {
+  scheduler: true,
+  steps: true,
+  sigmas: true,
+  mu: true,
+  shape: true,
+  latents: true,
+  seed: true,
+  network: true,
+  policy: true,
+  layout: true,
+  record: true,
+  audit: true,
+  memory: true,
+  signal: true,
+  onStep: true,
 }
 
 /** Checks everything a call was given; `prepare` makes its run in a workspace. */
 function check(options: SampleOptions) {
+  checkNames(options, OPTIONS)
   const [members, length] = checkShape(options.shape)
   const call = options.network
   if (typeof call !== 'function') throw invalidArgument('network', 'a function that returns a Float32Array', call)
   const policy = createPolicy(options.policy ?? 'sada')
   const { config, warnings: schedulerWarnings } = parseSchedulerConfig(options.scheduler)
-  const schedule = createSchedule(config, options)
+  const { steps, sigmas, mu } = options
+  const schedule = createSchedule(config, { steps, sigmas, mu })
   const layout = options.layout === undefined ? undefined : checkLayout(options.layout, options.shape)
   const audit = checkAudit(options.audit)
-  checkStart(options, members * length)
+  checkStart(options, members, length)
   const solver = createSolver(schedule)
   const prepare = (workspace: Workspace, { policy, storage }: RunSetting, purpose: Purpose, warnings: readonly string[] = []) => {
     const isPlanned = purpose === 'planning'
     const latents = isPlanned
-      ? split(new Float32Array(members * length), members)
+      ? unwrittenLatents(members, length)
       : initialState(options, members, length, schedule.initNoiseSigma)
     const network = new CallbackNetwork(call, workspace, members, length, layout)
     const signal = isPlanned ? never : purpose
-    const onStep = options.onStep && ((event: StepEvent): void => options.onStep!(event))
+    const onStep = options.onStep && awaited((event: StepEvent) => options.onStep!(event), signal)
     return Promise.resolve(
       new DenoisingLoop({ solver, network, policy, workspace, latents, storage, warnings, audit, signal, onStep }),
     )
@@ -141,8 +166,8 @@ function checkLayout(layout: string, shape: readonly number[]): TokenLayout {
   throw invalidArgument('layout', '"channels-first" or "tokens"', layout)
 }
 
-/** Throws INVALID_ARGUMENT unless there is one start, and it is sound. A seed is checked where noise is made of it. */
-function checkStart({ latents, seed }: SampleOptions, length: number): void {
+/** Throws INVALID_ARGUMENT unless there is one start, and it is sound. */
+function checkStart({ latents, seed }: SampleOptions, members: number, length: number): void {
   if ((latents === undefined) === (seed === undefined)) {
     throw invalidArgument(
       'latents',
@@ -150,9 +175,9 @@ function checkStart({ latents, seed }: SampleOptions, length: number): void {
       latents === undefined ? 'neither' : 'both',
     )
   }
-  if (latents === undefined) return
-  if (!(latents instanceof Float32Array) || latents.length !== length) {
-    throw invalidArgument('latents', `a Float32Array of length ${length} (the product of "shape")`, latents)
+  if (latents === undefined) return checkSeed(seed!, members)
+  if (!(latents instanceof Float32Array) || latents.length !== members * length) {
+    throw invalidArgument('latents', `a Float32Array of length ${members * length} (the product of "shape")`, latents)
   }
   const at = latents.findIndex((value) => !Number.isFinite(value))
   if (at >= 0) throw invalidArgument('latents', 'finite', `${latents[at]} at index ${at}`)

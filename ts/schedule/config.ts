@@ -107,9 +107,9 @@ function solverFor(values: Readonly<Record<string, unknown>>, as: SolverName | u
   const subject = name === undefined ? 'names no scheduler class' : `is for ${JSON.stringify(name)}`
   throw new SadaError(
     'INVALID_ARGUMENT',
-    `This scheduler configuration ${subject}, so the solver to use must be named: pass one of ` +
-      `${solvers.map((solver) => `"${solver}" (${classNames[solver]})`).join(', ')}.`,
-    { argument: 'as' },
+    `This scheduler configuration ${subject}. Set its "_class_name" to ` +
+      `${solvers.map((solver) => `"${classNames[solver]}"`).join(' or ')}: its other fields then carry over as diffusers' from_config has it.`,
+    { argument: 'scheduler' },
   )
 }
 
