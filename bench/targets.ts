@@ -33,7 +33,7 @@ async function main(): Promise<void> {
   const pipeline = await load('avatar')
   const folder = await findModel('avatar')
   const manifest = await loadManifest(folder)
-  const prompts = await modelPrompts(folder, manifest, Number(values.prompts))
+  const prompts = await modelPrompts(folder, Number(values.prompts))
   const machine = describeMachine()
   const rows = []
   const settings = numbers(values.guidance).flatMap((guidance) =>

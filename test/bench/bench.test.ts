@@ -8,6 +8,7 @@ import { SCHEMA_FILE, benchSchema } from '../../scripts/bench-schema.ts'
 import { measure, type MeasuredCase } from '../../ts/bench/bench.ts'
 import { filePrompts } from '../../ts/bench/prompts.ts'
 import { reportPage } from '../../ts/bench/report/page.ts'
+import { ofPlan } from '../../ts/bench/model.ts'
 import type { BenchResult } from '../../ts/bench/result.ts'
 import type { BenchProgress, BenchSettings, Generate } from '../../ts/bench/settings.ts'
 import { benchTable } from '../../ts/bench/table.ts'
@@ -19,13 +20,15 @@ import { emptyFolder } from '../support/spawn.ts'
 const SIZE = 12
 const LENGTH = 3 * SIZE * SIZE
 
-const manifest = {
+const model = ofPlan({
   name: 'fake',
   latents: [3, SIZE, SIZE],
   output: { kind: 'image', range: [-1, 1] },
+  schedulers: { 'flow-euler': {}, euler: {} },
+  text: { bytes: 1 },
   tokens: { grid: [2, 2], patch: [6, 6] },
   stages: [{ kind: 'tokens', flops: { fixed: 10, per_token: 5, per_token_pair: 1 } }],
-} as unknown as Manifest
+} as unknown as Manifest)
 
 interface Call {
   readonly policy: string
@@ -78,7 +81,7 @@ function fakePipeline(calls: Call[] = []): Generate {
 }
 
 const settings: BenchSettings = {
-  manifest,
+  model,
   schedulers: ['flow-euler', 'euler'],
   policies: ['sada', { name: 'every-n', n: 2 }],
   steps: 20,
@@ -106,8 +109,8 @@ test('a case says what ran, what it cost and how close it is, by kind of prompt 
   const [{ figures }] = await measure(fakePipeline(), settings, new AbortController().signal, silent)
   assert.equal(figures.nfe, { mean: 15, min: 15, max: 15 })
   assert.equal(figures.kept_tokens, { mean: 2, of: 4, pruned_passes: 5 })
-  assert.is(figures.flops.baseline, 2 * 20 * (10 + 20 + 16))
-  assert.is(figures.flops.accelerated, 2 * (10 * 46 + 5 * (10 + 10 + 4)))
+  assert.is(figures.flops!.baseline, 2 * 20 * (10 + 20 + 16))
+  assert.is(figures.flops!.accelerated, 2 * (10 * 46 + 5 * (10 + 10 + 4)))
   assert.is(figures.speedup.nfe, 20 / 15)
   assert.is(figures.fewer_steps.steps, 15, 'fifteen of twenty steps fit into three quarters of the time')
   assert.is(figures.overhead_us_per_step, 50)
@@ -161,7 +164,7 @@ test('the published schema is that of the types, and a result fits it', async ()
 
 test('the report is one file that reaches for nothing else, escapes what it is told, and gives strips in words', async () => {
   const cases = await measure(fakePipeline(), settings, new AbortController().signal, silent)
-  const page = await reportPage(resultOf(cases), cases, manifest)
+  const page = await reportPage(resultOf(cases), cases, model)
   assert.match(page, /^<!doctype html>/)
   assert.not.match(page, /(src|href)="(?!data:image\/png;base64,|#)/)
   assert.not.match(page, /https?:|url\(|@import|<script|<link/)

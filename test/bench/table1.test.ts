@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -13,6 +13,7 @@ import { publishedFigures } from '../../ts/bench/table1/published.ts'
 import { tableResult, type TableResult } from '../../ts/bench/table1/result.ts'
 import { csv, markdown } from '../../ts/bench/table1/text.ts'
 import type { SadaError } from '../../ts/errors.ts'
+import type { Manifest } from '../../ts/plan/manifest.ts'
 import { createPolicy, policies } from '../../ts/policy/index.ts'
 import { emptyFolder } from '../support/spawn.ts'
 
@@ -244,6 +245,16 @@ test('the table fits its schema, and every form has every row, escaped', async (
   assert.is(lines.length, 5)
   assert.match(page, /<\/html>\s*$/)
   assert.not.match(page, /(src|href)="(?!data:|#)/)
+})
+
+test('names of kinds and schedulers, which come from files, do not lead out of the folder of pictures', async () => {
+  const folder = emptyFolder()
+  const inner = join(folder, 'a', 'b')
+  const named = { scheduler: '..', guidance: 3, kind: '../../../../escaped', index: 0, method: '../x', steps: 3 }
+  const manifest = { latents: [3, 2, 2], output: { kind: 'image', range: [-1, 1] } } as unknown as Manifest
+  await new Pictures([inner]).keep(named, new Float32Array(12), manifest)
+  assert.ok(await new Pictures([inner]).find(named))
+  assert.equal([readdirSync(folder), readdirSync(join(folder, 'a'))], [['a'], ['b']])
 })
 
 test.run()

@@ -6,6 +6,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { SCHEMA_FILE } from '../../scripts/bench-schema.ts'
 import type { BenchResult } from '../../ts/bench/result.ts'
+import { familyFolder } from '../support/families.ts'
 import { commandOf, emptyFolder, ended, run, start } from '../support/spawn.ts'
 
 const SMALL = ['--steps', '6', '--samples', '2', '--scheduler', 'euler', '--policy', 'every-n:n=2,warmup=2,tail=1']
@@ -98,7 +99,7 @@ test('Ctrl-C ends with 130, and no part of a result is reported as one', async (
   child.kill('SIGINT')
   const { code, signal, stdout, stderr } = await end
   assert.equal([code, signal, stdout], [130, null, ''])
-  assert.match(stderr, /sada-bench: interrupted; nothing was written\n$/)
+  assert.match(stderr, /sada-bench: interrupted; no result was written\n$/)
   assert.equal(readdirSync(cwd), [])
 })
 
@@ -116,6 +117,40 @@ test('on a terminal stderr shows a bar with the time left, and stdout the result
   assert.match(drawn, /\d+% {2}\d+ s left {2}euler/)
   assert.not.match(drawn, /\x1b\[3\dm/)
   assert.match(readFileSync(join(cwd, 'table.txt'), 'utf8'), /^avatar: 6 steps/)
+})
+
+test('a diffusers folder is measured on its pictures; without a plan nothing is said of FLOPs and tokens', async () => {
+  const cwd = emptyFolder()
+  writeFileSync(join(cwd, 'prompts.txt'), 'a cat\na dog\n')
+  const asked = ['--prompts', 'prompts.txt', '--scheduler', 'euler', '--steps', '12', '--samples', '2']
+  const { code, stderr } = await run(
+    'sada-bench',
+    ['-m', familyFolder('sd2'), ...asked, '--json', 'r.json', '--html', 'r.html'],
+    cwd,
+  )
+  assert.is(code, 0, stderr)
+  const result = JSON.parse(readFileSync(join(cwd, 'r.json'), 'utf8')) as BenchResult
+  assert.ok(validate(result), JSON.stringify(validate.errors))
+  assert.equal(
+    [result.model.name, result.model.size, result.model.tokens, result.model.bytes],
+    ['stable-diffusion', [32, 32], null, null],
+  )
+  assert.is(result.machine.device, 'cpu')
+  const [{ flops, guidance, pictures }] = result.cases
+  assert.equal([flops, guidance], [null, 7.5])
+  for (const { psnr_db, fewer_steps_psnr_db } of pictures) assert.ok(psnr_db === null || psnr_db > fewer_steps_psnr_db!)
+  assert.ok(readFileSync(join(cwd, 'r.html'), 'utf8').includes('<img'))
+})
+
+const onFullDisk = existsSync('/dev/full') ? test : test.skip
+
+onFullDisk('what was written before an output that cannot be is kept', async () => {
+  const cwd = emptyFolder()
+  const quick = ['--quick', '--steps', '6', '--samples', '1', '--scheduler', 'euler', '--policy', 'none']
+  const { code, stderr } = await run('sada-bench', [...quick, '--json', 'r.json', '--html', '/dev/full'], cwd)
+  assert.is(code, 1)
+  assert.match(stderr, /disk is full/)
+  assert.ok(validate(JSON.parse(readFileSync(join(cwd, 'r.json'), 'utf8'))))
 })
 
 test.run()

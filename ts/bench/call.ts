@@ -40,10 +40,9 @@ export async function timedCall(site: CallSite, group: number, { policy, steps }
     seed: members.map((k) => firstSeed + k),
   }
   const startedAt = performance.now()
-  const { latents, trace } = await generate(options)
+  const result = await generate(options)
   const wallMs = performance.now() - startedAt
-  const length = latents.length / batch
-  return { wallMs, trace, samples: members.map((_, k) => latents.slice(k * length, (k + 1) * length)) }
+  return { wallMs, trace: result.trace, samples: settings.model.samplesOf(result) }
 }
 
 /** All calls of one way to make the pictures, in order. */

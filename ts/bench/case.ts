@@ -24,11 +24,11 @@ export function describeCase(
   runs: CaseRuns,
   comparisons: readonly Comparison[],
 ): BenchCase {
-  const { prompts, steps, batch, guidance, seed, manifest } = settings
+  const { prompts, steps, batch, guidance, seed, model } = settings
   const { baseline, accelerated, fewer } = runs
   const { policy, options } = accelerated.calls[0].trace
-  const close = closeness(accelerated.samples, baseline.samples, manifest.latents)
-  const fewerClose = closeness(fewer.samples, baseline.samples, manifest.latents)
+  const close = closeness(accelerated.samples, baseline.samples, model.shape)
+  const fewerClose = closeness(fewer.samples, baseline.samples, model.shape)
   const nfe = accelerated.members.map((member) => member.nfe)
   const fewerFidelity = summarise(fewerClose)
   return {
@@ -80,7 +80,7 @@ export function describeComparison(
   series: Series,
 ): Comparison {
   const { policy, options } = series.calls[0].trace
-  const close = closeness(series.samples, runs.baseline.samples, settings.manifest.latents)
+  const close = closeness(series.samples, runs.baseline.samples, settings.model.shape)
   const kinds = [...byKind(settings.prompts)]
   return {
     name,
@@ -130,20 +130,21 @@ function rivalSpeedup({ baseline, accelerated, again }: CaseRuns, rival: Series)
   return median(accelerated.wallMs.map((ms, k) => baseline.wallMs[k] / ms)) * toPolicy
 }
 
-function flops({ manifest, guidance }: BenchSettings, { baseline, accelerated }: CaseRuns): BenchCase['flops'] {
+function flops({ model: { costs }, guidance }: BenchSettings, { baseline, accelerated }: CaseRuns): BenchCase['flops'] {
+  if (costs === undefined) return null
   const rows = guidance === 1 ? 1 : 2
-  const perPicture = (series: Series): number => mean(series.members.map(({ steps }) => pictureFlops(manifest, rows, steps)))
+  const perPicture = (series: Series): number => mean(series.members.map(({ steps }) => pictureFlops(costs, rows, steps)))
   const [full, fewer] = [perPicture(baseline), perPicture(accelerated)]
   return { baseline: full, accelerated: fewer, ratio: full / fewer }
 }
 
-function keptTokens({ manifest }: BenchSettings, { members }: Series): BenchCase['kept_tokens'] {
+function keptTokens({ model: { costs } }: BenchSettings, { members }: Series): BenchCase['kept_tokens'] {
   const kept = members.flatMap(({ steps }) =>
     steps.flatMap(({ action, keptTokens }) => (action === 'prune' && keptTokens !== undefined ? [keptTokens] : [])),
   )
   return {
     mean: kept.length > 0 ? mean(kept) : null,
-    of: tokenCount(manifest.tokens),
+    of: costs === undefined ? null : tokenCount(costs.tokens),
     pruned_passes: kept.length / members.length,
   }
 }

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SadaError } from '../errors.ts'
-import type { Manifest } from '../plan/manifest.ts'
+import { loadManifest } from '../plan/model.ts'
+import { hasPlan } from './model.ts'
 
 /** A prompt and the kind it is reported under: the model's `full` and `short` examples, or `given`. */
 export interface BenchPrompt {
@@ -12,15 +13,14 @@ export interface BenchPrompt {
 type PromptsByKind = Readonly<Record<string, readonly string[]>>
 
 /** `samples` of the model's own example prompts, the kinds taking turns. */
-export async function modelPrompts(folder: string, manifest: Manifest, samples: number): Promise<BenchPrompt[]> {
-  if (manifest.prompts === undefined) {
-    throw new SadaError(
-      'INVALID_ARGUMENT',
-      `The model "${manifest.name}" has no example prompts: give some with --prompts FILE.`,
-      { argument: 'prompts' },
-    )
+export async function modelPrompts(folder: string, samples: number): Promise<BenchPrompt[]> {
+  const { prompts } = hasPlan(folder) ? await loadManifest(folder) : {}
+  if (prompts === undefined) {
+    throw new SadaError('INVALID_ARGUMENT', `The model in ${folder} has no example prompts: give some with --prompts FILE.`, {
+      argument: 'prompts',
+    })
   }
-  return take(await readPrompts(join(folder, manifest.prompts)), samples)
+  return take(await readPrompts(join(folder, prompts)), samples)
 }
 
 /** `samples` prompts of a file: one on each line, or JSON, an array or an object of arrays by kind. */

@@ -14,7 +14,7 @@ const ratio = amount
 const spread = v.object({ p50: amount, p05: amount, p95: amount })
 const decibels = about(
   v.object({ mean: v.nullable(v.number()), min: v.nullable(v.number()) }),
-  'dB against the unaccelerated picture of the same seed, on [−1, 1] samples before rounding, per picture and then averaged. ' +
+  'dB against the unaccelerated picture of the same seed, on [−1, 1] samples before rounding (with an autoencoder: on its 8-bit pictures), per picture and then averaged. ' +
     'Identical pairs have no finite value and are left out; null where all are identical.',
 )
 const similarity = v.object({ mean: v.number(), min: v.number() })
@@ -84,12 +84,12 @@ const benchCase = v.object({
     'Network runs of a picture; a guided pair and a pruned pass count one each.',
   ),
   flops: about(
-    v.object({ baseline: amount, accelerated: amount, ratio }),
-    'Floating-point operations of one picture, mean, from the plan; the text encoder, run once in both, is left out.',
+    v.nullable(v.object({ baseline: amount, accelerated: amount, ratio })),
+    'Floating-point operations of one picture, mean, from the plan (null: there is none); the text encoder, run once in both, is left out.',
   ),
   kept_tokens: about(
-    v.object({ mean: v.nullable(amount), of: count, pruned_passes: amount }),
-    'Tokens computed in pruned passes (null: none occurred), of how many, and pruned passes of a picture, mean.',
+    v.object({ mean: v.nullable(amount), of: v.nullable(count), pruned_passes: amount }),
+    'Tokens computed in pruned passes (null: none occurred), of how many (null: no plan says), and pruned passes of a picture, mean.',
   ),
   wall_ms: about(spread, 'Wall time of one call that makes `batch` pictures, text to pixels.'),
   baseline_wall_ms: about(spread, 'The same with acceleration off.'),
@@ -122,6 +122,7 @@ export const benchResult = v.object({
     memory_gib: amount,
     platform: v.string(),
     instruction_set: v.string(),
+    device: v.optional(about(v.string(), 'Where the network ran: `cpu` or `cuda:<index>`.')),
     load_average: about(amount, 'Over the minute before the run: other work on the machine makes wall times unreliable.'),
   }),
   versions: v.object({
@@ -133,9 +134,9 @@ export const benchResult = v.object({
   }),
   model: v.object({
     name: v.string(),
-    bytes: count,
+    bytes: about(v.nullable(count), 'Of the files that its plan names; null: it has none.'),
     size: v.tuple([count, count]),
-    tokens: count,
+    tokens: about(v.nullable(count), 'Of its plan; null: it has none.'),
     threads: about(whole, '0: one per physical core.'),
   }),
   cases: v.array(benchCase),

@@ -1,13 +1,13 @@
 import { invalidArgument } from '../errors.ts'
 import type { GenerateOptions } from '../pipeline/options.ts'
 import type { GenerateResult } from '../pipeline/pipeline.ts'
-import type { Manifest } from '../plan/manifest.ts'
 import type { PolicySpec } from '../policy/index.ts'
+import type { BenchModel } from './model.ts'
 import type { BenchPrompt } from './prompts.ts'
 
 /** What is measured, checked and complete. */
 export interface BenchSettings {
-  readonly manifest: Manifest
+  readonly model: BenchModel
   readonly schedulers: readonly string[]
   readonly policies: readonly PolicySpec[]
   readonly steps: number

@@ -1,31 +1,37 @@
 import { join } from 'node:path'
 import { measure, type MeasuredCase } from '../bench/bench.ts'
 import { describeMachine, describeVersions } from '../bench/machine.ts'
+import { tokenCount } from '../bench/flops.ts'
+import { benchModel, type BenchModel } from '../bench/model.ts'
 import { filePrompts, modelPrompts } from '../bench/prompts.ts'
 import { reportPage } from '../bench/report/page.ts'
 import type { BenchResult } from '../bench/result.ts'
 import { checkBatch, type BenchSettings } from '../bench/settings.ts'
 import { benchTable } from '../bench/table.ts'
 import { unknownName } from '../errors.ts'
+import type { DeviceSetting } from '../native/gpu.ts'
 import { findModel, load } from '../pipeline/load.ts'
-import type { Manifest } from '../plan/manifest.ts'
-import { loadManifest } from '../plan/model.ts'
+import type { Pipeline } from '../pipeline/pipeline.ts'
+import type { EngineSettings } from '../plan/model.ts'
 import type { PolicySpec } from '../policy/index.ts'
+import { showProgress, showWaiting } from './engines.ts'
 import { OutputFile } from './output-file.ts'
 import { createProgress } from './progress.ts'
-import { coloursFor } from './terminal.ts'
+import { coloursFor, isLive } from './terminal.ts'
 
 /** The options of `sada-bench`, parsed. */
 export interface BenchArguments {
   readonly model: string
   readonly scheduler?: readonly string[]
   readonly policy?: readonly PolicySpec[]
-  readonly steps: number
+  readonly steps?: number
   readonly samples?: number
   readonly batch: number
-  readonly guidance: number
+  readonly guidance?: number
   readonly seed: number
   readonly threads?: number
+  readonly device?: string
+  readonly engine?: string
   readonly prompts?: string
   readonly json?: string
   readonly html?: string
@@ -39,37 +45,55 @@ const BUSY = 0.5
 
 /** Measures, prints the result, writes the report. */
 export async function bench(options: BenchArguments, signal: AbortSignal): Promise<void> {
-  const settings = await prepare(options)
+  checkBatch(samplesOf(options), options.batch)
   const machine = describeMachine()
   const files = await reserveFiles(options)
   const progress = createProgress()
   try {
+    const { settings, cases, device } = await run(options, machine, progress, signal)
+    const result: BenchResult = {
+      schema: 'sada-bench/1',
+      created: new Date().toISOString(),
+      quick: options.quick,
+      machine: { ...machine, device },
+      versions: describeVersions(),
+      model: describeModel(settings.model, options.threads),
+      cases: cases.map(({ figures }) => figures),
+    }
+    await publish(result, cases, settings.model, files)
+  } catch (error) {
+    await Promise.all([files.json?.release(), files.html?.release()])
+    throw error
+  }
+}
+
+async function run(
+  options: BenchArguments,
+  machine: ReturnType<typeof describeMachine>,
+  progress: ReturnType<typeof createProgress>,
+  signal: AbortSignal,
+) {
+  const { model, threads, batch } = options
+  const pipeline = await load(model, {
+    threads,
+    device: options.device as DeviceSetting | undefined,
+    engine: options.engine as EngineSettings['engine'],
+    engineSizes: { pictures: Math.max(2, batch) },
+    signal,
+    onBuild: isLive(process.stderr) ? showProgress : showWaiting,
+  })
+  try {
+    const settings = await prepare(options, pipeline)
     if (machine.load_average > BUSY * machine.cores) {
       process.stderr.write(
         `The machine is busy (load ${machine.load_average} on ${machine.cores} cores): wall times will vary.\n`,
       )
     }
-    const pipeline = await load(options.model, { threads: options.threads })
-    let cases: MeasuredCase[]
-    try {
-      cases = await measure((call) => pipeline.generate(call), settings, signal, progress)
-    } finally {
-      progress.stop()
-      await pipeline.dispose()
-    }
-    const result: BenchResult = {
-      schema: 'sada-bench/1',
-      created: new Date().toISOString(),
-      quick: options.quick,
-      machine,
-      versions: describeVersions(),
-      model: describeModel(settings.manifest, options.threads),
-      cases: cases.map(({ figures }) => figures),
-    }
-    await publish(result, cases, settings, files)
-  } catch (error) {
-    await Promise.all([files.json?.release(), files.html?.release()])
-    throw error
+    const cases = await measure((call) => pipeline.generate(call), settings, signal, progress)
+    return { settings, cases, device: pipeline.device.name }
+  } finally {
+    progress.stop()
+    await pipeline.dispose()
   }
 }
 
@@ -84,22 +108,21 @@ async function reserveFiles({ json, html }: BenchArguments): Promise<Files> {
   const jsonToStdout = json === STDOUT
   const htmlPath = html ?? (jsonToStdout ? undefined : join(FOLDER, 'index.html'))
   const jsonPath = jsonToStdout ? undefined : (json ?? join(FOLDER, 'result.json'))
-  return {
-    jsonToStdout,
-    json: jsonPath === undefined ? undefined : await OutputFile.reserve(jsonPath, { folders: json === undefined }),
-    html: htmlPath === undefined ? undefined : await OutputFile.reserve(htmlPath, { folders: html === undefined }),
-  }
+  const wanted = [
+    { path: jsonPath, folders: json === undefined },
+    { path: htmlPath, folders: html === undefined },
+  ]
+  const files = await OutputFile.reserveAll(
+    wanted.filter((each): each is typeof each & { path: string } => each.path !== undefined),
+  )
+  const at = (path: string | undefined): OutputFile | undefined => files.find((file) => file.path === path)
+  return { jsonToStdout, json: at(jsonPath), html: at(htmlPath) }
 }
 
-async function publish(
-  result: BenchResult,
-  cases: readonly MeasuredCase[],
-  settings: BenchSettings,
-  files: Files,
-): Promise<void> {
+async function publish(result: BenchResult, cases: readonly MeasuredCase[], model: BenchModel, files: Files): Promise<void> {
   const json = JSON.stringify(result, undefined, 2) + '\n'
   await files.json?.write(json)
-  await files.html?.write(await reportPage(result, cases, settings.manifest))
+  await files.html?.write(await reportPage(result, cases, model))
   process.stdout.write(files.jsonToStdout ? json : benchTable(result, coloursFor(process.stdout)) + '\n')
   for (const [name, file] of [
     ['Report', files.html],
@@ -109,24 +132,23 @@ async function publish(
   }
 }
 
-/** Checks what can be checked before anything is loaded. */
-async function prepare(options: BenchArguments): Promise<BenchSettings> {
-  const { steps, batch, guidance, seed, quick, policy: policies = ['sada'] } = options
-  const samples = options.samples ?? Math.ceil((quick ? 4 : 8) / batch) * batch
-  checkBatch(samples, batch)
+const samplesOf = ({ samples, quick, batch }: BenchArguments): number => samples ?? Math.ceil((quick ? 4 : 8) / batch) * batch
+
+/** Checks what was asked against what the model can. */
+async function prepare(options: BenchArguments, pipeline: Pipeline): Promise<BenchSettings> {
+  const { defaults } = pipeline
+  const { steps = defaults.steps, guidance = defaults.guidanceScale, batch, seed, quick, policy: policies = ['sada'] } = options
   const folder = await findModel(options.model)
-  const manifest = await loadManifest(folder)
-  const known = Object.keys(manifest.schedulers)
-  const schedulers = options.scheduler?.length ? options.scheduler : known
-  const unknown = schedulers.find((name) => !known.includes(name))
-  if (unknown !== undefined) throw unknownName('scheduler', unknown, known)
+  const model = await benchModel(pipeline, folder)
+  const schedulers = options.scheduler?.length ? options.scheduler : model.schedulers
+  const unknown = schedulers.find((name) => !model.schedulers.includes(name))
+  if (unknown !== undefined) throw unknownName('scheduler', unknown, model.schedulers)
+  const samples = samplesOf(options)
   const prompts =
-    options.prompts === undefined ? await modelPrompts(folder, manifest, samples) : await filePrompts(options.prompts, samples)
-  return { manifest, schedulers, policies, steps, prompts, batch, guidance, seed, quick }
+    options.prompts === undefined ? await modelPrompts(folder, samples) : await filePrompts(options.prompts, samples)
+  return { model, schedulers, policies, steps, prompts, batch, guidance, seed, quick }
 }
 
-function describeModel(manifest: Manifest, threads = 0): BenchResult['model'] {
-  const [, height, width] = manifest.latents
-  const bytes = [manifest.text, ...manifest.stages].reduce((sum, part) => sum + part.bytes, 0)
-  return { name: manifest.name, bytes, size: [width, height], tokens: manifest.tokens.grid[0] * manifest.tokens.grid[1], threads }
+function describeModel({ name, bytes, shape: [, height, width], costs }: BenchModel, threads = 0): BenchResult['model'] {
+  return { name, bytes: bytes ?? null, size: [width, height], tokens: costs ? tokenCount(costs.tokens) : null, threads }
 }

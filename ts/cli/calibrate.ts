@@ -8,7 +8,6 @@ import {
 import { filePrompts, modelPrompts } from '../bench/prompts.ts'
 import { unknownName } from '../errors.ts'
 import { findModel, load } from '../pipeline/load.ts'
-import { loadManifest } from '../plan/model.ts'
 import { createProgress } from './progress.ts'
 
 export interface CalibrateArguments {
@@ -50,9 +49,7 @@ export async function calibrate(policy: string, options: CalibrateArguments, sig
 
 async function settingsFor(options: CalibrateArguments): Promise<CalibrationSettings> {
   const { model, prompts, samples, scheduler, steps, guidance, seed } = options
-  const folder = await findModel(model)
-  const chosen =
-    prompts === undefined ? await modelPrompts(folder, await loadManifest(folder), samples) : await filePrompts(prompts, samples)
+  const chosen = prompts === undefined ? await modelPrompts(await findModel(model), samples) : await filePrompts(prompts, samples)
   return { prompts: chosen, scheduler, steps, guidance, seed }
 }
 

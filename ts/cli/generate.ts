@@ -50,12 +50,16 @@ export interface GenerateArguments {
   readonly json: boolean
 }
 
-const COMMANDS = ['models', 'policies', 'doctor', 'info', 'engines', 'help']
 const STDOUT = '-'
 const MOST_NAMES = 10_000
 
-/** Makes pictures or a sound, writes them as one file, and says what was saved. */
-export async function generate(prompt: string, options: GenerateArguments, signal: AbortSignal): Promise<void> {
+/** Makes pictures or a sound, writes them as one file, and says what was saved. `commands`: what the prompt could have been meant as. */
+export async function generate(
+  prompt: string,
+  options: GenerateArguments,
+  commands: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
   if (prompt === '')
     throw invalidArgument('prompt', 'what to draw, like "a teal robot with round eyes"', prompt, 'See "sada --help".')
   const folder = await findModel(options.model)
@@ -63,7 +67,7 @@ export async function generate(prompt: string, options: GenerateArguments, signa
   const request = requestFor(prompt, options)
   if (manifest) {
     checkGenerateOptions(request, offerOf(manifest))
-    checkWords(prompt, await Tokenizer.load(folder, manifest.text), manifest)
+    checkWords(prompt, await Tokenizer.load(folder, manifest.text), manifest, commands)
   }
   const early = manifest || options.output !== undefined ? await reserve(prompt, options.output, manifest && 'image') : undefined
   let file = early
@@ -93,10 +97,10 @@ export async function generate(prompt: string, options: GenerateArguments, signa
 }
 
 /** Unknown words warn; a single one that is almost a command was meant as one. */
-function checkWords(prompt: string, tokenizer: Tokenizer, { name }: Manifest): void {
+function checkWords(prompt: string, tokenizer: Tokenizer, { name }: Manifest, commands: readonly string[]): void {
   const { unknown } = tokenizer.encode(prompt)
   if (unknown.length === 0) return
-  const command = /^\S+$/.test(prompt) ? nearestName(prompt, COMMANDS) : undefined
+  const command = /^\S+$/.test(prompt) ? nearestName(prompt, commands) : undefined
   if (command !== undefined)
     throw new SadaError('UNKNOWN_NAME', `Unknown command "${prompt}". Did you mean "sada ${command}"?`, { argument: 'prompt' })
   const words = unknown.map((word) => `"${word}"`).join(', ')
@@ -107,7 +111,7 @@ function checkWords(prompt: string, tokenizer: Tokenizer, { name }: Manifest): v
 function warnOfNegative({ negative, guidance, trueGuidance }: GenerateArguments, { takes, defaults }: Pipeline): void {
   if (negative === undefined) return
   const hasTwo = takes.includes('trueGuidanceScale')
-  const [option, scale] = hasTwo ? ['--true-guidance', trueGuidance ?? 1] : ['--guidance', guidance ?? defaults.guidance]
+  const [option, scale] = hasTwo ? ['--true-guidance', trueGuidance ?? 1] : ['--guidance', guidance ?? defaults.guidanceScale]
   if (scale <= 1) process.stderr.write(`Warning: --negative has no effect without ${option} above 1.\n`)
 }
 
@@ -148,7 +152,9 @@ function* names(prompt: string, extension: string): Generator<string> {
       .replace(/[^a-z0-9]+/g, '-')
       .replace(/^-|-$/g, '')
       .slice(0, 60)
-      .replace(/-$/, '') || 'sada'
+      .replace(/-$/, '')
+      // Names of devices on Windows, whatever their ending.
+      .replace(/^(con|prn|aux|nul|com\d|lpt\d)$/, '$1-picture') || 'sada'
   yield `${stem}${extension}`
   for (let k = 2; k <= MOST_NAMES; k++) yield `${stem}-${k}${extension}`
 }

@@ -10,7 +10,8 @@ import { SadaError } from '../errors.ts'
  */
 export class OutputFile {
   readonly path: string
-  private readonly made: boolean
+  /** Whether only this made the file, and nothing is in it yet. */
+  private made: boolean
 
   private constructor(path: string, made: boolean) {
     this.path = path
@@ -28,6 +29,18 @@ export class OutputFile {
       return new OutputFile(path, before === undefined)
     } catch (error) {
       throw outputFailed(path, error)
+    }
+  }
+
+  /** Reserves all of them, or, where one cannot be written, none. Throws OUTPUT_FAILED. */
+  static async reserveAll(wanted: readonly { readonly path: string; readonly folders: boolean }[]): Promise<OutputFile[]> {
+    const reserved: OutputFile[] = []
+    try {
+      for (const { path, folders } of wanted) reserved.push(await OutputFile.reserve(path, { folders }))
+      return reserved
+    } catch (error) {
+      for (const file of reserved) await file.release()
+      throw error
     }
   }
 
@@ -50,6 +63,7 @@ export class OutputFile {
   async write(data: string | Uint8Array): Promise<void> {
     try {
       await writeFile(this.path, data)
+      this.made = false
     } catch (error) {
       throw outputFailed(this.path, error)
     }

@@ -1,5 +1,6 @@
 import { CommanderError, type Command } from 'commander'
 import { SadaError, type SadaErrorCode } from '../errors.ts'
+import { isLive } from './terminal.ts'
 
 /** Exit codes of both binaries; 128 + n for signal n. */
 export const EXIT = { ok: 0, failure: 1, usage: 2, unavailable: 3, interrupted: 130, terminated: 143 } as const
@@ -16,13 +17,10 @@ class Interruption extends Error {
   readonly exitCode: number
 
   constructor(exitCode: number) {
-    super('interrupted; nothing was written')
+    super('interrupted; no result was written')
     this.exitCode = exitCode
   }
 }
-
-/** What a command is given by the process: a signal that fires on Ctrl-C. */
-export type Action = (signal: AbortSignal) => Promise<void>
 
 /** Sets a command up to fail through exceptions, in this project's own words. Before subcommands are added, which inherit it. */
 export function withOwnErrors(command: Command): Command {
@@ -59,6 +57,8 @@ export async function runProgram(program: Command, start: (signal: AbortSignal) 
 /** Says on stderr what went wrong, and gives the exit code for it. */
 function report(name: string, error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+  // What was drawn last is not finished: the line is the message's.
+  if (isLive(process.stderr)) process.stderr.write('\r\x1b[2K')
   if (process.env.SADA_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`)
   if (error instanceof Interruption) {
     process.stderr.write(`${name}: ${error.message}\n`)

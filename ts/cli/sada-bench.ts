@@ -12,6 +12,7 @@ Examples:
   sada-bench --quick                                 fewer pictures, no comparisons: half a minute
   sada-bench --policy sada,sada/poster --scheduler dpm++
   sada-bench --policy every-n:n=3,order=1 --samples 16 --batch 4
+  sada-bench -m ./sdxl --prompts prompts.txt --scheduler euler --samples 4
   sada-bench --json - | jq '.cases[].speedup'
   sada-bench table1                                  every policy that can run, side by side: hours
 
@@ -28,12 +29,14 @@ program
   .option('-m, --model <name>', 'a bundled model, or a model folder', 'avatar')
   .option('--scheduler <list>', "schedulers, separated by commas (default: all of the model's)", list)
   .option('--policy <list>', 'policies, options behind a colon: every-n:n=3,order=1 (default: sada)', parsePolicies)
-  .option('--steps <n>', 'sampling steps', integer('--steps', 1, 1000), 50)
+  .option('--steps <n>', "sampling steps (default: the model's)", integer('--steps', 1, 1000))
   .option('--samples <n>', 'pictures of each case (default: 8; 4 with --quick)', integer('--samples', 1, 10000))
   .option('--batch <n>', 'pictures of one call', integer('--batch', 1, 64), 1)
-  .option('--guidance <scale>', 'guidance scale; 1 is none', decimal('--guidance', 0, 100), 3)
+  .option('--guidance <scale>', "guidance scale; 1 is none (default: the model's)", decimal('--guidance', 0, 100))
   .option('--seed <n>', 'seed of the first picture; each further one adds 1', integer('--seed', 0), 0)
   .option('--threads <n>', 'threads of the network; 0: one per physical core', integer('--threads', 0, 1024))
+  .option('--device <device>', 'cpu, cuda, cuda:<index> or auto: a GPU where one can be used', 'cpu')
+  .option('--engine <engine>', 'onnxruntime, or tensorrt on the GPU of --device: what runs the network', 'onnxruntime')
   .option('--prompts <file>', "prompts, one on each line or JSON (default: the model's, half full, half short)")
   .option('--json <file>', 'where the figures go; - for stdout, instead of the table')
   .option('--html <file>', 'where the report goes')

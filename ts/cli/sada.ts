@@ -71,7 +71,8 @@ program
   .addHelpText('after', EXAMPLES)
   .action(async (prompt: string[], options: GenerateArguments) => {
     const { generate } = await import('./generate.ts')
-    await generate(prompt.join(' ').trim(), options, signal)
+    const commands = [...program.commands.map((each) => each.name()), 'help']
+    await generate(prompt.join(' ').trim(), options, commands, signal)
   })
 
 program

@@ -175,7 +175,7 @@ async function prepare(options: Table1Arguments, folder: string, manifest: Manif
     schedulers,
     guidances: options.guidance ?? [3],
     methods: options.sweep ? withSweeps(methods) : methods,
-    prompts: slice(await promptsFor(options, folder, manifest), ...(options.slice ?? [1, 1])),
+    prompts: slice(await promptsFor(options, folder), ...(options.slice ?? [1, 1])),
     steps: options.steps,
     seed: options.seed,
     timingOnly: options.timingOnly,
@@ -186,13 +186,9 @@ async function prepare(options: Table1Arguments, folder: string, manifest: Manif
 /** The baseline is run anyway. */
 const isNotBaseline = ({ policy }: Method): boolean => policy !== 'none'
 
-async function promptsFor(
-  { samples, kind: kinds, coco, prompts }: Table1Arguments,
-  folder: string,
-  manifest: Manifest,
-): Promise<NumberedPrompt[]> {
+async function promptsFor({ samples, kind: kinds, coco, prompts }: Table1Arguments, folder: string): Promise<NumberedPrompt[]> {
   if (coco !== undefined) return numbered(await cocoPrompts(coco, samples))
-  const read = (n: number) => (prompts === undefined ? modelPrompts(folder, manifest, n) : filePrompts(prompts, n))
+  const read = (n: number) => (prompts === undefined ? modelPrompts(folder, n) : filePrompts(prompts, n))
   if (kinds === undefined) return numbered(await read(samples))
   // Kinds take turns in what is read: twice as many kinds, twice as many prompts.
   const all = numbered(await read(samples * 64))
@@ -214,16 +210,13 @@ interface Target {
 /** Without any, all four in the report's folder. */
 async function reserveFiles(options: Table1Arguments): Promise<Target[]> {
   const asked = FORMATS.filter((format) => options[format] !== undefined)
-  const targets: Target[] = []
-  for (const format of asked.length > 0 ? asked : FORMATS) {
-    const path = options[format] ?? join(FOLDER, `table1.${ENDINGS[format]}`)
-    const file = path === STDOUT ? undefined : await OutputFile.reserve(path, { folders: asked.length === 0 })
-    targets.push({ format, file })
-  }
-  if (targets.filter(({ file }) => file === undefined).length > 1) {
-    throw invalidArgument('-', 'given for one output only', 'it for several')
-  }
-  return targets
+  const printed = asked.filter((format) => options[format] === STDOUT)
+  if (printed.length > 1) throw invalidArgument('-', 'given for one output only', 'it for several')
+  const filed = (asked.length > 0 ? asked : FORMATS).filter((format) => !printed.includes(format))
+  const files = await OutputFile.reserveAll(
+    filed.map((format) => ({ path: options[format] ?? join(FOLDER, `table1.${ENDINGS[format]}`), folders: asked.length === 0 })),
+  )
+  return [...filed.map((format, k) => ({ format, file: files[k] })), ...printed.map((format) => ({ format, file: undefined }))]
 }
 
 async function publish(result: TableResult, pictures: Pictures, targets: readonly Target[]): Promise<void> {

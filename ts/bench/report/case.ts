@@ -1,25 +1,28 @@
-import type { Manifest } from '../../plan/manifest.ts'
 import type { StepAction } from '../../sampler/trace.ts'
 import type { MeasuredCase } from '../bench.ts'
 import { tokenCount } from '../flops.ts'
+import type { BenchModel } from '../model.ts'
 import { dB, ms, schedulerName, times } from './figures.ts'
 import { html, type Markup } from './markup.ts'
 import { differencePicture, fittingAmplification, samplePicture } from './pictures.ts'
 import { closenessPlot, criterionPlot, timePlot } from './plots.ts'
 import { strip, stripLegend } from './strip.ts'
 
-/** Pictures shown at once, and at most. */
+/** Pictures shown at once, and at most; fewer where they are large, as they are all part of the page. */
 const SHOWN = 3
 const MOST = 16
+const MOST_PIXELS = 2 ** 22
 
 /** Everything about one case: plots, and its pictures, the worst first. */
-export async function caseSection(each: MeasuredCase, manifest: Manifest, id: string): Promise<Markup> {
+export async function caseSection(each: MeasuredCase, model: BenchModel, id: string): Promise<Markup> {
   const { figures, accelerated, baseline } = each
   const order = worstFirst(each)
   const members = accelerated.members
   const present = new Set<StepAction>(members.flatMap(({ steps }) => steps.map(({ action }) => action)))
+  const [, height, width] = model.shape
+  const most = Math.min(MOST, Math.max(SHOWN, Math.floor(MOST_PIXELS / (width * height))))
   const criterion = criterionPlot(members, order[0])
-  const cards = await Promise.all(order.slice(0, MOST).map((k) => card(each, k, manifest)))
+  const cards = await Promise.all(order.slice(0, most).map((k) => card(each, k, model)))
   return html`<section id="${id}">
     <h2>${schedulerName(figures.scheduler)}, policy ${figures.policy}</h2>
     <p class="soft">
@@ -54,7 +57,7 @@ export async function caseSection(each: MeasuredCase, manifest: Manifest, id: st
     ${
       cards.length > SHOWN &&
       html`<details>
-        <summary>${cards.length - SHOWN} more, in the same order${order.length > MOST && html` (of ${order.length})`}</summary>
+        <summary>${cards.length - SHOWN} more, in the same order${order.length > most && html` (of ${order.length})`}</summary>
         <div class="samples">${cards.slice(SHOWN)}</div>
       </details>`
     }
@@ -69,22 +72,22 @@ function worstFirst({ figures: { pictures } }: MeasuredCase): number[] {
 async function card(
   { figures, baseline, accelerated, fewer }: MeasuredCase,
   k: number,
-  { latents, output, tokens }: Manifest,
+  { shape, range, costs }: BenchModel,
 ): Promise<Markup> {
   const picture = figures.pictures[k]
   const { steps } = accelerated.members[k]
   const [full, fast, plain] = [baseline, accelerated, fewer].map(({ samples }) => samples[k])
   const amplification = fittingAmplification(full, fast)
   const images = [
-    { caption: `every step, ${figures.steps} runs`, source: await samplePicture(full, latents, output.range) },
-    { caption: `${figures.policy}, ${picture.nfe} runs`, source: await samplePicture(fast, latents, output.range) },
+    { caption: `every step, ${figures.steps} runs`, source: await samplePicture(full, shape, range) },
+    { caption: `${figures.policy}, ${picture.nfe} runs`, source: await samplePicture(fast, shape, range) },
     {
       caption: picture.psnr_db === null ? 'no difference' : `its difference × ${amplification}`,
-      source: await differencePicture(full, fast, latents, amplification),
+      source: await differencePicture(full, fast, shape, amplification),
     },
     {
       caption: `plain ${figures.fewer_steps.steps} steps: difference × ${amplification}`,
-      source: await differencePicture(full, plain, latents, amplification),
+      source: await differencePicture(full, plain, shape, amplification),
     },
   ]
   return html`<article class="sample">
@@ -92,7 +95,7 @@ async function card(
       ${images.map(
         ({ caption, source }) =>
           html`<figure>
-            <img src="${source}" width="${latents[2]}" height="${latents[1]}" alt="${caption}: ${picture.prompt}" />
+            <img src="${source}" width="${shape[2]}" height="${shape[1]}" alt="${caption}: ${picture.prompt}" />
             <figcaption>${caption}</figcaption>
           </figure>`,
       )}
@@ -109,7 +112,7 @@ async function card(
       </dl>
     </div>
     <div class="across">
-      ${strip(steps, tokenCount(tokens))}
+      ${strip(steps, costs && tokenCount(costs.tokens))}
       <div class="scale"><span>step 1, noise</span><span>step ${figures.steps}, picture</span></div>
     </div>
   </article>`

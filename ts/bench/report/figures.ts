@@ -3,7 +3,6 @@ export const times = (value: number): string => `${value.toFixed(2)}×`
 export const ms = (value: number): string => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`
 export const runs = (value: number): string => value.toFixed(Number.isInteger(value) ? 0 : 1)
 export const dB = (value: number | null): string => (value === null ? 'equal' : `${value.toFixed(1)} dB`)
-export const gigaflops = (value: number): string => `${(value / 1e9).toFixed(0)} GFLOP`
 
 /** `flow-euler` → `Flow Euler`: names as headings. */
 export const SCHEDULER_NAMES: Readonly<Record<string, string>> = {

@@ -19,8 +19,11 @@ function tile({ scheduler, policy, speedup, nfe, steps, flops, fidelity_by_kind:
     <dl>
       <dt>network runs</dt>
       <dd>${runs(nfe.mean)} of ${steps}</dd>
-      <dt>FLOPs</dt>
-      <dd>÷ ${flops.ratio.toFixed(2)}</dd>
+      ${
+        flops !== null &&
+        html`<dt>FLOPs</dt>
+          <dd>÷ ${flops.ratio.toFixed(2)}</dd>`
+      }
       ${closeness}
     </dl>
     <p class="note">In brackets: dB above ${fewer.steps} plain steps, which take the same time</p>

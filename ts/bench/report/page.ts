@@ -1,5 +1,5 @@
-import type { Manifest } from '../../plan/manifest.ts'
 import type { MeasuredCase } from '../bench.ts'
+import type { BenchModel } from '../model.ts'
 import type { BenchResult } from '../result.ts'
 import { caseSection } from './case.ts'
 import { schedulerName } from './figures.ts'
@@ -10,10 +10,10 @@ import { STYLE } from './style.ts'
 import { figuresTable } from './table.ts'
 
 /** The report as one HTML file that needs nothing else. */
-export async function reportPage(result: BenchResult, cases: readonly MeasuredCase[], manifest: Manifest): Promise<string> {
+export async function reportPage(result: BenchResult, cases: readonly MeasuredCase[], from: BenchModel): Promise<string> {
   const { model, machine, created } = result
   const [{ steps, guidance, samples, batch }] = result.cases
-  const sections = await Promise.all(cases.map((each, k) => caseSection(each, manifest, `case-${k + 1}`)))
+  const sections = await Promise.all(cases.map((each, k) => caseSection(each, from, `case-${k + 1}`)))
   const page = html`<!doctype html>
     <html lang="en">
       <head>
@@ -63,6 +63,8 @@ function busy({ machine: { load_average: load, cores } }: BenchResult): Markup |
 }
 
 function about({ machine, versions, model, cases: [{ seed }] }: BenchResult): Markup {
+  const weight = model.bytes === null ? [] : [`${(model.bytes / 1e6).toFixed(1)} MB`]
+  const tokens = model.tokens === null ? [] : [`${model.tokens} tokens`]
   const facts: [string, string][] = [
     ['Processor', `${machine.cpu}, ${machine.cores} cores`],
     ['Memory', `${machine.memory_gib} GiB`],
@@ -74,7 +76,8 @@ function about({ machine, versions, model, cases: [{ seed }] }: BenchResult): Ma
       'ONNX Runtime',
       `${versions.onnxruntime}, ${model.threads === 0 ? 'one thread per physical core' : `${model.threads} threads`}`,
     ],
-    ['Model', `${model.name}, ${(model.bytes / 1e6).toFixed(1)} MB, ${model.size.join('×')} pixels, ${model.tokens} tokens`],
+    ['Model', [model.name, ...weight, `${model.size.join('×')} pixels`, ...tokens].join(', ')],
+    ['Device', machine.device ?? 'cpu'],
     ['Seeds', `from ${seed} on, one for each picture`],
   ]
   return html`<section id="machine">

@@ -15,11 +15,11 @@ export const ACTIONS: Readonly<Record<StepAction, string>> = {
 }
 
 /** One cell for each step: its colour says what was done, its bar how much of the network ran. */
-export function strip(steps: readonly MemberStep[], tokens: number): Markup {
+export function strip(steps: readonly MemberStep[], tokens: number | undefined): Markup {
   const width = steps.length * CELL
   const cells = steps.map((step, k) => {
     const bar = Math.round(networkShare(step, tokens) * HEIGHT)
-    const kept = step.keptTokens === undefined ? '' : `, ${step.keptTokens} of ${tokens} tokens`
+    const kept = step.keptTokens === undefined ? '' : `, ${step.keptTokens}${tokens === undefined ? '' : ` of ${tokens}`} tokens`
     return html`<g class="a-${step.action}"
       ><title>step ${step.step + 1}: ${step.action}${kept}, ${step.ms.toFixed(1)} ms</title>
       <rect class="cell" x="${k * CELL}" width="${CELL - 1}" height="${HEIGHT}" /><rect
@@ -41,9 +41,10 @@ export function strip(steps: readonly MemberStep[], tokens: number): Markup {
   </svg>`
 }
 
-/** How much of the network a step ran, 0 … 1; of some stages only: half, for want of a measure. */
-function networkShare({ action, keptTokens }: MemberStep, tokens: number): number {
-  return { run: 1, prune: (keptTokens ?? tokens) / tokens, partial: 0.5, extrapolate: 0, interpolate: 0, reuse: 0 }[action]
+/** How much of the network a step ran, 0 … 1; of some stages, or of unknown many tokens: half, for want of a measure. */
+function networkShare({ action, keptTokens }: MemberStep, tokens: number | undefined): number {
+  const pruned = tokens === undefined ? 0.5 : (keptTokens ?? tokens) / tokens
+  return { run: 1, prune: pruned, partial: 0.5, extrapolate: 0, interpolate: 0, reuse: 0 }[action]
 }
 
 export function stripLegend(present: ReadonlySet<StepAction>): Markup {

@@ -2,7 +2,8 @@ import { InceptionMemory, METRICS, MetricNetworks, type MetricContext } from '..
 import type { Assembled, Group } from './assemble.ts'
 import { groupsOf } from './assemble.ts'
 import type { JournalContent } from './journal.ts'
-import { sampleOf, type Pictures } from './pictures.ts'
+import { sampleOf } from '../model.ts'
+import type { Pictures } from './pictures.ts'
 import type { TableResult, TableRow } from './result.ts'
 
 export interface MetricsOptions {

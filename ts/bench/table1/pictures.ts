@@ -9,8 +9,11 @@ type Named = Pick<Run, 'scheduler' | 'guidance' | 'kind' | 'index' | 'method' | 
 /** The folder in which a journal's pictures are kept. */
 export const picturesOf = (journal: string): string => journal.replace(/\.jsonl$/, '') + '.pictures'
 
+/** Names of kinds and schedulers come from files: none of them may lead out of the folder. */
+const safe = (name: string): string => name.replaceAll(/[^\w.=,+-]/g, '_').replace(/^\.+/, '_')
+
 const fileOf = ({ scheduler, guidance, kind, index, method, steps }: Named): string =>
-  join(scheduler, `g${guidance}`, `${kind}-${index}`, `${method.replaceAll(/[^\w.=,+-]/g, '_')}-${steps}.png`)
+  join(safe(scheduler), `g${guidance}`, safe(`${kind}-${index}`), safe(`${method}-${steps}.png`))
 
 /** The pictures of finished runs as 8-bit files, for the report and for metrics that look at files. */
 export class Pictures {
@@ -37,10 +40,4 @@ export class Pictures {
     }
     return undefined
   }
-}
-
-/** A picture as a sample [3, height, width] in [−1, 1], one of 256 values each. */
-export function sampleOf({ width, height, data }: Picture): Float32Array {
-  const pixels = width * height
-  return Float32Array.from({ length: 3 * pixels }, (_, k) => data[(k % pixels) * 3 + Math.floor(k / pixels)] / 127.5 - 1)
 }

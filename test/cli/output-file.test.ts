@@ -1,0 +1,30 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { OutputFile } from '../../ts/cli/output-file.ts'
+import type { SadaError } from '../../ts/errors.ts'
+import { emptyFolder } from '../support/spawn.ts'
+
+test('a file that was there is kept until it is written, one that was not goes again; what is written stays', async () => {
+  const folder = emptyFolder()
+  writeFileSync(join(folder, 'old'), 'kept')
+  const files = await OutputFile.reserveAll(
+    ['old', 'new', 'written'].map((name) => ({ path: join(folder, name), folders: false })),
+  )
+  assert.equal(readdirSync(folder), ['new', 'old', 'written'])
+  await files[2].write('done')
+  for (const file of files) await file.release()
+  assert.equal(readdirSync(folder), ['old', 'written'])
+  assert.equal([readFileSync(join(folder, 'old'), 'utf8'), readFileSync(join(folder, 'written'), 'utf8')], ['kept', 'done'])
+})
+
+test('all are reserved, or none', async () => {
+  const folder = emptyFolder()
+  const wanted = ['a', join('missing', 'b')].map((name) => ({ path: join(folder, name), folders: false }))
+  const error = await OutputFile.reserveAll(wanted).catch((e: unknown) => e as SadaError)
+  assert.is((error as SadaError).code, 'OUTPUT_FAILED')
+  assert.equal(readdirSync(folder), [])
+})
+
+test.run()

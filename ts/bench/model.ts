@@ -1,0 +1,62 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { SadaError } from '../errors.ts'
+import type { Picture } from '../pipeline/image.ts'
+import type { GenerateResult, Pipeline } from '../pipeline/pipeline.ts'
+import { loadManifest } from '../plan/model.ts'
+import type { Manifest } from '../plan/manifest.ts'
+import type { PictureShape } from './fidelity.ts'
+
+/** What a bench knows of a model: how its pictures are compared, and what a pass of its network costs. */
+export interface BenchModel {
+  readonly name: string
+  readonly schedulers: readonly string[]
+  readonly shape: PictureShape
+  /** The values of black and white in a sample. */
+  readonly range: readonly [number, number]
+  /** The pictures of a call as samples, [channels, height, width]. */
+  readonly samplesOf: (result: GenerateResult) => readonly Float32Array[]
+  /** Operations of its stages, and its tokens; only a `plan.json` says. */
+  readonly costs?: Pick<Manifest, 'stages' | 'tokens'>
+  /** Of the files that a `plan.json` names. */
+  readonly bytes?: number
+}
+
+/** A loaded model; `folder` is where it was loaded from. Throws UNSUPPORTED for one that makes no pictures. */
+export async function benchModel(pipeline: Pipeline, folder: string): Promise<BenchModel> {
+  if (hasPlan(folder)) return ofPlan(await loadManifest(folder))
+  if (pipeline.makes === 'image') return ofPictures(pipeline)
+  throw new SadaError('UNSUPPORTED', `The model "${pipeline.name}" makes sounds; sada-bench compares pictures.`, {
+    argument: 'model',
+  })
+}
+
+export const hasPlan = (folder: string): boolean => existsSync(join(folder, 'plan.json'))
+
+/** Its final states are the samples, before they are rounded to pixels. */
+export function ofPlan(manifest: Manifest): BenchModel {
+  const { name, schedulers, latents: shape, output, text, stages } = manifest
+  return {
+    name,
+    schedulers: Object.keys(schedulers),
+    shape,
+    range: output.range,
+    samplesOf: ({ latents, trace: { members } }) => {
+      const length = latents.length / members.length
+      return members.map((_, k) => latents.slice(k * length, (k + 1) * length))
+    },
+    costs: manifest,
+    bytes: [text, ...stages].reduce((sum, part) => sum + part.bytes, 0),
+  }
+}
+
+/** What is compared are 8-bit pixels, after the autoencoder. */
+function ofPictures({ name, schedulers, size: [width, height] }: Pipeline): BenchModel {
+  return { name, schedulers, shape: [3, height, width], range: [-1, 1], samplesOf: ({ images }) => images.map(sampleOf) }
+}
+
+/** A picture as a sample [3, height, width] in [−1, 1], one of 256 values each. */
+export function sampleOf({ width, height, data }: Picture): Float32Array {
+  const pixels = width * height
+  return Float32Array.from({ length: 3 * pixels }, (_, k) => data[(k % pixels) * 3 + Math.floor(k / pixels)] / 127.5 - 1)
+}
