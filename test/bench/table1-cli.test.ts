@@ -1,9 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
-import { tableResult } from '../../ts/bench/table1/result.ts'
+import { tableResult, type TableResult } from '../../ts/bench/table1/result.ts'
+import { familyFolder } from '../support/families.ts'
 import { emptyFolder, run } from '../support/spawn.ts'
 
 const SMALL = [
@@ -74,6 +75,28 @@ test('what cannot be is refused before anything runs', async () => {
     assert.is(stdout, '')
     assert.match(stderr, message)
   }
+})
+
+test('a diffusers folder: what it can run is measured on its pictures, with its own defaults', async () => {
+  const cwd = emptyFolder()
+  writeFileSync(join(cwd, 'prompts.txt'), 'a cat\na dog\n')
+  const asked = ['-m', familyFolder('sd2'), '--prompts', 'prompts.txt', '--samples', '2', '--scheduler', 'euler', '--steps', '9']
+  const { code, stdout, stderr } = await run(
+    'sada-bench',
+    ['table1', ...asked, '--policies', 'every-n:n=2,warmup=3,deepcache,first-block-cache', '--resume', 'r.jsonl', '--json', '-'],
+    cwd,
+  )
+  assert.is(code, 0, stderr)
+  const { rows, missing } = JSON.parse(stdout) as TableResult
+  assert.equal(
+    rows.map(({ method, guidance, samples }) => [method, guidance, samples]),
+    [
+      ['every-n:n=2,warmup=3', 7.5, 2],
+      ['deepcache', 7.5, 2],
+    ],
+  )
+  assert.ok(rows.every(({ flops }) => flops.baseline === 18 && flops.ratio > 1))
+  assert.match(missing.map(({ method, reason }) => `${method}: ${reason}`).join(), /^first-block-cache: /)
 })
 
 test.run()

@@ -8,18 +8,21 @@ import { methodFor } from '../../ts/bench/table1/methods.ts'
 import { runTable } from '../../ts/bench/table1/run.ts'
 import type { TableSettings } from '../../ts/bench/table1/settings.ts'
 import { SadaError } from '../../ts/errors.ts'
+import { ofPlan } from '../../ts/bench/model.ts'
 import type { Manifest } from '../../ts/plan/manifest.ts'
 import type { MemberStep } from '../../ts/sampler/trace.ts'
 import { tmpdir } from 'node:os'
 
 const SIZE = 12
-const manifest = {
+const model = ofPlan({
   name: 'fake',
+  schedulers: { euler: {} },
+  text: { bytes: 1 },
   latents: [3, SIZE, SIZE],
   output: { kind: 'image', range: [-1, 1] },
   tokens: { grid: [2, 2], patch: [6, 6] },
   stages: [{ kind: 'tokens', flops: { fixed: 10, per_token: 0, per_token_pair: 0 } }],
-} as unknown as Manifest
+} as unknown as Manifest)
 
 interface Call {
   readonly policy: string
@@ -61,7 +64,7 @@ function fakePipeline(calls: Call[]): Generate {
 }
 
 const settings: TableSettings = {
-  manifest,
+  model,
   schedulers: ['euler', 'dpm++'],
   guidances: [1, 3],
   methods: ['sada', 'every-n', 'needy'].map((name) => ({ ...methodFor(name), spec: name })),

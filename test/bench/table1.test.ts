@@ -13,7 +13,6 @@ import { publishedFigures } from '../../ts/bench/table1/published.ts'
 import { tableResult, type TableResult } from '../../ts/bench/table1/result.ts'
 import { csv, markdown } from '../../ts/bench/table1/text.ts'
 import type { SadaError } from '../../ts/errors.ts'
-import type { Manifest } from '../../ts/plan/manifest.ts'
 import { createPolicy, policies } from '../../ts/policy/index.ts'
 import { emptyFolder } from '../support/spawn.ts'
 
@@ -251,8 +250,7 @@ test('names of kinds and schedulers, which come from files, do not lead out of t
   const folder = emptyFolder()
   const inner = join(folder, 'a', 'b')
   const named = { scheduler: '..', guidance: 3, kind: '../../../../escaped', index: 0, method: '../x', steps: 3 }
-  const manifest = { latents: [3, 2, 2], output: { kind: 'image', range: [-1, 1] } } as unknown as Manifest
-  await new Pictures([inner]).keep(named, new Float32Array(12), manifest)
+  await new Pictures([inner]).keep(named, new Float32Array(12), { shape: [3, 2, 2], range: [-1, 1] })
   assert.ok(await new Pictures([inner]).find(named))
   assert.equal([readdirSync(folder), readdirSync(join(folder, 'a'))], [['a'], ['b']])
 })

@@ -16,13 +16,13 @@ const picture = async (path: string, width: number, height: number): Promise<voi
 test('a diffusers folder: negative prompt, size, a picture to start from; info prints the command that makes the same bytes', async () => {
   const cwd = emptyFolder()
   await picture(join(cwd, 'photo.png'), 50, 34)
-  const words = ["it's a cat — 猫", '-m', familyFolder('sd2'), '--negative', 'blurry "x"', '--steps', '4', '--seed', '11']
+  const words = ["it's a cat — 猫", '-m', familyFolder('sd2'), '--negative', 'blurry "x"', '--steps', '9', '--seed', '11']
   const more = ['--init', 'photo.png', '--strength', '.6', '--guidance', '5', '--policy', 'every-n:n=2,warmup=1', '-n', '2']
   const first = await run('sada', [...words, ...more, '-o', 'x.png', '--json'], cwd)
   assert.equal([first.code, first.stderr], [0, ''])
   const told = JSON.parse(first.stdout)
   // 50 × 34 pixels are more than the 32 × 32 the model was made for: two pictures of 32 × 32 with a gap of two pixels.
-  assert.equal([told.pictures, told.width, told.height, told.model, told.steps], [2, 66, 32, 'stable-diffusion', 2])
+  assert.equal([told.pictures, told.width, told.height, told.model, told.steps], [2, 66, 32, 'stable-diffusion', 5])
   const told2 = JSON.parse((await run('sada', ['info', 'x.png', '--json'], cwd)).stdout)
   assert.equal([told2.prompt, told2.seeds], ["it's a cat — 猫", [11, 12]])
   const same = await run('sada', [...told2.command, '-o', 'y.png'], cwd)
@@ -70,7 +70,7 @@ test('what only some families take: guidance of its own for a negative prompt, a
 
 test('a negative prompt that cannot have an effect is warned of', async () => {
   const cwd = emptyFolder()
-  const words = ['a cat', '--negative', 'blurry', '--steps', '1', '-o', 'x.png', '-m']
+  const words = ['a cat', '--negative', 'blurry', '--policy', 'none', '--steps', '1', '-o', 'x.png', '-m']
   const flux = await run('sada', [...words, familyFolder('flux'), '--width', '32', '--height', '32'], cwd)
   assert.equal([flux.code, flux.stderr], [0, 'Warning: --negative has no effect without --true-guidance above 1.\n'])
   const sd2 = await run('sada', [...words, familyFolder('sd2'), '--guidance', '1'], cwd)

@@ -119,7 +119,7 @@ test('on a terminal stderr shows a bar with the time left, and stdout the result
   assert.match(readFileSync(join(cwd, 'table.txt'), 'utf8'), /^avatar: 6 steps/)
 })
 
-test('a diffusers folder is measured on its pictures; without a plan nothing is said of FLOPs and tokens', async () => {
+test('a diffusers folder is measured on its pictures; without a plan operations are counted in passes', async () => {
   const cwd = emptyFolder()
   writeFileSync(join(cwd, 'prompts.txt'), 'a cat\na dog\n')
   const asked = ['--prompts', 'prompts.txt', '--scheduler', 'euler', '--steps', '12', '--samples', '2']
@@ -136,8 +136,8 @@ test('a diffusers folder is measured on its pictures; without a plan nothing is 
     ['stable-diffusion', [32, 32], null, null],
   )
   assert.is(result.machine.device, 'cpu')
-  const [{ flops, guidance, pictures }] = result.cases
-  assert.equal([flops, guidance], [null, 7.5])
+  const [{ flops, guidance, nfe, pictures }] = result.cases
+  assert.equal([flops, guidance], [{ baseline: 24, accelerated: 2 * nfe.mean, ratio: 12 / nfe.mean }, 7.5])
   for (const { psnr_db, fewer_steps_psnr_db } of pictures) assert.ok(psnr_db === null || psnr_db > fewer_steps_psnr_db!)
   assert.ok(readFileSync(join(cwd, 'r.html'), 'utf8').includes('<img'))
 })

@@ -131,7 +131,6 @@ function rivalSpeedup({ baseline, accelerated, again }: CaseRuns, rival: Series)
 }
 
 function flops({ model: { costs }, guidance }: BenchSettings, { baseline, accelerated }: CaseRuns): BenchCase['flops'] {
-  if (costs === undefined) return null
   const rows = guidance === 1 ? 1 : 2
   const perPicture = (series: Series): number => mean(series.members.map(({ steps }) => pictureFlops(costs, rows, steps)))
   const [full, fewer] = [perPicture(baseline), perPicture(accelerated)]

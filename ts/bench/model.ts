@@ -6,6 +6,7 @@ import type { GenerateResult, Pipeline } from '../pipeline/pipeline.ts'
 import { loadManifest } from '../plan/model.ts'
 import type { Manifest } from '../plan/manifest.ts'
 import type { PictureShape } from './fidelity.ts'
+import type { Costs } from './flops.ts'
 
 /** What a bench knows of a model: how its pictures are compared, and what a pass of its network costs. */
 export interface BenchModel {
@@ -17,7 +18,7 @@ export interface BenchModel {
   /** The pictures of a call as samples, [channels, height, width]. */
   readonly samplesOf: (result: GenerateResult) => readonly Float32Array[]
   /** Operations of its stages, and its tokens; only a `plan.json` says. */
-  readonly costs?: Pick<Manifest, 'stages' | 'tokens'>
+  readonly costs?: Costs
   /** Of the files that a `plan.json` names. */
   readonly bytes?: number
 }

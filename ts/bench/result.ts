@@ -84,8 +84,9 @@ const benchCase = v.object({
     'Network runs of a picture; a guided pair and a pruned pass count one each.',
   ),
   flops: about(
-    v.nullable(v.object({ baseline: amount, accelerated: amount, ratio })),
-    'Floating-point operations of one picture, mean, from the plan (null: there is none); the text encoder, run once in both, is left out.',
+    v.object({ baseline: amount, accelerated: amount, ratio }),
+    'Floating-point operations of one picture, mean, from the plan; where there is none, passes of the network, whole ones even where pruned. ' +
+      'The text encoder, run once in both, is left out.',
   ),
   kept_tokens: about(
     v.object({ mean: v.nullable(amount), of: v.nullable(count), pruned_passes: amount }),

@@ -54,7 +54,7 @@ function rows(each: BenchCase, kinds: readonly string[], colours: Colours): stri
     runs(each.nfe.mean),
     ms(wall.p50),
     `${times(speedup.wall)} (${speedup.wall_p05.toFixed(2)}–${speedup.wall_p95.toFixed(2)})`,
-    flops === null ? '' : `÷ ${flops.ratio.toFixed(2)}`,
+    `÷ ${flops.ratio.toFixed(2)}`,
     ...known.flatMap((kind) => decibels(kind.psnr_db.mean, kind.psnr_db.min)),
   ]
   return [

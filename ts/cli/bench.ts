@@ -9,18 +9,16 @@ import type { BenchResult } from '../bench/result.ts'
 import { checkBatch, type BenchSettings } from '../bench/settings.ts'
 import { benchTable } from '../bench/table.ts'
 import { unknownName } from '../errors.ts'
-import type { DeviceSetting } from '../native/gpu.ts'
-import { findModel, load } from '../pipeline/load.ts'
+import { findModel } from '../pipeline/load.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
-import type { EngineSettings } from '../plan/model.ts'
 import type { PolicySpec } from '../policy/index.ts'
-import { showProgress, showWaiting } from './engines.ts'
+import { loadOn, type DeviceArguments } from './engines.ts'
 import { OutputFile } from './output-file.ts'
 import { createProgress } from './progress.ts'
-import { coloursFor, isLive } from './terminal.ts'
+import { coloursFor } from './terminal.ts'
 
 /** The options of `sada-bench`, parsed. */
-export interface BenchArguments {
+export interface BenchArguments extends DeviceArguments {
   readonly model: string
   readonly scheduler?: readonly string[]
   readonly policy?: readonly PolicySpec[]
@@ -29,9 +27,6 @@ export interface BenchArguments {
   readonly batch: number
   readonly guidance?: number
   readonly seed: number
-  readonly threads?: number
-  readonly device?: string
-  readonly engine?: string
   readonly prompts?: string
   readonly json?: string
   readonly html?: string
@@ -73,15 +68,7 @@ async function run(
   progress: ReturnType<typeof createProgress>,
   signal: AbortSignal,
 ) {
-  const { model, threads, batch } = options
-  const pipeline = await load(model, {
-    threads,
-    device: options.device as DeviceSetting | undefined,
-    engine: options.engine as EngineSettings['engine'],
-    engineSizes: { pictures: Math.max(2, batch) },
-    signal,
-    onBuild: isLive(process.stderr) ? showProgress : showWaiting,
-  })
+  const pipeline = await loadOn(options.model, options, { pictures: Math.max(2, options.batch) }, signal)
   try {
     const settings = await prepare(options, pipeline)
     if (machine.load_average > BUSY * machine.cores) {

@@ -7,10 +7,11 @@ import {
 } from '../bench/calibrate.ts'
 import { filePrompts, modelPrompts } from '../bench/prompts.ts'
 import { unknownName } from '../errors.ts'
-import { findModel, load } from '../pipeline/load.ts'
+import { findModel } from '../pipeline/load.ts'
+import { loadOn, type DeviceArguments } from './engines.ts'
 import { createProgress } from './progress.ts'
 
-export interface CalibrateArguments {
+export interface CalibrateArguments extends DeviceArguments {
   readonly model: string
   readonly samples: number
   readonly prompts?: string
@@ -19,7 +20,6 @@ export interface CalibrateArguments {
   readonly guidance?: number
   readonly scheduler?: string
   readonly seed: number
-  readonly threads?: number
   readonly json: boolean
 }
 
@@ -31,7 +31,7 @@ export async function calibrate(policy: string, options: CalibrateArguments, sig
     throw unknownName('policy to calibrate', policy, ['teacache', 'magcache'])
   }
   const settings = await settingsFor(options)
-  const pipeline = await load(options.model, { threads: options.threads })
+  const pipeline = await loadOn(options.model, options, { pictures: 2 }, signal)
   const progress = createProgress()
   try {
     const generate = pipeline.generate.bind(pipeline)

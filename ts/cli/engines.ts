@@ -6,9 +6,14 @@ import { prepareShipped, writeShipped } from '../engines/shipped.ts'
 import { findGpu, inspectGpus } from '../native/gpu.ts'
 import type { TensorRtBuilder } from '../native/types.ts'
 import { WAITING, type BuildProgress } from '../plan/device-engine.ts'
-import { filesForEngines } from '../pipeline/load.ts'
+import { filesForEngines, load } from '../pipeline/load.ts'
+import type { Pipeline } from '../pipeline/pipeline.ts'
+import type { EngineSizes } from '../plan/engine-sizes.ts'
+import type { EngineSettings } from '../plan/model.ts'
+import type { DeviceSetting } from '../native/gpu.ts'
 import type { GenerateArguments } from './generate.ts'
 import { engineSizesFor } from './request.ts'
+import { isLive } from './terminal.ts'
 
 export interface BuildArguments extends Pick<GenerateArguments, 'count' | 'width' | 'height' | 'seconds'> {
   readonly model: string
@@ -16,6 +21,30 @@ export interface BuildArguments extends Pick<GenerateArguments, 'count' | 'width
   readonly out?: string
   readonly tensorrt?: string
   readonly json: boolean
+}
+
+/** Where a command line has a model run. */
+export interface DeviceArguments {
+  readonly threads?: number
+  readonly device?: string
+  readonly engine?: string
+}
+
+/** Loads a model where the command line says, with progress on stderr where engines are built. */
+export function loadOn(
+  model: string,
+  { threads, device, engine }: DeviceArguments,
+  engineSizes: EngineSizes,
+  signal: AbortSignal,
+): Promise<Pipeline> {
+  return load(model, {
+    threads,
+    device: device as DeviceSetting | undefined,
+    engine: engine as EngineSettings['engine'],
+    engineSizes,
+    signal,
+    onBuild: isLive(process.stderr) ? showProgress : showWaiting,
+  })
 }
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`

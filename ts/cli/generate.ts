@@ -3,14 +3,13 @@ import { stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { invalidArgument, nearestName, SadaError } from '../errors.ts'
 import { offerOf } from '../families/staged.ts'
-import type { DeviceSetting } from '../native/gpu.ts'
-import { findModel, load } from '../pipeline/load.ts'
+import { findModel } from '../pipeline/load.ts'
 import { checkGenerateOptions, type GenerateOptions } from '../pipeline/options.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { Manifest } from '../plan/manifest.ts'
-import { loadManifest, type EngineSettings } from '../plan/model.ts'
+import { loadManifest } from '../plan/model.ts'
 import { Tokenizer } from '../plan/tokenizer.ts'
-import { showProgress, showWaiting } from './engines.ts'
+import { loadOn } from './engines.ts'
 import { OutputFile } from './output-file.ts'
 import { EVERY, Preview } from './preview.ts'
 import { engineSizesFor, readPictures, requestFor } from './request.ts'
@@ -72,14 +71,7 @@ export async function generate(
   const early = manifest || options.output !== undefined ? await reserve(prompt, options.output, manifest && 'image') : undefined
   let file = early
   try {
-    const pipeline = await load(options.model, {
-      threads: options.threads,
-      device: options.device as DeviceSetting | undefined,
-      engine: options.engine as EngineSettings['engine'],
-      engineSizes: engineSizesFor(options),
-      signal,
-      onBuild: isLive(process.stderr) ? showProgress : showWaiting,
-    })
+    const pipeline = await loadOn(options.model, options, engineSizesFor(options), signal)
     try {
       warnOfNegative(options, pipeline)
       if (!manifest) file = await fittingFile(prompt, options, pipeline, early)

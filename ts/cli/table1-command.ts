@@ -22,16 +22,18 @@ export function addTable1(program: Command, signal: () => AbortSignal): void {
     .option('-m, --model <name>', 'a bundled model, or a model folder', 'avatar')
     .option('--samples <n>', 'prompts', integer('--samples', 1, 100_000), 128)
     .option('--scheduler <list>', "schedulers, separated by commas (default: all of the model's)", list)
-    .option('--guidance <list>', 'guidance scales, separated by commas; 1 is none (default: 3)', guidances)
+    .option('--guidance <list>', "guidance scales, separated by commas; 1 is none (default: the model's)", guidances)
     .option('--policies <list>', 'policies, options behind a colon (default: all that can run)', parsePolicies)
     .option('--sweep', 'each policy at five further settings too', false)
-    .option('--steps <n>', 'sampling steps', integer('--steps', 1, 1000), 50)
+    .option('--steps <n>', "sampling steps (default: the model's)", integer('--steps', 1, 1000))
     .option('--kind <list>', 'kinds of prompts, separated by commas (default: all)', list)
     .option('--prompts <file>', "prompts, one on each line or JSON (default: the model's, half full, half short)")
     .option('--coco <file>', "captions_val2017.json: each picture's first caption")
     .option('--slice <k/n>', 'only the k-th of n parts of the prompts (default: all)', sliceOf)
     .option('--seed <n>', 'seed of the first picture; each further one adds 1', integer('--seed', 0), 0)
     .option('--threads <n>', 'threads of the network; 0: one per physical core', integer('--threads', 0, 1024))
+    .option('--device <device>', 'cpu, cuda, cuda:<index> or auto: a GPU where one can be used', 'cpu')
+    .option('--engine <engine>', 'onnxruntime, or tensorrt on the GPU of --device: what runs the network', 'onnxruntime')
     .option(
       '--resume <files>',
       'finished runs, separated by commas: what is there is not made again; new ones go to the first',

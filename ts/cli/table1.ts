@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describeMachine, describeVersions } from '../bench/machine.ts'
+import { benchModel } from '../bench/model.ts'
 import { filePrompts, modelPrompts } from '../bench/prompts.ts'
 import type { BenchProgress } from '../bench/settings.ts'
 import { assemble } from '../bench/table1/assemble.ts'
@@ -15,28 +16,27 @@ import { runTable } from '../bench/table1/run.ts'
 import type { Store, TableSettings } from '../bench/table1/settings.ts'
 import { median } from '../bench/statistics.ts'
 import { invalidArgument, SadaError, unknownName } from '../errors.ts'
-import { findModel, load } from '../pipeline/load.ts'
-import type { Manifest } from '../plan/manifest.ts'
-import { loadManifest } from '../plan/model.ts'
+import { findModel } from '../pipeline/load.ts'
+import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { PolicySpec } from '../policy/index.ts'
+import { loadOn, type DeviceArguments } from './engines.ts'
 import { OutputFile } from './output-file.ts'
 import { createProgress, duration } from './progress.ts'
 
 /** The options of `sada-bench table1`, parsed. */
-export interface Table1Arguments {
+export interface Table1Arguments extends DeviceArguments {
   readonly model: string
   readonly scheduler?: readonly string[]
   readonly guidance?: readonly number[]
   readonly policies?: readonly PolicySpec[]
   readonly sweep: boolean
-  readonly steps: number
+  readonly steps?: number
   readonly samples: number
   readonly kind?: readonly string[]
   readonly coco?: string
   readonly prompts?: string
   readonly slice?: readonly [k: number, n: number]
   readonly seed: number
-  readonly threads?: number
   readonly resume?: readonly string[]
   readonly timing?: readonly string[]
   readonly timingOnly: boolean
@@ -58,15 +58,11 @@ const ENDINGS: Readonly<Record<Format, string>> = { html: 'html', json: 'json', 
 /** Makes the runs that are lacking, and writes the table. */
 export async function table1(options: Table1Arguments, signal: AbortSignal): Promise<void> {
   const folder = await findModel(options.model)
-  const manifest = await loadManifest(folder)
   const journals = await journalsOf(options)
   const timing = options.timing === undefined ? undefined : await readJournals(options.timing)
   const files = await reserveFiles(options)
   try {
-    if (!options.reportOnly) {
-      const settings = await prepare(options, folder, manifest)
-      await makeRuns(options, settings, journals, timing, signal)
-    }
+    if (!options.reportOnly) await makeRuns(options, folder, journals, timing, signal)
     const content = await readJournals(journals)
     if (content.runs.size === 0) throw invalidArgument('--resume', 'a file that holds finished runs', journals.join(', '))
     const assembled = assemble(content, {
@@ -105,7 +101,7 @@ async function readExisting(journals: readonly string[]): Promise<JournalContent
 
 async function makeRuns(
   options: Table1Arguments,
-  settings: TableSettings,
+  folder: string,
   journals: readonly string[],
   timing: JournalContent | undefined,
   signal: AbortSignal,
@@ -113,42 +109,43 @@ async function makeRuns(
   const machine = describeMachine()
   const [path] = journals
   await (await OutputFile.reserve(path, { folders: options.resume === undefined })).release()
-  const known = await readExisting(journals)
-  checkTerms(known, settings)
-  const journal = await Journal.open(path)
-  const progress = new Eta(createProgress())
+  const pipeline = await loadOn(options.model, options, { pictures: 2 }, signal)
   try {
-    const { manifest, steps, seed } = settings
-    const created = new Date().toISOString()
-    await journal.add({ type: 'session', model: manifest.name, steps, seed, created, machine, versions: describeVersions() })
-    const pictures = new Pictures([picturesOf(path)])
-    const store: Store = {
-      journal,
-      runs: new Map(known.runs),
-      missing: [...known.missing],
-      shareOf: timing && sharesOf(timing, options.plainBy),
-      keep: options.timingOnly ? undefined : (run, sample) => pictures.keep(run, sample, manifest),
-    }
-    const pipeline = await load(options.model, { threads: options.threads })
+    const settings = await prepare(options, pipeline, folder)
+    const known = await readExisting(journals)
+    checkTerms(known, settings)
+    const { model, steps, seed } = settings
+    const journal = await Journal.open(path)
+    const progress = new Eta(createProgress())
     const tell = (): void => void process.stderr.write(`Finished runs are kept: go on with --resume ${path}\n`)
     signal.addEventListener('abort', tell)
     try {
+      const created = new Date().toISOString()
+      await journal.add({ type: 'session', model: model.name, steps, seed, created, machine, versions: describeVersions() })
+      const pictures = new Pictures([picturesOf(path)])
+      const store: Store = {
+        journal,
+        runs: new Map(known.runs),
+        missing: [...known.missing],
+        shareOf: timing && sharesOf(timing, options.plainBy),
+        keep: options.timingOnly ? undefined : (run, sample) => pictures.keep(run, sample, model),
+      }
       await runTable((call) => pipeline.generate(call), settings, store, progress, signal)
     } finally {
       signal.removeEventListener('abort', tell)
-      await pipeline.dispose()
+      progress.stop()
+      await journal.close()
     }
   } finally {
-    progress.stop()
-    await journal.close()
+    await pipeline.dispose()
   }
 }
 
-function checkTerms({ sessions: [first] }: JournalContent, { manifest, steps, seed }: TableSettings): void {
-  if (first === undefined || (first.model === manifest.name && first.steps === steps && first.seed === seed)) return
+function checkTerms({ sessions: [first] }: JournalContent, { model: { name }, steps, seed }: TableSettings): void {
+  if (first === undefined || (first.model === name && first.steps === steps && first.seed === seed)) return
   throw new SadaError(
     'INVALID_ARGUMENT',
-    `The finished runs are of ${first.model} with ${first.steps} steps and seed ${first.seed}, not of ${manifest.name} with ${steps} steps and seed ${seed}.`,
+    `The finished runs are of ${first.model} with ${first.steps} steps and seed ${first.seed}, not of ${name} with ${steps} steps and seed ${seed}.`,
     { argument: 'resume' },
   )
 }
@@ -163,20 +160,22 @@ function sharesOf({ runs }: JournalContent, by: PlainBy): NonNullable<Store['sha
   }
 }
 
-/** Checks what can be checked before anything is loaded. */
-async function prepare(options: Table1Arguments, folder: string, manifest: Manifest): Promise<TableSettings> {
-  const known = Object.keys(manifest.schedulers)
-  const schedulers = options.scheduler?.length ? options.scheduler : known
-  const unknown = schedulers.find((name) => !known.includes(name))
-  if (unknown !== undefined) throw unknownName('scheduler', unknown, known)
-  const methods: readonly Method[] = options.policies?.map(methodFor).filter(isNotBaseline) ?? defaultMethods(manifest.name)
+/** Checks what was asked against what the model can. */
+async function prepare(options: Table1Arguments, pipeline: Pipeline, folder: string): Promise<TableSettings> {
+  const { defaults } = pipeline
+  const model = await benchModel(pipeline, folder)
+  const schedulers = options.scheduler?.length ? options.scheduler : model.schedulers
+  const unknown = schedulers.find((name) => !model.schedulers.includes(name))
+  if (unknown !== undefined) throw unknownName('scheduler', unknown, model.schedulers)
+  const methods: readonly Method[] = options.policies?.map(methodFor).filter(isNotBaseline) ?? defaultMethods(model.name)
+  if (methods.length === 0) throw invalidArgument('--policies', 'another than "none", which is run anyway', 'none')
   return {
-    manifest,
+    model,
     schedulers,
-    guidances: options.guidance ?? [3],
+    guidances: options.guidance ?? [defaults.guidanceScale],
     methods: options.sweep ? withSweeps(methods) : methods,
     prompts: slice(await promptsFor(options, folder), ...(options.slice ?? [1, 1])),
-    steps: options.steps,
+    steps: options.steps ?? defaults.steps,
     seed: options.seed,
     timingOnly: options.timingOnly,
     plainBy: options.plainBy,

@@ -34,7 +34,8 @@ export class CallbackNetwork implements Network {
   private readonly workspace: Workspace
   private readonly length: number
   private readonly capacity: number
-  private sample: Float32Array
+  /** Made at the first step. */
+  private sample = new Float32Array(0)
   /** Memory of the workspace for steps that are made on the addon's thread, which does not touch the caller's. */
   private readonly staging: number | undefined
 
@@ -43,7 +44,6 @@ export class CallbackNetwork implements Network {
     this.workspace = workspace
     this.length = length
     this.capacity = members * length
-    this.sample = new Float32Array(this.capacity)
     this.staging = this.capacity > workspace.inlineElements ? workspace.allocate(this.capacity, 'float32', 'staging') : undefined
     this.tokens = layout && tokenScores(workspace, members, layout)
   }
@@ -58,7 +58,7 @@ export class CallbackNetwork implements Network {
   }
 
   private async compose({ states, inputScale }: NetworkCall): Promise<Float32Array> {
-    // A caller may have transferred the buffer to a worker; then it is gone and a new one is due.
+    // A caller may also have transferred the buffer to a worker; then it is gone and a new one is due.
     if (this.sample.length === 0) this.sample = new Float32Array(this.capacity)
     for (const [k, state] of states.entries()) {
       const part = this.sample.subarray(k * this.length, (k + 1) * this.length)

@@ -19,11 +19,8 @@ function tile({ scheduler, policy, speedup, nfe, steps, flops, fidelity_by_kind:
     <dl>
       <dt>network runs</dt>
       <dd>${runs(nfe.mean)} of ${steps}</dd>
-      ${
-        flops !== null &&
-        html`<dt>FLOPs</dt>
-          <dd>÷ ${flops.ratio.toFixed(2)}</dd>`
-      }
+      <dt>FLOPs</dt>
+      <dd>÷ ${flops.ratio.toFixed(2)}</dd>
       ${closeness}
     </dl>
     <p class="note">In brackets: dB above ${fewer.steps} plain steps, which take the same time</p>

@@ -47,7 +47,7 @@ function group(each: BenchCase, kinds: readonly string[]): Markup {
         ms(wall.p50),
         times(speedup.wall),
         `${speedup.wall_p05.toFixed(2)}–${speedup.wall_p95.toFixed(2)}`,
-        flops === null ? '' : `÷ ${flops.ratio.toFixed(2)}`,
+        `÷ ${flops.ratio.toFixed(2)}`,
         ...known.flatMap(({ psnr_db }) => decibels(psnr_db.mean, psnr_db.min)),
         similarity(fidelity.ssim.mean),
       ])}

@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Manifest } from '../../plan/manifest.ts'
 import { Picture, readImage, toPicture } from '../../pipeline/image.ts'
+import type { BenchModel } from '../model.ts'
 import type { Run } from './journal.ts'
 
 type Named = Pick<Run, 'scheduler' | 'guidance' | 'kind' | 'index' | 'method' | 'steps'>
@@ -24,10 +24,10 @@ export class Pictures {
     this.folders = folders
   }
 
-  async keep(run: Named, sample: Float32Array, { latents, output }: Manifest): Promise<void> {
+  async keep(run: Named, sample: Float32Array, { shape, range }: Pick<BenchModel, 'shape' | 'range'>): Promise<void> {
     const path = join(this.folders[0], fileOf(run))
     await mkdir(join(path, '..'), { recursive: true })
-    await writeFile(path, await toPicture(sample, latents, output.range).png())
+    await writeFile(path, await toPicture(sample, shape, range).png())
   }
 
   /** undefined: it was not kept. */

@@ -213,9 +213,9 @@ class TableRun {
     policy: PolicySpec,
     steps: number,
   ): Promise<Made> {
-    const { seed, manifest } = this.settings
+    const { seed, model } = this.settings
     const startedAt = performance.now()
-    const { latents, trace } = await this.generate({
+    const result = await this.generate({
       prompt: [prompt],
       seed: [seed + index],
       scheduler,
@@ -225,7 +225,9 @@ class TableRun {
       signal: this.signal,
     })
     const wallMs = performance.now() - startedAt
-    return { sample: latents, trace, wallMs, flops: pictureFlops(manifest, guidance === 1 ? 1 : 2, trace.members[0].steps) }
+    const { trace } = result
+    const [sample] = model.samplesOf(result)
+    return { sample, trace, wallMs, flops: pictureFlops(model.costs, guidance === 1 ? 1 : 2, trace.members[0].steps) }
   }
 
   private async write(
@@ -235,10 +237,10 @@ class TableRun {
     made: Made,
     full: Made,
   ): Promise<void> {
-    const { manifest, seed } = this.settings
+    const { model, seed } = this.settings
     const { trace, sample } = made
     const [{ steps, nfe }] = trace.members
-    const [{ psnr, ssim }] = closeness([sample], [full.sample], manifest.latents)
+    const [{ psnr, ssim }] = closeness([sample], [full.sample], model.shape)
     const run: Run = {
       type: 'run',
       ...place,
@@ -273,8 +275,8 @@ class TableRun {
 
   /** Share of the network's operations that a step made. */
   private shareOf(step: MemberStep): number {
-    const { manifest } = this.settings
-    return pictureFlops(manifest, 1, [step]) / rowFlops(manifest)
+    const { costs } = this.settings.model
+    return pictureFlops(costs, 1, [step]) / rowFlops(costs)
   }
 
   private remember(run: Run): void {

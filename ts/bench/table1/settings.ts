@@ -1,11 +1,11 @@
-import type { Manifest } from '../../plan/manifest.ts'
+import type { BenchModel } from '../model.ts'
 import type { Journal, Missing, PlainBy, Run } from './journal.ts'
 import type { Method } from './methods.ts'
 import type { NumberedPrompt } from './prompts.ts'
 
 /** What a table is made of. */
 export interface TableSettings {
-  readonly manifest: Manifest
+  readonly model: BenchModel
   readonly schedulers: readonly string[]
   readonly guidances: readonly number[]
   readonly methods: readonly Method[]
