@@ -63,6 +63,35 @@ test('resizing keeps means and flat colours, covers the size and cuts evenly', (
   assert.equal([...resize(ramp, 2, 2).data], [60, 80, 60, 80])
 })
 
+/** Pictures of 9 × 2 by Pillow 13.0, `Image.save` of modes "1" and "P" with `bits=2`: rows that fill no whole bytes. */
+const CHECKED = 'iVBORw0KGgoAAAANSUhEUgAAAAkAAAACAQAAAACiLct+AAAADklEQVR4nGMIZWBcdQ0AA9wB18Gmmv4AAAAASUVORK5CYII='
+const PALETTE =
+  'iVBORw0KGgoAAAANSUhEUgAAAAkAAAACAgMAAAD3OB5AAAAADFBMVEUKFB7IZAABAgMAAAAMAfnfAAAAEElEQVR4nGOU8JRnSGxjAAAFOAFpu8cecgAAAABJRU5ErkJggg=='
+const WITH_ALPHA =
+  'iVBORw0KGgoAAAANSUhEUgAAAAkAAAACAgMAAAD3OB5AAAAADFBMVEUKFB7IZAABAgMAAAAMAfnfAAAAA3RSTlMAgP/s97MYAAAAEElEQVR4nGOU8JRnSGxjAAAFOAFpu8cecgAAAABJRU5ErkJggg=='
+
+test('PNG files of one bit and with a palette are read as pixels', async () => {
+  const places = Array.from({ length: 18 }, (_, k) => (k % 9) + Math.floor(k / 9))
+  const read = async (base64: string) => [...(await readImage('mask', new Uint8Array(Buffer.from(base64, 'base64')))).data]
+  assert.equal(
+    await read(CHECKED),
+    places.flatMap((k) => [0, 0, 0].fill(255 * (k % 2))),
+  )
+  const colours = [
+    [10, 20, 30, 0],
+    [200, 100, 0, 128],
+    [1, 2, 3, 255],
+  ]
+  assert.equal(
+    await read(PALETTE),
+    places.flatMap((k) => colours[k % 3].slice(0, 3)),
+  )
+  assert.equal(
+    await read(WITH_ALPHA),
+    places.flatMap((k) => colours[k % 3]),
+  )
+})
+
 test('a WAV file: its header by hand, samples clipped to 16 bits', () => {
   const file = Buffer.from(new Sound(Float32Array.of(0, 1, -1, 2, -2, 0.5, NaN), 16_000).wav())
   const text = (from: number, to: number) => file.toString('latin1', from, to)

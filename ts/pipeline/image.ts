@@ -69,10 +69,20 @@ async function decodeJpeg(file: Uint8Array): Promise<Pixels> {
 }
 
 async function decodePng(file: Uint8Array): Promise<Pixels> {
-  const { decode: read } = await import('fast-png')
-  const { width, height, data, depth, channels, palette } = read(file)
-  if (palette) throw new Error('pictures with a palette are not read')
-  if (depth !== 8 && depth !== 16) throw new Error(`${depth} bits per value are not read`)
+  const { decode: read, convertIndexedToRgb } = await import('fast-png')
+  const decoded = read(file)
+  const { width, height, data, depth, channels, palette } = decoded
+  // Fewer than 8 bits are indices as well, of the grey values they stand for.
+  if (palette || depth < 8) return { width, height, data: convertIndexedToRgb({ ...decoded, palette: palette ?? greys(depth) }) }
   const bytes = depth === 16 ? Uint8Array.from(data, (value) => value >> 8) : Uint8Array.from(data)
   return { width, height, data: channels === 2 ? bytes.filter((_, k) => k % 2 === 0) : bytes }
+}
+
+/** The values of 1, 2 or 4 bits, evenly from black to white. */
+function greys(depth: number): [number, number, number][] {
+  const most = 2 ** depth - 1
+  return Array.from({ length: most + 1 }, (_, k) => {
+    const grey = (255 * k) / most
+    return [grey, grey, grey]
+  })
 }
