@@ -2,7 +2,7 @@
  * Fidelity at equal cost on the bundled model: policies beside plain fewer steps and the best fixed schedule of as many runs.
  * Cost is in full network evaluations: a pruned pass counts its share of the plan's floating-point operations.
  *
- *   npx tsx bench/fidelity.ts [--prompts 16] [--offset 0] [--seed 1000,2000] [--guidance 3] [--scheduler flow-euler,dpm++,euler]
+ *   npx tsx bench/fidelity.ts [--prompts 16] [--offset 0] [--seed 1000,2000] [--guidance 3] [--steps 50] [--scheduler flow-euler,dpm++,euler]
  *                             [--policy '"sada"' --policy '{"name":"sada","preset":"poster"}'] [--fixed] [--plain 45,48] [--json FILE]
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -20,6 +20,7 @@ const { values } = parseArgs({
     offset: { type: 'string', default: '0' },
     seed: { type: 'string', default: '1000' },
     guidance: { type: 'string', default: '3' },
+    steps: { type: 'string', default: '50' },
     scheduler: { type: 'string', default: 'flow-euler,dpm++,euler' },
     policy: { type: 'string', multiple: true, default: ['"sada"'] },
     fixed: { type: 'boolean', default: false },
@@ -28,7 +29,6 @@ const { values } = parseArgs({
     json: { type: 'string' },
   },
 })
-const STEPS = 50
 const BATCH = 4
 const count = Number(values.prompts)
 const offset = Number(values.offset)
@@ -39,6 +39,7 @@ interface Setting {
   readonly seed: number
   readonly scheduler: string
   readonly guidance: number
+  readonly steps: number
   readonly prompts: readonly string[]
 }
 interface Outcome {
@@ -61,9 +62,10 @@ const numbers = (list: string): number[] => list.split(',').filter(Boolean).map(
 function* settings(all: Readonly<Record<string, readonly string[]>>): Generator<Setting> {
   for (const seed of numbers(values.seed))
     for (const guidance of numbers(values.guidance))
-      for (const scheduler of values.scheduler.split(','))
-        for (const kind of values.kind ? [values.kind] : Object.keys(all))
-          yield { seed, guidance, scheduler, kind, prompts: all[kind].slice(offset, offset + count) }
+      for (const steps of numbers(values.steps))
+        for (const scheduler of values.scheduler.split(','))
+          for (const kind of values.kind ? [values.kind] : Object.keys(all))
+            yield { seed, guidance, steps, scheduler, kind, prompts: all[kind].slice(offset, offset + count) }
 }
 
 async function main(): Promise<void> {
@@ -77,8 +79,8 @@ async function main(): Promise<void> {
   const share = prunedShare(manifest)
   const report = []
   for (const setting of settings({ full, short })) {
-    const reference = await samples(pipeline, setting, 'none', STEPS)
-    const judge = async (label: string, policy: PolicySpec, steps = STEPS): Promise<Outcome> => {
+    const reference = await samples(pipeline, setting, 'none', setting.steps)
+    const judge = async (label: string, policy: PolicySpec, steps = setting.steps): Promise<Outcome> => {
       const { results, traces } = await samples(pipeline, setting, policy, steps)
       const costs = traces.map((trace) => cost(trace, share))
       const runs = traces.flatMap(({ members }) => members.map(({ nfe }) => nfe))
@@ -97,17 +99,16 @@ async function main(): Promise<void> {
       const n = Math.ceil(own.cost - 0.25)
       outcomes.push(own, await judge(`plain ${n}`, 'none', n))
       if (values.fixed)
-        for (const rival of fixedSchedules(n))
+        for (const rival of fixedSchedules(n, setting.steps))
           outcomes.push(await judge(`${rival.name} ${rival.n} w${rival.warmup} o${rival.order}`, rival))
     }
     for (const n of numbers(values.plain)) outcomes.push(await judge(`plain ${n}`, 'none', n))
-    const { guidance, scheduler, kind, seed } = setting
-    report.push({ guidance, scheduler, prompts: kind, seed, outcomes })
+    const { guidance, steps, scheduler, kind, seed } = setting
+    report.push({ guidance, steps, scheduler, prompts: kind, seed, outcomes })
   }
   await pipeline.dispose()
   const about = {
-    what: 'PSNR in dB against the 50-step run of the same seed',
-    steps: STEPS,
+    what: 'PSNR in dB against the run of every step from the same seed',
     offset,
     machine: cpus()[0].model,
     node: process.version,
@@ -147,25 +148,30 @@ const cost = ({ members }: Trace, share: (kept: number) => number): number[] =>
   )
 
 /** Every-n schedules that take at most `runs` network runs, each with the longest warm-up that allows. */
-function fixedSchedules(runs: number): { name: string; n: number; warmup: number; order: number; tail: number }[] {
+function fixedSchedules(runs: number, steps: number): { name: string; n: number; warmup: number; order: number; tail: number }[] {
   const tail = 2
-  const taken = (n: number, warmup: number): number => warmup + Math.ceil((STEPS - tail - warmup) / n) + tail
+  const taken = (n: number, warmup: number): number => warmup + Math.ceil((steps - tail - warmup) / n) + tail
   return [2, 3, 4].flatMap((n) => {
     let warmup = 1
-    while (warmup < STEPS && taken(n, warmup + 1) <= runs) warmup++
+    while (warmup < steps && taken(n, warmup + 1) <= runs) warmup++
     return taken(n, warmup) > runs ? [] : [{ name: 'every-n', n, warmup, order: 1, tail }]
   })
 }
 
 const mean = (all: readonly number[]): number => all.reduce((sum, v) => sum + v, 0) / all.length
 
-function print({ scheduler, guidance, kind }: Setting, { label, cost, psnr: all }: Outcome, runs: readonly number[]): void {
+function print(
+  { scheduler, guidance, steps, kind }: Setting,
+  { label, cost, psnr: all }: Outcome,
+  runs: readonly number[],
+): void {
   const sorted = all.map((v) => Math.min(v, 150)).sort((a, b) => a - b)
   const decile = sorted[Math.floor(sorted.length / 10)]
   console.log(
     [
       scheduler.padEnd(10),
       `g${guidance}`,
+      `${steps} steps`,
       kind.padEnd(5),
       label.padEnd(34),
       `runs ${mean(runs).toFixed(1)} (${Math.min(...runs)}–${Math.max(...runs)})`,
