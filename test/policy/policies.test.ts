@@ -8,7 +8,8 @@ import type { MemberStep } from '../../ts/sampler/trace.ts'
 import { parseSchedulerConfig } from '../../ts/schedule/config.ts'
 import { createSchedule } from '../../ts/schedule/schedule.ts'
 import { createSolver } from '../../ts/solver/solver.ts'
-import { configs, LENGTH, runInJs } from '../support/run.ts'
+import type { NetworkFunction } from '../../ts/sampler/callback-network.ts'
+import { configs, LENGTH, mixtureNetwork, runInJs } from '../support/run.ts'
 
 const noise = (seed: number): Float32Array => new TorchGenerator(seed).randn(LENGTH)
 const schedulers = Object.keys(configs) as (keyof typeof configs)[]
@@ -130,6 +131,26 @@ test('sada always runs its last three steps; above guidance 3 its last 8 of 50, 
     const context: RunContext = { solver, members: 1, guidance, canPrune: false, tokens: 0, stages: [], reusable: [] }
     assert.is(createPolicy('sada').begin(context).options.tail, tail, `${steps} steps, guidance ${guidance}`)
     assert.is(createPolicy({ name: 'sada', tail: 5 }).begin(context).options.tail, 5)
+  }
+})
+
+test('auto: a small budget is not spent at the beginning, and is warned of', async () => {
+  for (const scheduler of schedulers) {
+    const inner = mixtureNetwork(scheduler)
+    // Beside a run of the network a skip costs next to nothing, as it does for real ones.
+    const network: NetworkFunction = async (call) => {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      return inner(call)
+    }
+    const run = (steps: number, speedup: number) =>
+      runInJs({ scheduler, steps, policy: { name: 'auto', speedup }, latents: [noise(1)], network })
+    const { trace } = await run(12, 3)
+    const runs = trace.members[0].steps.filter(({ action }) => action === 'run').map(({ step }) => step)
+    assert.ok(runs.length === 3 || runs.length === 4, `runs at ${runs.join()}`)
+    assert.ok(runs.at(-1)! >= 6, `runs at ${runs.join()}`)
+    assert.match(trace.warnings!.join(), /12 steps a speed-up of 3 leaves 4 network runs.* 4 plain steps/)
+    assert.is((await run(24, 2)).trace.warnings, undefined)
+    assert.is((await run(8, 1)).trace.warnings, undefined)
   }
 })
 

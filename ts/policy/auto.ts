@@ -42,7 +42,18 @@ export const auto: PolicyDefinition<AutoOptions> = {
       (_, b) => new AutoMember(options, { ...ledger, prune: false }, context, clock, b),
     )
   },
+  preflight({ speedup }, { solver }) {
+    const { steps } = solver.schedule
+    const runs = Math.round(steps / speedup)
+    if (speedup <= 1 || runs >= FEWEST_RUNS) return []
+    return [
+      `Of ${steps} steps a speed-up of ${speedup} leaves ${runs} network runs, too few to predict from: ${runs} plain steps come closer.`,
+    ]
+  },
 }
+
+/** Below so many network runs plain steps of that number come closer on the bundled model (bench/results/steps.json). */
+const FEWEST_RUNS = 12
 
 /**
  * ln(root mean square of what is still to come / mean |x0|) by 1, ln(rate / mean |x0|) and ln(steps left), of 50; to 2 dB in the median. Fitted by
@@ -131,8 +142,10 @@ class AutoMember extends SadaMember {
     const steps = this.context.solver.schedule.steps - step
     if (left <= 0) return this.skip(step)
     if (left >= steps || this.computed.length < 2) return run
-    // The end gets at most a third of a small budget.
-    this.options.tail = Math.min(this.ledger.tail, Math.floor((this.runs + left) / 3))
+    // Of a small budget the beginning and the end get at most a third each.
+    const third = Math.floor((this.runs + left) / 3)
+    this.options.warmup = Math.min(this.ledger.warmup, third)
+    this.options.tail = Math.min(this.ledger.tail, third)
     this.options.maxConsecutive = Math.max(this.ledger.maxConsecutive, Math.ceil(steps / left))
     this.options.tolerance = this.plannedTolerance(step, left)
     return super.before(step)
