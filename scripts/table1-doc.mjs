@@ -191,7 +191,7 @@ ${busy ? `The machine was busy while this was measured (load ${table.load.p50.to
 
 ${losses.length > 0 ? `Speed in brackets: ${unit}. Behind it how far they are ahead, and in what range that is in 90 % of ${RESAMPLES} draws of as many of these pictures: where it has zero inside, chance may have chosen.\n\n${losses.join('\n')}` : `At its default \`sada\` is behind no row that is at least as fast (${unit}), on average or in the worst tenth, and behind no plain run.`}
 
-${swept.length > 0 ? `At guidance ${listed(swept)} every policy was run at five further settings too; they are in the JSON.` : 'Every policy was run at its published default alone: other settings may do better. `--sweep` runs five more of each.'}
+${swept.length > 0 ? `At guidance ${listed(swept)} every policy was run at five further settings too, on 4 or 6 pictures; one that was ahead of \`sada\` there was then run on all 64 of that table. They are in the JSON.` : 'Every policy was run at its published default alone: other settings may do better. `--sweep` runs five more of each.'}
 It is one small model of 64×64 pictures. Figures on it say little of how the same policies do on large ones, for which most were published.
 
 ## Where fewer plain steps do better
