@@ -22,7 +22,7 @@
       "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
       "CLANG_CXX_LANGUAGE_STANDARD": "c++17",
       "GCC_SYMBOLS_PRIVATE_EXTERN": "YES",
-      "MACOSX_DEPLOYMENT_TARGET": "11.0",
+      "MACOSX_DEPLOYMENT_TARGET": "13.0",
       "OTHER_CFLAGS": ["-O3", "-ffp-contract=off"]
     },
     "msvs_settings": { "VCCLCompilerTool": { "ExceptionHandling": 1, "AdditionalOptions": ["/std:c++17", "/fp:precise"] } }
@@ -49,7 +49,7 @@
         ["tensorrt_headers!=''", {
           "defines": ["SADA_TENSORRT"],
           # As system headers: what they warn of is not ours.
-          "cflags_cc": ["-isystem", "<(module_root_dir)/native/engine/cuda_types", "-isystem", "<(tensorrt_headers)"],
+          "cflags_cc": ["-isystem '<(module_root_dir)/native/engine/cuda_types'", "-isystem '<(tensorrt_headers)'"],
           "msvs_settings": { "VCCLCompilerTool": { "AdditionalIncludeDirectories": ["native/engine/cuda_types", "<(tensorrt_headers)"] } }
         }]
       ],

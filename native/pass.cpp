@@ -40,6 +40,7 @@ class Pass {
   }
 
   void run(PassGraphs& graphs) {
+    stop_where_cancelled();
     const auto from = Clock::now();
     if (!graphs.run([this] { return key(); }, [this] { run(); })) return;
     ms_.assign(commands_.size(), 0.0);

@@ -102,7 +102,8 @@ Napi::Promise Worker::submit(const std::shared_ptr<PromiseJob>& job, JobQueue::L
 void Worker::cancel(const std::shared_ptr<PromiseJob>& job) {
   job->cancel();
   if (!queue_.withdraw(job.get())) return;
-  job->run();
+  // What it would do is the queue's thread's alone.
+  job->abandon();
   courier_.deliver(job);
 }
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 
+#include "../error.h"
 #include "../job_queue.h"
 
 namespace sada::bind {
@@ -62,6 +63,14 @@ class PromiseJob : public Job {
   void run() noexcept final {
     try {
       work();
+    } catch (...) {
+      failure_ = std::current_exception();
+    }
+  }
+  // Instead of `run`, which then never happens.
+  void abandon() noexcept {
+    try {
+      throw Error("ABORTED", "The run was aborted.");
     } catch (...) {
       failure_ = std::current_exception();
     }

@@ -167,6 +167,31 @@ if (!hasTensorRtDouble()) {
       }))
   }
 
+  test('a pass that is aborted while it waits is not made, though it is recorded', () =>
+    withPasses(async (passes, engine) => {
+      for (let k = 0; k < 3; k++) await passes.run(values(k), [0, 3])
+      const before = passes.graphs
+      const ahead = new addon.Workspace(gpu)
+      const [from, to] = [ahead.allocate(12), ahead.allocate(12)]
+      const copies = Array.from({ length: 5000 }, (): EngineOp => ({
+        kind: 'copy',
+        from: { tensor: from, offset: 0 },
+        to: { tensor: to, offset: 0 },
+        length: 12,
+      }))
+      const running = engine.run(ahead, copies)
+      const waiting = engine.run(passes.workspace, passes.ops([0, 3]))
+      waiting.abort()
+      const code = await waiting.done.then(
+        () => 'none',
+        (error: { code: string }) => error.code,
+      )
+      assert.is(code, 'ABORTED')
+      await running.done
+      assert.equal(passes.graphs, before)
+      ahead.dispose()
+    }))
+
   test('an engine that fails while it is recorded has run already', () =>
     withPasses(async (passes) => {
       await passes.run(values(1), [0])
