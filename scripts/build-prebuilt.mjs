@@ -124,3 +124,6 @@ const zig = fetchZig()
 if (zig === undefined) process.exit(3)
 const gyp = readGyp()
 for (const platform of asked) await build(zig, platform, gyp)
+// The library of CUDA kernels for Linux x64 goes with them: without it nobody who installs the package can use a GPU.
+if (values['if-publishing'])
+  process.exitCode = spawnSync(process.execPath, [join(root, 'scripts', 'build-cuda.mjs')], { stdio: 'inherit' }).status ?? 1

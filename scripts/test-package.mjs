@@ -19,6 +19,7 @@ const installed = join(app, 'node_modules', 'sada')
 
 /** With the addons and runtimes of four platforms. */
 const MOST_MEGABYTES = 75
+const CUDA = 'prebuilt/linux-x64/libsada_cuda.so'
 const MOST_IMPORT_MS = 40
 const MOST_IMPORTED_FILES = 2
 
@@ -78,6 +79,8 @@ const tests = {
       const names = ['sada.node', runtime, 'onnxruntime-LICENSE', 'onnxruntime-ThirdPartyNotices.txt']
       required.push(...names.map((name) => `prebuilt/${platform}/${name}`))
     }
+    if (existsSync(join(root, CUDA))) required.push(CUDA)
+    else console.log(`SKIPPED: ${CUDA} is not built; publishing builds it, and "npm run build:cuda"`)
     assert.deepEqual(
       required.filter((path) => !paths.includes(path)),
       [],

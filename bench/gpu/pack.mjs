@@ -11,6 +11,7 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   openSync,
   readFileSync,
   readSync,
@@ -50,7 +51,10 @@ if (program === undefined) {
   process.exit(1)
 }
 
-rmSync(target, { recursive: true, force: true })
+// Of what is in the folder only what an earlier call has left.
+for (const file of existsSync(target) ? readdirSync(target) : []) {
+  if (file === name || file.startsWith(`${name}.tar.gz`)) rmSync(join(target, file), { recursive: true })
+}
 mkdirSync(stage, { recursive: true })
 const copy = (path) => cpSync(join(root, path), join(stage, path), { recursive: true, dereference: true })
 for (const path of ['package.json', 'dist', 'prebuilt', 'models/avatar', ...SCRIPTS]) copy(path)

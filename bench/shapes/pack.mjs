@@ -3,7 +3,7 @@
 //
 //   node bench/shapes/pack.mjs FOLDERS TARGET
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import typescript from 'typescript'
 
@@ -13,8 +13,11 @@ if (target === undefined) {
   process.exit(2)
 }
 const here = import.meta.dirname
-rmSync(target, { recursive: true, force: true })
 mkdirSync(target, { recursive: true })
+if (readdirSync(target).length > 0) {
+  console.error(`Expected an empty folder, ${target} is not.`)
+  process.exit(2)
+}
 
 const { ModuleKind, ScriptTarget, transpileModule } = typescript
 const compilerOptions = { module: ModuleKind.CommonJS, target: ScriptTarget.ES2022, esModuleInterop: true }

@@ -12,6 +12,7 @@ function draw({ width, height, data }) {
 }
 
 addEventListener('message', ({ source, data, ports: [port] }) => {
+  if (source === globalThis && data.ended !== undefined) output.value = `the sampler ended with ${data.ended}`
   if (source !== globalThis || data !== 'connect' || !port) return
   output.value = 'ready'
   port.onmessage = ({ data: { step, steps, picture, error } }) => {

@@ -41,7 +41,7 @@ export async function findGpu(index = 0): Promise<FoundGpu> {
   if (found === undefined) {
     const tried = gpuLibraryPaths().map(({ path }) => path)
     return none(
-      `the GPU library was not found; tried ${tried.join(', ')}. "npm run build:cuda" makes it, SADA_CUDA_PATH names one.`,
+      `the GPU library was not found; tried ${tried.join(', ')}. The package brings it for Linux x64, "npm run build:cuda" makes it in a checkout, SADA_CUDA_PATH names one.`,
     )
   }
   const { library, report } = found
