@@ -32,7 +32,17 @@ def unet_parts(pipeline: DiffusionPipeline) -> list[Part]:
     controlnet = pipeline.components.get("controlnet")
     nets = [] if controlnet is None else list(getattr(controlnet, "nets", [controlnet]))
     names = ["controlnet", *(f"controlnet_{k}" for k in range(1, len(nets)))]
-    return [unet_part(pipeline.unet, controlled=bool(nets)), *(controlnet_part(name, net) for name, net in zip(names, nets))]
+    unet = unet_part(pipeline.unet, bool(nets), time_ids(pipeline))
+    return [unet, *(controlnet_part(name, net) for name, net in zip(names, nets))]
+
+
+def time_ids(pipeline: DiffusionPipeline) -> int:
+    """How many sizes SDXL's UNet is told: 6, the refiner's 5, which have the aesthetic score in place of the target size."""
+    config = pipeline.unet.config
+    if config.addition_embed_type != "text_time":
+        return 6
+    beside = config.projection_class_embeddings_input_dim - pipeline.text_encoder_2.config.projection_dim
+    return beside // config.addition_time_embed_dim
 
 
 def stable_diffusion_xl(pipeline: DiffusionPipeline) -> list[Part]:
@@ -69,17 +79,16 @@ def music_ldm(pipeline: DiffusionPipeline) -> list[Part]:
     return [text, unet_part(pipeline.unet), *vae_parts(pipeline.vae), vocoder_part(pipeline.vocoder)]
 
 
+# Pipelines of the same parts for other tasks.
+TASKS = ("", "Img2Img", "Inpaint")
 FAMILIES = {
     "MusicLDMPipeline": music_ldm,
-    "FluxPipeline": flux,
     "PixArtAlphaPipeline": pixart,
     "PixArtSigmaPipeline": pixart,
-    "StableDiffusion3Pipeline": stable_diffusion_3,
-    "StableDiffusionPipeline": stable_diffusion,
-    "StableDiffusionInpaintPipeline": stable_diffusion,
-    "StableDiffusionControlNetPipeline": stable_diffusion,
-    "StableDiffusionXLPipeline": stable_diffusion_xl,
-    "StableDiffusionXLControlNetPipeline": stable_diffusion_xl,
+    **{f"Flux{task}Pipeline": flux for task in TASKS},
+    **{f"StableDiffusion3{task}Pipeline": stable_diffusion_3 for task in TASKS},
+    **{f"StableDiffusion{control}{task}Pipeline": stable_diffusion for control in ("", "ControlNet") for task in TASKS},
+    **{f"StableDiffusionXL{control}{task}Pipeline": stable_diffusion_xl for control in ("", "ControlNet") for task in TASKS},
 }
 
 # How transformers are cut, by their class.
@@ -157,7 +166,8 @@ def cut(part: Part) -> Plan | None:
     if part.name == "transformer":
         return PLANS[type(part.module.transformer).__name__](part.module.transformer)
     try:
-        return unet_plan(part.module.unet, controlled="mid_block_additional_residual" in part.inputs)
+        ids = part.inputs["time_ids"].shape[1] if "time_ids" in part.inputs else 6
+        return unet_plan(part.module.unet, "mid_block_additional_residual" in part.inputs, ids)
     except Uncuttable as reason:
         print(f"{part.name}: no plan ({reason})", flush=True)
         return None

@@ -124,8 +124,8 @@ def text_part(name: str, encoder: nn.Module, length: int, outputs: list[str], ma
     return Part(name, TextEncoder(encoder, outputs), inputs, outputs, axes)
 
 
-def unet_inputs(unet: nn.Module, length: int = 77) -> tuple[dict[str, Tensor], dict[str, dict[int, str]]]:
-    """Examples and dynamic axes of a UNet's own inputs, residuals of a ControlNet aside."""
+def unet_inputs(unet: nn.Module, length: int = 77, ids: int = 6) -> tuple[dict[str, Tensor], dict[str, dict[int, str]]]:
+    """Examples and dynamic axes of a UNet's own inputs, residuals of a ControlNet aside. `ids`: sizes that SDXL's is told."""
     dtype = next(unet.parameters()).dtype
     config = unet.config
     factor = 2 ** (len(config.block_out_channels) - 1)
@@ -143,10 +143,9 @@ def unet_inputs(unet: nn.Module, length: int = 77) -> tuple[dict[str, Tensor], d
         inputs["encoder_hidden_states"] = torch.randn(2, length, config.cross_attention_dim, dtype=dtype)
         axes["encoder_hidden_states"] = {0: "rows", 1: "length"}
     if config.addition_embed_type == "text_time":
-        ids = 6
         pooled = config.projection_class_embeddings_input_dim - ids * config.addition_time_embed_dim
         inputs["text_embeds"] = torch.randn(2, pooled, dtype=dtype)
-        inputs["time_ids"] = torch.tensor([[64.0, 80.0, 0.0, 8.0, 64.0, 80.0]] * 2, dtype=dtype)
+        inputs["time_ids"] = torch.tensor([[64.0, 80.0, 0.0, 8.0, 64.0, 80.0][:ids]] * 2, dtype=dtype)
         axes |= {"text_embeds": {0: "rows"}, "time_ids": {0: "rows"}}
     return inputs, axes
 
@@ -175,8 +174,8 @@ def residual_inputs(unet: nn.Module, sample: Tensor) -> tuple[dict[str, Tensor],
     return inputs, axes
 
 
-def unet_part(unet: nn.Module, controlled: bool = False) -> Part:
-    inputs, axes = unet_inputs(unet)
+def unet_part(unet: nn.Module, controlled: bool = False, ids: int = 6) -> Part:
+    inputs, axes = unet_inputs(unet, ids=ids)
     added = tuple(name for name in ("text_embeds", "time_ids") if name in inputs)
     if controlled:
         own, sizes = residual_inputs(unet, inputs["sample"])

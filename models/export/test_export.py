@@ -17,7 +17,7 @@ from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 
 from . import families, tiny
-from .__main__ import fold
+from .__main__ import fold, load
 from .flux_stages import flux_plan
 from .graph import tensors_of, trace
 from .parts import flux_part, pixart_part, text_part, unet_part
@@ -157,6 +157,15 @@ class Export(unittest.TestCase):
         inputs = {name: value.numpy() for name, value in part.inputs.items()}
         [made] = ReferenceEvaluator(str(self.folder / "text_encoder/model.onnx")).run(None, inputs)
         agreed(made, part.run(part.inputs)["last_hidden_state"], "text_encoder", "fp16")
+
+    def test_refiner_has_one_text_encoder_and_five_sizes(self) -> None:
+        """Whole and in stages; loaded as main() loads it."""
+        tiny.sdxl_refiner(self.folder / "source")
+        families.export(load(self.folder / "source", []), self.folder / "source", self.folder / "refiner")
+        inputs = {one.name: one for one in onnx.load(self.folder / "refiner/unet/model.onnx", load_external_data=False).graph.input}
+        self.assertEqual([axis.dim_value for axis in inputs["time_ids"].type.tensor_type.shape.dim][1], 5)
+        self.assertTrue((self.folder / "refiner/unet/plan.json").exists())
+        self.assertFalse((self.folder / "refiner/text_encoder").exists())
 
     def test_lora_is_folded_into_the_weights(self) -> None:
         """Against W + scale · B A, worked out here for one layer."""

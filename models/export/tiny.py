@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import sentencepiece
@@ -24,6 +25,7 @@ from diffusers import (
     StableDiffusionInpaintPipeline,
     StableDiffusionPipeline,
     StableDiffusionXLControlNetPipeline,
+    StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
@@ -193,6 +195,25 @@ def sdxl(folder: Path) -> StableDiffusionXLPipeline:
         unet=lively(unet, 21),
         scheduler=EulerDiscreteScheduler(**SD_NOISE, timestep_spacing="leading"),
     )
+    pipeline.save_pretrained(folder)
+    return pipeline
+
+
+def sdxl_refiner(folder: Path) -> StableDiffusionXLImg2ImgPipeline:
+    """Stable Diffusion XL's refiner: the second text encoder alone, and an aesthetic score in place of the target size."""
+    base = sdxl(folder / "base")
+    unet = UNet2DConditionModel.from_config({**base.unet.config, "cross_attention_dim": 32, "projection_class_embeddings_input_dim": 32 + 5 * 8})
+    pipeline = StableDiffusionXLImg2ImgPipeline(
+        vae=base.vae,
+        text_encoder=None,
+        text_encoder_2=base.text_encoder_2,
+        tokenizer=None,
+        tokenizer_2=base.tokenizer_2,
+        unet=lively(unet, 25),
+        scheduler=base.scheduler,
+        requires_aesthetics_score=True,
+    )
+    shutil.rmtree(folder / "base")
     pipeline.save_pretrained(folder)
     return pipeline
 

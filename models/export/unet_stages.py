@@ -208,9 +208,9 @@ class UnetCut:
         return cut.finish(["out_sample"])
 
 
-def unet_plan(unet: nn.Module, controlled: bool = False) -> Plan:
+def unet_plan(unet: nn.Module, controlled: bool = False, ids: int = 6) -> Plan:
     check_known(unet)
-    inputs, _ = unet_inputs(unet)
+    inputs, _ = unet_inputs(unet, ids=ids)
     controls, _ = residual_inputs(unet, inputs["sample"]) if controlled else ({}, {})
     inputs |= controls
     inputs["timestep"] = inputs["timestep"].expand(len(inputs["sample"])).clone()
