@@ -67,12 +67,21 @@ def describe_controlnets(pipeline: DiffusionPipeline, output: Path) -> None:
     path.write_text(json.dumps(index, indent=2) + "\n")
 
 
+def check_folders(folder: Path, output: Path) -> None:
+    if not (folder / "model_index.json").is_file():
+        raise SystemExit(f"Expected a diffusers folder; {folder} has no model_index.json.")
+    # The settings that are copied out of the folder would be copied out of what was copied, and so on.
+    if output.resolve().is_relative_to(folder.resolve()):
+        raise SystemExit(f"Expected an output folder outside {folder}, found {output}; give -o a folder beside it.")
+    if output.exists() and not output.is_dir():
+        raise SystemExit(f"Expected a folder as output; {output} is a file.")
+    if output.exists() and any(output.iterdir()):
+        raise SystemExit(f"Expected an empty output folder; {output} has files.")
+
+
 def main() -> None:
     options = arguments()
-    if not (options.folder / "model_index.json").is_file():
-        raise SystemExit(f"Expected a diffusers folder; {options.folder} has no model_index.json.")
-    if options.output.exists() and any(options.output.iterdir()):
-        raise SystemExit(f"Expected an empty output folder; {options.output} has files.")
+    check_folders(options.folder, options.output)
     pipeline = load(options.folder, options.controlnet)
     fold(pipeline, options.lora)
     try:

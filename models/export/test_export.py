@@ -17,7 +17,7 @@ from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 
 from . import families, tiny
-from .__main__ import fold, load
+from .__main__ import check_folders, fold, load
 from .flux_stages import flux_plan
 from .graph import tensors_of, trace
 from .parts import flux_part, pixart_part, text_part, unet_part
@@ -166,6 +166,17 @@ class Export(unittest.TestCase):
         self.assertEqual([axis.dim_value for axis in inputs["time_ids"].type.tensor_type.shape.dim][1], 5)
         self.assertTrue((self.folder / "refiner/unet/plan.json").exists())
         self.assertFalse((self.folder / "refiner/text_encoder").exists())
+
+    def test_output_inside_the_source_is_refused(self) -> None:
+        source = self.folder / "source"
+        source.mkdir()
+        (source / "model_index.json").write_text("{}")
+        (self.folder / "link").symlink_to(source)
+        for output in (source, source / "onnx", source / "a/b", self.folder / "link/onnx", source / "../source/onnx"):
+            with self.subTest(str(output)), self.assertRaisesRegex(SystemExit, "Expected an output folder outside"):
+                check_folders(source, output)
+        for output in (self.folder / "source-onnx", self.folder / "new"):
+            check_folders(source, output)
 
     def test_lora_is_folded_into_the_weights(self) -> None:
         """Against W + scale · B A, worked out here for one layer."""
