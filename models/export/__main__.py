@@ -5,7 +5,9 @@
 
 import argparse
 import json
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -40,7 +42,7 @@ def load(folder: Path, controlnets: list[Path]) -> DiffusionPipeline:
     kind = CONTROLLED.get(type(pipeline).__name__)
     if kind is None:
         raise SystemExit(f"Expected a pipeline of {' or '.join(CONTROLLED)} to add ControlNets to; {folder} holds a {type(pipeline).__name__}.")
-    nets = [ControlNetModel.from_pretrained(path, torch_dtype=torch.float32, local_files_only=True) for path in controlnets]
+    nets = [ControlNetModel.from_pretrained(path, torch_dtype=torch.float32, local_files_only=True, use_safetensors=True) for path in controlnets]
     return kind.from_pipe(pipeline, controlnet=nets[0] if len(nets) == 1 else MultiControlNetModel(nets), torch_dtype=torch.float32)
 
 
@@ -49,13 +51,34 @@ def fold(pipeline: DiffusionPipeline, loras: list[str]) -> None:
     if loras and not hasattr(pipeline, "load_lora_weights"):
         raise SystemExit(f"Expected a pipeline that diffusers has LoRA for, found a {type(pipeline).__name__}.")
     for one in loras:
-        path, _, scale = one.partition("=")
-        file = Path(path)
+        file, scale = file_and_scale(one)
         if not file.is_file():
             raise SystemExit(f"Expected a LoRA file, found none at {file}.")
-        pipeline.load_lora_weights(file.parent, weight_name=file.name, local_files_only=True)
-        pipeline.fuse_lora(lora_scale=float(scale or 1))
+        unfit = f"Expected a LoRA for this {type(pipeline).__name__}; {{}} in {file} fits it. Give one that was trained on the same model."
+        try:
+            pipeline.load_lora_weights(file.parent, weight_name=file.name, local_files_only=True)
+        except Exception as error:  # of PEFT, torch or diffusers, by what does not fit
+            raise SystemExit(f"{unfit.format('not all')}\n{error}") from error
+        # diffusers only warns; a pattern that fits without the weights leaves zeros.
+        if not any(".lora_B." in name and bool(value.any()) for name, value in parameters(pipeline)):
+            raise SystemExit(unfit.format("nothing"))
+        pipeline.fuse_lora(lora_scale=scale)
         pipeline.unload_lora_weights()
+
+
+def file_and_scale(given: str) -> tuple[Path, float]:
+    """FILE or FILE=SCALE; a name of a file may have an = of its own."""
+    file, equals, scale = given.rpartition("=")
+    try:
+        return (Path(file), float(scale)) if equals else (Path(given), 1.0)
+    except ValueError:
+        return Path(given), 1.0
+
+
+def parameters(pipeline: DiffusionPipeline) -> Iterator[tuple[str, torch.Tensor]]:
+    for part in pipeline.components.values():
+        if isinstance(part, torch.nn.Module):
+            yield from part.named_parameters()
 
 
 def describe_controlnets(pipeline: DiffusionPipeline, output: Path) -> None:
@@ -79,6 +102,11 @@ def check_folders(folder: Path, output: Path) -> None:
         raise SystemExit(f"Expected an empty output folder; {output} has files.")
 
 
+def clear(folder: Path) -> None:
+    for path in folder.iterdir() if folder.exists() else ():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def main() -> None:
     options = arguments()
     check_folders(options.folder, options.output)
@@ -86,8 +114,12 @@ def main() -> None:
     fold(pipeline, options.lora)
     try:
         export(pipeline, options.folder, options.output, options.dtype, staged=not options.no_plan)
-    except Disagreement as error:
-        sys.exit(f"{error}\nThat network was not written.")
+    except BaseException as error:
+        # Half a folder would keep the same command from running again.
+        clear(options.output)
+        if isinstance(error, Disagreement):
+            sys.exit(f"{error}\n{options.output} is empty again: no part of the folder is left.")
+        raise
     if options.controlnet:
         describe_controlnets(pipeline, options.output)
 

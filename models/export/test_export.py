@@ -15,9 +15,10 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
+from safetensors.torch import save_file
 
 from . import families, tiny
-from .__main__ import check_folders, fold, load
+from .__main__ import check_folders, file_and_scale, fold, load, main
 from .flux_stages import flux_plan
 from .graph import tensors_of, trace
 from .parts import flux_part, pixart_part, text_part, unet_part
@@ -192,6 +193,37 @@ class Export(unittest.TestCase):
         fold(fresh, [f"{self.folder / 'lora.safetensors'}=0.5"])
         torch.testing.assert_close(fresh.unet.get_submodule(layer).weight, before + 0.5 * up @ down)
         self.assertFalse([name for name, _ in fresh.unet.named_parameters() if "lora" in name])
+
+    def test_lora_that_fits_nothing_ends_the_export(self) -> None:
+        pipeline = tiny.sd2(self.folder / "source")
+        layer = "attentions.0.transformer_blocks.0.attn1.to_q"
+        foreign = {"another block": (f"unet.down_blocks.7.{layer}", 16), "another width": (f"unet.down_blocks.0.{layer}", 999), "another network": ("other", 16)}
+        for name, (key, width) in foreign.items():
+            down, up = torch.ones(2, width), torch.ones(width, 2)
+            save_file({f"{key}.lora_A.weight": down, f"{key}.lora_B.weight": up}, self.folder / f"{name}.safetensors")
+            with self.subTest(name), self.assertRaisesRegex(SystemExit, "Expected a LoRA for this StableDiffusionPipeline"):
+                fold(pipeline, [str(self.folder / f"{name}.safetensors")])
+
+    def test_scale_of_a_lora_follows_the_last_equals_sign(self) -> None:
+        given = {"a": ("a", 1), "5": ("5", 1), "a=0.5": ("a", 0.5), "a=b": ("a=b", 1), "a=b=-2": ("a=b", -2), "r=8/a.safetensors": ("r=8/a.safetensors", 1)}
+        for text, (file, scale) in given.items():
+            self.assertEqual(file_and_scale(text), (Path(file), scale))
+
+    def test_after_a_disagreement_the_same_command_runs_again(self) -> None:
+        """Nothing of the folder is left, what was written before it either."""
+        tiny.sd2(self.folder / "source")
+        output = self.folder / "onnx"
+
+        def disagreeing(pipeline, source, folder, *_, **__):
+            (folder / "text_encoder").mkdir(parents=True)
+            (folder / "text_encoder/model.onnx").write_bytes(b"")
+            raise Disagreement("unet differs")
+
+        for _ in range(2):
+            with mock.patch("sys.argv", ["export", str(self.folder / "source"), "-o", str(output)]), mock.patch("export.__main__.export", disagreeing):
+                with self.assertRaisesRegex(SystemExit, "unet differs\n.*is empty again"):
+                    main()
+            self.assertEqual(list(output.iterdir()), [])
 
 
 if __name__ == "__main__":
