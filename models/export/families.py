@@ -91,6 +91,12 @@ FAMILIES = {
     **{f"StableDiffusionXL{control}{task}Pipeline": stable_diffusion_xl for control in ("", "ControlNet") for task in TASKS},
 }
 
+# Fields of configurations by which diffusers makes something else, and which neither the files nor `load()` follow. ts/families refuses the same.
+UNFOLLOWED = {
+    stable_diffusion: {"unet": ["time_cond_proj_dim"], "text_encoder": ["use_attention_mask"], "controlnet": ["global_pool_conditions"]},
+    stable_diffusion_xl: {"unet": ["time_cond_proj_dim"], "vae": ["latents_mean", "latents_std"], "controlnet": ["global_pool_conditions"]},
+}
+
 # How transformers are cut, by their class.
 PLANS = {"FluxTransformer2DModel": flux_plan, "PixArtTransformer2DModel": pixart_plan, "SD3Transformer2DModel": sd3_plan}
 # Networks whose weights their stages share.
@@ -122,6 +128,7 @@ def export(pipeline: DiffusionPipeline, source: Path, output: Path, dtype: str =
     kind = type(pipeline).__name__
     if kind not in FAMILIES:
         raise SystemExit(f"Expected a pipeline of {', '.join(FAMILIES)}; {source} holds a {kind}.")
+    refuse_unfollowed(pipeline)
     output.mkdir(parents=True, exist_ok=True)
     for part in FAMILIES[kind](pipeline):
         # The published autoencoder of SDXL overflows float16. Text encoders run on the CPU, for which ONNX Runtime has no kernels of bfloat16.
@@ -129,6 +136,16 @@ def export(pipeline: DiffusionPipeline, source: Path, output: Path, dtype: str =
         unknown = part.name.startswith("text_encoder") and dtype == "bf16"
         write(part, output / part.name, "fp32" if overflows or unknown else dtype, staged)
     copy_settings(source, output)
+
+
+def refuse_unfollowed(pipeline: DiffusionPipeline) -> None:
+    for name, fields in UNFOLLOWED.get(FAMILIES[type(pipeline).__name__], {}).items():
+        component = pipeline.components.get(name)
+        for one in getattr(component, "nets", [] if component is None else [component]):
+            for field in fields:
+                value = getattr(one.config, field, None)
+                if value not in (None, False):
+                    raise SystemExit(f"Expected no {field} in {name}/config.json, found {value}: diffusers follows it, sada does not. Export a model without it.")
 
 
 def write(part: Part, folder: Path, dtype: str, staged: bool) -> None:

@@ -179,6 +179,26 @@ class Export(unittest.TestCase):
         for output in (self.folder / "source-onnx", self.folder / "new"):
             check_folders(source, output)
 
+    def test_configurations_that_are_not_followed_are_refused(self) -> None:
+        """Nothing is written. Where diffusers ignores the field, so does the export."""
+        sd2 = ("sd2", ["unet.time_cond_proj_dim", "text_encoder.use_attention_mask"])
+        controlled = ("sd2_controlnet", ["controlnet.global_pool_conditions"])
+        sdxl = ("sdxl", ["unet.time_cond_proj_dim", "vae.latents_mean", "vae.latents_std"])
+        values = {"time_cond_proj_dim": 16, "latents_mean": [0.1] * 4, "latents_std": [2.0] * 4}
+        for family, places in (sd2, controlled, sdxl):
+            pipeline = getattr(tiny, family)(self.folder / family)
+            families.refuse_unfollowed(pipeline)
+            for place in places:
+                name, field = place.split(".")
+                component = pipeline.components[name]
+                one = getattr(component, "nets", [component])[-1]
+                register = getattr(one, "register_to_config", lambda **fields: one.config.update(fields))
+                register(**{field: values.get(field, True)})
+                with self.subTest(family, place=place), self.assertRaisesRegex(SystemExit, f"Expected no {field} in {name}/config.json"):
+                    families.export(pipeline, self.folder / family, self.folder / "onnx")
+                self.assertFalse((self.folder / "onnx").exists())
+                register(**{field: None})
+
     def test_lora_is_folded_into_the_weights(self) -> None:
         """Against W + scale · B A, worked out here for one layer."""
         pipeline = tiny.sd2(self.folder / "source")

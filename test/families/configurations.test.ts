@@ -90,6 +90,25 @@ test('sizes of a share of a latent', async () => {
   }
 })
 
+test('fields that diffusers follows and nothing here does', async () => {
+  const fields = [
+    ['sd2', 'unet', 'time_cond_proj_dim', 16],
+    ['sd2', 'text_encoder', 'use_attention_mask', true],
+    ['sd2-controlnet', 'controlnet', 'global_pool_conditions', true],
+    ['sd2-controlnet', 'controlnet_1', 'global_pool_conditions', true],
+    ['sdxl', 'unet', 'time_cond_proj_dim', 16],
+    ['sdxl', 'vae_decoder', 'latents_mean', [0, 0, 0, 0.5]],
+    ['sdxl', 'vae_decoder', 'latents_std', [2, 2, 2, 2]],
+  ] as const
+  for (const [family, part, field, value] of fields) {
+    const error = await refusal(family, set(part, field, value))
+    assert.is(error?.code, 'UNSUPPORTED', `${family} ${part}: ${error?.message}`)
+    assert.ok(error.message.includes(join(part, 'config.json')), error.message)
+    assert.match(error.message, new RegExp(`expected no "${field}", .* has ${JSON.stringify(value).replaceAll('[', '\\[')}`))
+    for (const unset of [null, false]) assert.is(await refusal(family, set(part, field, unset)), undefined, `${family} ${field}`)
+  }
+})
+
 test('tokens of other sizes than the plan cuts', async () => {
   for (const family of ['sd3', 'pixart']) {
     const error = await refusal(family, set('transformer', 'patch_size', 1))

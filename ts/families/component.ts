@@ -108,6 +108,21 @@ export class Component {
     }
   }
 
+  /**
+   * Throws UNSUPPORTED where the configuration beside a role's model sets one of the fields: diffusers then makes something else, which
+   * nothing here follows. models/export refuses the same.
+   */
+  static async refuseSet(context: LoadContext, role: string, ...fields: readonly string[]): Promise<void> {
+    const config = await Component.configOf(context, role)
+    const field = fields.find((each) => (config[each] ?? false) !== false)
+    if (field === undefined) return
+    const path = join(context.folder.root, dirname(Component.pathOf(context, role)), 'config.json')
+    const found = JSON.stringify(config[field]).slice(0, 60)
+    throw new SadaError('UNSUPPORTED', `${path}: expected no "${field}", which is not followed here; the file has ${found}.`, {
+      stage: role,
+    })
+  }
+
   /** Path of a role's model file, relative to the folder. */
   static pathOf({ paths = {} }: LoadContext, role: string): string {
     const given = Object.hasOwn(paths, role) ? paths[role] : role

@@ -45,6 +45,7 @@ export class ControlNet {
     for (let k = 0; ; k++) {
       const role = k === 0 ? 'controlnet' : `controlnet_${k}`
       if (!(await Component.has(context, role))) break
+      await Component.refuseSet(context, role, 'global_pool_conditions')
       const net = new ControlNet(await Component.load(context, role, range && networkProfiles(range)))
       const outputs = net.component.outputs
       if (inputs.length === 0)

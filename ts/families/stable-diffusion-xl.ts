@@ -56,6 +56,8 @@ export class StableDiffusionXl extends UnetFamily {
 
   static async load(context: LoadContext, name: string): Promise<StableDiffusionXl> {
     const { folder } = context
+    await Component.refuseSet(context, 'unet', 'time_cond_proj_dim')
+    await Component.refuseSet(context, 'vae_decoder', 'latents_mean', 'latents_std')
     const schedulers = await Schedulers.load(folder, ['dpm++', 'euler'])
     const isRefiner = !(await Component.has(context, 'text_encoder'))
     const second = await TextEncoder.load(context, 'text_encoder_2', 'tokenizer_2', {

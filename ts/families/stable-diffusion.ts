@@ -1,6 +1,6 @@
 import type { Purpose } from '../sampler/memory.ts'
 import { Autoencoder } from './autoencoder.ts'
-import type { LoadContext } from './component.ts'
+import { Component, type LoadContext } from './component.ts'
 import { ControlNet } from './controlnet.ts'
 import { rowsOf } from './denoiser.ts'
 import type { Request } from './family.ts'
@@ -24,6 +24,8 @@ export class StableDiffusion extends UnetFamily {
   }
 
   static async load(context: LoadContext, name: string): Promise<StableDiffusion> {
+    await Component.refuseSet(context, 'unet', 'time_cond_proj_dim')
+    await Component.refuseSet(context, 'text_encoder', 'use_attention_mask')
     const schedulers = await Schedulers.load(context.folder, ['dpm++', 'euler'])
     const text = await TextEncoder.load(context, 'text_encoder', 'tokenizer', { states: ['last_hidden_state'] })
     const range = await unetRange(context, text.length)
