@@ -14,7 +14,7 @@ from .plan_file import LENGTH, check_plan, flops, manifest, pretty, traced, writ
 from .sd3_stages import sd3_plan
 from .stages import Plan
 from .unet_stages import Uncuttable, unet_plan
-from .verify import check
+from .verify import Overflow, check
 
 
 def layers(encoder: object) -> list[str]:
@@ -134,7 +134,14 @@ def export(pipeline: DiffusionPipeline, source: Path, output: Path, dtype: str =
         # The published autoencoder of SDXL overflows float16. Text encoders run on the CPU, for which ONNX Runtime has no kernels of bfloat16.
         overflows = part.name.startswith("vae_") and pipeline.vae.config.get("force_upcast")
         unknown = part.name.startswith("text_encoder") and dtype == "bf16"
-        write(part, output / part.name, "fp32" if overflows or unknown else dtype, staged)
+        try:
+            write(part, output / part.name, "fp32" if overflows or unknown else dtype, staged)
+        except Overflow as reason:
+            # On the CPU, where text encoders run, float16 saves no time; the other networks are what it was asked for.
+            if not part.name.startswith("text_encoder"):
+                raise Overflow(f"{reason}. Export with --dtype fp32, or bf16 for a GPU.") from reason
+            print(f"{part.name}: stays float32 ({reason})", flush=True)
+            write(part, output / part.name, "fp32", staged)
     copy_settings(source, output)
 
 
