@@ -112,8 +112,7 @@ async function makeRuns(
   const pipeline = await loadOn(options.model, options, { pictures: 2 }, signal)
   try {
     const settings = await prepare(options, pipeline, folder)
-    const known = await readExisting(journals)
-    checkTerms(known, settings)
+    const known = checkTerms(await readExisting(journals), settings)
     const { model, steps, seed } = settings
     const journal = await Journal.open(path)
     const progress = new Eta(createProgress())
@@ -141,8 +140,10 @@ async function makeRuns(
   }
 }
 
-function checkTerms({ sessions: [first] }: JournalContent, { model: { name }, steps, seed }: TableSettings): void {
-  if (first === undefined || (first.model === name && first.steps === steps && first.seed === seed)) return
+/** The finished runs, where they are of the same terms. */
+function checkTerms(known: JournalContent, { model: { name }, steps, seed }: TableSettings): JournalContent {
+  const [first] = known.sessions
+  if (first === undefined || (first.model === name && first.steps === steps && first.seed === seed)) return known
   throw new SadaError(
     'INVALID_ARGUMENT',
     `The finished runs are of ${first.model} with ${first.steps} steps and seed ${first.seed}, not of ${name} with ${steps} steps and seed ${seed}.`,

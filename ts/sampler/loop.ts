@@ -110,11 +110,9 @@ export class DenoisingLoop {
 
   private async tell(onStep: NonNullable<LoopOptions['onStep']>, step: number): Promise<void> {
     this.readable = step
-    try {
-      await onStep(this.event(step))
-    } finally {
-      this.readable = undefined
-    }
+    await Promise.resolve()
+      .then(() => onStep(this.event(step)))
+      .finally(() => (this.readable = undefined))
   }
 
   private changeStates(step: number): void {
@@ -147,19 +145,13 @@ export class DenoisingLoop {
       ({ member, decision }) => decision.kind === 'skip' && audit.chooses(step, member.index),
     ) as readonly { member: Member; decision: Extract<Decision, { kind: 'skip' }> }[]
     if (chosen.length === 0) return new Map()
-    const outputs = await this.runNetwork(
-      step,
-      chosen,
-      chosen.map(() => run),
-    )
+    const all = chosen.map(() => run)
+    const outputs = await this.runNetwork(step, chosen, all)
     const requests = chosen.map(({ member, decision }, k) => audit.request(step, decision.x0, outputs[k], member.find))
     const sums = await this.options.workspace.step(length, requests)
     // An answer that is not finite measures nothing, and the run does not depend on it.
-    const measured = chosen.filter((_, k) => Number.isFinite(sums[k]))
-    const finite = [...sums].filter(Number.isFinite)
-    return new Map(
-      measured.map(({ member }, k) => [member, audit.note(step, member.index, Math.sqrt(finite[k] / length))] as const),
-    )
+    const measured = [...sums].map((sum, k) => [chosen[k].member, sum] as const).filter(([, sum]) => Number.isFinite(sum))
+    return new Map(measured.map(([member, sum]) => [member, audit.note(step, member.index, Math.sqrt(sum / length))] as const))
   }
 
   /** Makes the step for `candidates`; returns those whose skip has to be replaced by a run. */
