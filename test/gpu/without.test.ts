@@ -42,7 +42,7 @@ test('sada --device auto says why on stderr, and in what it prints as JSON', asy
   const args = ['a robot', '--steps', '2', '--device', 'auto', '-o', 'x.png', '--json']
   const { code, stdout, stderr } = await run('sada', args, emptyFolder(), none)
   assert.is(code, 0, stderr)
-  assert.match(stderr, /^On the CPU: the GPU library was not found; .*[^.]\.\n$/)
+  assert.match(stderr, /^On the CPU: the GPU library was not found; .*[^.]\.\n/)
   const { device } = JSON.parse(stdout) as { device: { name: string; reason: string } }
   assert.is(device.name, 'cpu')
   assert.match(device.reason, reason)
