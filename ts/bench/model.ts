@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { SadaError } from '../errors.ts'
 import type { Picture } from '../pipeline/image.ts'
+import { isStaged } from '../pipeline/load.ts'
 import type { GenerateResult, Pipeline } from '../pipeline/pipeline.ts'
 import { loadManifest } from '../plan/model.ts'
 import type { Manifest } from '../plan/manifest.ts'
@@ -25,14 +24,12 @@ export interface BenchModel {
 
 /** A loaded model; `folder` is where it was loaded from. Throws UNSUPPORTED for one that makes no pictures. */
 export async function benchModel(pipeline: Pipeline, folder: string): Promise<BenchModel> {
-  if (hasPlan(folder)) return ofPlan(await loadManifest(folder))
+  if (isStaged(folder)) return ofPlan(await loadManifest(folder))
   if (pipeline.makes === 'image') return ofPictures(pipeline)
   throw new SadaError('UNSUPPORTED', `The model "${pipeline.name}" makes sounds; sada-bench compares pictures.`, {
     argument: 'model',
   })
 }
-
-export const hasPlan = (folder: string): boolean => existsSync(join(folder, 'plan.json'))
 
 /** Its final states are the samples, before they are rounded to pixels. */
 export function ofPlan(manifest: Manifest): BenchModel {

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SadaError } from '../errors.ts'
+import { isStaged } from '../pipeline/load.ts'
 import { loadManifest } from '../plan/model.ts'
-import { hasPlan } from './model.ts'
 
 /** A prompt and the kind it is reported under: the model's `full` and `short` examples, or `given`. */
 export interface BenchPrompt {
@@ -14,7 +14,7 @@ type PromptsByKind = Readonly<Record<string, readonly string[]>>
 
 /** `samples` of the model's own example prompts, the kinds taking turns. */
 export async function modelPrompts(folder: string, samples: number): Promise<BenchPrompt[]> {
-  const { prompts } = hasPlan(folder) ? await loadManifest(folder) : {}
+  const { prompts } = isStaged(folder) ? await loadManifest(folder) : {}
   if (prompts === undefined) {
     throw new SadaError('INVALID_ARGUMENT', `The model in ${folder} has no example prompts: give some with --prompts FILE.`, {
       argument: 'prompts',

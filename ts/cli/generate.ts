@@ -1,9 +1,8 @@
-import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { extname, join } from 'node:path'
+import { extname } from 'node:path'
 import { invalidArgument, nearestName, SadaError } from '../errors.ts'
 import { offerOf } from '../families/staged.ts'
-import { findModel } from '../pipeline/load.ts'
+import { findModel, isStaged } from '../pipeline/load.ts'
 import { checkGenerateOptions, type GenerateOptions } from '../pipeline/options.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { Manifest } from '../plan/manifest.ts'
@@ -62,7 +61,7 @@ export async function generate(
   if (prompt === '')
     throw invalidArgument('prompt', 'what to draw, like "a teal robot with round eyes"', prompt, 'See "sada --help".')
   const folder = await findModel(options.model)
-  const manifest = existsSync(join(folder, 'plan.json')) ? await loadManifest(folder) : undefined
+  const manifest = isStaged(folder) ? await loadManifest(folder) : undefined
   const request = requestFor(prompt, options)
   if (manifest) {
     checkGenerateOptions(request, offerOf(manifest))

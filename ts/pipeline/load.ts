@@ -17,7 +17,7 @@ const MODELS = join(__dirname, '..', '..', 'models')
 
 /** Names that `load` knows without a path; none where an application leaves the bundled models out. */
 export function bundledModels(): string[] {
-  return (existsSync(MODELS) ? readdirSync(MODELS) : []).filter((name) => existsSync(join(MODELS, name, 'plan.json')))
+  return (existsSync(MODELS) ? readdirSync(MODELS) : []).filter((name) => isStaged(join(MODELS, name)))
 }
 
 const SETTINGS: Readonly<Record<keyof FamilySettings, true>> = {
@@ -74,7 +74,8 @@ export async function filesForEngines(model: string, settings: FamilySettings = 
   return files
 }
 
-const isStaged = (folder: string): boolean => existsSync(join(folder, 'plan.json'))
+/** Whether a folder holds a staged plan; else it is taken for one in the layout of diffusers. */
+export const isStaged = (folder: string): boolean => existsSync(join(folder, 'plan.json'))
 
 /** What runs the networks on a GPU. */
 function deviceEngine({ engine = 'onnxruntime', engines, onnxruntime, signal, onBuild }: FamilySettings): OpenDeviceEngine {

@@ -10,7 +10,7 @@ export function checkSeed(seed: number | bigint | readonly (number | bigint)[], 
 
 /** What stands for the initial latents where a run is only planned: of their lengths, and no more. */
 export function unwrittenLatents(members: number, length: number): Float32Array[] {
-  return Array.from({ length: members }, () => new Float32Array(0)).fill(new Float32Array(length))
+  return new Array<Float32Array>(members).fill(new Float32Array(length))
 }
 
 /** Noise as PyTorch's CPU generator makes it, times `init_noise_sigma`: one `randn` over all members, or one generator for each. */
