@@ -1,4 +1,4 @@
-// Writes the README's figures from recorded results, between its markers: no figure there is typed by hand.
+// Writes the README's table between its markers, and docs/results.md, from recorded results: no figure there is typed by hand.
 //
 //   node scripts/readme-figures.mjs [--check]
 //
@@ -26,33 +26,28 @@ const says = (psnr) => {
 const table = (head, rows) => [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 
 function speed({ machine, versions, cases }) {
-  const of = (pictures, kind, key) => says(pictures.filter((picture) => picture.kind === kind).map((picture) => picture[key]))
-  const rows = cases.map(({ scheduler, nfe, steps, speedup, pictures, fewer_steps: fewer }) => [
-    scheduler,
-    `${nfe.mean.toFixed(1)} of ${steps}`,
-    `**${speedup.wall.toFixed(2)} ×** (${speedup.wall_p05.toFixed(2)}–${speedup.wall_p95.toFixed(2)})`,
-    ...['full', 'short'].map((kind) => of(pictures, kind, 'psnr_db')),
-    ...['full', 'short'].map((kind) => of(pictures, kind, 'fewer_steps_psnr_db')),
-    String(fewer.steps),
-  ])
+  const rows = cases.flatMap(({ scheduler, nfe, steps, speedup, pictures, fewer_steps: fewer }) =>
+    ['full', 'short'].map((kind, k) => {
+      const of = (key) => says(pictures.filter((picture) => picture.kind === kind).map((picture) => picture[key]))
+      const speed = `**${speedup.wall.toFixed(2)} ×** (${speedup.wall_p05.toFixed(2)}–${speedup.wall_p95.toFixed(2)})`
+      const shared = [scheduler, speed, `${nfe.mean.toFixed(1)} of ${steps}`]
+      return [...(k === 0 ? shared : ['', '', '']), kind, of('psnr_db'), `${of('fewer_steps_psnr_db')} in ${fewer.steps} steps`]
+    }),
+  )
   const head = [
     'scheduler',
-    'network runs',
     'wall speed-up (5–95 %)',
-    'full prompts, PSNR mean / worst tenth / worst',
-    'short prompts',
-    'plain fewer steps of the same time: full',
-    'short',
-    'steps',
+    'network runs',
+    'prompts',
+    '`sada`, PSNR mean / worst tenth / worst',
+    'fewer plain steps of the same time',
   ]
   return [
-    `The default policy on the bundled model, 50 steps, guidance ${cases[0].guidance}, ${cases[0].samples} pictures per row, beside the unaccelerated run with as many`,
-    'steps as fit into the same time. PSNR in dB against the full run of the same seed (60 dB differs by less than one 8-bit level). Full prompts say nearly',
-    'everything about the picture; short ones leave choices that are made early on the way, where a small error makes another picture.',
+    `50 steps of the bundled model at guidance ${cases[0].guidance}, ${cases[0].samples} pictures for each scheduler, beside the unaccelerated run with as many steps as fit into the same time:`,
     '',
     table(head, rows),
     '',
-    `Measured by \`sada-bench\` on ${machine.cpu}, ${machine.cores} cores, CPU backend (ONNX Runtime ${versions.onnxruntime}), commit ${versions.commit ?? 'unknown'}: [bench/results/avatar.json](bench/results/avatar.json). GPU: [docs/gpu.md](docs/gpu.md).`,
+    `Measured by \`sada-bench\` on ${machine.cpu}, ${machine.cores} cores, CPU backend (ONNX Runtime ${versions.onnxruntime}), commit ${versions.commit ?? 'unknown'}: [bench/results/avatar.json](bench/results/avatar.json).`,
   ].join('\n')
 }
 
@@ -93,12 +88,7 @@ function rivals({ cases }) {
     'plain fewer steps',
     'best fixed schedule (by mean)',
   ]
-  return [
-    `At other guidance scales, and beside the best of three fixed schedules (every 2nd, 3rd, 4th step, linear) of as many runs (cost in full network runs of 50;`,
-    '[bench/results/fidelity.json](bench/results/fidelity.json)):',
-    '',
-    table(head, rows),
-  ].join('\n')
+  return table(head, rows)
 }
 
 function overhead({ machine, results }) {
@@ -109,20 +99,46 @@ function overhead({ machine, results }) {
     `${ratio.p50.toFixed(2)} (${ratio.p05.toFixed(2)}–${ratio.p95.toFixed(2)})`,
   ])
   return [
-    "The sampler's own cost per step, criterion included, on 1×4×128×128 latents with a network that returns at once, beside diffusers' `scheduler.step` and",
-    `the criterion in PyTorch, run in turns on ${machine} ([bench/results/overhead.json](bench/results/overhead.json)):`,
+    `Run in turns on ${machine}, from [bench/results/overhead.json](../bench/results/overhead.json):`,
     '',
     table(['scheduler', 'sada', 'PyTorch', 'ratio (5–95 %)'], rows),
   ].join('\n')
 }
 
-const path = join(root, 'README.md')
-const readme = readFileSync(path, 'utf8')
-const figures = [speed(read('avatar.json')), rivals(read('fidelity.json')), overhead(read('overhead.json'))].join('\n\n')
-const marked = /(<!-- figures:start[^>]*-->\n)[\s\S]*?(<!-- figures:end -->)/
-const written = readme.replace(marked, (_, start, end) => `${start}${figures}\n${end}`)
-if (!process.argv.includes('--check')) writeFileSync(path, written)
-else if (written !== readme) {
-  console.error('README.md does not show the recorded results: run node scripts/readme-figures.mjs')
-  process.exitCode = 1
+const results = () => `# How close, and at what cost
+
+Written by \`node scripts/readme-figures.mjs\` from recorded results. The [README](../README.md) has guidance 3 with wall times; [table1.md](table1.md) has every other policy.
+
+## At three guidance scales
+
+50 steps of the bundled model. Each cell is the PSNR in dB against the full run of the same seed: mean / worst tenth / worst.
+
+- *cost*: in full network runs of 50.
+- *plain fewer steps*: the unaccelerated run with as many steps as \`sada\` costs.
+- *best fixed schedule*: every 2nd, 3rd or 4th step runs, the others are continued linearly; as many runs as \`sada\`; the one with the best mean.
+
+${rivals(read('fidelity.json'))}
+
+Every picture is in [bench/results/fidelity.json](../bench/results/fidelity.json).
+
+## The sampler's own cost
+
+Time per step, criterion included, on latents of 1×4×128×128 with a network that returns at once, beside diffusers' \`scheduler.step\` with the criterion in PyTorch.
+${overhead(read('overhead.json'))}
+`
+
+/** What the file shall say, from what it says; with --check it is only compared. */
+function write(file, text) {
+  const path = join(root, file)
+  const before = readFileSync(path, 'utf8')
+  const after = text(before)
+  if (!process.argv.includes('--check')) writeFileSync(path, after)
+  else if (after !== before) {
+    console.error(`${file} does not show the recorded results: run node scripts/readme-figures.mjs`)
+    process.exitCode = 1
+  }
 }
+
+const marked = /(<!-- figures:start[^>]*-->\n)[\s\S]*?(<!-- figures:end -->)/
+write('README.md', (readme) => readme.replace(marked, (_, start, end) => `${start}${speed(read('avatar.json'))}\n${end}`))
+write('docs/results.md', results)
