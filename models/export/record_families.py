@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from diffusers import (
     DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
     FluxImg2ImgPipeline,
     FluxInpaintPipeline,
@@ -91,6 +92,13 @@ def schedulers(pipeline, predictions=("epsilon", "v_prediction")):
             yield f"{name} {prediction}", kind.from_config(config, prediction_type=prediction)
 
 
+def stochastic(pipeline):
+    """Those whose steps draw noise, from the same generator."""
+    config = pipeline.scheduler.config
+    yield "dpm++-sde", DPMSolverMultistepScheduler.from_config(config, algorithm_type="sde-dpmsolver++")
+    yield "euler-ancestral", EulerAncestralDiscreteScheduler.from_config(config)
+
+
 def settings(scheduler) -> dict[str, object]:
     return {"_class_name": type(scheduler).__name__, **{key: value for key, value in scheduler.config.items() if not key.startswith("_")}}
 
@@ -123,6 +131,18 @@ def record_sd2(folder: Path, source: Path) -> None:
             other = kind(**{**parts, "scheduler": scheduler}, requires_safety_checker=False)
             made = run(other, **call, **given, image=image, generator=generator(5))
             recording.add(name=f"{task}, {name}", task=task, scheduler=settings(scheduler), seed=5, **call, **given, init=image, **made)
+
+    own = pipeline.scheduler
+    for name, scheduler in stochastic(pipeline):
+        pipeline.scheduler = scheduler
+        call = {"prompt": both[0], "negative_prompt": both[1], "num_inference_steps": 8, "guidance_scale": 5}
+        made = run(pipeline, **call, height=32, width=32, generator=[generator(1), generator(2)])
+        recording.add(name=f"two prompts, {name}", task="text-to-image", scheduler=settings(scheduler), seeds=[1, 2], **call, height=32, width=32, **made)
+        other = StableDiffusionImg2ImgPipeline(**{**parts, "scheduler": scheduler}, requires_safety_checker=False)
+        call = {"prompt": PROMPT, "num_inference_steps": 8, "guidance_scale": 5, "strength": 0.6}
+        made = run(other, **call, image=image, generator=generator(5))
+        recording.add(name=f"image-to-image, {name}", task="image-to-image", scheduler=settings(scheduler), seed=5, **call, init=image, **made)
+    pipeline.scheduler = own
 
     # The last tiles are cut off: 44 latents in steps of 12, 20 in steps of 12.
     pipeline.vae.enable_tiling()

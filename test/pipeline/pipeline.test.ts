@@ -250,7 +250,7 @@ test('denoised() and state() are refused once the callback is over, also where i
 
 test("a model's defaults and schedulers can be passed on as they are, and a configuration as its text", async () => {
   const { defaults, schedulers } = pipeline
-  assert.equal(schedulers, ['flow-euler', 'dpm++', 'euler'])
+  assert.equal(schedulers, ['flow-euler', 'dpm++', 'euler', 'dpm++-sde', 'euler-ancestral'])
   const { trace } = await pipeline.generate({ ...defaults, prompt: robot.prompt, steps: 2 })
   assert.equal([trace.scheduler, trace.guidance], [defaults.scheduler, defaults.guidanceScale])
   const warnings: string[] = []

@@ -100,9 +100,9 @@ test('bad input is an error that names it', async () => {
     [{ policy: 'sadda' }, 'UNKNOWN_NAME', /Did you mean "sada"/],
     [{ scheduler: '{"_class_name": "Euler' }, 'INVALID_SCHEDULE', /line 1/],
     [
-      { scheduler: { _class_name: 'DPMSolverMultistepScheduler', algorithm_type: 'sde-dpmsolver++' } },
+      { scheduler: { _class_name: 'DPMSolverMultistepScheduler', algorithm_type: 'sde-dpmsolver' } },
       'INVALID_SCHEDULE',
-      /sde-dpmsolver\+\+/,
+      /"sde-dpmsolver", which is not supported/,
     ],
   ]
   for (const [change, code, message] of attempts) {

@@ -8,6 +8,7 @@ import {
   type FlowEulerConfig,
   type SolverName,
 } from '../../ts/schedule/config.ts'
+import { createSchedule } from '../../ts/schedule/schedule.ts'
 
 function refused(action: () => unknown, code: SadaErrorCode, argument: string, pattern = /./): void {
   assert.throws(action, (error: SadaError) => error.code === code && error.argument === argument && pattern.test(error.message))
@@ -155,8 +156,8 @@ test('unknown fields are warned about, with the nearest known name', () => {
 })
 
 const unsupported: readonly (readonly [SolverName, string, unknown, RegExp])[] = [
-  ['dpm++', 'algorithm_type', 'sde-dpmsolver++', /"sde-dpmsolver\+\+".*"dpmsolver\+\+"/],
-  ['dpm++', 'algorithm_type', 'dpmsolver', /./],
+  ['dpm++', 'algorithm_type', 'dpmsolver', /"dpmsolver".*"dpmsolver\+\+", "sde-dpmsolver\+\+"/],
+  ['dpm++-sde', 'algorithm_type', 'sde-dpmsolver', /"sde-dpmsolver".*"dpmsolver\+\+"/],
   ['dpm++', 'solver_order', 3, /is 3, which is not supported\. Supported: 1, 2/],
   ['dpm++', 'solver_type', 'rk4', /"midpoint", "heun"/],
   ['dpm++', 'thresholding', true, /is true.*Supported: false/],
@@ -182,6 +183,24 @@ for (const [solver, field, value, pattern] of unsupported) {
     refused(() => parseSchedulerConfig({ [field]: value }, solver), 'INVALID_SCHEDULE', field, pattern)
   })
 }
+
+test('a configuration is read as stochastic where it says so, and as either kind by name', () => {
+  const solverOf = (given: object, as?: SolverName): SolverName => parseSchedulerConfig(given, as).config.solver
+  const sde = { _class_name: 'DPMSolverMultistepScheduler', algorithm_type: 'sde-dpmsolver++' }
+  assert.is(solverOf(sde), 'dpm++-sde')
+  assert.is(solverOf({ ...sde, algorithm_type: 'dpmsolver++' }), 'dpm++')
+  assert.is(solverOf(sde, 'dpm++'), 'dpm++')
+  assert.is(solverOf({ _class_name: 'DPMSolverMultistepScheduler' }, 'dpm++-sde'), 'dpm++-sde')
+  assert.is(solverOf({ _class_name: 'EulerAncestralDiscreteScheduler' }), 'euler-ancestral')
+  assert.is(solverOf({ _class_name: 'DDIMScheduler' }, 'euler-ancestral'), 'euler-ancestral')
+  const { config } = parseSchedulerConfig({ _class_name: 'EulerAncestralDiscreteScheduler' })
+  refused(
+    () => createSchedule(config, { sigmas: [2, 1, 0] }),
+    'INVALID_ARGUMENT',
+    'sigmas',
+    /EulerDiscreteScheduler takes custom/,
+  )
+})
 
 test('options that are switched off, or that another option makes idle, are no reason to refuse', () => {
   const idle = {

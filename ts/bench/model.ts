@@ -4,6 +4,7 @@ import { isStaged } from '../pipeline/load.ts'
 import type { GenerateResult, Pipeline } from '../pipeline/pipeline.ts'
 import { loadManifest } from '../plan/model.ts'
 import type { Manifest } from '../plan/manifest.ts'
+import { isStochastic, parseSchedulerConfig, type SolverName } from '../schedule/config.ts'
 import type { PictureShape } from './fidelity.ts'
 import type { Costs } from './flops.ts'
 
@@ -11,6 +12,8 @@ import type { Costs } from './flops.ts'
 export interface BenchModel {
   readonly name: string
   readonly schedulers: readonly string[]
+  /** Those of them whose steps add no noise: a run of fewer steps draws other noise and makes another picture, so that there is nothing to compare with. */
+  readonly deterministic: readonly string[]
   readonly shape: PictureShape
   /** The values of black and white in a sample. */
   readonly range: readonly [number, number]
@@ -37,6 +40,7 @@ export function ofPlan(manifest: Manifest): BenchModel {
   return {
     name,
     schedulers: Object.keys(schedulers),
+    deterministic: Object.keys(schedulers).filter((each) => !isStochastic(parseSchedulerConfig(schedulers[each]).config.solver)),
     shape,
     range: output.range,
     samplesOf: ({ latents, trace: { members } }) => {
@@ -50,7 +54,14 @@ export function ofPlan(manifest: Manifest): BenchModel {
 
 /** What is compared are 8-bit pixels, after the autoencoder. */
 function ofPictures({ name, schedulers, size: [width, height] }: Pipeline): BenchModel {
-  return { name, schedulers, shape: [3, height, width], range: [-1, 1], samplesOf: ({ images }) => images.map(sampleOf) }
+  return {
+    name,
+    schedulers,
+    deterministic: schedulers.filter((each) => !isStochastic(each as SolverName)),
+    shape: [3, height, width],
+    range: [-1, 1],
+    samplesOf: ({ images }) => images.map(sampleOf),
+  }
 }
 
 /** A picture as a sample [3, height, width] in [−1, 1], one of 256 values each. */

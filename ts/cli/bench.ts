@@ -76,6 +76,9 @@ async function run(
         `The machine is busy (load ${machine.load_average} on ${machine.cores} cores): wall times will vary.\n`,
       )
     }
+    const stochastic = settings.schedulers.filter((each) => !settings.model.deterministic.includes(each))
+    if (stochastic.length > 0)
+      process.stderr.write(`${stochastic.join(', ')}: fewer steps draw other noise and make another picture.\n`)
     const cases = await measure((call) => pipeline.generate(call), settings, signal, progress)
     return { settings, cases, device: pipeline.device.name }
   } finally {
@@ -127,7 +130,7 @@ async function prepare(options: BenchArguments, pipeline: Pipeline): Promise<Ben
   const { steps = defaults.steps, guidance = defaults.guidanceScale, batch, seed, quick, policy: policies = ['sada'] } = options
   const folder = await findModel(options.model)
   const model = await benchModel(pipeline, folder)
-  const schedulers = options.scheduler?.length ? options.scheduler : model.schedulers
+  const schedulers = options.scheduler?.length ? options.scheduler : model.deterministic
   const unknown = schedulers.find((name) => !model.schedulers.includes(name))
   if (unknown !== undefined) throw unknownName('scheduler', unknown, model.schedulers)
   const samples = samplesOf(options)

@@ -40,7 +40,7 @@ program
   .option('--seed <n>', 'seed of the first picture', integer('--seed', 0), 0)
   .option('--steps <n>', "sampling steps (default: the model's)", integer('--steps', 1, 1000))
   .option('--guidance <scale>', "guidance scale; 1 is none (default: the model's)", decimal('--guidance', 0, 100))
-  .option('--scheduler <name>', "flow-euler, dpm++ or euler (default: the model's)")
+  .option('--scheduler <name>', "flow-euler, dpm++, euler, dpm++-sde or euler-ancestral (default: the model's)")
   .option('--policy <policy>', 'when to skip the network; options behind a colon; none: never', checkedPolicy, 'sada')
   .option('-m, --model <name>', 'a bundled model, or a model folder', 'avatar')
   .option('-o, --output <file>', 'the PNG or WAV file, overwritten; - for stdout (default: a new file named after the prompt)')

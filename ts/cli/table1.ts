@@ -165,7 +165,7 @@ function sharesOf({ runs }: JournalContent, by: PlainBy): NonNullable<Store['sha
 async function prepare(options: Table1Arguments, pipeline: Pipeline, folder: string): Promise<TableSettings> {
   const { defaults } = pipeline
   const model = await benchModel(pipeline, folder)
-  const schedulers = options.scheduler?.length ? options.scheduler : model.schedulers
+  const schedulers = options.scheduler?.length ? options.scheduler : model.deterministic
   const unknown = schedulers.find((name) => !model.schedulers.includes(name))
   if (unknown !== undefined) throw unknownName('scheduler', unknown, model.schedulers)
   const methods: readonly Method[] = options.policies?.map(methodFor).filter(isNotBaseline) ?? defaultMethods(model.name)

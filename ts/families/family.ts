@@ -1,4 +1,5 @@
 import type { Engine, GpuRef, Workspace } from '../native/types.ts'
+import type { NoiseSource, Seed } from '../sampler/latents.ts'
 import type { Purpose } from '../sampler/memory.ts'
 import type { Network } from '../sampler/network.ts'
 import type { Solver } from '../solver/solver.ts'
@@ -63,7 +64,7 @@ export interface FamilyRequest {
 /** A request whose common part has been checked and completed. */
 export interface Request extends FamilyRequest {
   readonly prompts: readonly string[]
-  readonly seed: number | bigint | readonly (number | bigint)[]
+  readonly seed: Seed
   readonly steps: number
   readonly guidance: number
   /** A name of `schedulers`, or a `scheduler_config.json` as an object. */
@@ -90,6 +91,8 @@ export interface FamilyRun {
   readonly network: Network
   /** The initial state of each member. */
   readonly latents: readonly Float32Array[]
+  /** What the noise of the steps is drawn from, where the solver is stochastic. */
+  readonly noise: NoiseSource
   /** Changes a member's state after step `step`. */
   readonly afterStep?: (step: number, member: number, state: Float32Array) => void
   /** Makes pictures or sounds of the final states, [members, length]. */

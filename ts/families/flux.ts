@@ -8,7 +8,7 @@ import { denoiser, rowsOf, type Conditioning, type RowShape } from './denoiser.t
 import type { FamilyRequest, Request } from './family.ts'
 import { LatentFamily, promptsOf, type Conditioned, type LatentSize, type Packing } from './latent-family.ts'
 import { loadNetwork, type NetworkPlan } from './network-plan.ts'
-import { flowAdditions, scheduleFor, Schedulers, shiftFor } from './scheduler.ts'
+import { FLOW_MATCHING, flowAdditions, scheduleFor, Schedulers, shiftFor } from './scheduler.ts'
 import { sizeRange, type SizeRange } from './size-range.ts'
 import { TextEncoder } from './text-encoder.ts'
 
@@ -96,7 +96,7 @@ export class Flux extends LatentFamily {
   }
 
   static async load(context: LoadContext, name: string): Promise<Flux> {
-    const schedulers = await Schedulers.load(context.folder, ['flow-euler', 'dpm++'], await flowAdditions(context.folder))
+    const schedulers = await Schedulers.load(context.folder, FLOW_MATCHING, await flowAdditions(context.folder))
     const clip = await TextEncoder.load(context, 'text_encoder', 'tokenizer', { pooled: ['pooler_output', 'text_embeds'] })
     const t5 = await TextEncoder.load(context, 'text_encoder_2', 'tokenizer_2', { states: ['last_hidden_state'] }, 512)
     const own = { own: [OWN_SIZE, OWN_SIZE], patch: PATCH, length: [1, t5.length] } as const

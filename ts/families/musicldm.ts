@@ -7,7 +7,7 @@ import type { ImageOutput, Output, Request } from './family.ts'
 import type { JsonObject } from './folder.ts'
 import { promptsOf, type LatentSize } from './latent-family.ts'
 import { loadNetwork } from './network-plan.ts'
-import { Schedulers } from './scheduler.ts'
+import { Schedulers, VARIANCE_PRESERVING } from './scheduler.ts'
 import { partProfiles, sizeRange, SPECTROGRAM_AXES, type SizeRange } from './size-range.ts'
 import { TextEncoder } from './text-encoder.ts'
 import { UNET_INPUTS, UnetFamily, type UnetConditioning, type UnetParts } from './unet-family.ts'
@@ -41,7 +41,7 @@ export class MusicLdm extends UnetFamily {
   }
 
   static async load(context: LoadContext, name: string): Promise<MusicLdm> {
-    const schedulers = await Schedulers.load(context.folder, ['dpm++', 'euler'])
+    const schedulers = await Schedulers.load(context.folder, VARIANCE_PRESERVING)
     const text = await TextEncoder.load(context, 'text_encoder', 'tokenizer', { pooled: ['text_embeds', 'pooler_output'] })
     const range = await soundRange(context)
     const autoencoder = await Autoencoder.load(context, 1, range)

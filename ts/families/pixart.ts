@@ -7,7 +7,7 @@ import { rowsOf, type Conditioning } from './denoiser.ts'
 import type { FamilyRequest, Request } from './family.ts'
 import { promptsOf, type LatentSize } from './latent-family.ts'
 import { loadNetwork } from './network-plan.ts'
-import { scheduleFor, Schedulers } from './scheduler.ts'
+import { scheduleFor, Schedulers, VARIANCE_PRESERVING } from './scheduler.ts'
 import { TextEncoder } from './text-encoder.ts'
 import { TransformerFamily, transformerRange, type TransformerParts } from './transformer-family.ts'
 
@@ -42,7 +42,7 @@ export class PixArt extends TransformerFamily {
 
   /** `length`: tokens of a prompt, where nothing else is asked. */
   static async load(context: LoadContext, name: string, length: number): Promise<PixArt> {
-    const schedulers = await Schedulers.load(context.folder, ['dpm++', 'euler'])
+    const schedulers = await Schedulers.load(context.folder, VARIANCE_PRESERVING)
     const t5 = await TextEncoder.load(context, 'text_encoder', 'tokenizer', { states: ['last_hidden_state'] }, length)
     const range = await transformerRange(context, [1, t5.length])
     const autoencoder = await Autoencoder.load(context, 3, range)

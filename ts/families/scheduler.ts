@@ -8,6 +8,10 @@ import type { Request } from './family.ts'
 
 const FILE = 'scheduler/scheduler_config.json'
 
+/** The schedulers of networks trained on variance-preserving noise, and on flow matching; the first is taken where a folder's own is none of them. */
+export const VARIANCE_PRESERVING: readonly SolverName[] = ['dpm++', 'euler', 'dpm++-sde', 'euler-ancestral']
+export const FLOW_MATCHING: readonly SolverName[] = ['flow-euler', 'dpm++', 'dpm++-sde']
+
 /** The schedulers that a folder's configuration can be read as. */
 export class Schedulers {
   readonly names: readonly SolverName[]
@@ -45,7 +49,7 @@ export class Schedulers {
 
   private parse(name: SolverName): SchedulerConfig {
     const { config } = parseSchedulerConfig(this.text, name)
-    return name === 'dpm++' && Object.keys(this.additions).length > 0
+    return name !== 'flow-euler' && Object.keys(this.additions).length > 0
       ? parseSchedulerConfig(
           { ...(parsePythonJson(this.text, { name: FILE }) as object), ...this.additions, _class_name: undefined },
           name,
@@ -54,7 +58,7 @@ export class Schedulers {
   }
 }
 
-/** What a configuration of flow matching lacks to be read as `dpm++`. */
+/** What a configuration of flow matching lacks to be read as DPM-Solver++. */
 export async function flowAdditions(folder: Folder): Promise<Readonly<Record<string, unknown>>> {
   const { shift = 1 } = await folder.json(FILE)
   return { use_flow_sigmas: true, prediction_type: 'flow_prediction', flow_shift: Number(shift) }

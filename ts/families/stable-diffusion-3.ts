@@ -7,7 +7,7 @@ import { rowsOf, type Conditioning } from './denoiser.ts'
 import type { FamilyRequest, Request } from './family.ts'
 import { LARGEST_SIDE, promptsOf, type LatentSize } from './latent-family.ts'
 import { loadNetwork } from './network-plan.ts'
-import { flowAdditions, scheduleFor, Schedulers, shiftFor } from './scheduler.ts'
+import { FLOW_MATCHING, flowAdditions, scheduleFor, Schedulers, shiftFor } from './scheduler.ts'
 import { TextEncoder } from './text-encoder.ts'
 import { TransformerFamily, transformerRange, type TransformerParts } from './transformer-family.ts'
 
@@ -71,7 +71,7 @@ export class StableDiffusion3 extends TransformerFamily {
   }
 
   static async load(context: LoadContext, name: string): Promise<StableDiffusion3> {
-    const schedulers = await Schedulers.load(context.folder, ['flow-euler', 'dpm++'], await flowAdditions(context.folder))
+    const schedulers = await Schedulers.load(context.folder, FLOW_MATCHING, await flowAdditions(context.folder))
     const clip = (suffix: string): Promise<TextEncoder> =>
       TextEncoder.load(context, `text_encoder${suffix}`, `tokenizer${suffix}`, {
         states: 'penultimate',

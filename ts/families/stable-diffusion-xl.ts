@@ -8,7 +8,7 @@ import type { Request } from './family.ts'
 import { promptsOf, type LatentSize } from './latent-family.ts'
 import { loadNetwork } from './network-plan.ts'
 import { residualInputs } from './input-shapes.ts'
-import { Schedulers } from './scheduler.ts'
+import { Schedulers, VARIANCE_PRESERVING } from './scheduler.ts'
 import { TextEncoder, type Encoded } from './text-encoder.ts'
 import { PICTURE_OPTIONS, UNET_INPUTS, UnetFamily, unetRange, type UnetConditioning, type UnetParts } from './unet-family.ts'
 
@@ -58,7 +58,7 @@ export class StableDiffusionXl extends UnetFamily {
     const { folder } = context
     await Component.refuseSet(context, 'unet', 'time_cond_proj_dim')
     await Component.refuseSet(context, 'vae_decoder', 'latents_mean', 'latents_std')
-    const schedulers = await Schedulers.load(folder, ['dpm++', 'euler'])
+    const schedulers = await Schedulers.load(folder, VARIANCE_PRESERVING)
     const isRefiner = !(await Component.has(context, 'text_encoder'))
     const second = await TextEncoder.load(context, 'text_encoder_2', 'tokenizer_2', {
       states: 'penultimate',

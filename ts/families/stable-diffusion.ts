@@ -7,7 +7,7 @@ import type { Request } from './family.ts'
 import { promptsOf, type LatentSize } from './latent-family.ts'
 import { loadNetwork } from './network-plan.ts'
 import { residualInputs } from './input-shapes.ts'
-import { Schedulers } from './scheduler.ts'
+import { Schedulers, VARIANCE_PRESERVING } from './scheduler.ts'
 import { TextEncoder } from './text-encoder.ts'
 import { PICTURE_OPTIONS, UNET_INPUTS, UnetFamily, unetRange, type UnetConditioning, type UnetParts } from './unet-family.ts'
 
@@ -26,7 +26,7 @@ export class StableDiffusion extends UnetFamily {
   static async load(context: LoadContext, name: string): Promise<StableDiffusion> {
     await Component.refuseSet(context, 'unet', 'time_cond_proj_dim')
     await Component.refuseSet(context, 'text_encoder', 'use_attention_mask')
-    const schedulers = await Schedulers.load(context.folder, ['dpm++', 'euler'])
+    const schedulers = await Schedulers.load(context.folder, VARIANCE_PRESERVING)
     const text = await TextEncoder.load(context, 'text_encoder', 'tokenizer', { states: ['last_hidden_state'] })
     const range = await unetRange(context, text.length)
     const autoencoder = await Autoencoder.load(context, 3, range)

@@ -6,7 +6,7 @@ import { PlanNetwork, rowsPerMember } from '../plan/plan-network.ts'
 import { networkOf } from '../plan/staged-network.ts'
 import { RowTensors } from '../plan/row-tensors.ts'
 import { orAborted } from '../sampler/abort.ts'
-import { initialLatents, split, unwrittenLatents } from '../sampler/latents.ts'
+import { initialLatents, NoiseSource, split, unwrittenLatents } from '../sampler/latents.ts'
 import type { Purpose } from '../sampler/memory.ts'
 import { parseSchedulerConfig } from '../schedule/config.ts'
 import { createSchedule } from '../schedule/schedule.ts'
@@ -59,8 +59,9 @@ export class Staged implements Family {
     const encoded = prompts.map((prompt) => tokenizer.encode(prompt))
     const members = prompts.length
     const length = manifest.latents.reduce((product, n) => product * n, 1)
+    const noise = new NoiseSource(seed, members)
     const latents =
-      purpose === 'planning' ? unwrittenLatents(members, length) : initialLatents(seed, members, length, schedule.initNoiseSigma)
+      purpose === 'planning' ? unwrittenLatents(members, length) : initialLatents(noise, length, schedule.initNoiseSigma)
 
     const rows = members * rowsPerMember(guidance)
     const tensors = new RowTensors(workspace, manifest.tensors, rows, manifest.tokens.grid[0] * manifest.tokens.grid[1])
@@ -75,6 +76,7 @@ export class Staged implements Family {
       solver: createSolver(schedule),
       network: new PlanNetwork(networkOf(this.model), workspace, members, guidance, tensors),
       latents,
+      noise,
       finish: picture,
       preview: picture,
       unknownWords: [...new Set(encoded.flatMap(({ unknown }) => unknown))],

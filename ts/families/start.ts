@@ -1,5 +1,4 @@
-import { TorchGenerator } from '../noise.ts'
-import { initialLatents, split } from '../sampler/latents.ts'
+import { initialLatents, NoiseSource, split } from '../sampler/latents.ts'
 import type { Schedule } from '../schedule/schedule.ts'
 import { stateOf } from '../solver/parameterisation.ts'
 import type { LatentDistribution } from './autoencoder.ts'
@@ -8,6 +7,8 @@ import type { FamilyRun, Pixels, Request } from './family.ts'
 /** Where the members of a run start, and what holds them to what is to stay. */
 export interface Start {
   readonly latents: Float32Array[]
+  /** Goes on from what the start was drawn from. */
+  readonly noise: NoiseSource
   readonly afterStep?: FamilyRun['afterStep']
   /** Latents of what the mask leaves of the picture, for each member, where the network reads them. */
   readonly kept?: readonly Float32Array[]
@@ -30,9 +31,9 @@ interface StartInputs {
 }
 
 /** What has the sizes of a start, for planning. */
-export function noStart({ prompts, mask }: Request, length: number): Start {
+export function noStart({ prompts, seed, mask }: Request, length: number): Start {
   const zeros = prompts.map(() => new Float32Array(length))
-  return { latents: zeros, ...(mask && { kept: zeros }) }
+  return { latents: zeros, noise: new NoiseSource(seed, prompts.length), ...(mask && { kept: zeros }) }
 }
 
 const asIs = (latents: Float32Array): Float32Array => latents
@@ -41,11 +42,12 @@ const asIs = (latents: Float32Array): Float32Array => latents
 export function startOf({ request, schedule, length, picture, mask, kept, arrange = asIs }: StartInputs): Start {
   const { prompts, seed, init, denoisingStart } = request
   const members = prompts.length
-  if (init !== undefined && 'latents' in init) return { latents: split(init.latents.slice(), members) }
+  const source = new NoiseSource(seed, members)
+  if (init !== undefined && 'latents' in init) return { latents: split(init.latents.slice(), members), noise: source }
   if (picture === undefined)
-    return { latents: initialLatents(seed, members, length, schedule.initNoiseSigma).map((each) => arrange(each)) }
+    return { latents: initialLatents(source, length, schedule.initNoiseSigma).map((each) => arrange(each)), noise: source }
   const isWhole = mask !== undefined && (request.strength ?? 1) === 1
-  const drawn = draw(seed, members, length, { picture: isWhole && kept ? undefined : picture, kept, arrange })
+  const drawn = draw(source, length, { picture: isWhole && kept ? undefined : picture, kept, arrange })
   const { clean, noise } = drawn
   const first = stateOf(schedule.levels[0], schedule.frame)
   // What starts in the middle of a run has its noise already.
@@ -56,9 +58,9 @@ export function startOf({ request, schedule, length, picture, mask, kept, arrang
         ? clean[b].slice()
         : mix(first.x0, clean[b], first.n, each),
   )
-  if (kept) return { latents, kept: drawn.kept }
-  if (mask === undefined) return { latents }
-  return { latents, afterStep: keeping(schedule, clean, noise, arrange(mask)) }
+  if (kept) return { latents, noise: source, kept: drawn.kept }
+  if (mask === undefined) return { latents, noise: source }
+  return { latents, noise: source, afterStep: keeping(schedule, clean, noise, arrange(mask)) }
 }
 
 /** Latents and noise for each member. */
@@ -76,14 +78,11 @@ interface Sources {
 }
 
 /** Draws the picture's latents, noise, and the latents of what is kept of it, in the order in which diffusers does. */
-function draw(seed: Request['seed'], members: number, length: number, { picture, kept, arrange }: Sources): Drawn {
-  const generators = (Array.isArray(seed) ? seed : [seed]) as readonly (number | bigint)[]
-  const each = generators.map((one) => new TorchGenerator(one))
-  const of = (source: LatentDistribution | undefined): Float32Array[] =>
-    source ? each.map((one) => arrange(source.draw(one))) : []
+function draw(source: NoiseSource, length: number, { picture, kept, arrange }: Sources): Drawn {
+  const of = (latents: LatentDistribution | undefined): Float32Array[] =>
+    latents ? source.generators.map((one) => arrange(latents.draw(one))) : []
   const clean = of(picture)
-  const share = (members / each.length) * length
-  const noise = each.flatMap((one) => split(one.randn(share), members / each.length)).map((one) => arrange(one))
+  const noise = source.draw(length).map((one) => arrange(one))
   // One generator for the batch draws the picture once.
   const all = (drawn: Float32Array[]): Float32Array[] => (drawn.length === 1 ? noise.map(() => drawn[0]) : drawn)
   return { clean: all(clean), noise, kept: all(of(kept)) }

@@ -68,7 +68,7 @@ export class Pipeline {
     return { scheduler, steps, guidanceScale }
   }
 
-  /** Names that `scheduler` can have: `'flow-euler'`, `'dpm++'` and `'euler'`, as far as they fit the model. */
+  /** Names that `scheduler` can have: `'flow-euler'`, `'dpm++'`, `'dpm++-sde'`, `'euler'` and `'euler-ancestral'`, as far as they fit the model. */
   get schedulers(): readonly string[] {
     return this.family.schedulers
   }
@@ -216,10 +216,10 @@ export class Pipeline {
       warnings: readonly string[] = [],
     ) => {
       const run = await this.family.begin(complete, workspace, purpose)
-      const { solver, network, latents, afterStep } = run
+      const { solver, network, latents, noise, afterStep } = run
       const signal = purpose === 'planning' ? never : purpose
       const onStep = watcher(options, run, signal)
-      const inputs = { solver, network, policy, workspace, latents, storage, warnings, audit, afterStep, signal, onStep }
+      const inputs = { solver, network, policy, workspace, latents, noise, storage, warnings, audit, afterStep, signal, onStep }
       return { run, loop: new DenoisingLoop(inputs) }
     }
     const planned = await planRun(async (...of) => (await prepare(...of)).loop, policy, this.family.gpu, options.memory)

@@ -34,6 +34,7 @@ export const adaptiveDiffusion: PolicyDefinition<AdaptiveDiffusionOptions> = {
     maxConsecutive: { about: 'skips in a row (published: 4, LDM 6)', default: 4, min: 0, max: 1000, integer: true },
     tail: { about: 'last steps that always run (published: none)', default: 0, min: 0, max: 1000, integer: true },
   },
+  freshNoise: 'unknown to it',
   begin: (options, context) => Array.from({ length: context.members }, () => new AdaptiveDiffusionMember(options, context)),
   preflight: ({ maxConsecutive, tail }, context) => [
     ...switchedOff('maxConsecutive', maxConsecutive),

@@ -8,6 +8,11 @@ export interface PolicyDefinition<O> {
   /** Where the method comes from. */
   readonly source: string
   readonly options: OptionTable<O>
+  /**
+   * Under a stochastic solver: refused, as its formulas extrapolate the state itself; or used with a warning, as it reuses an output that does not
+   * know the noise added since. Left out: it works with clean samples or features, and is used as it is.
+   */
+  readonly freshNoise?: 'refused' | 'unknown to it'
   begin(options: O, context: RunContext): readonly MemberPolicy[]
   /** Said before the run: which of these settings cannot have an effect in it, and what is missing. Empty: nothing to say. */
   preflight?(options: O, context: RunContext): readonly string[]

@@ -44,6 +44,7 @@ export const easyCache: PolicyDefinition<EasyCacheOptions> = {
       max: 1,
     },
   },
+  freshNoise: 'unknown to it',
   begin: (options, context) => Array.from({ length: context.members }, () => new EasyCacheMember(options, context)),
   preflight: ({ threshold, warmup, tail }, context) => [
     ...switchedOff('threshold', threshold),

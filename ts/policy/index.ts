@@ -10,7 +10,7 @@ import { magCache } from './magcache.ts'
 import { firstBlockCache } from './first-block-cache.ts'
 import { none } from './none.ts'
 import { checkOptions, resolveOptions } from './options.ts'
-import type { Policy } from './policy.ts'
+import type { Policy, RunContext } from './policy.ts'
 import { poster } from './poster.ts'
 import { checkRecording, replayed } from './recording.ts'
 import { reference } from './reference.ts'
@@ -65,7 +65,7 @@ export function createPolicy(spec: PolicySpec): Policy {
     name,
     begin(context) {
       const options = resolveOptions(definition.options, given, context) as Readonly<Record<string, unknown>>
-      const warnings = definition.preflight?.(options, context) ?? []
+      const warnings = [...noiseWarnings(name, definition, context), ...(definition.preflight?.(options, context) ?? [])]
       return { options, members: definition.begin(options, context), warnings }
     },
     rememberingLess(options) {
@@ -78,6 +78,21 @@ export function createPolicy(spec: PolicySpec): Policy {
       return { policy, says: `the policy's "${option}" is ${now - 1} instead of ${now}` }
     },
   }
+}
+
+/** What there is to say of a policy under a solver that adds noise at every step. Throws INVALID_ARGUMENT where it is refused. */
+function noiseWarnings(name: string, { freshNoise }: AnyDefinition, { solver }: RunContext): string[] {
+  if (!solver.isStochastic || freshNoise === undefined) return []
+  if (freshNoise === 'refused')
+    throw invalidArgument(
+      'policy',
+      `one for stochastic schedulers, as "sada", "auto" and "every-n" are`,
+      name,
+      'It extrapolates the state, which this scheduler adds fresh noise to.',
+    )
+  return [
+    `This scheduler adds fresh noise at every step. "${name}" reuses what the network answered before it, so that skips leave noise behind.`,
+  ]
 }
 
 /** `{ name: 'replay', recording }`: the recorded policy with its recorded options, told what to do. */

@@ -67,6 +67,7 @@ export const magCache: PolicyDefinition<MagCacheOptions> = {
       max: 1,
     },
   },
+  freshNoise: 'unknown to it',
   begin: (options, context) => Array.from({ length: context.members }, () => new MagCacheMember(options, context)),
   preflight(options, context) {
     const { calibrate, ratios, retention } = options

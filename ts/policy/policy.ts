@@ -79,7 +79,7 @@ export interface Mean {
 
 /**
  * What a policy wants from the pass that step i makes over the buffers anyway. Its rows may use
- * `x` (the state at i, corrected), `x0` (the clean sample used at i), `y` (the velocity that x0 implies), `next` (the state at i+1),
+ * `x` (the state at i, corrected), `x0` (the clean sample used at i), `y` (the velocity that x0 implies), `next` (the state at i+1, without a stochastic solver's fresh noise),
  * `output` (the network's guided output, where it ran), and every name stored before.
  */
 export interface Observation {

@@ -73,6 +73,7 @@ export const poster: PolicyDefinition<PosterOptions> = {
     maxAmplification: { about: 'the order drops until Σ|weights| is at most this', default: 10, min: 1, max: 1000 },
     ...pruningOptions,
   },
+  freshNoise: 'refused',
   begin: (options, context) => Array.from({ length: context.members }, () => new PosterMember(options, context)),
   preflight: ({ warmup, tail, maxConsecutive }, context) => [
     ...switchedOff('maxConsecutive', maxConsecutive),

@@ -53,6 +53,7 @@ export const reference: PolicyDefinition<ReferenceOptions> = {
     },
     maxConsecutive: { about: 'skips in a row', default: 4, min: 0, max: 1000, integer: true },
   },
+  freshNoise: 'refused',
   begin(options, context) {
     const batch = new Batch(options, context)
     return Array.from({ length: context.members }, () => (isFlow(context) ? new FlowMember(batch) : new DiffusionMember(batch)))

@@ -51,6 +51,7 @@ export const seaCache: PolicyDefinition<SeaCacheOptions> = {
     warmup: { about: 'first steps that always run', default: 1, min: 1, max: 1000, integer: true },
     tail: { about: 'last steps that always run', default: 1, min: 0, max: 1000, integer: true },
   },
+  freshNoise: 'unknown to it',
   begin(options, context) {
     if (!context.map) {
       const what = 'Policy "seacache" filters the sample as a map, and how this one\'s elements lie is not known. '

@@ -32,6 +32,7 @@ export const taylorSeer: PolicyDefinition<IntervalOptions> = {
     warmup: { about: 'first steps that always run', default: 3, min: 1, max: 1000, integer: true },
     tail: { about: 'last steps that always run (published: none)', default: 0, min: 0, max: 1000, integer: true },
   },
+  freshNoise: 'unknown to it',
   begin: (options, context) =>
     Array.from({ length: context.members }, () => new IntervalForecast(options, series(options), context)),
   preflight: (options, context) => intervalPreflight(options, series(options), context),

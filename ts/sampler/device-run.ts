@@ -13,7 +13,7 @@ const [HEADER, RECORD] = [5, 3]
 
 /**
  * A member's steps decided on the GPU that makes them: the same ones, bit for bit, as the loop's, without waiting for what was measured.
- * Pruning chooses tokens on the host; audits, recordings and changes of the state between steps want a look at every step. Those runs,
+ * Pruning chooses tokens on the host; audits, recordings, fresh noise and changes of the state between steps want a look at every step. Those runs,
  * and runs of several members, whose passes the loop makes together for those that run, are the loop's.
  */
 export class DeviceRun {
@@ -84,8 +84,9 @@ export class DeviceRun {
 
 /** The run on the device, where all of it can be made there. */
 export function deviceRun(options: LoopOptions, [member, ...others]: readonly Member[]): DeviceRun | undefined {
-  const { network, audit, afterStep, storage } = options
-  if (others.length > 0 || audit || afterStep || (storage && storage.history !== 'float32')) return undefined
+  const { solver, network, audit, afterStep, storage } = options
+  if (others.length > 0 || solver.isStochastic || audit || afterStep || (storage && storage.history !== 'float32'))
+    return undefined
   // Policies made from it decide otherwise.
   const { policy } = member
   const numbers = policy instanceof SadaMember && policy.constructor === SadaMember ? policy.onDevice : undefined

@@ -1,11 +1,35 @@
 import { invalidArgument } from '../errors.ts'
 import { TorchGenerator } from '../noise.ts'
 
+/** One seed for a batch, or one for each member. */
+export type Seed = number | bigint | readonly (number | bigint)[]
+
 /** Throws INVALID_ARGUMENT unless noise for so many members can be made of it. */
-export function checkSeed(seed: number | bigint | readonly (number | bigint)[], members: number): void {
-  if (Array.isArray(seed) && seed.length !== members)
-    throw invalidArgument('seed', `one seed, or an array of ${members} (one for each member)`, seed)
-  for (const each of Array.isArray(seed) ? (seed as (number | bigint)[]) : [seed as number | bigint]) new TorchGenerator(each)
+export function checkSeed(seed: Seed, members: number): void {
+  new NoiseSource(seed, members)
+}
+
+/**
+ * A batch's noise as PyTorch's CPU generator makes it: one `randn` over all members, or one generator for each. What is drawn later
+ * goes on from there, as diffusers' pipelines hand their generator on.
+ */
+export class NoiseSource {
+  readonly generators: readonly TorchGenerator[]
+  private readonly members: number
+
+  constructor(seed: Seed, members: number) {
+    if (Array.isArray(seed) && seed.length !== members)
+      throw invalidArgument('seed', `one seed, or an array of ${members} (one for each member)`, seed)
+    const seeds = (Array.isArray(seed) ? seed : [seed]) as readonly (number | bigint)[]
+    this.generators = seeds.map((each) => new TorchGenerator(each))
+    this.members = members
+  }
+
+  /** `length` standard normal values for each member. */
+  draw(length: number): Float32Array[] {
+    const each = this.members / this.generators.length
+    return this.generators.flatMap((generator) => split(generator.randn(each * length), each))
+  }
 }
 
 /** What stands for the initial latents where a run is only planned: of their lengths, and no more. */
@@ -13,28 +37,15 @@ export function unwrittenLatents(members: number, length: number): Float32Array[
   return new Array<Float32Array>(members).fill(new Float32Array(length))
 }
 
-/** Noise as PyTorch's CPU generator makes it, times `init_noise_sigma`: one `randn` over all members, or one generator for each. */
-export function initialLatents(
-  seed: number | bigint | readonly (number | bigint)[],
-  members: number,
-  length: number,
-  initNoiseSigma: number,
-): Float32Array[] {
-  checkSeed(seed, members)
-  if (Array.isArray(seed)) {
-    return seed.map((each: number | bigint) => noise(each, length, initNoiseSigma))
-  }
-  return split(noise(seed as number | bigint, members * length, initNoiseSigma), members)
+/** Noise times `init_noise_sigma`. */
+export function initialLatents(noise: NoiseSource, length: number, initNoiseSigma: number): Float32Array[] {
+  const drawn = noise.draw(length)
+  // The product of two float32 numbers, rounded once, as diffusers has it.
+  return initNoiseSigma === 1 ? drawn : drawn.map((each) => each.map((value) => value * Math.fround(initNoiseSigma)))
 }
 
 /** [members, length] as one array for each member. */
 export function split(all: Float32Array, members: number): Float32Array[] {
   const length = all.length / members
   return Array.from({ length: members }, (_, b) => all.subarray(b * length, (b + 1) * length))
-}
-
-function noise(seed: number | bigint, length: number, initNoiseSigma: number): Float32Array {
-  const normal = new TorchGenerator(seed).randn(length)
-  // The product of two float32 numbers, rounded once, as diffusers has it.
-  return initNoiseSigma === 1 ? normal : normal.map((value) => value * Math.fround(initNoiseSigma))
 }

@@ -1,13 +1,15 @@
 import type { Workspace } from '../native/types.ts'
-import { run, type Decision, type FeatureChange, type Features, type Policy, type Verdict } from '../policy/policy.ts'
+import { run, type Decision, type FeatureChange, type Features, type Policy } from '../policy/policy.ts'
 import type { Solver } from '../solver/solver.ts'
 import { Audit } from './audit.ts'
 import { afterCallback, nonFinite, onePiece } from './checks.ts'
 import { deviceRun, type DeviceRun } from './device-run.ts'
 import { Member, type PreparedStep } from './member.ts'
+import { freshNoiseOf, type FreshNoise } from './fresh-noise.ts'
+import type { NoiseSource } from './latents.ts'
 import { FULL, needsOf, type PreparedRun, type StorageChoice } from './memory.ts'
 import { mapOf, type FeatureCall, type Network, type NetworkOutput } from './network.ts'
-import { eventOf, notesOf, type StepEvent, type StepInProgress, type Trace } from './trace.ts'
+import { eventOf, noteOf, notesOf, type StepEvent, type Trace } from './trace.ts'
 
 export interface LoopOptions {
   readonly solver: Solver
@@ -16,6 +18,8 @@ export interface LoopOptions {
   readonly workspace: Workspace
   /** The initial state in the solver's own scale, one array of equal length for each member. */
   readonly latents: readonly Float32Array[]
+  /** What a stochastic solver's fresh noise is drawn from. */
+  readonly noise?: NoiseSource
   /** How what is remembered is stored; float32 where nothing is said. */
   readonly storage?: StorageChoice
   /** What the trace says beside what the policy does. */
@@ -53,6 +57,7 @@ export class DenoisingLoop {
   private readonly warnings: readonly string[]
   private readonly features: Features | undefined
   private readonly audit: Audit | undefined
+  private readonly freshNoise: FreshNoise | undefined
   private device: DeviceRun | undefined
   private startedAt = 0
   private networkMs = 0
@@ -83,6 +88,7 @@ export class DenoisingLoop {
     if (this.features && !network.stages) throw onePiece(policy.name)
     this.audit = options.audit ? new Audit(options.audit, solver, latents.length) : undefined
     this.members = members.map((each, b) => new Member(b, each, solver, workspace, latents[b], storage.history))
+    this.freshNoise = freshNoiseOf(options)
     this.needs = needsOf(network, latents, network.plan?.(storage, this.features, this.audit !== undefined))
   }
 
@@ -97,6 +103,7 @@ export class DenoisingLoop {
       // Who looks at every step waits for every step.
       if (device) await device.advance(onStep ? step + 1 : solver.schedule.steps)
       else await this.step(step)
+      await this.freshNoise?.add(step, this.members)
       this.changeStates(step)
       if (onStep) await this.tell(onStep, step)
       if (performance.now() - lastTurn > LONGEST_STRETCH_MS) {
@@ -228,7 +235,9 @@ export class DenoisingLoop {
     member.accept(prepared)
     const verdict = member.policy.after(step, prepared.decision, [...means, ...member.measure(prepared, this.length)], magnitude)
     member.recycle()
-    member.trace.push(this.describe(step, member, prepared, verdict))
+    const { solver, network } = this.options
+    const unstable = prepared.decision.kind === 'skip' ? undefined : network.tokens?.unstableShare?.(member.index)
+    member.trace.push(noteOf(step, solver.schedule.timesteps[step], prepared, verdict, unstable))
   }
 
   private refuse(step: number, member: Member, prepared: PreparedStep): Candidate {
@@ -240,25 +249,6 @@ export class DenoisingLoop {
   private tokens(member: Member) {
     const { tokens } = this.options.network
     return tokens && { layout: tokens.layout, store: tokens.scores(member.index) }
-  }
-
-  private describe(
-    step: number,
-    member: Member,
-    { decision, keptTokens, flopShare }: PreparedStep,
-    verdict: Verdict,
-  ): StepInProgress {
-    const { tokens } = this.options.network
-    return {
-      step,
-      timestep: this.options.solver.schedule.timesteps[step],
-      action: decision.kind === 'skip' ? decision.action : decision.kind,
-      ...verdict,
-      ...(keptTokens !== undefined && { keptTokens }),
-      ...(flopShare !== undefined && { flopShare }),
-      ...(tokens?.unstableShare && decision.kind !== 'skip' && { unstableTokens: tokens.unstableShare(member.index) }),
-      ms: 0,
-    }
   }
 
   private event(step: number): StepEvent {

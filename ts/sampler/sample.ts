@@ -4,19 +4,22 @@ import type { TokenLayout, Workspace } from '../native/types.ts'
 import { createPolicy, type PolicySpec } from '../policy/index.ts'
 import { recorded, type Recording } from '../policy/recording.ts'
 import { parseSchedulerConfig } from '../schedule/config.ts'
-import { createSchedule } from '../schedule/schedule.ts'
-import { createSolver } from '../solver/solver.ts'
+import { createSchedule, type Schedule } from '../schedule/schedule.ts'
+import { createSolver, type Solver } from '../solver/solver.ts'
 import { checkAudit } from './audit.ts'
 import { awaited, never } from './abort.ts'
 import { checkCall, checkNames } from './checks.ts'
 import { CallbackNetwork, type NetworkFunction } from './callback-network.ts'
-import { checkSeed, initialLatents, split, unwrittenLatents } from './latents.ts'
+import { checkSeed, initialLatents, NoiseSource, split, unwrittenLatents, type Seed } from './latents.ts'
 import { DenoisingLoop } from './loop.ts'
 import { planRun, quoteOf, type MemoryOptions, type MemoryQuote, type Purpose, type RunSetting } from './memory.ts'
 import type { StepEvent, Trace } from './trace.ts'
 
 export interface SampleOptions {
-  /** A diffusers `scheduler_config.json`: its text, or the object. DPMSolverMultistep, EulerDiscrete or FlowMatchEulerDiscrete. */
+  /**
+   * A diffusers `scheduler_config.json`: its text, or the object. DPMSolverMultistep ("dpmsolver++" and "sde-dpmsolver++"), EulerDiscrete,
+   * EulerAncestralDiscrete or FlowMatchEulerDiscrete.
+   */
   readonly scheduler: string | object
   /** Sampling steps, 1 … 1000. Left out where `sigmas` are given. */
   readonly steps?: number
@@ -28,8 +31,11 @@ export interface SampleOptions {
   readonly shape: readonly number[]
   /** The initial state in the scheduler's own scale (diffusers' `latents`, `init_noise_sigma` included). */
   readonly latents?: Float32Array
-  /** Noise as PyTorch's CPU generator makes it: one `randn(shape)`, or with an array one generator per member. */
-  readonly seed?: number | bigint | readonly (number | bigint)[]
+  /**
+   * Noise as PyTorch's CPU generator makes it: one `randn(shape)`, or with an array one generator per member. A stochastic scheduler goes on
+   * drawing from it at every step; beside `latents` it is for that alone.
+   */
+  readonly seed?: Seed
   readonly network: NetworkFunction
   /** Default `'sada'`. */
   readonly policy?: PolicySpec
@@ -121,18 +127,17 @@ function check(options: SampleOptions) {
   const schedule = createSchedule(config, { steps, sigmas, mu })
   const layout = options.layout === undefined ? undefined : checkLayout(options.layout, options.shape)
   const audit = checkAudit(options.audit)
-  checkStart(options, members, length)
   const solver = createSolver(schedule)
+  checkStart(options, solver, members, length)
   const prepare = (workspace: Workspace, { policy, storage }: RunSetting, purpose: Purpose, warnings: readonly string[] = []) => {
     const isPlanned = purpose === 'planning'
-    const latents = isPlanned
-      ? unwrittenLatents(members, length)
-      : initialState(options, members, length, schedule.initNoiseSigma)
+    const noise = options.seed === undefined ? undefined : new NoiseSource(options.seed, members)
+    const latents = isPlanned ? unwrittenLatents(members, length) : initialState(options, noise, members, length, schedule)
     const network = new CallbackNetwork(call, workspace, members, length, layout)
     const signal = isPlanned ? never : purpose
     const onStep = options.onStep && awaited((event: StepEvent) => options.onStep!(event), signal)
     return Promise.resolve(
-      new DenoisingLoop({ solver, network, policy, workspace, latents, storage, warnings, audit, signal, onStep }),
+      new DenoisingLoop({ solver, network, policy, workspace, latents, noise, storage, warnings, audit, signal, onStep }),
     )
   }
   return { policy, prepare, schedulerWarnings }
@@ -166,16 +171,24 @@ function checkLayout(layout: string, shape: readonly number[]): TokenLayout {
   throw invalidArgument('layout', '"channels-first" or "tokens"', layout)
 }
 
-/** Throws INVALID_ARGUMENT unless there is one start, and it is sound. */
-function checkStart({ latents, seed }: SampleOptions, members: number, length: number): void {
-  if ((latents === undefined) === (seed === undefined)) {
+/** Throws INVALID_ARGUMENT unless there is one start, and it is sound; and a seed, where steps draw noise of their own. */
+function checkStart({ latents, seed }: SampleOptions, { isStochastic }: Solver, members: number, length: number): void {
+  if (isStochastic && seed === undefined)
+    throw invalidArgument(
+      'seed',
+      'given: this scheduler adds fresh noise at every step',
+      seed,
+      'With "latents" it is for that noise alone.',
+    )
+  if (!isStochastic && (latents === undefined) === (seed === undefined)) {
     throw invalidArgument(
       'latents',
       'given, or "seed" instead (exactly one of the two)',
       latents === undefined ? 'neither' : 'both',
     )
   }
-  if (latents === undefined) return checkSeed(seed!, members)
+  if (seed !== undefined) checkSeed(seed, members)
+  if (latents === undefined) return
   if (!(latents instanceof Float32Array) || latents.length !== members * length) {
     throw invalidArgument('latents', `a Float32Array of length ${members * length} (the product of "shape")`, latents)
   }
@@ -183,6 +196,12 @@ function checkStart({ latents, seed }: SampleOptions, members: number, length: n
   if (at >= 0) throw invalidArgument('latents', 'finite', `${latents[at]} at index ${at}`)
 }
 
-function initialState({ latents, seed }: SampleOptions, members: number, length: number, sigma: number): Float32Array[] {
-  return latents === undefined ? initialLatents(seed!, members, length, sigma) : split(latents, members)
+function initialState(
+  { latents }: SampleOptions,
+  noise: NoiseSource | undefined,
+  members: number,
+  length: number,
+  { initNoiseSigma }: Schedule,
+): Float32Array[] {
+  return latents === undefined ? initialLatents(noise!, length, initNoiseSigma) : split(latents, members)
 }

@@ -1,6 +1,6 @@
 import type { AuditReport } from './audit.ts'
 import type { GraphReport } from '../native/types.ts'
-import type { StepAction } from '../policy/policy.ts'
+import type { Decision, StepAction, Verdict } from '../policy/policy.ts'
 
 export type { StepAction }
 
@@ -78,6 +78,26 @@ export interface StepEvent {
   readonly denoised: () => Float32Array
   /** The state after this step, in the scheduler's own scale: a copy, [members, …]. Only inside the callback. */
   readonly state: () => Float32Array
+}
+
+/** `done`: what the step was, and what its network left out; `unstableTokens`: where a share of them is known. */
+export function noteOf(
+  step: number,
+  timestep: number,
+  { decision, keptTokens, flopShare }: { readonly decision: Decision } & Pick<MemberStep, 'keptTokens' | 'flopShare'>,
+  verdict: Verdict,
+  unstableTokens: number | undefined,
+): StepInProgress {
+  return {
+    step,
+    timestep,
+    action: decision.kind === 'skip' ? decision.action : decision.kind,
+    ...verdict,
+    ...(keptTokens !== undefined && { keptTokens }),
+    ...(flopShare !== undefined && { flopShare }),
+    ...(unstableTokens !== undefined && { unstableTokens }),
+    ms: 0,
+  }
 }
 
 /** What a run says of its CUDA graphs, beside the policy's own warnings. */

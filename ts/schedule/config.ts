@@ -7,6 +7,9 @@ export type SolverName = keyof typeof classNames
 /** ε: the noise. v = α·ε − σ·x0. sample: x0. flow: u = n − x0. */
 export type PredictionType = 'epsilon' | 'v_prediction' | 'sample' | 'flow_prediction'
 
+/** Whether a solver's steps add fresh noise. */
+export const isStochastic = (solver: SolverName): boolean => solver === 'dpm++-sde' || solver === 'euler-ancestral'
+
 export const predictionTypes: readonly PredictionType[] = ['epsilon', 'v_prediction', 'sample', 'flow_prediction']
 
 /** The noise schedule that the network was trained on. */
@@ -30,9 +33,9 @@ interface GridConfig {
   readonly sigmaMax?: number
 }
 
-/** DPMSolverMultistepScheduler: DPM-Solver++ (2M). */
+/** DPMSolverMultistepScheduler: DPM-Solver++ (2M), or its SDE variant. */
 export interface DpmppConfig extends TrainingConfig, GridConfig {
-  readonly solver: 'dpm++'
+  readonly solver: 'dpm++' | 'dpm++-sde'
   readonly prediction: PredictionType
   readonly solverOrder: 1 | 2
   readonly solverType: 'midpoint' | 'heun'
@@ -44,9 +47,9 @@ export interface DpmppConfig extends TrainingConfig, GridConfig {
   readonly useDynamicShifting: boolean
 }
 
-/** EulerDiscreteScheduler. */
+/** EulerDiscreteScheduler, or EulerAncestralDiscreteScheduler, which has fewer choices. */
 export interface EulerConfig extends TrainingConfig, GridConfig {
-  readonly solver: 'euler'
+  readonly solver: 'euler' | 'euler-ancestral'
   readonly prediction: PredictionType
   readonly interpolationType: 'linear' | 'log_linear'
   readonly timestepType: 'discrete' | 'continuous'
@@ -79,8 +82,8 @@ export interface ParsedConfig {
 }
 
 /**
- * Reads a diffusers `scheduler_config.json`, as text (Python's JSON) or parsed. The class named in the file decides which
- * solver it configures unless `as` does; a configuration of another class is converted as diffusers' `from_config` would:
+ * Reads a diffusers `scheduler_config.json`, as text (Python's JSON) or parsed. The class named in the file (and of DPM-Solver++ the
+ * "algorithm_type") decides which solver it configures unless `as` does; a configuration of another class is converted as diffusers' `from_config` would:
  * shared fields carry over, fields listed in `_use_default_values` and missing ones take the target's defaults.
  */
 export function parseSchedulerConfig(input: string | object, as?: SolverName): ParsedConfig {
@@ -89,6 +92,9 @@ export function parseSchedulerConfig(input: string | object, as?: SolverName): P
   const fields = new Fields(withoutDefaults(values))
   return { config: readers[solver](fields), warnings: warningsFor(fields.values, solver) }
 }
+
+/** The "algorithm_type" of DPM-Solver++'s SDE variant. */
+const SDE = 'sde-dpmsolver++'
 
 function asRecord(value: unknown): Readonly<Record<string, unknown>> {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
@@ -102,13 +108,14 @@ function solverFor(values: Readonly<Record<string, unknown>>, as: SolverName | u
     throw invalidArgument('as', `one of ${solvers.join(', ')}`, as)
   }
   const name = values._class_name
+  if (name === classNames['dpm++']) return values.algorithm_type === SDE ? 'dpm++-sde' : 'dpm++'
   const own = solvers.find((solver) => classNames[solver] === name)
   if (own !== undefined) return own
   const subject = name === undefined ? 'names no scheduler class' : `is for ${JSON.stringify(name)}`
   throw new SadaError(
     'INVALID_ARGUMENT',
     `This scheduler configuration ${subject}. Set its "_class_name" to ` +
-      `${solvers.map((solver) => `"${classNames[solver]}"`).join(' or ')}: its other fields then carry over as diffusers' from_config has it.`,
+      `${[...new Set(Object.values(classNames))].map((each) => `"${each}"`).join(' or ')}: its other fields then carry over as diffusers' from_config has it.`,
     { argument: 'scheduler' },
   )
 }
@@ -131,8 +138,10 @@ function warningsFor(values: Readonly<Record<string, unknown>>, solver: SolverNa
 }
 
 const readers: Readonly<Record<SolverName, (fields: Fields) => SchedulerConfig>> = {
-  'dpm++': readDpmpp,
+  'dpm++': (fields) => readDpmpp(fields, 'dpm++'),
+  'dpm++-sde': (fields) => readDpmpp(fields, 'dpm++-sde'),
   euler: readEuler,
+  'euler-ancestral': readEulerAncestral,
   'flow-euler': readFlow,
 }
 
@@ -168,16 +177,20 @@ function readTrainedBetas(fields: Fields): readonly number[] | undefined {
 function readGrid(fields: Fields): GridConfig {
   fields.refuseFlags(['use_exponential_sigmas', 'use_beta_sigmas'])
   return {
-    timestepSpacing: fields.choice('timestep_spacing', 'linspace', {
-      linspace: 'linspace',
-      leading: 'leading',
-      trailing: 'trailing',
-    }),
-    stepsOffset: fields.integer('steps_offset', 0, 0, 100_000),
+    ...readSpacing(fields),
     finalSigmasType: fields.choice('final_sigmas_type', 'zero', { zero: 'zero', sigma_min: 'sigma_min' }),
     useKarrasSigmas: fields.flag('use_karras_sigmas'),
     ...readEnds(fields),
   }
+}
+
+function readSpacing(fields: Fields): Pick<GridConfig, 'timestepSpacing' | 'stepsOffset'> {
+  const timestepSpacing = fields.choice<GridConfig['timestepSpacing']>('timestep_spacing', 'linspace', {
+    linspace: 'linspace',
+    leading: 'leading',
+    trailing: 'trailing',
+  })
+  return { timestepSpacing, stepsOffset: fields.integer('steps_offset', 0, 0, 100_000) }
 }
 
 function readEnds(fields: Fields): Pick<GridConfig, 'sigmaMin' | 'sigmaMax'> {
@@ -186,15 +199,15 @@ function readEnds(fields: Fields): Pick<GridConfig, 'sigmaMin' | 'sigmaMax'> {
   return { sigmaMin, sigmaMax }
 }
 
-function readDpmpp(fields: Fields): DpmppConfig {
+function readDpmpp(fields: Fields, solver: DpmppConfig['solver']): DpmppConfig {
   fields.refuseFlags(['thresholding', 'use_lu_lambdas'])
   // "deis", "logrho", "bh1" and "bh2" come with converted DEIS and UniPC configurations; diffusers reads them like this.
-  fields.choice('algorithm_type', 'dpmsolver++', { 'dpmsolver++': true, deis: true })
+  fields.choice('algorithm_type', 'dpmsolver++', { 'dpmsolver++': true, [SDE]: true, deis: true })
   if (fields.values.variance_type === 'learned' || fields.values.variance_type === 'learned_range') {
     throw fields.unsupported('variance_type', 'null, "fixed_small", "fixed_large"')
   }
   return {
-    solver: 'dpm++',
+    solver,
     ...readTraining(fields),
     ...readGrid(fields),
     solverOrder: fields.choice('solver_order', '2', { 1: 1, 2: 2 }),
@@ -233,14 +246,31 @@ function readEuler(fields: Fields): EulerConfig {
     solver: 'euler',
     ...readTraining(fields),
     ...readGrid(fields),
-    prediction: fields.choice<PredictionType>('prediction_type', 'epsilon', {
-      epsilon: 'epsilon',
-      v_prediction: 'v_prediction',
-      sample: 'sample',
-      original_sample: 'sample',
-    }),
+    prediction: readEulerPrediction(fields),
     interpolationType: fields.choice('interpolation_type', 'linear', { linear: 'linear', log_linear: 'log_linear' }),
     timestepType: fields.choice('timestep_type', 'discrete', { discrete: 'discrete', continuous: 'continuous' }),
+  }
+}
+
+function readEulerPrediction(fields: Fields): PredictionType {
+  return fields.choice<PredictionType>('prediction_type', 'epsilon', {
+    epsilon: 'epsilon',
+    v_prediction: 'v_prediction',
+    sample: 'sample',
+    original_sample: 'sample',
+  })
+}
+
+function readEulerAncestral(fields: Fields): EulerConfig {
+  return {
+    solver: 'euler-ancestral',
+    ...readTraining(fields),
+    ...readSpacing(fields),
+    finalSigmasType: 'zero',
+    useKarrasSigmas: false,
+    prediction: readEulerPrediction(fields),
+    interpolationType: 'linear',
+    timestepType: 'discrete',
   }
 }
 

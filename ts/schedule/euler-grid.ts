@@ -6,9 +6,16 @@ import { vpLevel } from './noise-level.ts'
 import type { Grid, ScheduleOptions } from './schedule.ts'
 import { timestepOf, trainingTable, type TrainingTable } from './training.ts'
 
-/** The grid of diffusers' EulerDiscreteScheduler.set_timesteps(steps) or set_timesteps(sigmas=…). */
+/** The grid of diffusers' EulerDiscreteScheduler.set_timesteps(steps) or set_timesteps(sigmas=…), and of EulerAncestralDiscreteScheduler's. */
 export function eulerGrid(config: EulerConfig, { steps, sigmas: custom, mu }: ScheduleOptions): Grid {
   if (mu !== undefined) throw invalidArgument('mu', 'left out', mu, 'Only flow levels can be shifted.')
+  if (custom !== undefined && config.solver === 'euler-ancestral')
+    throw invalidArgument(
+      'sigmas',
+      'left out',
+      custom,
+      'EulerAncestralDiscreteScheduler takes "steps"; EulerDiscreteScheduler takes custom levels.',
+    )
   const table = trainingTable(config)
   const { sigmas: all, timesteps: discrete } = custom === undefined ? spaced(config, table, steps!) : given(custom, table, steps)
   const isContinuous = config.timestepType === 'continuous' && config.prediction === 'v_prediction'

@@ -6,28 +6,32 @@ const grid = ['timestep_spacing', 'steps_offset', 'final_sigmas_type', 'sigma_mi
 const curves = ['use_karras_sigmas', 'use_exponential_sigmas', 'use_beta_sigmas']
 const thresholding = ['thresholding', 'dynamic_thresholding_ratio', 'sample_max_value']
 
+const dpmpp = [
+  ...training,
+  ...grid,
+  ...curves,
+  ...thresholding,
+  'prediction_type',
+  'solver_order',
+  'algorithm_type',
+  'solver_type',
+  'lower_order_final',
+  'euler_at_final',
+  'use_lu_lambdas',
+  'use_flow_sigmas',
+  'flow_shift',
+  'lambda_min_clipped',
+  'variance_type',
+  'use_dynamic_shifting',
+  'time_shift_type',
+]
+
 /** The fields that each of the supported schedulers reads, or refuses where they ask for something unsupported. */
 export const fieldsOf = {
-  'dpm++': [
-    ...training,
-    ...grid,
-    ...curves,
-    ...thresholding,
-    'prediction_type',
-    'solver_order',
-    'algorithm_type',
-    'solver_type',
-    'lower_order_final',
-    'euler_at_final',
-    'use_lu_lambdas',
-    'use_flow_sigmas',
-    'flow_shift',
-    'lambda_min_clipped',
-    'variance_type',
-    'use_dynamic_shifting',
-    'time_shift_type',
-  ],
+  'dpm++': dpmpp,
+  'dpm++-sde': dpmpp,
   euler: [...training, ...grid, ...curves, 'prediction_type', 'interpolation_type', 'timestep_type'],
+  'euler-ancestral': [...training, 'prediction_type', 'timestep_spacing', 'steps_offset'],
   'flow-euler': [
     ...curves,
     'sigma_min',
@@ -73,6 +77,8 @@ export const fieldsOfOthers: readonly string[] = [
 
 export const classNames = {
   'dpm++': 'DPMSolverMultistepScheduler',
+  'dpm++-sde': 'DPMSolverMultistepScheduler',
   euler: 'EulerDiscreteScheduler',
+  'euler-ancestral': 'EulerAncestralDiscreteScheduler',
   'flow-euler': 'FlowMatchEulerDiscreteScheduler',
 } as const

@@ -71,8 +71,10 @@ export function createSchedule(config: SchedulerConfig, options: ScheduleOptions
 function gridOf(config: SchedulerConfig, options: ScheduleOptions): Grid {
   switch (config.solver) {
     case 'dpm++':
+    case 'dpm++-sde':
       return dpmppGrid(config, options)
     case 'euler':
+    case 'euler-ancestral':
       return eulerGrid(config, options)
     case 'flow-euler':
       return flowGrid(config, options)

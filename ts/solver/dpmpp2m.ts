@@ -26,6 +26,35 @@ export function dpmpp2m(before: NoiseLevel, now: NoiseLevel, next: NoiseLevel, c
   return plus(first, { x0: slope, x0Prev: -slope })
 }
 
+/**
+ * First-order step of SDE-DPM-Solver++ (Lu et al. 2022, appendix; its mean), as a row over `x` and `x0`: (σ'/σ)·e^−h·x + α'·(1 − e^−2h)·x0.
+ * With α = 1 and σ = S it is the ancestral Euler step of k-diffusion, which goes to σ_down = S'²/S.
+ */
+export function sdeDpmpp1(now: NoiseLevel, next: NoiseLevel): Row {
+  const left = ratio(now, next)
+  return { x: (next.sigma / now.sigma) * left, x0: next.alpha * (1 - left * left) }
+}
+
+/** Second-order multistep update of SDE-DPM-Solver++ (2M), its mean; see `dpmpp2m`. */
+export function sdeDpmpp2m(before: NoiseLevel, now: NoiseLevel, next: NoiseLevel, correction: Correction): Row {
+  const first = sdeDpmpp1(now, next)
+  const [h, past] = [logGap(now, next), logGap(before, now)]
+  if (h === 0 || past === 0 || !Number.isFinite(h)) return first
+  const weight = correction === 'midpoint' ? first.x0 / 2 : next.alpha * (Math.expm1(-2 * h) / (2 * h) + 1)
+  const slope = (weight * h) / past
+  return plus(first, { x0: slope, x0Prev: -slope })
+}
+
+/** Standard deviation of the noise that either of the two adds after its step: σ'·√(1 − e^−2h); k-diffusion's σ_up. */
+export function sdeNoise(now: NoiseLevel, next: NoiseLevel): number {
+  return next.sigma * Math.sqrt(1 - ratio(now, next) ** 2)
+}
+
+/** e^−h = S'/S with S = σ/α */
+function ratio(now: NoiseLevel, next: NoiseLevel): number {
+  return (next.sigma * now.alpha) / (next.alpha * now.sigma)
+}
+
 /** α'·(1 − e^−h) */
 function gain(now: NoiseLevel, next: NoiseLevel): number {
   const [from, to] = [now.sigma / now.alpha, next.sigma / next.alpha]

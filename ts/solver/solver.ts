@@ -1,6 +1,7 @@
 import { SadaError } from '../errors.ts'
-import type { Schedule } from '../schedule/schedule.ts'
-import { dpmpp1, dpmpp2m } from './dpmpp2m.ts'
+import { isStochastic } from '../schedule/config.ts'
+import type { NoiseLevel, Schedule } from '../schedule/schedule.ts'
+import { dpmpp1, dpmpp2m, sdeDpmpp1, sdeDpmpp2m, sdeNoise } from './dpmpp2m.ts'
 import { euler } from './euler.ts'
 import { denoised, inputScale } from './parameterisation.ts'
 import type { Row } from './row.ts'
@@ -11,8 +12,12 @@ export interface Solver {
   readonly schedule: Schedule
   /** x0 over `x` (the state at step i) and `output` (the network's, after guidance). */
   denoised(i: number): Row
-  /** The state at step i + 1 over `x` and `x0` of step i and, in a second-order step, `x0Prev`: the x0 used at step i − 1. */
+  /** The state at step i + 1, without its fresh noise, over `x` and `x0` of step i and, in a second-order step, `x0Prev`: the x0 used at step i − 1. */
   update(i: number): Row
+  /** Whether steps add fresh noise. */
+  readonly isStochastic: boolean
+  /** Standard deviation, in the state's own scale, of the noise that is added after step i. */
+  freshNoise(i: number): number
   /** Velocity dx/dt at step i, in the solver's own time, over `x` and `x0`: (x − x0)/t, or ½β·(ε/σ − x) in the VP frame. */
   velocity(i: number): Row
   /** The inverse of `velocity`: the state at step i over `x0` and `y`. */
@@ -33,8 +38,11 @@ export function createSolver(schedule: Schedule): Solver {
       { argument: 'prediction_type' },
     )
   }
+  const addsNoise = isStochastic(schedule.solver)
   return {
     schedule,
+    isStochastic: addsNoise,
+    freshNoise: (i) => (addsNoise ? sdeNoise(ofState(schedule, i), ofState(schedule, i + 1)) : 0),
     denoised: (i) => denoised(prediction, levels[i], frame),
     update: (i) => update(schedule, i),
     velocity: (i) => velocity(schedule, i),
@@ -44,7 +52,24 @@ export function createSolver(schedule: Schedule): Solver {
   }
 }
 
-function update({ solver, times, levels, orders, correction }: Schedule, i: number): Row {
-  if (solver !== 'dpm++') return euler(times[i], times[i + 1])
-  return orders[i] === 1 ? dpmpp1(levels[i], levels[i + 1]) : dpmpp2m(levels[i - 1], levels[i], levels[i + 1], correction)
+function update(schedule: Schedule, i: number): Row {
+  const { solver, times, levels, orders, correction } = schedule
+  switch (solver) {
+    case 'euler':
+    case 'flow-euler':
+      return euler(times[i], times[i + 1])
+    case 'euler-ancestral':
+      return sdeDpmpp1(ofState(schedule, i), ofState(schedule, i + 1))
+    case 'dpm++':
+      return orders[i] === 1 ? dpmpp1(levels[i], levels[i + 1]) : dpmpp2m(levels[i - 1], levels[i], levels[i + 1], correction)
+    case 'dpm++-sde':
+      return orders[i] === 1
+        ? sdeDpmpp1(levels[i], levels[i + 1])
+        : sdeDpmpp2m(levels[i - 1], levels[i], levels[i + 1], correction)
+  }
+}
+
+/** What the solver's own state is made of: α·x0 + σ·n, or in the scaled frame x0 + S·n. */
+function ofState({ frame, levels, sigmas }: Schedule, i: number): NoiseLevel {
+  return frame === 'scaled' ? { alpha: 1, sigma: sigmas[i] } : levels[i]
 }

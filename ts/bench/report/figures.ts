@@ -8,6 +8,8 @@ export const dB = (value: number | null): string => (value === null ? 'equal' : 
 export const SCHEDULER_NAMES: Readonly<Record<string, string>> = {
   'flow-euler': 'Flow-matching Euler',
   'dpm++': 'DPM-Solver++ (2M)',
+  'dpm++-sde': 'SDE-DPM-Solver++ (2M)',
   euler: 'Euler',
+  'euler-ancestral': 'Euler ancestral',
 }
 export const schedulerName = (scheduler: string): string => SCHEDULER_NAMES[scheduler] ?? scheduler
