@@ -59,7 +59,7 @@ async function main(): Promise<void> {
         const { trace } = await pipeline.generate({ ...call, policy: 'sada', onStep: (e) => denoised.push(e.denoised()) })
         const length = full.latents.length / prompt.length
         const isFlow = scheduler === 'flow-euler'
-        const [offset, slope] = CLOSED[solver]
+        const [offset, slope] = CLOSED[solver as keyof typeof CLOSED]
         for (const forecast of FORECASTS) {
           const policy = { name: 'auto', target: { psnrDb: offset + slope * forecast } }
           const { latents, trace } = await pipeline.generate({ ...call, policy })
@@ -67,7 +67,7 @@ async function main(): Promise<void> {
             // One that is not closed is what `sada` makes.
             if (trace.members[b].steps.at(-1)!.action === 'run') continue
             const [now, then] = [latents, full.latents].map((all) => all.subarray(b * length, (b + 1) * length))
-            closed.push({ solver, forecast, reached: psnr(now, then) })
+            closed.push({ solver: solver as keyof typeof CLOSED, forecast, reached: psnr(now, then) })
           }
         }
         for (const [b, { steps }] of trace.members.entries()) {

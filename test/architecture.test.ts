@@ -16,7 +16,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   families: ['plan', 'onnx', 'sampler', 'solver', 'schedule', 'native'],
   pipeline: ['engines', 'families', 'plan', 'sampler', 'policy', 'solver', 'schedule', 'native'],
   metrics: ['families', 'native'],
-  bench: ['metrics', 'pipeline', 'plan', 'sampler', 'policy', 'native'],
+  bench: ['metrics', 'pipeline', 'plan', 'sampler', 'policy', 'schedule', 'native'],
   cli: ['bench', 'metrics', 'pipeline', 'engines', 'families', 'plan', 'sampler', 'policy', 'native'],
 }
 const LEAVES = ['errors.ts', 'noise.ts', 'version.ts']

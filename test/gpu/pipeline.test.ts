@@ -48,7 +48,7 @@ if (!hasEmulatedGpu()) {
     { policy: 'first-block-cache' },
     { policy: 'deepcache' },
   ]
-  for (const scheduler of ['flow-euler', 'dpm++', 'euler']) {
+  for (const scheduler of ['flow-euler', 'dpm++', 'euler', 'euler-ancestral']) {
     // Every policy under one solver, the others in their defaults: an emulated kernel takes a thousand times as long as a real one.
     for (const each of scheduler === 'dpm++' ? cases : [{}]) {
       test(`${scheduler}, ${JSON.stringify(each)}: the same bits and decisions as on the CPU`, async () => {

@@ -7,7 +7,7 @@ import { RowTensors } from '../../ts/plan/row-tensors.ts'
 import { createPolicy } from '../../ts/policy/index.ts'
 import type { Policy } from '../../ts/policy/policy.ts'
 import { never } from '../../ts/sampler/abort.ts'
-import { initialLatents } from '../../ts/sampler/latents.ts'
+import { initialLatents, NoiseSource } from '../../ts/sampler/latents.ts'
 import { DenoisingLoop } from '../../ts/sampler/loop.ts'
 import type { Trace } from '../../ts/sampler/trace.ts'
 import { parseSchedulerConfig } from '../../ts/schedule/config.ts'
@@ -52,7 +52,7 @@ export async function runStaged(run: StagedRun): Promise<{ latents: Float32Array
   try {
     const network = await stagedNetwork(model, workspace, prompts, guidance)
     const length = manifest.latents.reduce((product, n) => product * n, 1)
-    const latents = initialLatents(seeds, prompts.length, length, schedule.initNoiseSigma)
+    const latents = initialLatents(new NoiseSource(seeds, prompts.length), length, schedule.initNoiseSigma)
     return await new DenoisingLoop({ solver: createSolver(schedule), network, policy, workspace, latents, signal }).run()
   } finally {
     workspace.dispose()
