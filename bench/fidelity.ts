@@ -166,7 +166,7 @@ function print(
   runs: readonly number[],
 ): void {
   const sorted = all.map((v) => Math.min(v, 150)).sort((a, b) => a - b)
-  const decile = sorted[Math.floor(sorted.length / 10)]
+  const decile = mean(sorted.slice(0, Math.ceil(sorted.length / 10)))
   console.log(
     [
       scheduler.padEnd(10),

@@ -13,11 +13,11 @@ import { fileURLToPath } from 'node:url'
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const read = (name) => JSON.parse(readFileSync(join(root, 'bench', 'results', name), 'utf8'))
 const db = (value) => (value === null || !Number.isFinite(value) ? '∞' : value.toFixed(1))
-/** Mean, mean of the worst tenth, and worst of PSNRs in dB; a null is an equal picture and counts as 150. */
+/** Mean, mean of the worst tenth (rounded up), and worst of PSNRs in dB; a null is an equal picture and counts as 150. */
 const summary = (psnr) => {
   const sorted = psnr.map((value) => Math.min(value ?? 150, 150)).sort((a, b) => a - b)
   const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length
-  return { mean: mean(sorted), decile: mean(sorted.slice(0, Math.max(1, Math.round(sorted.length / 10)))), worst: sorted[0] }
+  return { mean: mean(sorted), decile: mean(sorted.slice(0, Math.ceil(sorted.length / 10))), worst: sorted[0] }
 }
 const says = (psnr) => {
   const { mean, decile, worst } = summary(psnr)
@@ -111,7 +111,7 @@ Written by \`node scripts/readme-figures.mjs\` from recorded results. The [READM
 
 ## At three guidance scales
 
-50 steps of the bundled model. Each cell is the PSNR in dB against the full run of the same seed: mean / worst tenth / worst.
+50 steps of the bundled model. Each cell is the PSNR in dB against the full run of the same seed: mean / mean of the worst tenth, rounded up / worst; an equal picture counts as 150 dB.
 
 - *cost*: in full network runs of 50.
 - *plain fewer steps*: the unaccelerated run with as many steps as \`sada\` costs.
