@@ -1,3 +1,4 @@
+import { fittedLineWeights } from '../solver/fitted-line.ts'
 import { minus, plus, substitute, times, type Row } from '../solver/row.ts'
 import type { Solver } from '../solver/solver.ts'
 import { stabilityCriterion } from './criterion.ts'
@@ -35,6 +36,12 @@ const TAIL = 3
 /** Last steps where the end matters much, or runs are to spare for it: 16 % of them. */
 export const longTail = ({ schedule }: Solver): number => Math.max(TAIL, Math.round(0.16 * schedule.steps))
 
+/**
+ * Clean samples that a skip goes on from. Where steps add noise, what the network makes of it is in each of them: through two of them a line follows
+ * that, through four the run.
+ */
+const NODES = { deterministic: 2, stochastic: 4 } as const
+
 const tailOf = ({ guidance, solver }: RunContext): number => (guidance > STRONG ? longTail(solver) : TAIL)
 
 /**
@@ -71,7 +78,13 @@ export const sada: PolicyDefinition<SadaOptions> = {
       integer: true,
     },
     maxConsecutive: { about: 'skips in a row', default: 4, min: 0, max: 1000, integer: true },
-    slope: { about: 'share of the last slope by which a skip continues the clean sample', default: 0.7, min: 0, max: 1 },
+    slope: {
+      about: 'share of the last slope by which a skip continues the clean sample',
+      default: ({ solver }) => (solver.isStochastic ? 0.4 : 0.7),
+      defaultText: '0.7 (stochastic schedulers: 0.4)',
+      min: 0,
+      max: 1,
+    },
     memory: { about: 'weight of older measurements in the error rate', default: 0.7, min: 0, max: 0.99 },
     ...pruningOptions,
   },
@@ -102,7 +115,8 @@ export class SadaMember implements MemberPolicy {
   private readonly pruning: Pruning
   /** `usualError` at each step. */
   protected readonly usual: readonly number[]
-  /** Computed steps, newest first, three at most. */
+  private readonly nodes: number
+  /** Computed steps, newest first, `nodes` at most. */
   protected computed: readonly number[] = []
   /** Error of a prediction per step of its gap, averaged over the computed steps, in units of the usual one at each. */
   protected errorRate = Infinity
@@ -115,6 +129,7 @@ export class SadaMember implements MemberPolicy {
     this.options = options
     this.context = context
     this.pruning = new Pruning(options, context)
+    this.nodes = context.solver.isStochastic ? NODES.stochastic : NODES.deterministic
     this.usual = context.solver.schedule.levels.map((level) => usualError(flowLevel(level)))
   }
 
@@ -137,7 +152,8 @@ export class SadaMember implements MemberPolicy {
 
   observe(step: number, done: Decision): Observation {
     if (done.kind === 'skip') return {}
-    const store = remember(step)
+    const { isStochastic } = this.context.solver
+    const store = isStochastic ? { [x0At(step)]: { x0: 1 } } : remember(step)
     if (this.computed.length < 2) return { store }
     const missed = minus({ x0: 1 }, this.prediction(step))
     const [c1, c2] = this.computed
@@ -152,7 +168,7 @@ export class SadaMember implements MemberPolicy {
       return Number.isFinite(error) ? { error } : {}
     }
     const verdict = means.length > 0 ? this.learn(step, done, means) : {}
-    this.computed = [step, ...this.computed].slice(0, 2)
+    this.computed = [step, ...this.computed].slice(0, this.nodes)
     this.spent = 0
     this.magnitude = magnitude
     return verdict
@@ -181,7 +197,8 @@ export class SadaMember implements MemberPolicy {
   }
 
   keeps(): string[] {
-    return this.computed.flatMap((step) => [x0At(step), velocityAt(step)])
+    const { isStochastic } = this.context.solver
+    return this.computed.flatMap((step) => (isStochastic ? [x0At(step)] : [x0At(step), velocityAt(step)]))
   }
 
   /**
@@ -199,8 +216,13 @@ export class SadaMember implements MemberPolicy {
     return flowLevel(this.context.solver.schedule.levels[step])
   }
 
-  /** The clean sample at `step`, continued from the newest two computed ones. */
+  /** The clean sample at `step`, continued from the newest computed ones. */
   protected prediction(step: number): Row {
+    if (this.context.solver.isStochastic) {
+      const levels = this.computed.map((each) => this.level(each))
+      const weights = fittedLineWeights(levels, this.level(step), this.options.slope)
+      return Object.fromEntries(this.computed.map((each, k) => [x0At(each), weights[k]]))
+    }
     const [newest, older] = this.computed
     if (older === undefined) return { [x0At(newest)]: 1 }
     const span = this.level(newest) - this.level(older)
