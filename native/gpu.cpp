@@ -153,11 +153,12 @@ void GpuStream::reserve(const DeviceLimits& limits) {
                          wanted.host_indices == reserved_.host_indices;
   if (is_enough) return;
   generation_ += 1;
+  // The old scratch goes first, and is gone also where the new one does not fit.
+  counters().scratch_bytes -= scratch_bytes_;
+  reserved_ = {}, scratch_bytes_ = 0;
   library_.check(library_.table().reserve(device_, &wanted), "No scratch memory on the GPU");
-  reserved_ = wanted;
-  const int64_t bytes = library_.scratch_bytes(wanted);
-  counters().scratch_bytes += bytes - scratch_bytes_;
-  scratch_bytes_ = bytes;
+  reserved_ = wanted, scratch_bytes_ = library_.scratch_bytes(wanted);
+  counters().scratch_bytes += scratch_bytes_;
 }
 
 template <typename T>

@@ -1,0 +1,42 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Workspace } from '../../ts/native/types.ts'
+import { hasEmulatedGpu } from '../support/emulated-gpu.ts'
+import { codeOf } from '../support/engines.ts'
+import { during } from '../support/environment.ts'
+import { addon, onEmulatedGpu } from '../support/sada-run.ts'
+
+/** Workspaces and runs on an emulated GPU, as the addon has them: what fails leaves them usable, and what is wrong is refused. */
+
+const slice = (tensor: number) => ({ tensor, offset: 0 })
+
+/** A step that sums `length` elements; with token means it takes more scratch memory. */
+function sumOf(workspace: Workspace, tensor: number, length: number, means?: number) {
+  const member = { inputs: [slice(tensor)], rows: [{ inputs: [0], weights: [1] }], sums: [{ a: 0 }] }
+  const layout = { order: 'tokens', channels: 1, grid: [length, 1], patch: [1, 1] } as const
+  const tokens = means === undefined ? undefined : { sum: 0, layout, store: slice(means) }
+  return (async () => workspace.step(length, [{ ...member, tokens }]))()
+}
+
+if (!hasEmulatedGpu()) {
+  test.skip('runs on an emulated GPU', () => {})
+} else {
+  test('a step whose scratch memory does not fit is OUT_OF_MEMORY; smaller ones go on, and the counters have what there is', async () => {
+    const before = addon.counters()
+    const workspace = onEmulatedGpu()
+    const [values, means] = [workspace.allocate(32768), workspace.allocate(32768)]
+    workspace.write(values, 0, Float32Array.of(1, -2))
+    assert.equal([...(await sumOf(workspace, values, 1024))], [3])
+    const { scratchBytes } = addon.counters()
+    await during({ SADA_EMULATED_MEMORY: '300000' }, async () => {
+      assert.is(await codeOf(sumOf(workspace, values, 32768, means)), 'OUT_OF_MEMORY')
+      assert.is(addon.counters().scratchBytes, before.scratchBytes, 'the old scratch memory is gone')
+      assert.equal([...(await sumOf(workspace, values, 1024))], [3])
+      assert.is(addon.counters().scratchBytes, scratchBytes)
+    })
+    workspace.dispose()
+    assert.is(addon.counters().scratchBytes, before.scratchBytes)
+  })
+}
+
+test.run()
