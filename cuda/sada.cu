@@ -17,7 +17,6 @@ struct Run {
   NamedRow output;
   SadaState state;
   int64_t length;
-  StepScratch scratch;
   float* buffer[kSadaBuffers];
   const float* cond;
   const float* uncond;
@@ -80,21 +79,21 @@ __device__ void form(StepRequest& request, const SadaStep& step, const Run& run)
 
 __device__ int32_t x0_place_of_skip(const Run& run) { return run.x0_of_skip[run.x0_of_skip[0] == run.x0_prev ? 1 : 0]; }
 
-__device__ void prepare_skip(Run& run) {
+__device__ void prepare_skip(Run& run, const StepScratch& scratch) {
   DeviceStep step;
   form(step.request, skipped_step(run.sada, run.state, run.step), run);
   step.request.store[kNextRow] = run.buffer[run.x_beside];
   step.request.store[kX0Row] = run.buffer[x0_place_of_skip(run)];
-  run.made = make_step_member(step, 0, run.sums, run.scratch);
+  run.made = make_step_member(step, 0, run.sums, scratch);
 }
 
-__device__ void prepare_run(Run& run) {
+__device__ void prepare_run(Run& run, const StepScratch& scratch) {
   DeviceStep step, compose;
   form(step.request, computed_step(run.sada, run.state, run.step, run.output), run);
   step.request.store[kNextRow] = run.buffer[run.x];
   step.request.store[kX0Row] = run.buffer[run.x0[2]];
   step.request.store[kVelocityRow] = run.buffer[run.y[2]];
-  run.made = make_step_member(step, 0, run.sums, run.scratch);
+  run.made = make_step_member(step, 0, run.sums, scratch);
 
   const SolverStep& at = run.sada.step[run.step];
   compose.request.length = run.length, compose.request.inputs = 1, compose.request.rows = run.rows;
@@ -104,21 +103,25 @@ __device__ void prepare_run(Run& run) {
     compose.request.store[r] = run.sample[r];
     run.level[r] = at.input_level;
   }
-  run.compose = make_step_member(compose, 0, run.sums, run.scratch);
+  run.compose = make_step_member(compose, 0, run.sums, scratch);
 }
 
-// `condition`: of the node that the network's pass is in; 0: there is none.
-__global__ void decide_kernel(Run* of, cudaGraphConditionalHandle condition) {
+// `scratch`: what the device has now; it may have grown since the attempt before. `condition`: of the node that the network's pass is in; 0:
+// there is none.
+__global__ void decide_kernel(Run* of, StepScratch scratch, cudaGraphConditionalHandle condition) {
   Run& run = *of;
   run.is_idle = run.is_over || *run.cancelled != 0;
   run.is_skip = !run.is_idle && !run.must_compute && skips(run.sada, run.state, run.step);
   const bool is_computed = !run.is_idle && !run.is_skip;
   run.made.tiles = run.compose.tiles = 0;
-  if (run.is_skip) prepare_skip(run);
-  if (is_computed) prepare_run(run);
+  if (run.is_skip) prepare_skip(run, scratch);
+  if (is_computed) prepare_run(run, scratch);
   run.report[1] = is_computed ? 1.0 : 0.0;
   if (condition != 0) cudaGraphSetConditional(condition, is_computed ? 1u : 0u);
 }
+
+// Scratch that grew since the decision.
+__global__ void renew_kernel(Run* of, StepScratch scratch) { of->made.partials = scratch.partials, of->made.tickets = scratch.tickets; }
 
 __device__ void accept_skip(Run& run) {
   const int32_t before = run.x;
@@ -160,12 +163,11 @@ __global__ void learn_kernel(Run* of) {
   run.is_over = run.step == run.sada.steps;
 }
 
-Run first_state(const DeviceSada& request, const StepScratch& scratch) {
+Run first_state(const DeviceSada& request) {
   Run run = {};
   run.sada = {request.options, request.steps, nullptr};
   run.output = request.output;
   run.length = request.length;
-  run.scratch = scratch;
   for (int k = 0; k < kSadaBuffers; ++k) run.buffer[k] = request.buffer[k];
   run.cond = request.cond, run.uncond = request.uncond;
   for (int r = 0; r < 2; ++r) run.sample[r] = request.sample[r];
@@ -178,10 +180,14 @@ Run first_state(const DeviceSada& request, const StepScratch& scratch) {
   return run;
 }
 
+bool has_room(const DeviceLimits& limits, int64_t length) { return length <= limits.length && limits.members > 0; }
+
 bool is_valid(const DeviceSada& request, const DeviceLimits& limits) {
   const bool counts = request.steps > 0 && request.length > 0 && (request.rows == 1 || request.rows == 2) && request.cancelled != nullptr;
-  return counts && request.length <= limits.length && limits.members > 0;
+  return counts && has_room(limits, request.length);
 }
+
+bool is_same(const StepScratch& a, const StepScratch& b) { return a.partials == b.partials && a.tickets == b.tickets && a.limits.length == b.limits.length; }
 
 }  // namespace
 }  // namespace cuda
@@ -190,6 +196,7 @@ struct DeviceSadaRun {
   cuda::Run* run = nullptr;  // of the device, with the levels and the report behind it
   double* report = nullptr;
   int64_t length = 0;
+  cuda::StepScratch scratch;  // of the attempt that has begun
   // Of a recording.
   cudaGraph_t graph = nullptr;
   cudaGraphNode_t condition = nullptr;
@@ -199,8 +206,16 @@ struct DeviceSadaRun {
 namespace cuda {
 namespace {
 
-cudaError_t decide(const DeviceSadaRun& run, cudaGraphConditionalHandle condition, cudaStream_t stream) {
-  return launch(decide_kernel, Shape{}, stream, run.run, condition);
+cudaError_t decide(DeviceSadaRun& run, const Device& device, cudaGraphConditionalHandle condition) {
+  if (!has_room(device.step.limits, run.length)) return cudaErrorInvalidValue;
+  run.scratch = device.step;
+  return launch(decide_kernel, Shape{}, device.stream, run.run, run.scratch, condition);
+}
+
+cudaError_t renew(DeviceSadaRun& run, const Device& device) {
+  if (!has_room(device.step.limits, run.length)) return cudaErrorInvalidValue;
+  run.scratch = device.step;
+  return launch(renew_kernel, Shape{}, device.stream, run.run, run.scratch);
 }
 
 cudaError_t learn(const DeviceSadaRun& run, cudaStream_t stream) {
@@ -240,13 +255,14 @@ cudaError_t finish(DeviceSadaRun& run, cudaError_t status, cudaStream_t stream, 
 }
 
 // Leaves the stream recording the pass, or all as it was.
-cudaError_t begin_recording(DeviceSadaRun& run, cudaStream_t stream) {
+cudaError_t begin_recording(DeviceSadaRun& run, const Device& device) {
+  const cudaStream_t stream = device.stream;
   cudaGraphConditionalHandle handle = 0;
   cudaGraph_t ended = nullptr;
   cudaError_t status = cudaGraphCreate(&run.graph, 0);
   if (status == cudaSuccess) status = cudaGraphConditionalHandleCreate(&handle, run.graph, 0, cudaGraphCondAssignDefault);
   if (status == cudaSuccess) status = cudaStreamBeginCaptureToGraph(stream, run.graph, nullptr, nullptr, 0, kCaptureMode);
-  if (status == cudaSuccess) status = decide(run, handle, stream);
+  if (status == cudaSuccess) status = decide(run, device, handle);
   if (status == cudaSuccess) status = add_condition(run, handle, stream);
   if (status == cudaSuccess) status = cudaStreamEndCapture(stream, &ended);
   if (status == cudaSuccess) status = cudaStreamBeginCaptureToGraph(stream, run.pass, nullptr, nullptr, 0, kCaptureMode);
@@ -280,7 +296,7 @@ DeviceStatus sada_create(Device* device, const DeviceSada* request, DeviceSadaRu
     char* memory = nullptr;
     cudaError_t status = cudaMalloc(&memory, sizeof(Run) + levels + report);
     if (status != cudaSuccess) return delete run, status;
-    Run state = first_state(*request, device->step);
+    Run state = first_state(*request);
     state.sada.step = reinterpret_cast<const SolverStep*>(memory + sizeof(Run));
     state.report = reinterpret_cast<double*>(memory + sizeof(Run) + levels);
     run->run = reinterpret_cast<Run*>(memory), run->report = state.report, run->length = request->length;
@@ -301,15 +317,19 @@ DeviceStatus sada_destroy(Device* device, DeviceSadaRun* run) {
 
 DeviceStatus sada_before(Device* device, DeviceSadaRun* run, bool is_recorded) {
   return on(device, [&] {
-    if (is_recorded) return begin_recording(*run, device->stream);
-    const cudaError_t status = decide(*run, 0, device->stream);
+    if (is_recorded) return begin_recording(*run, *device);
+    const cudaError_t status = decide(*run, *device, 0);
     return status != cudaSuccess ? status : step_in_memory(&run->run->compose, run->length, device->stream);
   });
 }
 
 DeviceStatus sada_after(Device* device, DeviceSadaRun* run, DeviceGraph** graph) {
   *graph = nullptr;
-  return on(device, [&] { return run->graph != nullptr ? end_recording(*run, device->stream, graph) : learn(*run, device->stream); });
+  return on(device, [&] {
+    if (run->graph != nullptr) return end_recording(*run, device->stream, graph);
+    const cudaError_t status = is_same(run->scratch, device->step) ? cudaSuccess : renew(*run, *device);
+    return status != cudaSuccess ? status : learn(*run, device->stream);
+  });
 }
 
 DeviceStatus sada_report(Device* device, DeviceSadaRun* run, double* to, int64_t count) {

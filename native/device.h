@@ -149,7 +149,7 @@ struct DeviceTable {
   DeviceStatus (*launch)(Device* device, DeviceGraph* graph);
   DeviceStatus (*release_graph)(Device* device, DeviceGraph* graph);
 
-  // A run that DeviceSada describes; scratch for its length must have been reserved, and stay. An attempt at the next step is what is added
+  // A run that DeviceSada describes; scratch for its length must have been reserved, and may grow between these calls. An attempt at the next step is what is added
   // between `before`, which decides and makes the network's inputs, and `after`, which makes the step and learns: the network's pass, to be
   // done only where the step is computed. A skip whose result is not finite is not taken, and its step computed in the next attempt; after
   // the last step attempts do nothing. `is_recorded`: the attempt is recorded, with the pass under a condition, and `after` hands over a

@@ -213,6 +213,13 @@ void GpuStream::launch(DeviceGraph* graph) {
   library_.check(library_.table().launch(device_, graph), "Launching a CUDA graph failed");
 }
 
+bool GpuStream::launch_of(int64_t generation, DeviceGraph* graph) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (generation != generation_) return false;
+  library_.check(library_.table().launch(device_, graph), "Launching a CUDA graph failed");
+  return true;
+}
+
 void GpuStream::release(DeviceGraph* graph) noexcept {
   const std::lock_guard<std::mutex> lock(mutex_);
   library_.table().release_graph(device_, graph);

@@ -67,6 +67,8 @@ class GpuStream {
   // What `work` adds, recorded instead of done. Throws what `work` throws; on failure the stream goes on as if it had not been.
   DeviceGraph* capture(const std::function<void()>& work);
   void launch(DeviceGraph* graph);
+  // The same, where `generation` is still this one's; else nothing, and false.
+  bool launch_of(int64_t generation, DeviceGraph* graph);
   void release(DeviceGraph* graph) noexcept;
   // Changes when the memory behind the calls above has moved: then what was recorded before must not be launched.
   int64_t generation() const { return generation_; }

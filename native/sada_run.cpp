@@ -29,13 +29,14 @@ void SadaRun::cancel() noexcept {
 }
 
 void SadaRun::start() {
+  // Each time: a step of another length may have grown it, or lost it in the attempt.
+  gpu_.prepare({request_.length, 1, 0, 0});
   if (run_ != nullptr) return;
   const auto allocate = [&](int64_t bytes) {
     void* memory = nullptr;
     gpu_.call("No page-locked memory", [&](const DeviceTable& table, Device* device) { return table.allocate_host(device, bytes, &memory); });
     return memory;
   };
-  gpu_.prepare({request_.length, 1, 0, 0});
   report_ = static_cast<double*>(allocate((kSadaHeader + kSadaRecord * int64_t{request_.steps}) * int64_t{sizeof(double)}));
   auto* cancelled = static_cast<int32_t*>(allocate(sizeof(int32_t)));
   *cancelled = 0;
@@ -52,7 +53,7 @@ std::vector<double> SadaRun::advance(int step, const Sessions& sessions, Cancell
     if (cancellation.cancelled() || is_cancelled_) throw Error("ABORTED", "The run was aborted.");
     if (is_recorded(sessions)) {
       // A skip that is not taken costs an attempt; the next round makes up for it.
-      for (int k = made; k < step; ++k) gpu_.launch(graph_);
+      for (int k = made; k < step && gpu_.launch_of(gpu_generation_, graph_); ++k) {}
     } else if (attempt(sessions, cancellation) && made + 1 < program_.steps()) {
       // At once after a pass was enqueued: an engine may allocate in its first run after its sizes changed, and another run may change them
       // before this one's next step.
@@ -68,7 +69,7 @@ bool SadaRun::is_recorded(const Sessions& sessions) const { return graph_ != nul
 void SadaRun::record(const Sessions& sessions, Cancellation& cancellation) {
   if (cannot_record_ || !is_recordable(pass_, sessions)) return;
   gpu_.release(graph_);
-  graph_ = nullptr, generation_ = generation_of(pass_, sessions, tensors_);
+  graph_ = nullptr, generation_ = generation_of(pass_, sessions, tensors_), gpu_generation_ = gpu_.generation();
   const auto end = [&](const DeviceTable& table, Device* device) { return table.sada_after(device, run_, &graph_); };
   const char* const what = "Recording a step as a CUDA graph failed";
   bool began = false;

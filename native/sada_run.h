@@ -45,7 +45,7 @@ class SadaRun {
   std::atomic<int32_t*> cancelled_{nullptr};  // pinned
   std::atomic<bool> is_cancelled_{false};
   DeviceGraph* graph_ = nullptr;
-  int64_t generation_ = 0;  // that it was recorded in
+  int64_t generation_ = 0, gpu_generation_ = 0;  // that it was recorded in
   bool cannot_record_ = false;
 };
 

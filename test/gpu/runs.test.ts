@@ -1,10 +1,10 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Workspace } from '../../ts/native/types.ts'
+import type { SadaRun, Workspace } from '../../ts/native/types.ts'
 import { hasEmulatedGpu } from '../support/emulated-gpu.ts'
 import { codeOf } from '../support/engines.ts'
 import { during } from '../support/environment.ts'
-import { addon, onEmulatedGpu } from '../support/sada-run.ts'
+import { addon, encode, newEngine, onEmulatedGpu, requestIn } from '../support/sada-run.ts'
 
 /** Workspaces and runs on an emulated GPU, as the addon has them: what fails leaves them usable, and what is wrong is refused. */
 
@@ -36,6 +36,24 @@ if (!hasEmulatedGpu()) {
     })
     workspace.dispose()
     assert.is(addon.counters().scratchBytes, before.scratchBytes)
+  })
+
+  const report = async (run: SadaRun, step: number): Promise<number[]> => [...(await run.advance(step).done)]
+
+  test('steps of more elements between those of a run change nothing of it', async () => {
+    const reports: number[][] = []
+    for (const isLarger of [false, true]) {
+      const workspace = onEmulatedGpu()
+      const engine = newEngine()
+      const run = engine.sample(workspace, requestIn(workspace, 8192, encode({ steps: 8 })))
+      await report(run, 3)
+      const large = workspace.allocate(1 << 20)
+      if (isLarger) await sumOf(workspace, large, 1 << 20)
+      reports.push(await report(run, 8))
+      await engine.dispose()
+    }
+    assert.is(reports[0][0], 8)
+    assert.equal(reports[1], reports[0])
   })
 }
 
