@@ -177,7 +177,7 @@ Napi::Value Engine::run(const Napi::CallbackInfo& info) {
 
 Napi::Value Engine::sample(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    EngineThread& thread = open();
+    open();
     const std::shared_ptr<TensorSet> tensors = tensors_of(info[0]);
     const std::shared_ptr<SadaRun> run = read_sada_run(info[1], *tensors);
     tensors->keep(run);
@@ -191,9 +191,11 @@ Napi::Value Engine::sample(const Napi::CallbackInfo& info) {
         return handle_of(call.Env(), open(), make_sada_job(open(), std::move(held), *run, step));
       });
     };
+    // The function keeps the engine, by a property that none can take away: it may outlive the object that it is handed over in.
+    Napi::Function function = Napi::Function::New(info.Env(), advance);
+    function.DefineProperty(Napi::PropertyDescriptor::Value("engine", Value(), napi_default));
     Napi::Object handle = Napi::Object::New(info.Env());
-    handle.Set("engine", info.This());  // kept as long as the run
-    handle.Set("advance", Napi::Function::New(info.Env(), advance));
+    handle.Set("advance", function);
     return handle;
   });
 }

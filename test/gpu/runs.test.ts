@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SadaRun, Workspace } from '../../ts/native/types.ts'
@@ -54,6 +56,23 @@ if (!hasEmulatedGpu()) {
     }
     assert.is(reports[0][0], 8)
     assert.equal(reports[1], reports[0])
+  })
+
+  test('an engine lives as long as it can be asked to advance a run', async () => {
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    const workspace = onEmulatedGpu()
+    const { engines } = addon.counters()
+    const advances = Array.from({ length: 8 }, () => {
+      const { advance } = newEngine().sample(workspace, requestIn(workspace, 64, encode({ steps: 6 })))
+      return advance
+    })
+    for (let k = 0; k < 10; k++) {
+      collect()
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    assert.is(addon.counters().engines, engines + 8)
+    for (const advance of advances) assert.is((await advance(6).done)[0], 6)
   })
 }
 
