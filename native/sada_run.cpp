@@ -1,5 +1,7 @@
 #include "sada_run.h"
 
+#include <algorithm>
+
 namespace sada {
 
 SadaRun::SadaRun(TensorSet& tensors, SadaProgram program, const DeviceSada& places, std::vector<Command> pass)
@@ -49,11 +51,12 @@ void SadaRun::start() {
 std::vector<double> SadaRun::advance(int step, const Sessions& sessions, Cancellation& cancellation) {
   start();
   const auto count_made = [this] { return static_cast<int>(report(kSadaHeader)[0]); };
-  for (int made = count_made(); made < step && report_[2] == 0.0; made = count_made()) {
+  const int end = std::min(step, program_.steps());
+  for (int made = count_made(); made < end && report_[2] == 0.0; made = count_made()) {
     if (cancellation.cancelled() || is_cancelled_) throw Error("ABORTED", "The run was aborted.");
     if (is_recorded(sessions)) {
       // A skip that is not taken costs an attempt; the next round makes up for it.
-      for (int k = made; k < step && gpu_.launch_of(gpu_generation_, graph_); ++k) {}
+      for (int k = made; k < end && gpu_.launch_of(gpu_generation_, graph_); ++k) {}
     } else if (attempt(sessions, cancellation) && made + 1 < program_.steps()) {
       // At once after a pass was enqueued: an engine may allocate in its first run after its sizes changed, and another run may change them
       // before this one's next step.

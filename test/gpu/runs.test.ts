@@ -6,7 +6,7 @@ import type { SadaRun, Workspace } from '../../ts/native/types.ts'
 import { hasEmulatedGpu } from '../support/emulated-gpu.ts'
 import { codeOf } from '../support/engines.ts'
 import { during } from '../support/environment.ts'
-import { addon, encode, newEngine, onEmulatedGpu, requestIn } from '../support/sada-run.ts'
+import { addon, encode, newEngine, onEmulatedGpu, requestIn, type Program } from '../support/sada-run.ts'
 
 /** Workspaces and runs on an emulated GPU, as the addon has them: what fails leaves them usable, and what is wrong is refused. */
 
@@ -57,6 +57,39 @@ if (!hasEmulatedGpu()) {
     assert.is(reports[0][0], 8)
     assert.equal(reports[1], reports[0])
   })
+
+  test('a run ends with its last step, however many are asked for', async () => {
+    const workspace = onEmulatedGpu()
+    const engine = newEngine()
+    const run = engine.sample(workspace, requestIn(workspace, 64, encode({ steps: 6 })))
+    const job = run.advance(7)
+    const late = setTimeout(() => job.abort(), 10_000)
+    assert.is((await job.done)[0], 6)
+    clearTimeout(late)
+    assert.is((await report(run, 1000))[0], 6)
+    await engine.dispose()
+  })
+
+  const refused: [what: string, program: Partial<Program>][] = [
+    ['an output over the state', { output: { x: 1 } }],
+    ['an output over what is not given', { output: { cond: 1, uncond: 1 } }],
+    ['a clean sample over itself', { denoised: () => ({ x0: 1 }) }],
+    ['a clean sample over what is remembered', { denoised: () => ({ output: 1, x0Newest: 1 }) }],
+    ['an update over the network’s output, which a skip has not', { update: { x: 1, output: 1 } }],
+    ['an update over its own result', { update: { next: 1 } }],
+    ['a velocity over itself', { velocity: { y: 1 } }],
+    ['a velocity over an answer that is not given', { velocity: { uncond: 1 } }],
+    ['rows of the level after the last step', { last: { x: 1 } }],
+  ]
+  for (const [what, program] of refused) {
+    test(`${what} is refused`, async () => {
+      const workspace = onEmulatedGpu()
+      const engine = newEngine()
+      const sample = async () => engine.sample(workspace, requestIn(workspace, 64, encode({ steps: 6, ...program })))
+      assert.is(await codeOf(sample()), 'INVALID_ARGUMENT')
+      await engine.dispose()
+    })
+  }
 
   test('an engine lives as long as it can be asked to advance a run', async () => {
     setFlagsFromString('--expose-gc')
