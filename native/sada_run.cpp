@@ -39,12 +39,14 @@ void SadaRun::start() {
     gpu_.call("No page-locked memory", [&](const DeviceTable& table, Device* device) { return table.allocate_host(device, bytes, &memory); });
     return memory;
   };
-  report_ = static_cast<double*>(allocate((kSadaHeader + kSadaRecord * int64_t{request_.steps}) * int64_t{sizeof(double)}));
-  auto* cancelled = static_cast<int32_t*>(allocate(sizeof(int32_t)));
-  *cancelled = 0;
-  cancelled_ = cancelled;
-  if (is_cancelled_) *cancelled = 1;
-  request_.cancelled = cancelled;
+  // What there is already is of a start that failed.
+  if (report_ == nullptr) report_ = static_cast<double*>(allocate((kSadaHeader + kSadaRecord * int64_t{request_.steps}) * int64_t{sizeof(double)}));
+  if (request_.cancelled == nullptr) {
+    auto* cancelled = static_cast<int32_t*>(allocate(sizeof(int32_t)));
+    *cancelled = 0;
+    request_.cancelled = cancelled_ = cancelled;
+    if (is_cancelled_) *cancelled = 1;
+  }
   gpu_.call("A run on the GPU did not start", [&](const DeviceTable& table, Device* device) { return table.sada_create(device, &request_, &run_); });
 }
 

@@ -91,6 +91,23 @@ if (!hasEmulatedGpu()) {
     })
   }
 
+  test('a run that did not start for lack of memory starts when there is some, with the page-locked memory of one', async () => {
+    const workspace = onEmulatedGpu()
+    const engine = newEngine()
+    const request = requestIn(workspace, 64, encode({ steps: 500 }))
+    // A step of the same length first: the run finds its scratch memory there.
+    await sumOf(workspace, request.buffers[0].tensor, 64)
+    const run = engine.sample(workspace, request)
+    // The report of one run is 12 kB.
+    await during({ SADA_EMULATED_PINNED: '20000' }, async () => {
+      for (let k = 0; k < 3; k++) {
+        assert.is(await during({ SADA_EMULATED_MEMORY: '1' }, () => codeOf(run.advance(6).done)), 'OUT_OF_MEMORY')
+      }
+      assert.is((await report(run, 6))[0], 6)
+    })
+    await engine.dispose()
+  })
+
   test('an engine lives as long as it can be asked to advance a run', async () => {
     setFlagsFromString('--expose-gc')
     const collect = runInNewContext('gc') as () => void

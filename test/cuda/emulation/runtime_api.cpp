@@ -3,6 +3,7 @@
 //   SADA_EMULATED_DRIVER=v         what the driver serves (13000); 0: none
 //   SADA_EMULATED_CAPABILITY=m.n   of the GPUs (9.0)
 //   SADA_EMULATED_MEMORY=bytes     of each (8 GiB); allocations beyond fail
+//   SADA_EMULATED_PINNED=bytes     of page-locked memory (8 GiB)
 //   SADA_EMULATED_LOST_AFTER=n     the n-th launch from here on, and all after it, ends with an illegal address; taken away, a new process
 //   SADA_EMULATED_FAIL=call        of graphs.cpp
 #include <cstdio>
@@ -65,6 +66,12 @@ cudaError_t drain_all() {
     if (first == cudaSuccess) first = status;
   }
   return first;
+}
+
+size_t pinned_bytes() {
+  size_t sum = 0;
+  for (const auto& [memory, bytes] : gpu().pinned) sum += bytes;
+  return sum;
 }
 
 bool is_pinned(const void* address) {
@@ -227,6 +234,7 @@ cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned) {
   const Locked locked(gpu().mutex);
   if (gpu().status() != cudaSuccess) return gpu().status();
   if (const cudaError_t refused = refuse_in_capture(); refused != cudaSuccess) return refused;
+  if (bytes + pinned_bytes() > static_cast<size_t>(setting("SADA_EMULATED_PINNED", int64_t{8} << 30))) return cudaErrorMemoryAllocation;
   *memory = aligned(bytes);
   if (*memory == nullptr) return cudaErrorMemoryAllocation;
   std::memset(*memory, 0xcb, bytes);
