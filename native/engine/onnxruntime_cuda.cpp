@@ -108,8 +108,10 @@ class CudaSession : public OrtSession {
     // on. The provider waits for its stream at the end of a run.
     gpu->synchronize();
     Status* status = library_->api.call(kRunWithBinding, session, static_cast<OrtCancellation&>(cancellation).options(), static_cast<const IoBinding*>(made));
-    if (status != nullptr) fail(status, cancellation);
+    Owned<Status> failed = library_->own(status, kReleaseStatus);
+    // Also where the run was cut short: what it has enqueued by then uses memory that the workspace's next job takes.
     cuda_->gpu().synchronize();
+    if (status != nullptr) fail(failed.release(), cancellation);
     for (size_t k = 0; k < outputs.size(); ++k) read_back(outputs[k], bound[first_output + k], *gpu);
   }
 

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert'
 import { findOnnxRuntimeForGpu } from '../../ts/engines/onnxruntime.ts'
 import { load, type SadaError } from '../../ts/index.ts'
 import { findOnnxRuntime, loadAddon } from '../../ts/native/load.ts'
-import type { Binding, Engine } from '../../ts/native/types.ts'
+import type { Binding, Engine, EngineOp, Workspace } from '../../ts/native/types.ts'
 import { emulatedGpu, hasEmulatedGpu } from '../support/emulated-gpu.ts'
 import { bound, fixtureBytes, read } from '../support/engines.ts'
 import { familyFolder, optionsOf, recordedCases } from '../support/families.ts'
@@ -63,6 +63,7 @@ if (!hasEmulatedGpu() || !existsSync(DOUBLE)) {
   process.env.SADA_ORT_DOUBLE_REAL = findOnnxRuntime()
   const notes = join(mkdtempSync(join(tmpdir(), 'sada-ort-')), 'notes')
   process.env.SADA_ORT_DOUBLE_NOTES = notes
+  process.env.SADA_ORT_DOUBLE_GPU = emulatedGpu
   const open = (): Engine => new addon.Engine({ library: DOUBLE, kind: 'onnxruntime', gpu })
   const noted = (): string[] => readFileSync(notes, 'utf8').trim().split('\n')
 
@@ -194,6 +195,22 @@ if (!hasEmulatedGpu() || !existsSync(DOUBLE)) {
     assert.equal([engines, sessions, tensors], [0, 0, 0])
   })
 
+  const addition = (workspace: Workspace, session: number): EngineOp => {
+    const tensors = ['a', 'b', 'sum'].map((name) => bound(workspace, name, new Float32Array(6), [2, 3]))
+    return { kind: 'stage', session, inputs: tensors.slice(0, 2), outputs: tensors.slice(2) }
+  }
+
+  test('a run that fails is told when what it had enqueued is done', async () => {
+    const engine = open()
+    const { session } = await engine.load({ bytes: fixtureBytes('add_matmul') })
+    const workspace = new addon.Workspace(gpu)
+    const run = () => failure(engine.run(workspace, [addition(workspace, session)]).done)
+    assert.is((await withFault('RunWithBinding', '', run)).code, 'NETWORK_FAILED')
+    assert.is(noted().at(-1), 'late work')
+    workspace.dispose()
+    await engine.dispose()
+  })
+
   test('wrong names, sizes and places are refused', async () => {
     const engine = open()
     const { session } = await engine.load({ bytes: fixtureBytes('add_matmul') })
@@ -205,9 +222,7 @@ if (!hasEmulatedGpu() || !existsSync(DOUBLE)) {
       assert.is((await failure(add(engine, session, change))).code, 'IO_MISMATCH')
     }
     const workspace = new addon.Workspace()
-    const tensors = ['a', 'b', 'sum'].map((name) => bound(workspace, name, new Float32Array(6), [2, 3]))
-    const op = { kind: 'stage', session, inputs: tensors.slice(0, 2), outputs: tensors.slice(2) } as const
-    assert.is((await failure(engine.run(workspace, [op]).done)).code, 'INVALID_ARGUMENT')
+    assert.is((await failure(engine.run(workspace, [addition(workspace, session)]).done)).code, 'INVALID_ARGUMENT')
     workspace.dispose()
     await engine.dispose()
   })
@@ -240,12 +255,7 @@ if (!hasEmulatedGpu() || !existsSync(DOUBLE)) {
   test('weights that are written to after they were loaded are not read for another number of rows', async () => {
     const folder = join(mkdtempSync(join(tmpdir(), 'sada-ort-')), 'sd2')
     cpSync(familyFolder('sd2'), folder, { recursive: true })
-    const pictures = (count: number) => ({
-      prompt: Array<string>(count).fill('a cat'),
-      seed: 1,
-      steps: 2,
-      policy: 'none' as const,
-    })
+    const pictures = (count: number) => ({ prompt: Array<string>(count).fill('a cat'), seed: 1, steps: 2, policy: 'none' })
     const cpu = await load(folder, { threads: 1 })
     const expected = await cpu.generate(pictures(2))
     await cpu.dispose()

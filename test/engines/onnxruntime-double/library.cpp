@@ -2,7 +2,8 @@
 // replaced by ones that take notes, and the GPU's memory by the processor's, as the emulated GPU has it. The environment:
 //   SADA_ORT_DOUBLE_REAL=path      of the real library
 //   SADA_ORT_DOUBLE_NOTES=path     of the file that calls are noted in, one a line
-//   SADA_ORT_DOUBLE_FAIL=name[:n]  the n-th (1) call of that function from here on fails
+//   SADA_ORT_DOUBLE_FAIL=name[:n]  the n-th (1) call of that function from here on fails; a run does so with work left on its stream
+//   SADA_ORT_DOUBLE_GPU=path       of the emulated GPU, for that work; it notes "late work"
 #include <dlfcn.h>
 
 #include <array>
@@ -58,6 +59,16 @@ Status* failure(const char* name) {
 }
 
 int options_alive = 0;
+void* compute_stream = nullptr;
+
+// As the provider leaves it where a run is cut short: nobody has waited for what was enqueued.
+void leave_work() {
+  void* gpu = dlopen(setting("SADA_ORT_DOUBLE_GPU").c_str(), RTLD_NOW | RTLD_NOLOAD);
+  using Enqueue = int (*)(void*, int (*)(void*), void*, void (*)(void*));
+  const auto enqueue = gpu == nullptr ? nullptr : reinterpret_cast<Enqueue>(dlsym(gpu, "sada_emulated_enqueue"));
+  if (enqueue == nullptr) return;
+  enqueue(compute_stream, [](void*) { return note("late work"), 0; }, nullptr, [](void*) {});
+}
 
 Status* create_memory_info(const char* name, int allocator, int id, int kind, MemoryInfo** out) {
   if (Status* status = failure("CreateMemoryInfo")) return status;
@@ -80,6 +91,7 @@ Status* update_options(CudaOptions*, const char* const* keys, const char* const*
 Status* update_with_value(CudaOptions*, const char* key, void* value) {
   if (Status* status = failure("UpdateCUDAProviderOptionsWithValue")) return status;
   note(std::string("option ") + key + (value == nullptr ? "=null" : "=pointer"));
+  compute_stream = value;
   return nullptr;
 }
 void release_options(CudaOptions*) {
@@ -111,7 +123,7 @@ Status* bind_output(IoBinding* binding, const char* name, const Value* value) {
   return call_real<Status*>(kBindOutput, binding, name, value);
 }
 Status* run_with_binding(SessionHandle* session, const RunOptions* options, const IoBinding* binding) {
-  if (Status* status = failure("RunWithBinding")) return status;
+  if (Status* status = failure("RunWithBinding")) return leave_work(), status;
   note("run");
   return call_real<Status*>(kRunWithBinding, session, options, binding);
 }
