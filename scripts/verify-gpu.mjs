@@ -25,7 +25,7 @@ if (found.gpu === undefined) {
   process.exit(3)
 }
 const { gpu, info } = found
-const { report } = await inspectGpus()
+const { report } = await inspectGpus(gpu.index)
 const addon = loadAddon()
 
 const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1]
@@ -181,7 +181,7 @@ async function concurrency() {
 
 /** The plan of a run's memory against what the addon counts and against what the driver says is gone, in the middle of the run. */
 async function memory() {
-  const free = async () => (await inspectGpus()).report.gpus.find(({ index }) => index === gpu.index).freeBytes
+  const free = async () => (await inspectGpus(gpu.index)).report.gpus[0].freeBytes
   const counted = () => addon.counters().bytes + addon.counters().scratchBytes
   const pipeline = await load('avatar', networkOnCpu)
   const cases = []

@@ -14,7 +14,8 @@ namespace {
 
 class FindJob : public PromiseJob {
  public:
-  FindJob(Courier& courier, std::string path) : PromiseJob(courier), path_(std::move(path)) {}
+  // `only`: the GPU that is looked at, since each that is costs its context's memory; less than 0: all.
+  FindJob(Courier& courier, std::string path, int32_t only) : PromiseJob(courier), path_(std::move(path)), only_(only) {}
 
  protected:
   void work() override {
@@ -24,11 +25,9 @@ class FindJob : public PromiseJob {
     const DeviceStatus status = table.system(&system_);
     if (status != 0) reason_ = library.reason(status);
     else if (system_.devices == 0) reason_ = "no GPU was found";
-    for (int32_t k = 0; status == 0 && k < system_.devices; ++k) {
-      DeviceInfo info;
-      const DeviceStatus usable = try_out(table, k, info);
-      if (usable == 0) gpus_.push_back(info), indices_.push_back(k);
-      else reason_ = "GPU " + std::to_string(k) + show(info) + ": " + library.reason(usable);
+    else if (only_ >= system_.devices) reason_ = "there is no GPU " + std::to_string(only_) + "; found " + std::to_string(system_.devices);
+    for (int32_t k = 0; k < system_.devices; ++k) {
+      if (only_ < 0 || k == only_) look_at(library, k);
     }
   }
 
@@ -45,6 +44,13 @@ class FindJob : public PromiseJob {
   }
 
  private:
+  void look_at(const GpuLibrary& library, int32_t index) {
+    DeviceInfo info;
+    const DeviceStatus usable = try_out(library.table(), index, info);
+    if (usable == 0) gpus_.push_back(info), indices_.push_back(index);
+    else reason_ = "GPU " + std::to_string(index) + show(info) + ": " + library.reason(usable);
+  }
+
   // A GPU too old for the library's kernels shows when they are prepared.
   static DeviceStatus try_out(const DeviceTable& table, int32_t index, DeviceInfo& info) {
     const DeviceStatus described = table.describe(index, &info);
@@ -71,6 +77,7 @@ class FindJob : public PromiseJob {
   }
 
   std::string path_, name_, reason_;
+  const int32_t only_;
   DeviceSystem system_;
   std::vector<DeviceInfo> gpus_;
   std::vector<int32_t> indices_;
@@ -81,8 +88,9 @@ class FindJob : public PromiseJob {
 Napi::Value find_gpus(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     if (!info[0].IsString()) throw invalid("Expected \"library\" to be the path of a GPU library.");
+    const int32_t only = info[1].IsUndefined() ? -1 : static_cast<int32_t>(read_integer(info[1], "index", 0, 1 << 20));
     Worker& worker = addon_data(info.Env()).step_worker(info.Env());
-    return worker.submit(std::make_shared<FindJob>(worker.courier(), info[0].As<Napi::String>().Utf8Value()));
+    return worker.submit(std::make_shared<FindJob>(worker.courier(), info[0].As<Napi::String>().Utf8Value(), only));
   });
 }
 

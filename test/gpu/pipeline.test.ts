@@ -5,6 +5,7 @@ import type { SadaError } from '../../ts/errors.ts'
 import { load, type GenerateOptions, type Pipeline } from '../../ts/index.ts'
 import { loadAddon } from '../../ts/native/load.ts'
 import { emulatedGpu, hasEmulatedGpu } from '../support/emulated-gpu.ts'
+import { during } from '../support/environment.ts'
 
 /** Whole pictures with tensors, steps and token moves on a GPU (emulated), and the network beside it, against the CPU backend. */
 
@@ -35,6 +36,15 @@ if (!hasEmulatedGpu()) {
     assert.ok(report.gpus.length >= 1)
     assert.match(report.gpus[0].computeCapability, /^\d+\.\d$/)
     assert.ok(report.gpus[0].freeBytes <= report.gpus[0].totalBytes)
+  })
+
+  test('of several GPUs all are looked at, or the one that is asked for alone', async () => {
+    await during({ SADA_EMULATED_DEVICES: '3' }, async () => {
+      const indices = async (index?: number) => (await loadAddon().gpus(emulatedGpu, index)).gpus.map((each) => each.index)
+      assert.equal([await indices(), await indices(1)], [[0, 1, 2], [1]])
+      const missing = await loadAddon().gpus(emulatedGpu, 3)
+      assert.equal([missing.gpus, missing.reason], [[], 'there is no GPU 3; found 3'])
+    })
   })
 
   const cases: Partial<GenerateOptions>[] = [

@@ -101,7 +101,7 @@ async function targetsOf(builder: TensorRtBuilder, targets: readonly string[] | 
   if (targets !== undefined && targets.length > 0) return { targets }
   const found = await findGpu()
   if (found.gpu === undefined) return {}
-  return targetOf(builder, found.info, (await inspectGpus())!.report)
+  return targetOf(builder, found.info, (await inspectGpus(found.info.index))!.report)
 }
 
 /** What `sada engines clear` prints. */

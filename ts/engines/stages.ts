@@ -102,7 +102,7 @@ class TensorRtEngine implements DeviceEngine {
 
 async function targetOn(builder: TensorRtBuilder, { library, index }: GpuRef): Promise<BuildTarget> {
   try {
-    const report = await loadAddon().gpus(library)
+    const report = await loadAddon().gpus(library, index)
     const info = report.gpus.find((each) => each.index === index)
     if (info === undefined) throw new SadaError('BACKEND_UNAVAILABLE', report.reason ?? `There is no GPU ${index}.`)
     return targetOf(builder, info, report)

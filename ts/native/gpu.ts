@@ -16,12 +16,15 @@ export function gpuLibraryPaths(): { readonly path: string; readonly exists: boo
   return paths.map((path) => ({ path, exists: existsSync(path) }))
 }
 
-/** What the GPU library finds here; undefined where there is no library. Rejects with BACKEND_UNAVAILABLE where it does not open. */
-export async function inspectGpus(): Promise<{ readonly library: string; readonly report: GpuReport } | undefined> {
+/**
+ * What the GPU library finds here, of the GPU of an index alone where there is one; undefined where there is no library. Rejects with
+ * BACKEND_UNAVAILABLE where it does not open.
+ */
+export async function inspectGpus(index?: number): Promise<{ readonly library: string; readonly report: GpuReport } | undefined> {
   const library = gpuLibraryPaths().find(({ exists }) => exists)?.path
   if (library === undefined) return undefined
   try {
-    return { library, report: await loadAddon().gpus(library) }
+    return { library, report: await loadAddon().gpus(library, index) }
   } catch (error) {
     throw asSadaError(error)
   }
@@ -34,7 +37,7 @@ export async function findGpu(index = 0): Promise<FoundGpu> {
   const none = (reason: string): FoundGpu => ({ gpu: undefined, reason: reason.replace(/\.$/, '') })
   let found: Awaited<ReturnType<typeof inspectGpus>>
   try {
-    found = await inspectGpus()
+    found = await inspectGpus(index)
   } catch (error) {
     return none((error as Error).message)
   }

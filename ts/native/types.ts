@@ -153,8 +153,11 @@ export interface NativeAddon {
   select(request: SelectRequest): Int32Array // kept token indices, ascending
   /** float32 ↔ float16/bfloat16 (IEEE round-to-nearest-even; NaN stays NaN). Lengths must match. */
   convert(source: Float32Array | Uint16Array, target: Float32Array | Uint16Array, type: 'float16' | 'bfloat16'): void
-  /** Opens a GPU library (once per process) and starts its GPUs. Rejects with BACKEND_UNAVAILABLE where it does not open. */
-  gpus(library: string): Promise<GpuReport>
+  /**
+   * Opens a GPU library (once per process) and starts its GPUs, or the one of an index alone: each costs memory there. Rejects with
+   * BACKEND_UNAVAILABLE where it does not open.
+   */
+  gpus(library: string, index?: number): Promise<GpuReport>
   /** Bytes that a workspace on a GPU takes beside its tensors: on the GPU, and page-locked in the host. Needs the library alone. */
   gpuScratch(library: string, calls: WorkspaceCalls): { readonly device: number; readonly pinned: number }
   /** What is alive now, over all environments of the process. */
