@@ -38,6 +38,10 @@ struct Run {
 
   StepMember compose, made;
   double sums[kMaxSums];
+
+  // Of the thread that decides: what it works on lies here, since a stack would be set aside for every thread that the GPU can hold.
+  SadaWork work;
+  int8_t place[kNames];  // of buffers among a step's inputs
 };
 
 __device__ const float* find(const Run& run, Name name) {
@@ -55,8 +59,8 @@ __device__ const float* find(const Run& run, Name name) {
 }
 
 // The place of a buffer among a step's inputs.
-__device__ int input_of(StepRequest& request, int8_t (&place)[kNames], const Run& run, Name name) {
-  int8_t& at = place[static_cast<int>(name)];
+__device__ int input_of(Run& run, StepRequest& request, Name name) {
+  int8_t& at = run.place[static_cast<int>(name)];
   if (at < 0) {
     at = static_cast<int8_t>(request.inputs);
     request.input[request.inputs++] = find(run, name);
@@ -64,13 +68,21 @@ __device__ int input_of(StepRequest& request, int8_t (&place)[kNames], const Run
   return at;
 }
 
-__device__ void form(StepRequest& request, const SadaStep& step, const Run& run) {
-  int8_t place[kNames];
-  for (int8_t& each : place) each = -1;
-  request.length = run.length, request.rows = step.rows, request.sums = step.sums;
+// A request of nothing, where one of an attempt before may be.
+__device__ void begin(StepRequest& request, int64_t length, int rows, int sums) {
+  request.length = length, request.inputs = 0, request.rows = rows, request.sums = sums;
+  for (int r = 0; r < kMaxRows; ++r) request.row[r].inputs = 0, request.store[r] = nullptr;
+}
+
+// What `run.work` has, over the buffers.
+__device__ void form(Run& run) {
+  StepRequest& request = run.made.step.request;
+  const SadaStep& step = run.work.step;
+  for (int8_t& each : run.place) each = -1;
+  begin(request, run.length, step.rows, step.sums);
   for (int r = 0; r < step.rows; ++r) {
-    const NamedRow& row = step.row[r];
-    for (int k = 0; k < row.terms; ++k) request.row[r].set(input_of(request, place, run, row.name[k]), static_cast<float>(row.weight[k]));
+    const NamedRow& row = *step.row[r];
+    for (int k = 0; k < row.terms; ++k) request.row[r].set(input_of(run, request, row.name[k]), static_cast<float>(row.weight[k]));
   }
   request.sum[0].a = kX0Row;
   request.sum[1].a = request.sum[1].b = kMissedRow;
@@ -80,30 +92,36 @@ __device__ void form(StepRequest& request, const SadaStep& step, const Run& run)
 __device__ int32_t x0_place_of_skip(const Run& run) { return run.x0_of_skip[run.x0_of_skip[0] == run.x0_prev ? 1 : 0]; }
 
 __device__ void prepare_skip(Run& run, const StepScratch& scratch) {
-  DeviceStep step;
-  form(step.request, skipped_step(run.sada, run.state, run.step), run);
-  step.request.store[kNextRow] = run.buffer[run.x_beside];
-  step.request.store[kX0Row] = run.buffer[x0_place_of_skip(run)];
-  run.made = make_step_member(step, 0, run.sums, scratch);
+  make_skipped_step(run.work, run.sada, run.state, run.step);
+  form(run);
+  StepRequest& request = run.made.step.request;
+  request.store[kNextRow] = run.buffer[run.x_beside];
+  request.store[kX0Row] = run.buffer[x0_place_of_skip(run)];
+  complete(run.made, 0, run.sums, scratch);
+}
+
+__device__ void prepare_compose(Run& run, const StepScratch& scratch) {
+  const SolverStep& at = run.sada.step[run.step];
+  StepRequest& request = run.compose.step.request;
+  begin(request, run.length, run.rows, 0);
+  request.inputs = 1, request.input[0] = run.buffer[run.x];
+  for (int r = 0; r < run.rows; ++r) {
+    request.row[r].set(0, at.input_scale);
+    request.store[r] = run.sample[r];
+    run.level[r] = at.input_level;
+  }
+  complete(run.compose, 0, run.sums, scratch);
 }
 
 __device__ void prepare_run(Run& run, const StepScratch& scratch) {
-  DeviceStep step, compose;
-  form(step.request, computed_step(run.sada, run.state, run.step, run.output), run);
-  step.request.store[kNextRow] = run.buffer[run.x];
-  step.request.store[kX0Row] = run.buffer[run.x0[2]];
-  step.request.store[kVelocityRow] = run.buffer[run.y[2]];
-  run.made = make_step_member(step, 0, run.sums, scratch);
-
-  const SolverStep& at = run.sada.step[run.step];
-  compose.request.length = run.length, compose.request.inputs = 1, compose.request.rows = run.rows;
-  compose.request.input[0] = run.buffer[run.x];
-  for (int r = 0; r < run.rows; ++r) {
-    compose.request.row[r].set(0, at.input_scale);
-    compose.request.store[r] = run.sample[r];
-    run.level[r] = at.input_level;
-  }
-  run.compose = make_step_member(compose, 0, run.sums, scratch);
+  make_computed_step(run.work, run.sada, run.state, run.step, run.output);
+  form(run);
+  StepRequest& request = run.made.step.request;
+  request.store[kNextRow] = run.buffer[run.x];
+  request.store[kX0Row] = run.buffer[run.x0[2]];
+  request.store[kVelocityRow] = run.buffer[run.y[2]];
+  complete(run.made, 0, run.sums, scratch);
+  prepare_compose(run, scratch);
 }
 
 // `scratch`: what the device has now; it may have grown since the attempt before. `condition`: of the node that the network's pass is in; 0:
@@ -282,7 +300,7 @@ cudaError_t end_recording(DeviceSadaRun& run, cudaStream_t stream, DeviceGraph**
 }  // namespace
 
 // docs/memory.md says what a run takes beside its quote.
-static_assert(sizeof(Run) + sizeof(SolverStep) + kSadaHeader * sizeof(double) <= 3072, "at most 3 KiB");
+static_assert(sizeof(Run) + sizeof(SolverStep) + kSadaHeader * sizeof(double) <= 8192, "at most 8 KiB");
 static_assert(sizeof(SolverStep) + kSadaRecord * sizeof(double) <= 400, "at most 400 bytes a step");
 
 DeviceStatus sada_create(Device* device, const DeviceSada* request, DeviceSadaRun** out) {

@@ -266,7 +266,9 @@ cudaError_t launch_step(const DeviceStep* members, int count, double* sums, cons
   Shape shape;
   shape.blocks_y = count, shape.threads = dim3(kThreads), shape.is_early = scratch.has_early_starts;
   for (int m = 0; m < count; ++m) {
-    StepMember& member = batch.member[m] = make_step_member(members[m], m, sums, scratch);
+    StepMember& member = batch.member[m];
+    member.step = members[m];
+    complete(member, m, sums, scratch);
     const size_t bytes = shared_bytes(member.slots, members[m].request.sums);
     if (bytes > shape.shared_bytes) shape.shared_bytes = bytes;
     if (member.tiles > shape.blocks_x) shape.blocks_x = member.tiles;

@@ -37,10 +37,10 @@ SADA_HD void give_slot(StepMember& member, int row) {
   if (row >= 0 && member.slot[row] < 0) member.slot[row] = member.slots++;
 }
 
-SADA_HD StepMember make_step_member(const DeviceStep& step, int index, double* sums, const StepScratch& scratch) {
+// A member whose `step` is there, as the index-th of a batch. In place: on the device a copy would be a stack of every thread there can be.
+SADA_HD void complete(StepMember& member, int index, double* sums, const StepScratch& scratch) {
+  const DeviceStep& step = member.step;
   const StepRequest& request = step.request;
-  StepMember member;
-  member.step = step;
   member.tiles = step_tiles(request.length);
   member.partials_length = step_partials(request.length);
   member.partials = scratch.partials + index * kMaxSums * step_partials(scratch.limits.length);
@@ -48,10 +48,10 @@ SADA_HD StepMember make_step_member(const DeviceStep& step, int index, double* s
   member.sums = sums;
   member.terms = scratch.terms + index * step_terms(scratch.limits.token_length);
   for (int8_t& slot : member.slot) slot = -1;
+  member.slots = 0, member.is_aligned = true;
   for (int s = 0; s < request.sums; ++s) give_slot(member, request.sum[s].a), give_slot(member, request.sum[s].b);
   for (int k = 0; k < request.inputs; ++k) member.is_aligned = member.is_aligned && is_quad_aligned(request.input[k], step.input_type[k]);
   for (int r = 0; r < request.rows; ++r) member.is_aligned = member.is_aligned && is_quad_aligned(request.store[r], step.store_type[r]);
-  return member;
 }
 
 }  // namespace sada::cuda

@@ -12,6 +12,7 @@ import { availableParallelism } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { SECTIONS } from './cuda-cases.mjs'
+import { largeFrames } from './cuda-frames.mjs'
 import { runLimited } from './limited.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
@@ -139,11 +140,19 @@ async function testEmulatedLibrary(program) {
     count(`the emulated library, ${section}`, await runLimited(program, [library, section], LIMITS))
 }
 
+function testFrames() {
+  const { kernels: found, large } = largeFrames(kernels)
+  const isGood = found > 0 && large.length === 0
+  totals[isGood ? 'passed' : 'failed'] += 1
+  console.log(`stack frames of ${found} kernels: ${isGood ? 'small' : `FAIL ${large.join(', ') || 'none were found'}`}`)
+}
+
 async function testReal(program) {
   const nvcc = spawnSync('nvcc', ['--version'])
   if (nvcc.error || nvcc.status !== 0) return skip('the real library', 'there is no nvcc')
   const built = await start(process.execPath, [join(root, 'scripts', 'build-cuda.mjs')], { stdio: 'pipe' })
   if (built.code !== 0) return fail(`build:cuda ended with ${built.code}\n${built.output}`)
+  testFrames()
   const library = join(root, 'build', 'cuda', 'Release', 'libsada_cuda.so')
   const loading = await build('loading', [join(root, 'test/cuda/loading.cpp')], ['-O1'], [])
   if (!loading) return fail('the program that opens the real library: did not build')

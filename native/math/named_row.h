@@ -1,5 +1,6 @@
 // ts/solver/row.ts where a step is decided on the device: weighted sums of named buffers, in float64. The order of the terms is part of a
-// row's result, so it is the order of JavaScript's objects: a name keeps the place where it first came.
+// row's result, so it is the order of JavaScript's objects: a name keeps the place where it first came. Rows are made in memory that is given:
+// as values a GPU's thread would have them on its stack, which a driver sets aside for every thread that the GPU can hold.
 #pragma once
 
 #include "portable.h"
@@ -17,12 +18,6 @@ struct NamedRow {
   double weight[kNames] = {};
 };
 
-SADA_HD NamedRow named(Name name, double weight) {
-  NamedRow row;
-  row.terms = 1, row.name[0] = name, row.weight[0] = weight;
-  return row;
-}
-
 // sum += weight of `name`
 SADA_HD void add(NamedRow& sum, Name name, double weight) {
   int k = 0;
@@ -36,43 +31,89 @@ SADA_HD void add(NamedRow& sum, double factor, const NamedRow& row) {
   for (int k = 0; k < row.terms; ++k) add(sum, row.name[k], factor * row.weight[k]);
 }
 
-SADA_HD NamedRow without_zeros(const NamedRow& row) {
-  NamedRow kept;
+SADA_HD void set(NamedRow& row, const NamedRow& to) {
+  row.terms = to.terms;
+  for (int k = 0; k < to.terms; ++k) row.name[k] = to.name[k], row.weight[k] = to.weight[k];
+}
+
+SADA_HD void drop_zeros(NamedRow& row) {
+  int kept = 0;
   for (int k = 0; k < row.terms; ++k) {
-    if (row.weight[k] != 0.0) kept.name[kept.terms] = row.name[k], kept.weight[kept.terms++] = row.weight[k];
+    if (row.weight[k] != 0.0) row.name[kept] = row.name[k], row.weight[kept++] = row.weight[k];
   }
-  return kept;
+  row.terms = kept;
 }
-
-SADA_HD NamedRow plus(const NamedRow& a, const NamedRow& b) {
-  NamedRow sum;
-  add(sum, 1.0, a);
-  add(sum, 1.0, b);
-  return without_zeros(sum);
-}
-
-SADA_HD NamedRow times(double factor, const NamedRow& row) {
-  NamedRow product;
-  for (int k = 0; factor != 0.0 && k < row.terms; ++k) product.name[k] = row.name[k], product.weight[k] = factor * row.weight[k], product.terms = k + 1;
-  return product;
-}
-
-SADA_HD NamedRow minus(const NamedRow& a, const NamedRow& b) { return plus(a, times(-1.0, b)); }
 
 // What names stand for; null: themselves.
 struct Definitions {
   const NamedRow* of[kNames] = {};
+  SADA_HD void clear() {
+    for (const NamedRow*& each : of) each = nullptr;
+  }
   SADA_HD void set(Name name, const NamedRow& row) { of[static_cast<int>(name)] = &row; }
 };
 
-SADA_HD NamedRow substitute(const NamedRow& row, const Definitions& definitions) {
-  NamedRow sum;
-  for (int k = 0; k < row.terms; ++k) {
-    const NamedRow* definition = definitions.of[static_cast<int>(row.name[k])];
-    if (definition == nullptr) add(sum, row.name[k], row.weight[k]);
-    else add(sum, row.weight[k], *definition);
+// The rows that formulas make on their way to one that is kept.
+class NamedRows {
+ public:
+  // Those made from here on are done with when it ends.
+  class Scope {
+   public:
+    SADA_HD explicit Scope(NamedRows& rows) : rows_(rows), made_(rows.made_) {}
+    SADA_HD ~Scope() { rows_.made_ = made_; }
+    Scope(const Scope&) = delete;
+
+   private:
+    NamedRows& rows_;
+    const int made_;
+  };
+
+  SADA_HD void clear() { made_ = 0; }
+
+  SADA_HD NamedRow& empty() {
+    NamedRow& row = row_[made_++];
+    row.terms = 0;
+    return row;
   }
-  return without_zeros(sum);
-}
+
+  SADA_HD const NamedRow& named(Name name, double weight) {
+    NamedRow& row = empty();
+    row.terms = 1, row.name[0] = name, row.weight[0] = weight;
+    return row;
+  }
+
+  SADA_HD const NamedRow& plus(const NamedRow& a, const NamedRow& b) {
+    NamedRow& sum = empty();
+    add(sum, 1.0, a);
+    add(sum, 1.0, b);
+    drop_zeros(sum);
+    return sum;
+  }
+
+  SADA_HD const NamedRow& times(double factor, const NamedRow& row) {
+    NamedRow& product = empty();
+    for (int k = 0; factor != 0.0 && k < row.terms; ++k) product.name[k] = row.name[k], product.weight[k] = factor * row.weight[k], product.terms = k + 1;
+    return product;
+  }
+
+  SADA_HD const NamedRow& minus(const NamedRow& a, const NamedRow& b) { return plus(a, times(-1.0, b)); }
+
+  SADA_HD const NamedRow& substitute(const NamedRow& row, const Definitions& definitions) {
+    NamedRow& sum = empty();
+    for (int k = 0; k < row.terms; ++k) {
+      const NamedRow* definition = definitions.of[static_cast<int>(row.name[k])];
+      if (definition == nullptr) add(sum, row.name[k], row.weight[k]);
+      else add(sum, row.weight[k], *definition);
+    }
+    drop_zeros(sum);
+    return sum;
+  }
+
+ private:
+  // More than the formulas of sada_step.h have at a time; the cases under sanitizers see one that there is no room for.
+  static constexpr int kRoom = 48;
+  NamedRow row_[kRoom];
+  int made_ = 0;
+};
 
 }  // namespace sada

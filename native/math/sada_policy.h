@@ -71,60 +71,57 @@ SADA_HD bool skips(const Sada& sada, SadaState& state, int step) {
 }
 
 // The clean sample at `step`, continued from the newest two computed ones.
-SADA_HD NamedRow prediction(const Sada& sada, const SadaState& state, int step) {
-  const NamedRow newest = named(Name::kX0Newest, 1.0);
+SADA_HD const NamedRow& prediction(NamedRows& rows, const Sada& sada, const SadaState& state, int step) {
+  const NamedRow& newest = rows.named(Name::kX0Newest, 1.0);
   if (state.computed_count < 2) return newest;
   const double level = sada.step[state.computed[0]].level;
   const double span = level - sada.step[state.computed[1]].level;
   const double reach = span == 0.0 ? 0.0 : (sada.options.slope * (sada.step[step].level - level)) / span;
-  return plus(newest, times(reach, minus(newest, named(Name::kX0Older, 1.0))));
+  return rows.plus(newest, rows.times(reach, rows.minus(newest, rows.named(Name::kX0Older, 1.0))));
 }
 
-// Rows to be added at a computed step to the state and to the x0 before it; empty where no step was skipped.
-struct SadaCorrection {
-  NamedRow x, x0_prev;
-};
-
-SADA_HD SadaCorrection correction(const Sada& sada, const SadaState& state, int step) {
-  SadaCorrection made;
+// Adds what is to be added at a computed step to the state, `x`, and to the x0 before it, `x0_prev`, to these empty rows; nothing where no
+// step was skipped.
+SADA_HD void correct(NamedRows& rows, Definitions& definitions, const Sada& sada, const SadaState& state, int step, NamedRow& x, NamedRow& x0_prev) {
   const int from = state.computed[0];
-  if (state.computed_count < 2 || step - from < 2) return made;
+  if (state.computed_count < 2 || step - from < 2) return;
   const double level = sada.step[from].level, width = sada.step[step].level - level;
   for (int skipped = from + 1; skipped < step; ++skipped) {
+    const NamedRows::Scope scope(rows);
     const double share = width == 0.0 ? 1.0 : (sada.step[skipped].level - level) / width;
-    const NamedRow between = plus(named(Name::kX0, share), named(Name::kX0Newest, 1.0 - share));
-    const NamedRow x0 = minus(between, prediction(sada, state, skipped));
-    Definitions definitions;
-    definitions.set(Name::kX, made.x), definitions.set(Name::kX0, x0), definitions.set(Name::kX0Prev, made.x0_prev);
-    made.x = substitute(sada.step[skipped].update, definitions);
-    made.x0_prev = x0;
+    const NamedRow& between = rows.plus(rows.named(Name::kX0, share), rows.named(Name::kX0Newest, 1.0 - share));
+    const NamedRow& x0 = rows.minus(between, prediction(rows, sada, state, skipped));
+    definitions.clear();
+    definitions.set(Name::kX, x), definitions.set(Name::kX0, x0), definitions.set(Name::kX0Prev, x0_prev);
+    const NamedRow& next = rows.substitute(sada.step[skipped].update, definitions);
+    set(x, next), set(x0_prev, x0);
   }
-  return made;
+}
+
+SADA_HD const NamedRow& weigh_velocities(NamedRows& rows, double now, double newest, double older) {
+  NamedRow& sum = rows.empty();
+  add(sum, 1.0, rows.times(now, rows.named(Name::kY, 1.0)));
+  add(sum, 1.0, rows.times(newest, rows.named(Name::kYNewest, 1.0)));
+  add(sum, 1.0, rows.times(older, rows.named(Name::kYOlder, 1.0)));
+  drop_zeros(sum);
+  return sum;
 }
 
 // ts/policy/criterion.ts, over the newest two computed steps: c = a·b.
 struct SadaCriterion {
-  NamedRow a, b;
+  const NamedRow &a, &b;
 };
 
-SADA_HD NamedRow weigh_velocities(double now, double newest, double older) {
-  NamedRow sum;
-  add(sum, 1.0, times(now, named(Name::kY, 1.0)));
-  add(sum, 1.0, times(newest, named(Name::kYNewest, 1.0)));
-  add(sum, 1.0, times(older, named(Name::kYOlder, 1.0)));
-  return without_zeros(sum);
-}
-
-SADA_HD SadaCriterion stability_criterion(const Sada& sada, const SadaState& state, int step) {
+SADA_HD SadaCriterion stability_criterion(NamedRows& rows, const Sada& sada, const SadaState& state, int step) {
   const SolverStep* at = sada.step;
   const double h = at[step].time - at[step + 1].time;
   const double h1 = at[state.computed[0]].time - at[step].time;
   const double h2 = at[state.computed[1]].time - at[state.computed[0]].time;
   const double w2 = h2 == 0.0 ? 0.0 : -(h / 2.0 + h1 / 6.0) / h2;
   const double slope = h2 == 0.0 ? 0.0 : h1 / h2;
-  const NamedRow moved = weigh_velocities(5.0 / 6.0, 1.0 / 6.0 - w2, w2);
-  const NamedRow predicted = plus(named(Name::kX, 1.0), times(-h, moved));
-  return {minus(named(Name::kNext, 1.0), predicted), weigh_velocities(1.0, -(1.0 + slope), slope)};
+  const NamedRow& moved = weigh_velocities(rows, 5.0 / 6.0, 1.0 / 6.0 - w2, w2);
+  const NamedRow& predicted = rows.plus(rows.named(Name::kX, 1.0), rows.times(-h, moved));
+  return {rows.minus(rows.named(Name::kNext, 1.0), predicted), weigh_velocities(rows, 1.0, -(1.0 + slope), slope)};
 }
 
 // `after` of a skip.

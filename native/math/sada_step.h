@@ -11,45 +11,64 @@ constexpr int kSadaSums = 3;
 
 struct SadaStep {
   int rows = 0, sums = 0;
-  NamedRow row[kSadaRows];
+  const NamedRow* row[kSadaRows] = {};
 };
 
-SADA_HD SadaStep skipped_step(const Sada& sada, const SadaState& state, int step) {
-  const NamedRow x = named(Name::kX, 1.0), x0 = prediction(sada, state, step), x0_prev = named(Name::kX0Prev, 1.0);
-  Definitions definitions;
-  definitions.set(Name::kX, x), definitions.set(Name::kX0, x0), definitions.set(Name::kX0Prev, x0_prev);
-  SadaStep made;
-  made.rows = 2, made.sums = 1;
-  made.row[kNextRow] = substitute(sada.step[step].update, definitions);
-  made.row[kX0Row] = x0;
-  return made;
+// What the functions below write: a step, the rows that it is of, and those on the way there.
+struct SadaWork {
+  SadaStep step;
+  NamedRows rows;
+  Definitions definitions, of_x0;
+
+  SADA_HD void clear() {
+    step.rows = step.sums = 0;
+    rows.clear();
+    definitions.clear(), of_x0.clear();
+  }
+};
+
+SADA_HD void make_skipped_step(SadaWork& work, const Sada& sada, const SadaState& state, int step) {
+  work.clear();
+  NamedRows& rows = work.rows;
+  const NamedRow& x0 = prediction(rows, sada, state, step);
+  work.definitions.set(Name::kX, rows.named(Name::kX, 1.0)), work.definitions.set(Name::kX0, x0);
+  work.definitions.set(Name::kX0Prev, rows.named(Name::kX0Prev, 1.0));
+  work.step.rows = 2, work.step.sums = 1;
+  work.step.row[kNextRow] = &rows.substitute(sada.step[step].update, work.definitions);
+  work.step.row[kX0Row] = &x0;
+}
+
+// What a step is measured by, where two have been computed before it.
+SADA_HD void add_measures(SadaWork& work, const Sada& sada, const SadaState& state, int step) {
+  NamedRows& rows = work.rows;
+  work.definitions.set(Name::kY, *work.step.row[kVelocityRow]), work.definitions.set(Name::kNext, *work.step.row[kNextRow]);
+  work.step.row[kMissedRow] = &rows.substitute(rows.minus(rows.named(Name::kX0, 1.0), prediction(rows, sada, state, step)), work.definitions);
+  const SadaCriterion criterion = stability_criterion(rows, sada, state, step);
+  work.step.row[kCriterionA] = &rows.substitute(criterion.a, work.definitions);
+  work.step.row[kCriterionB] = &rows.substitute(criterion.b, work.definitions);
+  work.step.rows = kSadaRows, work.step.sums = kSadaSums;
 }
 
 // `output`: the network's guided output over kCond and kUncond.
-SADA_HD SadaStep computed_step(const Sada& sada, const SadaState& state, int step, const NamedRow& output) {
+SADA_HD void make_computed_step(SadaWork& work, const Sada& sada, const SadaState& state, int step, const NamedRow& output) {
   const SolverStep& solver = sada.step[step];
-  Definitions definitions, of_x0;
-  definitions.set(Name::kOutput, output);
-  const NamedRow x0 = substitute(solver.denoised, definitions);
-  of_x0.set(Name::kX0, x0);
-  const SadaCorrection mended = correction(sada, state, step);
-  const NamedRow x = plus(named(Name::kX, 1.0), substitute(mended.x, of_x0));
-  const NamedRow x0_prev = plus(named(Name::kX0Prev, 1.0), substitute(mended.x0_prev, of_x0));
-  definitions.set(Name::kX, x), definitions.set(Name::kX0, x0), definitions.set(Name::kX0Prev, x0_prev);
-  SadaStep made;
-  const NamedRow next = made.row[kNextRow] = substitute(solver.update, definitions);
-  made.row[kX0Row] = x0;
-  definitions.of[static_cast<int>(Name::kX0Prev)] = nullptr;  // of the update alone
-  const NamedRow y = made.row[kVelocityRow] = substitute(solver.velocity, definitions);
-  made.rows = 3, made.sums = 1;
-  if (state.computed_count < 2) return made;
-  definitions.set(Name::kY, y), definitions.set(Name::kNext, next);
-  made.row[kMissedRow] = substitute(minus(named(Name::kX0, 1.0), prediction(sada, state, step)), definitions);
-  const SadaCriterion criterion = stability_criterion(sada, state, step);
-  made.row[kCriterionA] = substitute(criterion.a, definitions);
-  made.row[kCriterionB] = substitute(criterion.b, definitions);
-  made.rows = kSadaRows, made.sums = kSadaSums;
-  return made;
+  work.clear();
+  NamedRows& rows = work.rows;
+  NamedRow &x_more = rows.empty(), &x0_prev_more = rows.empty();
+  correct(rows, work.definitions, sada, state, step, x_more, x0_prev_more);
+  work.definitions.clear();
+  work.definitions.set(Name::kOutput, output);
+  const NamedRow& x0 = rows.substitute(solver.denoised, work.definitions);
+  work.of_x0.set(Name::kX0, x0);
+  const NamedRow& x = rows.plus(rows.named(Name::kX, 1.0), rows.substitute(x_more, work.of_x0));
+  const NamedRow& x0_prev = rows.plus(rows.named(Name::kX0Prev, 1.0), rows.substitute(x0_prev_more, work.of_x0));
+  work.definitions.set(Name::kX, x), work.definitions.set(Name::kX0, x0), work.definitions.set(Name::kX0Prev, x0_prev);
+  work.step.row[kNextRow] = &rows.substitute(solver.update, work.definitions);
+  work.step.row[kX0Row] = &x0;
+  work.definitions.of[static_cast<int>(Name::kX0Prev)] = nullptr;  // of the update alone
+  work.step.row[kVelocityRow] = &rows.substitute(solver.velocity, work.definitions);
+  work.step.rows = 3, work.step.sums = 1;
+  if (state.computed_count == 2) add_measures(work, sada, state, step);
 }
 
 }  // namespace sada

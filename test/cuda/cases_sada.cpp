@@ -18,7 +18,8 @@ std::vector<SolverStep> levels_of(double share) {
     at.level = at.time = 1.0 - k / static_cast<double>(kSteps), at.usual_error = 0.01;
     if (k == kSteps) break;
     const double next = 1.0 - (k + 1) / static_cast<double>(kSteps);
-    at.denoised = plus(named(Name::kOutput, 1.0 - share), named(Name::kX, share));
+    add(at.denoised, Name::kOutput, 1.0 - share);
+    if (share != 0.0) add(at.denoised, Name::kX, share);
     add(at.update, Name::kX, next / at.time), add(at.update, Name::kX0, 1.0 - next / at.time);
     add(at.velocity, Name::kX, 1.0 / at.time), add(at.velocity, Name::kX0, -1.0 / at.time);
     at.input_scale = 0.5f, at.input_level = static_cast<float>(at.level);
@@ -51,7 +52,7 @@ class Run {
     char* at = memory_.data() + 4 * start.shift;
     for (float*& buffer : request_.buffer) buffer = reinterpret_cast<float*>(at), at += stride_;
     check(table().upload(on_, request_.buffer[0], start.state.data(), 4 * length_), "upload");
-    request_.options = options, request_.output = named(Name::kCond, 1.0);
+    request_.options = options, add(request_.output, Name::kCond, 1.0);
     request_.levels = levels_.data(), request_.steps = kSteps, request_.length = length_;
     cond_ = reinterpret_cast<float*>(at), request_.cond = cond_;
     request_.sample[0] = reinterpret_cast<float*>(at += stride_), request_.level = reinterpret_cast<float*>(at += stride_), request_.rows = 1;

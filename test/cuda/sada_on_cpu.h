@@ -17,6 +17,7 @@ class SadaOnCpu {
       : sada_{options, static_cast<int>(levels.size()) - 1, levels.data()}, length_(static_cast<int64_t>(state.size())) {
     of_[Name::kX] = std::move(state), of_[Name::kCond] = std::move(answer);
     for (const Name name : {Name::kX0Prev, Name::kX0Newest, Name::kX0Older, Name::kYNewest, Name::kYOlder}) of_[name] = Buffer(of_[Name::kX].size());
+    add(output_, Name::kCond, 1.0);
     for (int step = 0; step < sada_.steps; ++step) {
       if (!sada::skips(sada_, member_, step) || !skip(step)) compute(step);
     }
@@ -30,17 +31,18 @@ class SadaOnCpu {
   using Name = sada::Name;
 
   // The step's sums; `made`: its stored rows.
-  std::vector<double> make(const sada::SadaStep& step, std::vector<Buffer>& made) {
+  std::vector<double> make(std::vector<Buffer>& made) {
+    const sada::SadaStep& step = work_.step;
     sada::StoredStep stored;
     sada::StepRequest& request = stored.request;
     std::map<Name, int> places;
     request.length = length_, request.rows = step.rows, request.sums = step.sums;
     for (int r = 0; r < step.rows; ++r) {
-      for (int k = 0; k < step.row[r].terms; ++k) {
-        const Name name = step.row[r].name[k];
+      for (int k = 0; k < step.row[r]->terms; ++k) {
+        const Name name = step.row[r]->name[k];
         const auto [place, is_new] = places.emplace(name, request.inputs);
         if (is_new) request.input[request.inputs++] = of_.at(name).data();
-        request.row[r].set(place->second, static_cast<float>(step.row[r].weight[k]));
+        request.row[r].set(place->second, static_cast<float>(step.row[r]->weight[k]));
       }
     }
     for (size_t r = 0; r < made.size(); ++r) made[r].resize(static_cast<size_t>(length_)), request.store[r] = made[r].data();
@@ -55,7 +57,8 @@ class SadaOnCpu {
 
   bool skip(int step) {
     std::vector<Buffer> made(2);
-    if (!std::isfinite(make(sada::skipped_step(sada_, member_, step), made)[0] / static_cast<double>(length_))) return false;
+    sada::make_skipped_step(work_, sada_, member_, step);
+    if (!std::isfinite(make(made)[0] / static_cast<double>(length_))) return false;
     of_[Name::kX] = made[sada::kNextRow], of_[Name::kX0Prev] = made[sada::kX0Row];
     record(1.0, sada::after_skip(sada_, member_, step));
     return true;
@@ -64,7 +67,8 @@ class SadaOnCpu {
   void compute(int step) {
     std::vector<Buffer> made(3);
     const auto n = static_cast<double>(length_);
-    const std::vector<double> sums = make(sada::computed_step(sada_, member_, step, sada::named(Name::kCond, 1.0)), made);
+    sada::make_computed_step(work_, sada_, member_, step, output_);
+    const std::vector<double> sums = make(made);
     of_[Name::kX0Older] = of_[Name::kX0Newest], of_[Name::kYOlder] = of_[Name::kYNewest];
     of_[Name::kX] = made[sada::kNextRow], of_[Name::kYNewest] = made[sada::kVelocityRow];
     of_[Name::kX0Newest] = of_[Name::kX0Prev] = made[sada::kX0Row];
@@ -74,6 +78,8 @@ class SadaOnCpu {
   const sada::Sada sada_;
   const int64_t length_;
   sada::SadaState member_;
+  sada::SadaWork work_;
+  sada::NamedRow output_;
   std::map<Name, Buffer> of_;
   std::vector<double> records_;
 };

@@ -24,8 +24,8 @@ void put(double number) { std::fwrite(&number, sizeof number, 1, stdout); }
 void put(const SadaStep& step) {
   put(step.rows);
   for (int r = 0; r < step.rows; ++r) {
-    put(step.row[r].terms);
-    for (int k = 0; k < step.row[r].terms; ++k) put(static_cast<int>(step.row[r].name[k])), put(step.row[r].weight[k]);
+    put(step.row[r]->terms);
+    for (int k = 0; k < step.row[r]->terms; ++k) put(static_cast<int>(step.row[r]->name[k])), put(step.row[r]->weight[k]);
   }
   put(step.sums);
 }
@@ -33,12 +33,13 @@ void put(const SadaStep& step) {
 void run(const SadaProgram& program, const double* measured) {
   const Sada sada{program.options, program.steps(), program.levels.data()};
   SadaState state;
+  SadaWork work;
   for (int step = 0; step < sada.steps; ++step, measured += 4) {
     bool skip = skips(sada, state, step);
     put(skip);
-    if (skip) put(skipped_step(sada, state, step));
+    if (skip) make_skipped_step(work, sada, state, step), put(work.step);
     if (skip && measured[0] != 0.0) skip = false, put(skip);
-    if (!skip) put(computed_step(sada, state, step, program.output));
+    if (!skip) make_computed_step(work, sada, state, step, program.output), put(work.step);
     const SadaVerdict verdict = skip ? after_skip(sada, state, step) : after_run(sada, state, step, {measured[1], measured[2]}, measured[3]);
     put(verdict.criterion), put(verdict.error);
   }
