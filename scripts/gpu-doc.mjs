@@ -1,16 +1,20 @@
-// Writes docs/gpu.md from what verify:gpu recorded: bench/results/gpu-*.json, one part for each GPU.
+// Writes docs/gpu.md from what verify:gpu recorded: bench/results/gpu-*.json, one part for each GPU. What a record lacks is told.
+//
+//   node scripts/gpu-doc.mjs [FOLDER FILE]      of another folder's records, to another file
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
-const folder = join(root, 'bench', 'results')
+const [folder, file] =
+  process.argv.length > 3 ? process.argv.slice(2) : [join(root, 'bench', 'results'), join(root, 'docs', 'gpu.md')]
 const files = readdirSync(folder).filter((file) => /^gpu-.*\.json$/.test(file))
 
 const table = (head, rows) =>
   [head, head.map((_, k) => (k === 0 ? '---' : '---:')), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n')
-const isTold = (result) => typeof result === 'string' || result?.failed !== undefined
-const told = (result) =>
+const NOT_MEASURED = 'not measured'
+const isTold = (result = NOT_MEASURED) => typeof result === 'string' || result.failed !== undefined
+const told = (result = NOT_MEASURED) =>
   typeof result === 'string' ? result.split('\n')[0].replace(/\. Tried:$/, '') : `failed: ${result.failed}`
 const version = (cuda) => `${Math.floor(cuda / 1000)}.${Math.floor((cuda % 1000) / 10)}`
 const ms = (value) => `${value.toFixed(value < 10 ? 1 : 0)} ms`
@@ -88,31 +92,40 @@ function kernelTable(kernels, pytorch) {
       ]
     })
   const empty = kernels.find(({ kernel }) => kernel === 'empty')
+  const costs =
+    empty && `${us(empty.ms)} a launch, ${us(empty.hostMs)} of it on the host; ${us(empty.replayedMs)} replayed in a graph`
   return [
-    `An empty kernel: ${us(empty.ms)} a launch, ${us(empty.hostMs)} of it on the host; ${us(empty.replayedMs)} replayed in a graph.`,
+    `An empty kernel: ${costs ?? NOT_MEASURED}.`,
     table(['kernel', 'size', 'a launch', 'host', 'replayed', 'rate', 'of a copy', 'PyTorch: a step, host, replayed'], rows),
   ].join('\n\n')
+}
+
+function stepTable(steps) {
+  if (isTold(steps)) return told(steps)
+  const rows = steps.map(({ name, us: { p05, p50, p95 } }) => [
+    name,
+    `${p50.toFixed(0)} µs`,
+    `${p05.toFixed(0)}–${p95.toFixed(0)} µs`,
+  ])
+  return table(['latents', 'median', '5–95 %'], rows)
+}
+
+function targetTable(speed) {
+  if (isTold(speed)) return told(speed)
+  const rows = speed.targets.map(({ target, wanted, measured, met }) => [
+    ...[target, wanted],
+    typeof measured === 'number' ? measured.toFixed(1) : measured,
+    met === undefined ? '' : met ? 'met' : 'missed',
+  ])
+  return table(['', 'wanted', 'measured', ''], rows)
 }
 
 function part(file) {
   const { gpu, driver, cuda, versions, commit, cpu, date, results } = JSON.parse(readFileSync(join(folder, file), 'utf8'))
   const { engines, steps, speed } = results
-  const stepRows = steps.map(({ name, us: { p05, p50, p95 } }) => [
-    name,
-    `${p50.toFixed(0)} µs`,
-    `${p05.toFixed(0)}–${p95.toFixed(0)} µs`,
-  ])
-  const targets = speed.targets.map(({ target, wanted, measured, met }) => [
-    ...[
-      target,
-      wanted,
-      typeof measured === 'number' ? measured.toFixed(1) : measured,
-      met === undefined ? '' : met ? 'met' : 'missed',
-    ],
-  ])
   return `## ${gpu.name}
 
-Compute capability ${gpu.computeCapability}, driver for CUDA ${version(driver)}, kernels of CUDA ${version(cuda)}; Node ${versions.node}, sada ${versions.sada}, commit ${commit.slice(0, 12)}; ${cpu}; ${date.slice(0, 10)}. All of it in [bench/results/${file}](../bench/results/${file}).
+Compute capability ${gpu.computeCapability}, driver for CUDA ${version(driver)}, kernels of CUDA ${version(cuda)}; Node ${versions.node}, sada ${versions.sada}, commit ${commit?.slice(0, 12) || 'unknown'}; ${cpu}; ${date.slice(0, 10)}. All of it in [bench/results/${file}](../bench/results/${file}).
 
 ### What holds
 
@@ -126,20 +139,20 @@ ${isTold(engines) ? told(engines) : pictures(engines)}
 
 From the call to its sums, four buffers, two rows, two sums:
 
-${table(['latents', 'median', '5–95 %'], stepRows)}
+${stepTable(steps)}
 
 ### Targets
 
-${table(['', 'wanted', 'measured', ''], targets)}
+${targetTable(speed)}
 
 ### Kernels
 
-${kernelTable(speed.kernels, speed.pytorch)}
+${isTold(speed) ? told(speed) : kernelTable(speed.kernels, speed.pytorch)}
 `
 }
 
 writeFileSync(
-  join(root, 'docs', 'gpu.md'),
+  file,
   `# On GPUs
 
 Written by \`node scripts/gpu-doc.mjs\` from what \`npm run verify:gpu\` recorded; [bench/gpu](../bench/gpu/README.md) says how to run it on a machine without a network.
@@ -153,4 +166,4 @@ the bytes it moves; of latents, where launches and accesses take the time, it is
 
 ${files.length > 0 ? files.map(part).join('\n') : '**Not measured.**\n'}`,
 )
-console.log('docs/gpu.md is written')
+console.log(`${file} is written`)
