@@ -3,6 +3,9 @@
 //
 //   npm run build && npm run build:cuda && node bench/gpu/pack.mjs [FOLDER]      default: build/gpu-bundle
 //
+// The addon is the portable one where it has been built (node scripts/build-prebuilt.mjs linux-x64, after the last change to native/), else
+// this machine's own.
+//
 // There: cat sada-gpu.tar.gz.* | tar xz && sada-gpu/verify
 import { spawnSync } from 'node:child_process'
 import {
@@ -21,11 +24,13 @@ import {
 import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { findCases, PACKED } from '../../scripts/cuda-cases.mjs'
+import { newestVersion } from '../../scripts/symbol-versions.mjs'
 
 const SCRIPTS = [
   'scripts/verify-gpu.mjs',
   'scripts/cuda-cases.mjs',
   'scripts/gpu-engines.mjs',
+  'scripts/gpu-memory.mjs',
   'scripts/gpu-speed.mjs',
   'scripts/limited.mjs',
   'cuda/bench_torch.py',
@@ -61,6 +66,9 @@ for (const path of ['package.json', 'dist', 'prebuilt', 'models/avatar', ...SCRI
 const bench = [join(root, 'build', 'sada_cuda_bench'), join(root, 'build', 'cuda', 'Release', 'sada_cuda_bench')].find(existsSync)
 if (bench) cpSync(bench, join(stage, 'sada_cuda_bench'))
 cpSync(program, join(stage, PACKED))
+const portable = join(root, 'build', 'prebuilt', platform, 'sada.node')
+if (existsSync(portable)) cpSync(portable, join(stage, 'prebuilt', platform, 'sada.node'))
+else console.log(`The addon is this machine's own: "node scripts/build-prebuilt.mjs ${platform}" makes one for older machines.`)
 // Run-time dependencies, and theirs.
 const listed = spawnSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: root, encoding: 'utf8' }).stdout
 for (const folder of listed.split('\n').filter((line) => line.includes('node_modules'))) copy(folder.slice(root.length + 1))
@@ -72,6 +80,19 @@ writeFileSync(
   `#!/bin/sh\ncd "$(dirname "$0")" && SADA_COMMIT=${commit} exec ./node scripts/verify-gpu.mjs "$@"\n`,
   { mode: 0o755 },
 )
+
+const programs = [
+  ...['node', PACKED, 'sada_cuda_bench'].map((file) => join(stage, file)),
+  ...readdirSync(join(stage, 'prebuilt', platform)).map((file) => join(stage, 'prebuilt', platform, file)),
+].filter(existsSync)
+for (const [symbols, what] of [
+  ['GLIBC', 'glibc'],
+  ['GLIBCXX', 'libstdc++ with GLIBCXX'],
+]) {
+  const needed = newestVersion(symbols, programs)
+  if (needed)
+    console.log(`needs ${what} ${needed.version} or later, for ${needed.files.map((file) => basename(file)).join(', ')}`)
+}
 
 const archive = join(target, `${name}.tar.gz`)
 const packed = spawnSync('tar', ['czf', archive, '-C', target, name], { stdio: 'inherit' })
