@@ -27,45 +27,86 @@ function enginesPresent(device) {
   }
 }
 
-/** Pictures with the network on the GPU too, by every engine that is here: what the full run and `sada` take, and how far `sada` is from it. */
-export async function measureEngines(device, { rounds, steps, batches }) {
-  const results = {}
-  for (const [name, { settings, what, reason }] of Object.entries(enginesPresent(device))) {
-    if (reason !== undefined) {
-      results[name] = `not measured: ${reason}`
-      console.log(`  ${name}: not measured: ${reason.split('\n')[0]}`)
-      continue
-    }
-    const from = performance.now()
-    const pipeline = await load('avatar', settings)
+const equal = (a, b) => Buffer.from(a.buffer).equals(Buffer.from(b.buffer))
+
+/**
+ * A run without pruning, which the GPU decides where the engine lets it, against the loop's decisions: `record` wants a look at every step.
+ * Where the network's own answers differ from run to run there is nothing to compare.
+ */
+async function compareDecisions(pipeline, { steps }) {
+  const options = { prompt: PROMPTS[0], seed: 7, steps, policy: { name: 'sada', prune: false } }
+  const own = await pipeline.generate(options)
+  const [loop, again] = [
+    await pipeline.generate({ ...options, record: true }),
+    await pipeline.generate({ ...options, record: true }),
+  ]
+  const actions = ({ trace }) => JSON.stringify(trace.members.map((member) => member.steps.map(({ action }) => action)))
+  const decided_on = own.trace.decidedOn ?? 'host'
+  if (!equal(loop.latents, again.latents)) return { decided_on, equal: 'not comparable: two runs of the loop differ' }
+  if (actions(own) !== actions(loop)) throw new Error(`other decisions, made on the ${decided_on}`)
+  if (!equal(own.latents, loop.latents)) throw new Error(`other latents by the same decisions, made on the ${decided_on}`)
+  return { decided_on, equal: 'every bit', network_runs: own.trace.members[0].nfe }
+}
+
+/** What the full run and `sada` take, and how far `sada` is from it. */
+async function measureCase(pipeline, { pictures, scheduler, rounds, steps }) {
+  const prompt = Array.from({ length: pictures }, (_, k) => PROMPTS[k % PROMPTS.length])
+  const runs = { none: [], sada: [] }
+  for (let round = 0; round <= rounds; round++)
+    for (const policy of ['none', 'sada'])
+      runs[policy].push(await pipeline.generate({ prompt, seed: 7, steps, scheduler, policy }))
+  // The first round is for the drivers' allocations, the recording of graphs and the planning of convolutions.
+  const ms = (policy) => median(runs[policy].slice(1).map(({ trace }) => trace.ms))
+  const [{ latents: full }, { latents: skipped, trace }] = [runs.none[0], runs.sada[0]]
+  if (!full.every(Number.isFinite)) throw new Error(`${scheduler}: not finite`)
+  const sizeOfOne = full.length / pictures
+  const decibels = Array.from({ length: pictures }, (_, k) =>
+    psnr(...[skipped, full].map((all) => all.subarray(k * sizeOfOne, (k + 1) * sizeOfOne))),
+  )
+  const psnr_db = { mean: decibels.reduce((sum, value) => sum + value, 0) / pictures, min: Math.min(...decibels) }
+  const network_runs = trace.members.reduce((sum, { nfe }) => sum + nfe, 0) / pictures
+  const sampler_us_per_step = (1000 * trace.overheadMs) / steps
+  return { scheduler, pictures, steps, network_runs, ms: { none: ms('none'), sada: ms('sada') }, sampler_us_per_step, psnr_db }
+}
+
+async function measureEngine(name, { settings, what }, { rounds, steps, batches }) {
+  const from = performance.now()
+  const pipeline = await load('avatar', settings)
+  try {
     const load_ms = performance.now() - from
     const cases = []
     for (const pictures of batches) {
-      const prompt = Array.from({ length: pictures }, (_, k) => PROMPTS[k % PROMPTS.length])
       for (const scheduler of ['flow-euler', 'dpm++', 'euler']) {
-        const runs = { none: [], sada: [] }
-        for (let round = 0; round <= rounds; round++)
-          for (const policy of ['none', 'sada'])
-            runs[policy].push(await pipeline.generate({ prompt, seed: 7, steps, scheduler, policy }))
-        // The first round is for the drivers' allocations, the recording of graphs and the planning of convolutions.
-        const ms = (policy) => median(runs[policy].slice(1).map(({ trace }) => trace.ms))
-        const [{ latents: full }, { latents: skipped, trace }] = [runs.none[0], runs.sada[0]]
-        if (!full.every(Number.isFinite)) throw new Error(`${name}, ${scheduler}: not finite`)
-        const sizeOfOne = full.length / pictures
-        const decibels = Array.from({ length: pictures }, (_, k) =>
-          psnr(...[skipped, full].map((all) => all.subarray(k * sizeOfOne, (k + 1) * sizeOfOne))),
-        )
-        const psnr_db = { mean: decibels.reduce((sum, value) => sum + value, 0) / pictures, min: Math.min(...decibels) }
-        const network_runs = trace.members.reduce((sum, { nfe }) => sum + nfe, 0) / pictures
-        const sampler_us_per_step = (1000 * trace.overheadMs) / steps
-        const times = { none: ms('none'), sada: ms('sada') }
+        const measured = await measureCase(pipeline, { pictures, scheduler, rounds, steps })
+        cases.push(measured)
+        const { none, sada } = measured.ms
         const size = pictures > 1 ? `, ${pictures} pictures` : ''
-        console.log(`  ${name}: none ${times.none.toFixed(0)} ms, sada ${times.sada.toFixed(0)} ms (${scheduler}${size})`)
-        cases.push({ scheduler, pictures, steps, network_runs, ms: times, sampler_us_per_step, psnr_db })
+        console.log(`  ${name}: none ${none.toFixed(0)} ms, sada ${sada.toFixed(0)} ms (${scheduler}${size})`)
       }
     }
+    const decisions = await compareDecisions(pipeline, { steps })
+    console.log(`  ${name}: decided on the ${decisions.decided_on}, against the loop: ${decisions.equal}`)
+    return { what, load_ms, cases, decisions }
+  } finally {
     await pipeline.dispose()
-    results[name] = { what, load_ms, cases }
+  }
+}
+
+/** Pictures with the network on the GPU too, by every engine that is here; one that fails is `{ failed }`, and the others go on. */
+export async function measureEngines(device, sizes) {
+  const results = {}
+  for (const [name, engine] of Object.entries(enginesPresent(device))) {
+    if (engine.reason !== undefined) {
+      results[name] = `not measured: ${engine.reason}`
+      console.log(`  ${name}: not measured: ${engine.reason.split('\n')[0]}`)
+      continue
+    }
+    try {
+      results[name] = await measureEngine(name, engine, sizes)
+    } catch (error) {
+      results[name] = { failed: error.message }
+      console.log(`  ${name}: failed: ${error.message}`)
+    }
   }
   return results
 }

@@ -11,14 +11,21 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { findCases, runCases, runUnderCheckers, SECTIONS } from './cuda-cases.mjs'
 import { measureEngines } from './gpu-engines.mjs'
+import { measureMemory, recoverFromFull } from './gpu-memory.mjs'
 import { measureSpeed } from './gpu-speed.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const require = createRequire(import.meta.url)
 const { load } = require(join(root, 'dist', 'index.js'))
 const { loadAddon } = require(join(root, 'dist', 'native', 'load.js'))
-const { findGpu, inspectGpus } = require(join(root, 'dist', 'native', 'gpu.js'))
+const { findGpu, gpuLibraryPaths, inspectGpus } = require(join(root, 'dist', 'native', 'gpu.js'))
 
+if (process.env.SADA_CUDA_PATH === undefined && !gpuLibraryPaths().some(({ exists }) => exists)) {
+  console.error(
+    'Nothing was verified: the library of CUDA kernels is not built. "npm run build:cuda" builds it (nvcc 13, CMake 3.24); then this says what GPU there is.',
+  )
+  process.exit(3)
+}
 const found = await findGpu()
 if (found.gpu === undefined) {
   console.error(`No GPU to verify: ${found.reason}.`)
@@ -179,56 +186,6 @@ async function concurrency() {
   return { runs: calls.length, equal: 'every bit' }
 }
 
-/** The plan of a run's memory against what the addon counts and against what the driver says is gone, in the middle of the run. */
-async function memory() {
-  const free = async () => (await inspectGpus(gpu.index)).report.gpus[0].freeBytes
-  const counted = () => addon.counters().bytes + addon.counters().scratchBytes
-  const pipeline = await load('avatar', networkOnCpu)
-  const cases = []
-  const pictures = isEmulated ? 2 : 64
-  for (const policy of ['sada', 'first-block-cache']) {
-    const options = { prompt: Array(pictures).fill('a teal robot with round eyes'), seed: 7, steps: 6, policy }
-    await pipeline.generate(options) // the driver's own allocations on first use
-    const quote = await pipeline.memory(options)
-    const before = { free: await free(), counted: counted() }
-    let now
-    await pipeline.generate({
-      ...options,
-      onStep: ({ step }) => {
-        if (step === 4) now = { counted: counted(), free: free() }
-      },
-    })
-    const measured = before.free - (await now.free)
-    const left = before.free - (await free())
-    expect(
-      now.counted - before.counted === quote.bytes,
-      `${policy}: ${now.counted - before.counted} bytes allocated, ${quote.bytes} quoted`,
-    )
-    // Drivers hand out memory in pages of 2 MiB; two allocations are made, for tensors and for scratch.
-    expect(measured <= quote.bytes + 2 * 2 ** 21, `${policy}: ${measured} bytes are gone, ${quote.bytes} were quoted`)
-    expect(left <= 2 ** 21, `${policy}: ${left} bytes stay on the GPU`)
-    cases.push({ policy, quoted: quote.bytes, parts: quote.parts, measured, left })
-  }
-  await pipeline.dispose()
-  return cases
-}
-
-async function recovery() {
-  const workspace = new addon.Workspace(gpu)
-  let code
-  try {
-    for (let k = 0; k < 4096; k++) workspace.allocate(2 ** 30)
-  } catch (error) {
-    code = error.code
-  }
-  workspace.dispose()
-  expect(code === 'OUT_OF_MEMORY', `expected OUT_OF_MEMORY, received ${code}`)
-  const pipeline = await load('avatar', { device: 'cuda' })
-  await pipeline.generate({ prompt: 'a robot', steps: 4 })
-  await pipeline.dispose()
-  return { after_out_of_memory: 'the next run works' }
-}
-
 /** NVIDIA's own checkers over all kernels, and over the addon's use of the step. */
 async function sanitizers() {
   return runUnderCheckers(findCases(root), gpu.library, sections(), [process.execPath, fileURLToPath(import.meta.url), 'kernels'])
@@ -243,6 +200,9 @@ function speed() {
   }
   return measured
 }
+
+const memory = () => measureMemory(gpu, networkOnCpu, isEmulated ? { pictures: 2, repeats: 1 } : { pictures: 64, repeats: 5 })
+const recovery = () => recoverFromFull(gpu, networkOnCpu)
 
 /** The network on the GPU, too; on an emulated one briefly. */
 const engines = () =>
@@ -261,6 +221,12 @@ for (const [name, part] of Object.entries(parts)) {
   const from = performance.now()
   try {
     results[name] = await part()
+    const broken = Object.entries(results[name]).filter(([, each]) => each?.failed !== undefined)
+    if (broken.length > 0) {
+      failed++
+      console.log(`✘ ${name}  ${broken.map(([part, { failed: why }]) => `${part}: ${why}`).join('; ')}`)
+      continue
+    }
     const isMeasured = typeof results[name] !== 'string'
     console.log(isMeasured ? `✔ ${name}  ${((performance.now() - from) / 1000).toFixed(1)} s` : `– ${name}  ${results[name]}`)
   } catch (error) {

@@ -31,14 +31,14 @@ test('targets are judged by the worst that was measured; what was not is said to
   }
   assert.equal(
     targetsOf([], []).map(({ measured, met }) => [measured, met]),
-    Array(8).fill(['not measured', undefined]),
+    Array(9).fill(['not measured', undefined]),
   )
   const step = (elements: number, ms: number, percentOfCopy: number) => ({
     ...{ kernel: 'step', size: `1 x ${elements}`, bytes: 36 * elements, ms, replayedMs: ms, hostMs: 0.002, percentOfCopy },
   })
   const kernels = [
     { device: 'made up' },
-    { kernel: 'empty', ms: 0.002, hostMs: 0.002 },
+    { kernel: 'empty', ms: 0.002, hostMs: 0.002, replayedMs: 0.001 },
     ...[step(65536, 0.0025, 40), step(262144, 0.003, 60), step(1 << 20, 0.01, 85), step(1 << 22, 0.04, 79)],
     { kernel: 'step, float16', size: '1 x 1048576', bytes: 1 << 24, percentOfCopy: 81 },
     { kernel: 'gather', size: '2048/4096 x 1280', percentOfCopy: 75 },
@@ -56,6 +56,7 @@ test('targets are judged by the worst that was measured; what was not is said to
       ['79.000', false],
       ['81.000', true],
       ['1.500', true],
+      ['3.000', undefined],
       ['20.000', true],
       ['9.500', false],
       ['69.000', false],
@@ -63,6 +64,38 @@ test('targets are judged by the worst that was measured; what was not is said to
       ['69.000', false],
     ],
   )
+})
+
+test('what a record lacks is told in the document', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sada-gpu-doc-'))
+  const head = { gpu: { name: 'A GPU', computeCapability: '9.0' }, driver: 13000, cuda: 13000, versions: {}, date: '2026-01-01' }
+  const partly = {
+    kernels: { failed: 'it was lost' },
+    engines: { tensorrt: { failed: 'no engine' } },
+    speed: { kernels: [], targets: [] },
+  }
+  writeFileSync(join(folder, 'gpu-a.json'), JSON.stringify({ ...head, results: {} }))
+  writeFileSync(join(folder, 'gpu-b.json'), JSON.stringify({ ...head, results: partly }))
+  const written = join(folder, 'gpu.md')
+  const { status, stderr } = spawnSync(process.execPath, [join(root, 'scripts', 'gpu-doc.mjs'), folder, written])
+  assert.is(status, 0, String(stderr))
+  const document = readFileSync(written, 'utf8')
+  for (const part of ['commit unknown', '- memory: not measured', 'failed: it was lost', '- tensorrt: failed: no engine'])
+    assert.ok(document.includes(part), part)
+})
+
+test('the newest version that programs ask for is found, by number', async () => {
+  const { newestVersion } = (await import(join(root, 'scripts', 'symbol-versions.mjs'))) as {
+    newestVersion(library: string, files: string[]): { version: string; files: string[] } | undefined
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'sada-versions-'))
+  const files = ['GLIBC_2.9\0GLIBC_2.34', 'GLIBC_2.2.5\0GLIBCXX_3.4.29', 'xGLIBC_2.99', 'GLIBC_2.34'].map((text, k) => {
+    writeFileSync(join(folder, String(k)), `\0${text}\0`)
+    return join(folder, String(k))
+  })
+  assert.equal(newestVersion('GLIBC', files), { version: '2.34', files: [files[0], files[3]] })
+  assert.equal(newestVersion('GLIBCXX', files), { version: '3.4.29', files: [files[1]] })
+  assert.is(newestVersion('CXXABI', files), undefined)
 })
 
 test('the offline bundle brings every script that it runs', () => {
@@ -80,9 +113,12 @@ if (!hasEmulatedGpu()) {
   test.skip('its parts, on an emulated GPU', () => {})
 } else {
   test('its parts pass on an emulated GPU, and one that fails is told', () => {
-    const { status, stdout } = verify(emulatedGpu, ['memory', 'concurrency', 'cases'])
+    const small = { SADA_EMULATED_MEMORY: String(2 ** 28) }
+    const { status, stdout } = verify(emulatedGpu, ['memory', 'concurrency', 'cases', 'recovery'], small)
     assert.is(status, 0, stdout)
-    assert.match(stdout, /✔ cases[^]*✔ concurrency[^]*✔ memory/)
+    assert.match(stdout, /✔ cases[^]*✔ concurrency[^]*✔ memory[^]*✔ recovery/)
+    const { recovery } = JSON.parse(stdout.trim().split('\n').at(-1)!) as { recovery: { filled: number } }
+    assert.ok(recovery.filled > 0.9 * 2 ** 28, `${recovery.filled} bytes were taken`)
   })
 
   test('every kernel is run under every checker of compute-sanitizer, and what one finds is told', () => {
@@ -116,7 +152,17 @@ if (!hasEmulatedGpu()) {
       const { status, stdout } = verify(emulatedGpu, ['engines'], { SADA_ONNXRUNTIME_PATH: undefined })
       assert.is(status, 0, stdout)
       assert.match(stdout, /tensorrt: none \d+ ms, sada \d+ ms/)
+      assert.match(stdout, /tensorrt: decided on the device, against the loop: every bit/)
       assert.match(stdout, /onnxruntime: (none|not measured: )/)
+    })
+
+    test('an engine that fails is told, beside what there is of the others', () => {
+      const env = { SADA_TENSORRT_PATH: tensorRtDouble, SADA_DOUBLE_FAIL: 'createInferRuntime', SADA_ONNXRUNTIME_PATH: undefined }
+      const { status, stdout } = verify(emulatedGpu, ['engines'], env)
+      assert.is(status, 1, stdout)
+      assert.match(stdout, /✘ engines {2}tensorrt: /)
+      const { engines } = JSON.parse(stdout.trim().split('\n').at(-1)!) as { engines: Record<string, unknown> }
+      assert.equal(Object.keys(engines), ['onnxruntime', 'tensorrt'])
     })
   }
 }
