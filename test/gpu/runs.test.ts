@@ -96,7 +96,7 @@ if (!hasEmulatedGpu()) {
     const engine = newEngine()
     const request = requestIn(workspace, 64, encode({ steps: 500 }))
     // A step of the same length first: the run finds its scratch memory there.
-    await sumOf(workspace, request.buffers[0].tensor, 64)
+    await sumOf(workspace, request.buffers[0].tensor as number, 64)
     const run = engine.sample(workspace, request)
     // The report of one run is 12 kB.
     await during({ SADA_EMULATED_PINNED: '20000' }, async () => {
