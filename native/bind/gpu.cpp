@@ -26,7 +26,7 @@ class FindJob : public PromiseJob {
     if (status != 0) reason_ = library.reason(status);
     else if (system_.devices == 0) reason_ = "no GPU was found";
     else if (only_ >= system_.devices) reason_ = "there is no GPU " + std::to_string(only_) + "; found " + std::to_string(system_.devices);
-    for (int32_t k = 0; k < system_.devices; ++k) {
+    for (int32_t k = 0; status == 0 && k < system_.devices; ++k) {
       if (only_ < 0 || k == only_) look_at(library, k);
     }
   }
