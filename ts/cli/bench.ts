@@ -12,6 +12,7 @@ import { unknownName } from '../errors.ts'
 import { findModel } from '../pipeline/load.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { PolicySpec } from '../policy/index.ts'
+import { checkDistinct } from './distinct-files.ts'
 import { loadOn, type DeviceArguments } from './engines.ts'
 import { OutputFile } from './output-file.ts'
 import { createProgress } from './progress.ts'
@@ -42,6 +43,10 @@ const BUSY = 0.5
 export async function bench(options: BenchArguments, signal: AbortSignal): Promise<void> {
   checkBatch(samplesOf(options), options.batch)
   const machine = describeMachine()
+  await checkDistinct(
+    filesOf(options).map(({ option, path }) => ({ option, path })),
+    options.prompts === undefined ? [] : [{ option: '--prompts', path: options.prompts }],
+  )
   const files = await reserveFiles(options)
   const progress = createProgress()
   try {
@@ -94,19 +99,20 @@ interface Files {
 }
 
 /** JSON on stdout is for another program: it leaves no files behind unless they are asked for. */
-async function reserveFiles({ json, html }: BenchArguments): Promise<Files> {
+function filesOf({ json, html }: BenchArguments) {
   const jsonToStdout = json === STDOUT
-  const htmlPath = html ?? (jsonToStdout ? undefined : join(FOLDER, 'index.html'))
-  const jsonPath = jsonToStdout ? undefined : (json ?? join(FOLDER, 'result.json'))
   const wanted = [
-    { path: jsonPath, folders: json === undefined },
-    { path: htmlPath, folders: html === undefined },
+    { option: '--html', path: html ?? (jsonToStdout ? undefined : join(FOLDER, 'index.html')), folders: html === undefined },
+    { option: '--json', path: jsonToStdout ? undefined : (json ?? join(FOLDER, 'result.json')), folders: json === undefined },
   ]
-  const files = await OutputFile.reserveAll(
-    wanted.filter((each): each is typeof each & { path: string } => each.path !== undefined),
-  )
-  const at = (path: string | undefined): OutputFile | undefined => files.find((file) => file.path === path)
-  return { jsonToStdout, json: at(jsonPath), html: at(htmlPath) }
+  return wanted.filter((each): each is typeof each & { path: string } => each.path !== undefined)
+}
+
+async function reserveFiles(options: BenchArguments): Promise<Files> {
+  const wanted = filesOf(options)
+  const files = await OutputFile.reserveAll(wanted)
+  const of = (option: string): OutputFile | undefined => files[wanted.findIndex((each) => each.option === option)]
+  return { jsonToStdout: options.json === STDOUT, json: of('--json'), html: of('--html') }
 }
 
 async function publish(result: BenchResult, cases: readonly MeasuredCase[], model: BenchModel, files: Files): Promise<void> {

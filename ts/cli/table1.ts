@@ -1,5 +1,4 @@
 import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import { describeMachine, describeVersions } from '../bench/machine.ts'
 import { benchModel } from '../bench/model.ts'
 import { filePrompts, modelPrompts } from '../bench/prompts.ts'
@@ -11,7 +10,6 @@ import { withMetrics } from '../bench/table1/metrics.ts'
 import { Pictures, picturesOf } from '../bench/table1/pictures.ts'
 import { cocoPrompts, slice, type NumberedPrompt } from '../bench/table1/prompts.ts'
 import { publishedFigures } from '../bench/table1/published.ts'
-import type { TableResult } from '../bench/table1/result.ts'
 import { runTable } from '../bench/table1/run.ts'
 import type { Store, TableSettings } from '../bench/table1/settings.ts'
 import { median } from '../bench/statistics.ts'
@@ -22,9 +20,10 @@ import type { PolicySpec } from '../policy/index.ts'
 import { loadOn, type DeviceArguments } from './engines.ts'
 import { OutputFile } from './output-file.ts'
 import { createProgress, duration } from './progress.ts'
+import { checkFiles, journalsOf, publish, reserveFiles, type Table1Files } from './table1-files.ts'
 
 /** The options of `sada-bench table1`, parsed. */
-export interface Table1Arguments extends DeviceArguments {
+export interface Table1Arguments extends DeviceArguments, Table1Files {
   readonly model: string
   readonly scheduler?: readonly string[]
   readonly guidance?: readonly number[]
@@ -33,32 +32,18 @@ export interface Table1Arguments extends DeviceArguments {
   readonly steps?: number
   readonly samples: number
   readonly kind?: readonly string[]
-  readonly coco?: string
-  readonly prompts?: string
   readonly slice?: readonly [k: number, n: number]
   readonly seed: number
-  readonly resume?: readonly string[]
-  readonly timing?: readonly string[]
   readonly timingOnly: boolean
-  readonly reportOnly: boolean
   readonly plainBy: PlainBy
   readonly weights?: string
-  readonly html?: string
-  readonly json?: string
-  readonly markdown?: string
-  readonly csv?: string
 }
-
-const FOLDER = 'bench-report'
-const STDOUT = '-'
-const FORMATS = ['html', 'json', 'markdown', 'csv'] as const
-type Format = (typeof FORMATS)[number]
-const ENDINGS: Readonly<Record<Format, string>> = { html: 'html', json: 'json', markdown: 'md', csv: 'csv' }
 
 /** Makes the runs that are lacking, and writes the table. */
 export async function table1(options: Table1Arguments, signal: AbortSignal): Promise<void> {
   const folder = await findModel(options.model)
   const journals = await journalsOf(options)
+  await checkFiles(options, journals)
   const timing = options.timing === undefined ? undefined : await readJournals(options.timing)
   const files = await reserveFiles(options)
   try {
@@ -78,19 +63,6 @@ export async function table1(options: Table1Arguments, signal: AbortSignal): Pro
     for (const { file } of files) await file?.release()
     throw error
   }
-}
-
-/** Files of finished runs; new ones go to the first. */
-async function journalsOf({ resume, json }: Table1Arguments): Promise<readonly string[]> {
-  if (resume !== undefined && resume.length > 0) return resume
-  const beside = json === undefined || json === STDOUT ? join(FOLDER, 'table1.jsonl') : json.replace(/\.json$/, '') + '.jsonl'
-  const { size } = await stat(beside).catch(() => ({ size: 0 }))
-  if (size > 0) {
-    throw new SadaError('INVALID_ARGUMENT', `${beside} holds finished runs: continue with --resume ${beside}, or move it away.`, {
-      argument: 'resume',
-    })
-  }
-  return [beside]
 }
 
 async function readExisting(journals: readonly string[]): Promise<JournalContent> {
@@ -200,45 +172,6 @@ async function promptsFor({ samples, kind: kinds, coco, prompts }: Table1Argumen
 
 const numbered = (prompts: readonly { prompt: string; kind: string }[]): NumberedPrompt[] =>
   prompts.map((prompt, index) => ({ ...prompt, index }))
-
-interface Target {
-  readonly format: Format
-  /** undefined: stdout. */
-  readonly file: OutputFile | undefined
-}
-
-/** Without any, all four in the report's folder. */
-async function reserveFiles(options: Table1Arguments): Promise<Target[]> {
-  const asked = FORMATS.filter((format) => options[format] !== undefined)
-  const printed = asked.filter((format) => options[format] === STDOUT)
-  if (printed.length > 1) throw invalidArgument('-', 'given for one output only', 'it for several')
-  const filed = (asked.length > 0 ? asked : FORMATS).filter((format) => !printed.includes(format))
-  const files = await OutputFile.reserveAll(
-    filed.map((format) => ({ path: options[format] ?? join(FOLDER, `table1.${ENDINGS[format]}`), folders: asked.length === 0 })),
-  )
-  return [...filed.map((format, k) => ({ format, file: files[k] })), ...printed.map((format) => ({ format, file: undefined }))]
-}
-
-async function publish(result: TableResult, pictures: Pictures, targets: readonly Target[]): Promise<void> {
-  const texts = {
-    html: async () => (await import('../bench/table1/page.ts')).tablePage(result, pictures),
-    json: () => Promise.resolve(JSON.stringify(result, undefined, 1) + '\n'),
-    markdown: async () => (await import('../bench/table1/text.ts')).markdown(result),
-    csv: async () => (await import('../bench/table1/text.ts')).csv(result),
-  }
-  let isPrinted = false
-  for (const { format, file } of targets) {
-    const text = await texts[format]()
-    if (file !== undefined) {
-      await file.write(text)
-      process.stderr.write(`${format}: ${file.path}\n`)
-    } else {
-      process.stdout.write(text)
-      isPrinted = true
-    }
-  }
-  if (!isPrinted) process.stdout.write(await texts.markdown())
-}
 
 /** Puts the time left before every line of the log. */
 class Eta implements BenchProgress {
