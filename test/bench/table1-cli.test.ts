@@ -54,6 +54,20 @@ test('the bundled model: a run, its continuation and its report', async () => {
   assert.ok(after.startsWith(before))
   assert.is(after.slice(before.length).trimEnd().split('\n').length, 1) // the new session, and no run
 
+  writeFileSync(join(cwd, 'other.json'), JSON.stringify({ full: ['another'], short: ['yet another'] }))
+  writeFileSync(join(cwd, 'longer.jsonl'), before.replaceAll('"steps":6', '"steps":7'))
+  for (const [args, message] of [
+    [['--resume', 'runs.jsonl', '--prompts', 'other.json'], /"?picture 0 of kind full.*another.*--resume/],
+    [['--resume', 'runs.jsonl', '--seed', '1'], /do not belong together.*--resume/],
+    [['--resume', 'new.jsonl', '--timing', 'longer.jsonl'], /do not belong together.*--timing/],
+    [['--resume', 'runs.jsonl', '--timing', 'longer.jsonl', '--report-only'], /do not belong together.*--timing/],
+  ] as const) {
+    const { code, stderr } = await run('sada-bench', [...SMALL, ...args, '--csv', '-'], cwd)
+    assert.is(code, 2, stderr)
+    assert.match(stderr, message)
+  }
+  assert.is(readFileSync(join(cwd, 'runs.jsonl'), 'utf8'), after)
+
   const report = ['table1', '--report-only', '--resume', 'runs.jsonl', '--html', 'table.html']
   const third = await run('sada-bench', report, cwd)
   assert.is(third.code, 0, third.stderr)

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { BenchProgress, Generate } from '../../ts/bench/settings.ts'
-import { Journal, readJournals, type Run } from '../../ts/bench/table1/journal.ts'
+import { Journal, readJournals, type Run, type Session } from '../../ts/bench/table1/journal.ts'
 import { methodFor } from '../../ts/bench/table1/methods.ts'
 import { runTable } from '../../ts/bench/table1/run.ts'
 import type { TableSettings } from '../../ts/bench/table1/settings.ts'
@@ -74,12 +74,22 @@ const settings: TableSettings = {
   timingOnly: false,
   plainBy: 'flops',
 }
+const session: Session = {
+  type: 'session',
+  model: 'fake',
+  steps: 8,
+  seed: 100,
+  created: '2026-01-02T03:04:05.000Z',
+  machine: { cpu: 'A processor', cores: 2, load_average: 0 },
+  versions: { sada: '0.0.0', commit: null },
+}
 const silent: BenchProgress = { start() {}, note() {}, advance() {} }
 
 /** Runs a table on a journal until `most` runs were written. */
 async function runOn(path: string, calls: Call[], most = Infinity, given: Partial<TableSettings> = {}): Promise<unknown> {
   const known = await readJournals([path]).catch(() => undefined)
   const journal = await Journal.open(path)
+  if (known === undefined) await journal.add(session)
   const ending = new AbortController()
   let written = 0
   const store = {
@@ -119,7 +129,7 @@ test('every method runs on every prompt, solver and guidance, beside the plain r
     ),
   )
   assert.equal(names(runs), expected.sort())
-  assert.is(readFileSync(path, 'utf8').trimEnd().split('\n').length, expected.length + 4) // and one line for each `needy`
+  assert.is(readFileSync(path, 'utf8').trimEnd().split('\n').length, expected.length + 5) // the session, and one line for each `needy`
   const { missing } = await readJournals([path])
   assert.equal([...new Set(missing.map(({ method, reason }) => `${method}: ${reason}`))], ['needy: It needs stages.'])
   const [first] = runs.filter(({ method, guidance }) => method === 'sada' && guidance === 3)

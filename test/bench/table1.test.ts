@@ -174,6 +174,27 @@ test('journals of other steps are refused, and so is a line that is none', async
   assert.match(await messageOf([b]), /INVALID_ARGUMENT: .*line 1.*\(nfe\)/)
 })
 
+test('runs of another prompt or seed by the same kind and index are refused, and so are runs of which no session says what they are', async () => {
+  const folder = emptyFolder()
+  const write = (name: string, lines: readonly object[]): string => {
+    const path = join(folder, name)
+    writeFileSync(path, lines.map((line) => JSON.stringify(line) + '\n').join(''))
+    return path
+  }
+  const messageOf = (paths: string[]) =>
+    readJournals(paths, 'timing').then(
+      () => '',
+      ({ code, argument, message }: SadaError) => `${code} ${argument}: ${message}`,
+    )
+  const a = write('a', [session, run('sada', 0, 30)])
+  assert.is(await messageOf([a, write('b', [session, run('every-n', 0, 30), run('sada', 1, 3)])]), '')
+  // Of another method too: rows are compared picture by picture.
+  const other = write('c', [session, run('every-n', 0, 30, { prompt: 'another' })])
+  assert.match(await messageOf([a, other]), /^INVALID_ARGUMENT timing: .*picture 0 of kind full.*another.*Ask for the same/)
+  assert.match(await messageOf([a, write('d', [session, run('sada', 0, 30, { seed: 5 })])]), /seed 5/)
+  assert.match(await messageOf([a, write('e', [run('sada', 2, 30)])]), /^INVALID_ARGUMENT timing: .*session/)
+})
+
 test('the worst decile is the mean over the worst tenth, rounded up', () => {
   const values = Array.from({ length: 11 }, (_, k) => k) // worst two of eleven: 0 and 1
   assert.is(worstDecile(values), 0.5)

@@ -4,7 +4,15 @@ import { benchModel } from '../bench/model.ts'
 import { filePrompts, modelPrompts } from '../bench/prompts.ts'
 import type { BenchProgress } from '../bench/settings.ts'
 import { assemble } from '../bench/table1/assemble.ts'
-import { Journal, readJournals, shareOfBaseline, type JournalContent, type PlainBy } from '../bench/table1/journal.ts'
+import {
+  checkTerms,
+  Journal,
+  PictureNames,
+  readJournals,
+  shareOfBaseline,
+  type JournalContent,
+  type PlainBy,
+} from '../bench/table1/journal.ts'
 import { defaultMethods, methodFor, withSweeps, type Method } from '../bench/table1/methods.ts'
 import { withMetrics } from '../bench/table1/metrics.ts'
 import { Pictures, picturesOf } from '../bench/table1/pictures.ts'
@@ -13,7 +21,7 @@ import { publishedFigures } from '../bench/table1/published.ts'
 import { runTable } from '../bench/table1/run.ts'
 import type { Store, TableSettings } from '../bench/table1/settings.ts'
 import { median } from '../bench/statistics.ts'
-import { invalidArgument, SadaError, unknownName } from '../errors.ts'
+import { invalidArgument, unknownName } from '../errors.ts'
 import { findModel } from '../pipeline/load.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { PolicySpec } from '../policy/index.ts'
@@ -44,12 +52,13 @@ export async function table1(options: Table1Arguments, signal: AbortSignal): Pro
   const folder = await findModel(options.model)
   const journals = await journalsOf(options)
   await checkFiles(options, journals)
-  const timing = options.timing === undefined ? undefined : await readJournals(options.timing)
+  const timing = options.timing === undefined ? undefined : await readJournals(options.timing, 'timing')
   const files = await reserveFiles(options)
   try {
     if (!options.reportOnly) await makeRuns(options, folder, journals, timing, signal)
     const content = await readJournals(journals)
     if (content.runs.size === 0) throw invalidArgument('--resume', 'a file that holds finished runs', journals.join(', '))
+    if (timing !== undefined && timing.sessions.length > 0) checkTerms(content.sessions[0], timing.sessions[0], 'timing')
     const assembled = assemble(content, {
       created: new Date().toISOString(),
       timing,
@@ -84,7 +93,8 @@ async function makeRuns(
   const pipeline = await loadOn(options.model, options, { pictures: 2 }, signal)
   try {
     const settings = await prepare(options, pipeline, folder)
-    const known = checkTerms(await readExisting(journals), settings)
+    const known = await readExisting(journals)
+    checkKnown(known, timing, settings)
     const { model, steps, seed } = settings
     const journal = await Journal.open(path)
     const progress = new Eta(createProgress())
@@ -112,15 +122,17 @@ async function makeRuns(
   }
 }
 
-/** The finished runs, where they are of the same terms. */
-function checkTerms(known: JournalContent, { model: { name }, steps, seed }: TableSettings): JournalContent {
-  const [first] = known.sessions
-  if (first === undefined || (first.model === name && first.steps === steps && first.seed === seed)) return known
-  throw new SadaError(
-    'INVALID_ARGUMENT',
-    `The finished runs are of ${first.model} with ${first.steps} steps and seed ${first.seed}, not of ${name} with ${steps} steps and seed ${seed}.`,
-    { argument: 'resume' },
-  )
+/** Refuses finished runs of other terms or of other prompts than those that are asked for. */
+function checkKnown(known: JournalContent, timing: JournalContent | undefined, settings: TableSettings): void {
+  const { model, steps, seed, prompts } = settings
+  const asked = { model: model.name, steps, seed }
+  for (const [argument, content] of Object.entries({ resume: known, timing })) {
+    const first = content?.sessions.at(0)
+    if (first !== undefined) checkTerms(first, asked, argument)
+  }
+  const pictures = new PictureNames('resume')
+  for (const run of known.runs.values()) pictures.check(run)
+  for (const { kind, index, prompt } of prompts) pictures.check({ kind, index, prompt, seed: seed + index })
 }
 
 /** Median shares of the baseline in a journal. */

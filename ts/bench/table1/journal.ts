@@ -67,6 +67,7 @@ export type JournalLine = v.InferOutput<typeof line>
 export type Session = v.InferOutput<typeof session>
 export type Run = v.InferOutput<typeof run>
 export type Missing = v.InferOutput<typeof missing>
+export type Terms = Pick<Session, 'model' | 'steps' | 'seed'>
 
 /** What a run is known by: the same name, the same picture. */
 export const keyOf = ({ scheduler, guidance, kind, index, method, steps }: Omit<Run, 'type'> | Run): string =>
@@ -85,34 +86,77 @@ export interface JournalContent {
   readonly missing: readonly Missing[]
 }
 
-/** All that journals hold; of a run that stands in several, the last. A line that a killed run left unfinished is passed over. */
-export async function readJournals(paths: readonly string[]): Promise<JournalContent> {
+/**
+ * All that journals hold; of a run that stands in several, the last. A line that a killed run left unfinished is passed over. Throws
+ * INVALID_ARGUMENT where they cannot be read or do not belong together.
+ */
+export async function readJournals(paths: readonly string[], argument = 'resume'): Promise<JournalContent> {
   const sessions: Session[] = []
   const runs = new Map<string, Run>()
   const missing = new Map<string, Missing>()
+  const pictures = new PictureNames(argument)
   for (const path of paths) {
-    for await (const entry of lines(path)) {
+    const before = sessions.length
+    for await (const entry of lines(path, argument)) {
       if (entry.type === 'session') sessions.push(entry)
-      else if (entry.type === 'run') runs.set(keyOf(entry), entry)
-      else missing.set([entry.scheduler, entry.guidance, entry.method].join('|'), entry)
+      else if (entry.type === 'missing') missing.set([entry.scheduler, entry.guidance, entry.method].join('|'), entry)
+      else if (sessions.length === before) throw withoutSession(path, argument)
+      else {
+        pictures.check(entry)
+        runs.set(keyOf(entry), entry)
+      }
     }
   }
-  for (const { model, steps, seed } of sessions.slice(1)) {
-    const [first] = sessions
-    if (model !== first.model || steps !== first.steps || seed !== first.seed) {
-      throw new SadaError(
-        'INVALID_ARGUMENT',
-        `These runs do not belong together: ${first.model}, ${first.steps} steps, seed ${first.seed}, and ${model}, ${steps} steps, seed ${seed}.`,
-        { argument: 'resume' },
-      )
-    }
-  }
+  for (const each of sessions.slice(1)) checkTerms(sessions[0], each, argument)
   return { sessions, runs, missing: [...missing.values()] }
 }
 
-async function* lines(path: string): AsyncGenerator<JournalLine> {
+const withoutSession = (path: string, argument: string): SadaError =>
+  new SadaError(
+    'INVALID_ARGUMENT',
+    `Expected ${path} to say of which model, steps and seed its runs are, and no line of type "session" stands before them. Take the whole file.`,
+    { argument },
+  )
+
+/** Refuses runs of other terms than the first. Throws INVALID_ARGUMENT. */
+export function checkTerms(first: Terms, other: Terms, argument: string): void {
+  if (other.model === first.model && other.steps === first.steps && other.seed === first.seed) return
+  const told = ({ model, steps, seed }: Terms): string => `${model}, ${steps} steps, seed ${seed}`
+  throw new SadaError(
+    'INVALID_ARGUMENT',
+    `These runs do not belong together: ${told(first)}, and ${told(other)}. Ask for the same, or name another file with --${argument}.`,
+    { argument },
+  )
+}
+
+/** Which prompt and seed stand behind a kind and index: pictures that share those are compared with one another. */
+export class PictureNames {
+  private readonly argument: string
+  private readonly known = new Map<string, Pick<Run, 'prompt' | 'seed'>>()
+
+  constructor(argument: string) {
+    this.argument = argument
+  }
+
+  /** Throws INVALID_ARGUMENT where another prompt or seed is known by this kind and index. */
+  check({ kind, index, prompt, seed }: Pick<Run, 'kind' | 'index' | 'prompt' | 'seed'>): void {
+    const name = `${kind}|${index}`
+    const first = this.known.get(name)
+    if (first === undefined) this.known.set(name, { prompt, seed })
+    else if (first.prompt !== prompt || first.seed !== seed) {
+      throw new SadaError(
+        'INVALID_ARGUMENT',
+        `Expected one prompt and seed for picture ${index} of kind ${kind}, received ${JSON.stringify(first.prompt)} with seed ` +
+          `${first.seed} and ${JSON.stringify(prompt)} with seed ${seed}. Ask for the same prompts, or name another file with --${this.argument}.`,
+        { argument: this.argument },
+      )
+    }
+  }
+}
+
+async function* lines(path: string, argument: string): AsyncGenerator<JournalLine> {
   const fail = (why: string, cause?: unknown): never => {
-    throw new SadaError('INVALID_ARGUMENT', `Cannot read runs from ${path}: ${why}.`, { argument: 'resume', cause })
+    throw new SadaError('INVALID_ARGUMENT', `Cannot read runs from ${path}: ${why}.`, { argument, cause })
   }
   const whole = await lengthOfWholeLines(path).catch((error: Error) => fail(error.message, error))
   if (whole === 0) return
