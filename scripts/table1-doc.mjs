@@ -3,8 +3,9 @@
 // says so.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import assemble from '../dist/bench/table1/assemble.js'
+import decibelsOf from '../dist/bench/decibels.js'
 import journal from '../dist/bench/table1/journal.js'
+import text from '../dist/bench/table1/text.js'
 import statistics from '../dist/bench/statistics.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -15,10 +16,9 @@ const targets = JSON.parse(readFileSync(`${root}bench/results/targets.json`, 'ut
 const OURS = 'sada'
 const MOST_NAMED = 3
 const RESAMPLES = 2000
-const decibels = (value) => (value === null ? 'equal' : value.toFixed(1))
+const decibels = (value) => value.toFixed(1)
 const signed = (value) => `${value >= 0 ? '+' : '−'}${Math.abs(value).toFixed(1)}`
 const placeOf = ({ scheduler, guidance, kind }) => `${scheduler}, guidance ${guidance}, ${kind} prompts`
-const isFinite = (row) => row.psnr_db.mean !== null
 const busy = table.load.p50 > Math.max(...table.sessions.map(({ cores }) => cores)) / 2
 const isApart = ({ timing }) => timing.source === 'separate'
 const apart = table.rows.filter(isApart)
@@ -43,10 +43,10 @@ function tableOf(place) {
     const rival =
       plain === null
         ? ''
-        : `${plain.steps}: ${decibels(plain.psnr_db.mean)}${plain.gain_db ? ` (${signed(plain.gain_db.mean)})` : ''}${plain.samples < row.samples ? `, ${plain.samples} of ${row.samples}` : ''}`
+        : `${plain.steps}: ${text.decibelTexts(plain.psnr_db)[0]} (${signed(plain.gain_db.mean)})${plain.samples < row.samples ? `, ${plain.samples} of ${row.samples}` : ''}`
     const name = row.method === OURS ? `**${row.method}**` : row.method
-    const figures = [row.nfe.mean.toFixed(1), row.flops.ratio.toFixed(2), wall(row), decibels(psnr.mean)]
-    return `| ${[name, row.samples, ...figures, decibels(psnr.worst_decile), decibels(psnr.worst), row.identical, row.ssim.mean.toFixed(4), rival].join(' | ')} |`
+    const figures = [row.nfe.mean.toFixed(1), row.flops.ratio.toFixed(2), wall(row), ...text.decibelTexts(psnr)]
+    return `| ${[name, row.samples, ...figures, row.identical, row.ssim.mean.toFixed(4), rival].join(' | ')} |`
   })
   return [
     '| policy | pictures | runs | FLOPs ÷ | wall × | PSNR | worst tenth | worst | equal | SSIM | plain steps: PSNR (gain) |',
@@ -54,8 +54,6 @@ function tableOf(place) {
     ...lines,
   ].join('\n')
 }
-
-const summary = (values) => ({ mean: statistics.mean(values), worst_decile: assemble.worstDecile(values) })
 
 /** Whole numbers below n, the same every time: a linear congruential generator with the constants of Numerical Recipes. */
 function drawing(seed) {
@@ -68,7 +66,7 @@ function chance(pairs, by) {
   const draw = drawing(1)
   const leads = Array.from({ length: RESAMPLES }, () => {
     const drawn = pairs.map(() => pairs[draw(pairs.length)])
-    const [theirs, us] = [0, 1].map((k) => summary(drawn.map((pair) => pair[k]))[by])
+    const [theirs, us] = [0, 1].map((k) => decibelsOf.summariseDecibels(drawn.map((pair) => pair[k]))[by])
     return theirs - us
   })
   return [statistics.quantile(leads, 0.05), statistics.quantile(leads, 0.95)]
@@ -90,9 +88,9 @@ function onTheSame(row, ours, steps = table.steps) {
   const own = new Map(pictures(ours, table.steps).map(({ index, psnr_db: psnr }) => [index, psnr]))
   const pairs = pictures(row, steps)
     .map(({ index, psnr_db: psnr }) => [psnr, own.get(index)])
-    .filter((pair) => pair.every(Number.isFinite))
+    .filter(([, us]) => us !== undefined)
   if (pairs.length === 0) return undefined
-  const [theirs, us] = [0, 1].map((k) => summary(pairs.map((pair) => pair[k])))
+  const [theirs, us] = [0, 1].map((k) => decibelsOf.summariseDecibels(pairs.map((pair) => pair[k])))
   return { row, theirs, us, pairs }
 }
 
@@ -100,7 +98,7 @@ function onTheSame(row, ours, steps = table.steps) {
 function lossesOf(place) {
   const rows = rowsOf(place)
   const ours = rows.find(({ method }) => method === OURS)
-  if (ours === undefined || !isFinite(ours)) return []
+  if (ours === undefined) return []
   // `auto` runs the same ledger.
   const rivals = rows.filter(({ policy }) => policy !== OURS && policy !== 'auto')
   const faster = rivals.filter((row) => speed(row) >= speed(ours)).flatMap((row) => onTheSame(row, ours) ?? [])
@@ -135,7 +133,7 @@ function lossesOf(place) {
 function pointless() {
   const counts = new Map()
   for (const { method, is_default: isDefault, plain } of table.rows) {
-    if (!isDefault || !plain?.gain_db) continue
+    if (!isDefault || !plain) continue
     const [lost, all] = counts.get(method) ?? [0, 0]
     counts.set(method, [lost + (plain.gain_db.mean < 0 ? 1 : 0), all + 1])
   }
@@ -143,7 +141,7 @@ function pointless() {
 }
 
 function plainly() {
-  const compared = table.rows.filter(({ plain }) => plain?.gain_db)
+  const compared = table.rows.filter(({ plain }) => plain)
   if (compared.length === 0) return 'Not measured yet: no plain run stands beside a row.'
   const some =
     compared.length < table.rows.length ? ` (${compared.length} of ${table.rows.length} rows have a plain run beside them)` : ''
@@ -179,11 +177,11 @@ const most = Math.max(...table.rows.map(({ samples }) => samples))
 const unavailable = Object.entries(table.metrics).filter(([, { unavailable: why }]) => why !== undefined)
 const swept = [...new Set(table.rows.filter(({ is_default: isDefault }) => !isDefault).map(({ guidance }) => guidance))].sort()
 
-const text = `# Table 1: every policy, one sampler, the same noise
+const page = `# Table 1: every policy, one sampler, the same noise
 
 Written by \`node scripts/table1-doc.mjs\` from [bench/results/table1.json](../bench/results/table1.json), which \`sada-bench table1\` made on
 ${table.created.slice(0, 10)}: the bundled model "${table.model}", ${table.steps} steps, ${fewest === most ? most : `${fewest} to ${most}`} pictures a row. PSNR in dB against the run of every step from the same noise,
-of each picture and then averaged; "worst tenth": the mean over the worst tenth of the pictures; equal pictures are counted apart. "plain steps": the
+of each picture and then averaged; "worst tenth": the mean over the worst tenth of the pictures, rounded up. ${text.EQUAL_NOTE} "plain steps": the
 unaccelerated run with as many steps as ${table.plain_by === 'time' ? "fit into the row's time" : "the row's operations allow"}, rounded down, and in brackets what the row is above it.
 
 ${busy ? `The machine was busy while this was measured (load ${table.load.p50.toFixed(1)} in the median).${timesApart()}\n` : ''}
@@ -225,4 +223,4 @@ node scripts/table1-doc.mjs
 
 On several machines: \`--slice 1/4\` … \`--slice 4/4\`, a \`--resume\` file each, and at the end all of them behind one \`--resume\`, separated by commas.
 `
-writeFileSync(`${root}docs/table1.md`, text.replace(/\n{3,}/g, '\n\n').trimEnd() + '\n')
+writeFileSync(`${root}docs/table1.md`, page.replace(/\n{3,}/g, '\n\n').trimEnd() + '\n')

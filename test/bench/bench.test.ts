@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert'
 import { SCHEMA_FILE, benchSchema } from '../../scripts/bench-schema.ts'
 import { measure, type MeasuredCase } from '../../ts/bench/bench.ts'
 import { filePrompts } from '../../ts/bench/prompts.ts'
+import { headline } from '../../ts/bench/report/headline.ts'
 import { reportPage } from '../../ts/bench/report/page.ts'
 import { ofPlan } from '../../ts/bench/model.ts'
 import type { BenchResult } from '../../ts/bench/result.ts'
@@ -173,6 +174,29 @@ test('the report is one file that reaches for nothing else, escapes what it is t
   assert.match(page, /aria-label="Steps 1 run, 2 prune, 3 run, 4 extrapolate/)
   assert.match(page, 'Other work was running')
   assert.not.match(page, /NaN|undefined|Infinity|null/)
+})
+
+test('what stands in brackets in the headline compares the same pictures, equal ones as 150 dB on both sides', async () => {
+  const [measured] = await measure(fakePipeline(), settings, new AbortController().signal, silent)
+  const tileOf = (pairs: readonly (readonly [number | null, number | null])[]): string => {
+    const pictures = pairs.map(([psnr, plain]) => ({
+      ...measured.figures.pictures[0],
+      kind: 'full',
+      psnr_db: psnr,
+      fewer_steps_psnr_db: plain,
+    }))
+    return headline([{ ...measured.figures, pictures }]).text
+  }
+  // Equal where plain steps have 70 dB, 40 dB where they have 30: left out on one side it would have been 40 − 50.
+  assert.match(
+    tileOf([
+      [null, 70],
+      [40, 30],
+    ]),
+    /\(\+45\.0\)/,
+  )
+  assert.match(tileOf([[null, null]]), /\(\+0\.0\)/)
+  assert.match(tileOf([[60, null]]), /\(−90\.0\)/)
 })
 
 test('the table has a row for each way to make the pictures', async () => {

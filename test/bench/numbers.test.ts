@@ -1,5 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { meanDecibels, summariseDecibels, worstTenth } from '../../ts/bench/decibels.ts'
 import { summarise } from '../../ts/bench/fidelity.ts'
 import { pictureFlops, rowFlops } from '../../ts/bench/flops.ts'
 import { quantile, spread } from '../../ts/bench/statistics.ts'
@@ -17,6 +18,18 @@ test('identical pictures are counted, not averaged', () => {
   ]
   assert.equal(summarise(close), { psnr_db: { mean: 50, min: 40 }, ssim: { mean: 2.5 / 3, min: 0.5 }, identical: 1 })
   assert.equal(summarise([close[1]]).psnr_db, { mean: null, min: null })
+})
+
+test('worst tenths are of all pictures, rounded up; an equal picture counts as 150 dB and no other as more', () => {
+  const values = Array.from({ length: 11 }, (_, k) => k) // worst two of eleven: 0 and 1
+  assert.is(worstTenth(values), 0.5)
+  assert.is(worstTenth([7, 3]), 3)
+  // Ten finite ones of eleven: the worst tenth is still two pictures, not one.
+  assert.is(worstTenth([...values.slice(0, 10), null]), 0.5)
+  assert.is(worstTenth([40, null, null]), 40)
+  assert.is(meanDecibels([40, null, 170]), 340 / 3)
+  assert.equal(summariseDecibels([null, null]), { mean: 150, worst_decile: 150, worst: null })
+  assert.equal(summariseDecibels([null, 30]), { mean: 90, worst_decile: 30, worst: 30 })
 })
 
 test("quantiles are numpy's", () => {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
-import { assemble, worstDecile } from '../../ts/bench/table1/assemble.ts'
+import { assemble } from '../../ts/bench/table1/assemble.ts'
 import { Journal, keyOf, readJournals, type Run, type Session } from '../../ts/bench/table1/journal.ts'
 import { defaultMethods, methodFor, SWEEPS, withSweeps } from '../../ts/bench/table1/methods.ts'
 import { tablePage } from '../../ts/bench/table1/page.ts'
@@ -195,20 +195,14 @@ test('runs of another prompt or seed by the same kind and index are refused, and
   assert.match(await messageOf([a, write('e', [run('sada', 2, 30)])]), /^INVALID_ARGUMENT timing: .*session/)
 })
 
-test('the worst decile is the mean over the worst tenth, rounded up', () => {
-  const values = Array.from({ length: 11 }, (_, k) => k) // worst two of eleven: 0 and 1
-  assert.is(worstDecile(values), 0.5)
-  assert.is(worstDecile([7, 3]), 3)
-})
-
-test('identical pictures are counted apart, and plain runs compared over the same pictures', () => {
+test('equal pictures count as 150 dB on both sides, are counted apart, and plain runs are compared over the same pictures', () => {
   const runs = [
     ...[30, 40, null].map((psnr, k) => run('sada', k, psnr)),
     ...[25, 45].map((psnr, k) => run('none', k, psnr, { steps: 2 })),
     run('none', 9, 80, { steps: 2 }), // of no picture of the row
   ]
   const [row] = table(runs).rows
-  assert.equal(row.psnr_db, { mean: 35, worst_decile: 30, worst: 30 })
+  assert.equal(row.psnr_db, { mean: 220 / 3, worst_decile: 30, worst: 30 })
   assert.equal([row.samples, row.identical, row.nfe_ratio, row.flops.ratio, row.speedup.p50], [3, 1, 2, 2, 2])
   assert.equal([row.plain?.steps, row.plain?.samples, row.plain?.psnr_db.mean], [2, 2, 35])
   assert.equal(row.plain?.gain_db, { mean: 0, worst_decile: 5 })
@@ -220,6 +214,22 @@ test('identical pictures are counted apart, and plain runs compared over the sam
       [1, 45],
     ],
   )
+  const [ahead] = table([
+    run('sada', 0, null),
+    run('sada', 1, 50),
+    run('none', 0, 50, { steps: 2 }),
+    run('none', 1, null, { steps: 2 }),
+  ]).rows
+  assert.equal(ahead.plain?.gain_db, { mean: 0, worst_decile: 0 }, 'an equal picture is worth as much to either')
+})
+
+test('a row that is equal everywhere says so in every form', async () => {
+  const result = table([run('sada', 0, null), run('none', 0, null, { steps: 2 })])
+  assert.equal(result.rows[0].psnr_db, { mean: 150, worst_decile: 150, worst: null })
+  assert.match(markdown(result), /\| equal \| equal \| equal \| 1 \|.*\| 2 steps: equal \(\+0\.0, \+0\.0\)/)
+  const page = await tablePage(result, new Pictures([]))
+  assert.match(page, /<td>equal<\/td>\s*<td>equal<\/td>\s*<td>equal<\/td>\s*<td>1<\/td>/)
+  for (const text of [page, markdown(result)]) assert.match(text, /count as 150 dB/)
 })
 
 test('the plain run is that of the time or of the operations, and times come from a separate run where there is one', () => {

@@ -1,3 +1,4 @@
+import { EQUAL_DB, meanDecibels } from '../decibels.ts'
 import type { BenchCase } from '../result.ts'
 import { dB, runs, schedulerName, times } from './figures.ts'
 import { html, type Markup } from './markup.ts'
@@ -7,11 +8,12 @@ export function headline(cases: readonly BenchCase[]): Markup {
   return html`<div class="tiles">${cases.map(tile)}</div>`
 }
 
-function tile({ scheduler, policy, speedup, nfe, steps, flops, fidelity_by_kind: kinds, fewer_steps: fewer }: BenchCase): Markup {
+function tile(each: BenchCase): Markup {
+  const { scheduler, policy, speedup, nfe, steps, flops, fidelity_by_kind: kinds, fewer_steps: fewer } = each
   const closeness = Object.entries(kinds).map(
-    ([kind, { psnr_db, fewer_steps }]) =>
+    ([kind, { psnr_db }]) =>
       html`<dt>${kind} prompts, PSNR</dt>
-        <dd>${dB(psnr_db.mean)} ${gain(psnr_db.mean, fewer_steps.psnr_db)}</dd>`,
+        <dd>${dB(psnr_db.mean)} ${gain(each.pictures.filter((picture) => picture.kind === kind))}</dd>`,
   )
   return html`<section class="tile">
     <h3>${schedulerName(scheduler)} <span>${policy}</span></h3>
@@ -23,13 +25,16 @@ function tile({ scheduler, policy, speedup, nfe, steps, flops, fidelity_by_kind:
       <dd>÷ ${flops.ratio.toFixed(2)}</dd>
       ${closeness}
     </dl>
-    <p class="note">In brackets: dB above ${fewer.steps} plain steps, which take the same time</p>
+    <p class="note">
+      In brackets: dB above ${fewer.steps} plain steps, which take the same time; equal pictures count as ${EQUAL_DB} dB there
+    </p>
   </section>`
 }
 
-function gain(ours: number | null, plain: number | null): Markup | undefined {
-  if (ours === null || plain === null) return undefined
-  const difference = ours - plain
+/** How far the policy is above the plain run of the same time, over the same pictures. */
+function gain(pictures: BenchCase['pictures']): Markup {
+  const difference =
+    meanDecibels(pictures.map(({ psnr_db: psnr }) => psnr)) - meanDecibels(pictures.map(({ fewer_steps_psnr_db: psnr }) => psnr))
   return html`<span class="${difference >= 0 ? 'up' : 'down'}"
     >(${difference >= 0 ? '+' : '−'}${Math.abs(difference).toFixed(1)})</span
   >`

@@ -1,5 +1,6 @@
 import type { TableResult, TableRow, PlainRow, Published } from './result.ts'
 import { shareOfBaseline, type JournalContent, type PlainBy, type Run } from './journal.ts'
+import { summariseDecibels } from '../decibels.ts'
 import { mean, median, spread } from '../statistics.ts'
 import { plainStepsOf } from './run.ts'
 
@@ -70,21 +71,11 @@ export function groupsOf(runs: readonly Run[]): Group[] {
 
 type Close = Pick<Run, 'psnr_db' | 'ssim'>
 
-/** Mean over the worst tenth, rounded up. */
-export function worstDecile(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return mean(sorted.slice(0, Math.ceil(values.length / 10)))
-}
-
 function closenessOf(runs: readonly Close[]): Pick<TableRow, 'psnr_db' | 'identical' | 'ssim'> {
-  const finite = runs.flatMap(({ psnr_db: psnr }) => psnr ?? [])
   const similar = runs.map(({ ssim }) => ssim)
   return {
-    psnr_db:
-      finite.length === 0
-        ? { mean: null, worst_decile: null, worst: null }
-        : { mean: mean(finite), worst_decile: worstDecile(finite), worst: Math.min(...finite) },
-    identical: runs.length - finite.length,
+    psnr_db: summariseDecibels(runs.map(({ psnr_db: psnr }) => psnr)),
+    identical: runs.filter(({ psnr_db: psnr }) => psnr === null).length,
     ssim: { mean: mean(similar), worst: Math.min(...similar) },
   }
 }
@@ -152,17 +143,15 @@ function plainOf(runs: readonly Run[], plainRuns: ReadonlyMap<number, Run>, step
     return plain === undefined ? [] : [[run, plain]]
   })
   if (pairs.length === 0) return null
-  const finite = pairs.flatMap(([run, plain]) =>
-    run.psnr_db === null || plain.psnr_db === null ? [] : [{ own: run.psnr_db, theirs: plain.psnr_db }],
-  )
-  const own = finite.map((pair) => pair.own)
-  const theirs = finite.map((pair) => pair.theirs)
+  const [own, theirs] = [0, 1].map((k) => closenessOf(pairs.map((pair) => pair[k])))
   return {
     steps,
     samples: pairs.length,
-    ...closenessOf(pairs.map(([, plain]) => plain)),
-    gain_db:
-      finite.length === 0 ? null : { mean: mean(own) - mean(theirs), worst_decile: worstDecile(own) - worstDecile(theirs) },
+    ...theirs,
+    gain_db: {
+      mean: own.psnr_db.mean - theirs.psnr_db.mean,
+      worst_decile: own.psnr_db.worst_decile - theirs.psnr_db.worst_decile,
+    },
   }
 }
 
@@ -220,8 +209,7 @@ export const rowsLike = <T extends Pick<TableRow, 'scheduler' | 'guidance' | 'ki
   rows: readonly T[],
 ): T[] => rows.filter((row) => sameGroup(row, place))
 
-/** Rows that are equal in every picture are as close as can be. */
-const meanOf = ({ psnr_db: psnr }: Pick<TableRow, 'psnr_db'>): number => psnr.mean ?? Infinity
+const meanOf = ({ psnr_db: psnr }: Pick<TableRow, 'psnr_db'>): number => psnr.mean
 
 function paretoOf(row: TableRow, rows: readonly TableRow[]): TableRow['pareto'] {
   const others = rowsLike(row, rows).filter((other) => other !== row)

@@ -11,7 +11,17 @@ import { speedPlot, type Numbered } from './plot.ts'
 import type { TableResult, TableRow, WorstCase } from './result.ts'
 import { LETTERS } from './run.ts'
 import { pictureStrip, shareStrip } from './strips.ts'
-import { bySpeed, metricText, places, plainHead, plainText, publishedText, shownMetrics } from './text.ts'
+import {
+  bySpeed,
+  decibelTexts,
+  EQUAL_NOTE,
+  metricText,
+  places,
+  plainHead,
+  plainText,
+  publishedText,
+  shownMetrics,
+} from './text.ts'
 
 const OWN_STYLE = `
 .plots.wide { grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)) }
@@ -163,16 +173,13 @@ function cells(
   { samples, nfe, flops, speedup, psnr_db: psnr, identical, ssim, metrics, timing }: TableRow,
   shown: readonly string[],
 ) {
-  const decibels = (value: number | null): string => (value === null ? 'equal' : value.toFixed(1))
   return [
     String(samples),
     nfe.mean.toFixed(1),
     `÷ ${flops.ratio.toFixed(2)}`,
     `${times(speedup.p50)}${timing.source === 'runs' ? '†' : ''}`,
     `${speedup.p05.toFixed(2)}–${speedup.p95.toFixed(2)}`,
-    decibels(psnr.mean),
-    decibels(psnr.worst_decile),
-    decibels(psnr.worst),
+    ...decibelTexts(psnr),
     String(identical),
     ssim.mean > 0.99995 && ssim.mean < 1 ? '> 0.9999' : ssim.mean.toFixed(4),
     ...shown.map((name) => metricText(metrics[name])),
@@ -235,7 +242,8 @@ async function card(row: TableRow, each: WorstCase, pictures: Pictures): Promise
 function notes(result: TableResult): Markup {
   const { metrics, missing, sessions, rows } = result
   const lines = [
-    'PSNR in dB on [−1, 1] samples in float64, of each picture and then averaged; “worst 10 %” is the mean over the worst tenth. Pictures equal to the full run, bit for bit, have no finite value and are counted under “equal”.',
+    'PSNR in dB on [−1, 1] samples in float64, of each picture and then averaged; “worst 10 %” is the mean over the worst tenth of all pictures, rounded up.',
+    EQUAL_NOTE,
     `“${plainHead(result)}”: the unaccelerated run of as many steps as fit, rounded down; in brackets what the row is above it in dB, mean and worst tenth.`,
     '★: no other row of its table is both faster in wall time and closer on average. n: pictures.',
     "“published elsewhere”: the authors' figures on their own models, prompts and machines; nothing here reproduces them.",

@@ -17,9 +17,9 @@ export interface Axis {
   ofPlain(row: PlainRow): number
 }
 
-/** Quality against speed, with the Pareto front: up is closer, right is faster. Rows without a finite PSNR stand at the top. */
+/** Quality against speed, with the Pareto front: up is closer, right is faster. Rows that are equal in every picture stand at the top. */
 export function speedPlot(rows: readonly Numbered[], plain: readonly PlainRow[], axis: Axis): Markup {
-  const quality = [...rows.map(({ row }) => row), ...plain].flatMap(({ psnr_db: { mean } }) => mean ?? [])
+  const quality = [...rows.map(({ row }) => row), ...plain].flatMap((row) => meanOf(row) ?? [])
   const speeds = [...rows.map(({ row }) => axis.of(row)), ...plain.map((row) => axis.ofPlain(row))]
   if (speeds.length === 0) return html``
   const [low, high] = quality.length === 0 ? [20, 40] : [Math.min(...quality), Math.max(...quality)]
@@ -30,9 +30,9 @@ export function speedPlot(rows: readonly Numbered[], plain: readonly PlainRow[],
   const at = (value: number | null): number => value ?? top
   const front = rows
     .filter(({ row }) => row.pareto[axis.front])
-    .map(({ row }) => [axis.of(row), at(row.psnr_db.mean)] as const)
+    .map(({ row }) => [axis.of(row), at(meanOf(row))] as const)
     .sort(([a], [b]) => a - b)
-  const curve = plain.map((row) => [axis.ofPlain(row), at(row.psnr_db.mean)] as const).sort(([a], [b]) => a - b)
+  const curve = plain.map((row) => [axis.ofPlain(row), at(meanOf(row))] as const).sort(([a], [b]) => a - b)
   return chart(
     `Mean PSNR against ${axis.title}; the line joins what nothing else beats in both.`,
     [
@@ -44,15 +44,15 @@ export function speedPlot(rows: readonly Numbered[], plain: readonly PlainRow[],
       html`${curve.length > 1 && line(f, curve, 'plain')} ${front.length > 1 && line(f, front, 'front')}`,
       html`${plain.map(
         (row) =>
-          html`<circle class="plain" cx="${f.x(axis.ofPlain(row))}" cy="${f.y(at(row.psnr_db.mean))}" r="2.6"
-            ><title>plain ${row.steps} steps: ${text(row.psnr_db.mean)} at ${axis.ofPlain(row).toFixed(2)}×</title></circle
+          html`<circle class="plain" cx="${f.x(axis.ofPlain(row))}" cy="${f.y(at(meanOf(row)))}" r="2.6"
+            ><title>plain ${row.steps} steps: ${text(meanOf(row))} at ${axis.ofPlain(row).toFixed(2)}×</title></circle
           >`,
       )}`,
       html`${rows.map(({ row, number }) => {
-        const [x, y] = [f.x(axis.of(row)), f.y(at(row.psnr_db.mean))]
+        const [x, y] = [f.x(axis.of(row)), f.y(at(meanOf(row)))]
         const name = row.policy === 'sada' ? 'ours' : 'rival'
         return html`<circle class="${name}${row.is_default ? '' : ' swept'}" cx="${x}" cy="${y}" r="${name === 'ours' ? 5 : 3.6}"
-            ><title>${number}. ${row.method}: ${text(row.psnr_db.mean)} at ${axis.of(row).toFixed(2)}×</title></circle
+            ><title>${number}. ${row.method}: ${text(meanOf(row))} at ${axis.of(row).toFixed(2)}×</title></circle
           >${row.is_default && html`<text class="number ${name}" x="${x + 6}" y="${y - 5}">${name === 'ours' ? 'sada' : number}</text>`}`
       })}`,
     ],
@@ -61,3 +61,6 @@ export function speedPlot(rows: readonly Numbered[], plain: readonly PlainRow[],
 }
 
 const text = (decibels: number | null): string => (decibels === null ? 'equal' : `${decibels.toFixed(1)} dB`)
+
+/** null: equal in every picture. */
+const meanOf = ({ psnr_db: { mean, worst } }: Pick<TableRow, 'psnr_db'>): number | null => (worst === null ? null : mean)

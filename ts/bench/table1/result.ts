@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { EQUAL_DB } from '../decibels.ts'
 
 /** The one description of what `sada-bench table1` reports: HTML, JSON, Markdown and CSV are made from it. */
 
@@ -9,10 +10,10 @@ const count = v.pipe(v.number(), v.integer(), v.minValue(1))
 const spread = v.object({ p05: amount, p50: amount, p95: amount })
 
 const decibels = about(
-  v.object({ mean: v.nullable(v.number()), worst_decile: v.nullable(v.number()), worst: v.nullable(v.number()) }),
+  v.object({ mean: v.number(), worst_decile: v.number(), worst: v.nullable(v.number()) }),
   'dB against the unaccelerated picture of the same noise, on [−1, 1] samples before rounding, in float64, of each picture and then ' +
-    'averaged; worst_decile: the mean over the worst tenth of the pictures, rounded up. Pictures equal to the baseline have no finite ' +
-    'value and are left out; null where all are.',
+    'averaged over all; worst_decile: the mean over the worst tenth of all pictures, rounded up. Pictures equal to the baseline have no ' +
+    `finite value and count as ${EQUAL_DB} dB, more than which none counts; worst, which is one picture's, is null where all are equal.`,
 )
 const closeness = {
   psnr_db: decibels,
@@ -25,8 +26,8 @@ const plain = v.object({
   samples: about(count, 'Pictures that both were made for; fewer than those of the row while a table is unfinished.'),
   ...closeness,
   gain_db: about(
-    v.nullable(v.object({ mean: v.number(), worst_decile: v.number() })),
-    "The row's PSNR less this, over those same pictures, infinite ones of either left out.",
+    v.object({ mean: v.number(), worst_decile: v.number() }),
+    `The row's PSNR less this, over those same pictures; equal ones count as ${EQUAL_DB} dB.`,
   ),
 })
 

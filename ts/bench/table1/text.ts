@@ -1,10 +1,15 @@
+import { EQUAL_DB } from '../decibels.ts'
 import type { PlainRow, TableResult, TableRow } from './result.ts'
 import { rowsLike } from './assemble.ts'
 
 const decimals = (value: number | null, digits: number): string => (value === null ? '' : value.toFixed(digits))
-/** `equal` where every picture is. */
-const decibels = (value: number | null): string => (value === null ? 'equal' : value.toFixed(1))
+/** Mean, worst tenth and worst; `equal` where every picture is. */
+export const decibelTexts = ({ mean, worst_decile: tenth, worst }: TableRow['psnr_db']): string[] =>
+  [mean, tenth, worst].map((value) => (value === null || worst === null ? 'equal' : value.toFixed(1)))
 const signed = (value: number): string => `${value >= 0 ? '+' : '−'}${Math.abs(value).toFixed(1)}`
+
+/** How equal pictures count. */
+export const EQUAL_NOTE = `Pictures equal to the full run's, bit for bit, count as ${EQUAL_DB} dB in means and worst tenths, more than which none counts, and are counted apart too.`
 
 /** Rows of one scheduler, guidance and kind, in the order of the table. */
 export function places({ rows }: TableResult): Pick<TableRow, 'scheduler' | 'guidance' | 'kind'>[] {
@@ -57,7 +62,8 @@ export function markdown(result: TableResult): string {
     ].join('\n')
   })
   const notes = [
-    '`*`: no other row of its table is both faster and closer on average. PSNR in dB against the run of every step from the same noise; equal pictures are counted apart.',
+    '`*`: no other row of its table is both faster and closer on average. PSNR in dB against the run of every step from the same noise; worst tenth: the mean over the worst tenth of the pictures, rounded up.',
+    EQUAL_NOTE,
     `"${plainHead(result)}": the unaccelerated run with as many steps as fit, rounded down, and in brackets what the row is above it in dB: mean, worst tenth.`,
     ...Object.entries(metrics).flatMap(([name, { unavailable }]) =>
       unavailable === undefined ? [] : [`${name}: unavailable. ${unavailable}`],
@@ -89,9 +95,7 @@ function figures(row: TableRow): string[] {
     row.flops.ratio.toFixed(2),
     speedup.p50.toFixed(2),
     `${speedup.p05.toFixed(2)}–${speedup.p95.toFixed(2)}`,
-    decibels(psnr.mean),
-    decibels(psnr.worst_decile),
-    decibels(psnr.worst),
+    ...decibelTexts(psnr),
     String(row.identical),
     row.ssim.mean.toFixed(4),
   ]
@@ -100,8 +104,7 @@ function figures(row: TableRow): string[] {
 export function plainText({ plain, samples }: TableRow): string {
   if (plain === null) return 'not made yet'
   const { steps, psnr_db: psnr, gain_db: gain } = plain
-  const gains = gain === null ? '' : ` (${signed(gain.mean)}, ${signed(gain.worst_decile)})`
-  return `${steps} steps: ${decibels(psnr.mean)}${gains}${plain.samples < samples ? `, ${plain.samples} of ${samples}` : ''}`
+  return `${steps} steps: ${decibelTexts(psnr)[0]} (${signed(gain.mean)}, ${signed(gain.worst_decile)})${plain.samples < samples ? `, ${plain.samples} of ${samples}` : ''}`
 }
 
 function tableOf(head: readonly string[], lines: readonly (readonly string[])[]): string {
@@ -146,7 +149,7 @@ function csvRow(row: TableRow, shown: readonly string[]): string[] {
             decimals(plain.psnr_db.mean, 4),
             decimals(plain.psnr_db.worst_decile, 4),
           ],
-          ...[decimals(plain.gain_db?.mean ?? null, 4), decimals(plain.gain_db?.worst_decile ?? null, 4)],
+          ...[decimals(plain.gain_db.mean, 4), decimals(plain.gain_db.worst_decile, 4)],
         ]),
     publishedText(row),
     ...shown.map((name) => {
