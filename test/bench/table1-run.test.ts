@@ -30,7 +30,7 @@ interface Call {
   readonly seed: number
 }
 
-/** Every other step of an accelerated run is skipped, and shows in the sample; `needy` lacks something. */
+/** Every other step of an accelerated run is skipped, and shows in the sample; `needy` lacks something, `uneven` skips more of odd seeds. */
 function fakePipeline(calls: Call[]): Generate {
   return ({ prompt, seed, steps = 1, policy, scheduler, guidanceScale = 1, signal, onStep }) => {
     signal?.throwIfAborted()
@@ -43,7 +43,7 @@ function fakePipeline(calls: Call[]): Generate {
     const each = Array.from({ length: steps }, (_, step): MemberStep => ({
       step,
       timestep: 0,
-      action: name === 'none' || step % 2 === 0 ? 'run' : 'reuse',
+      action: name === 'none' || step % (name === 'uneven' && first % 2 === 1 ? 4 : 2) === 0 ? 'run' : 'reuse',
       ms: 1,
     }))
     const nfe = each.filter(({ action }) => action === 'run').length
@@ -166,6 +166,17 @@ test('methods take turns in being first, and have the same prompts whenever it e
   assert.equal(
     runs.map(({ index, method }) => `${index} ${method}`),
     ['4 sada', '4 every-n', '5 every-n', '5 sada', '6 sada', '6 every-n'],
+  )
+})
+
+test('plain runs cost what a method costs on prompts of their own kind', async () => {
+  const path = freshPath()
+  const methods = [{ ...methodFor('sada'), label: 'uneven', spec: 'uneven' }]
+  assert.is(await runOn(path, [], Infinity, { schedulers: ['euler'], guidances: [3], methods }), undefined)
+  const plain = (await runsIn(path)).filter(({ method, steps }) => method === 'none' && steps < 8)
+  assert.equal(
+    plain.map(({ kind, index, steps }) => `${kind} ${index} ${steps}`).sort(),
+    ['full 4 4', 'full 6 4', 'short 5 2'], // half of the operations of full prompts, a quarter of short ones
   )
 })
 

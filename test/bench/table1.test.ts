@@ -8,6 +8,7 @@ import { Journal, keyOf, readJournals, type Run, type Session } from '../../ts/b
 import { defaultMethods, methodFor, SWEEPS, withSweeps } from '../../ts/bench/table1/methods.ts'
 import { tablePage } from '../../ts/bench/table1/page.ts'
 import { Pictures } from '../../ts/bench/table1/pictures.ts'
+import { plainStepsOf } from '../../ts/bench/table1/plain.ts'
 import { cocoPrompts, slice } from '../../ts/bench/table1/prompts.ts'
 import { publishedFigures } from '../../ts/bench/table1/published.ts'
 import { tableResult, type TableResult } from '../../ts/bench/table1/result.ts'
@@ -243,6 +244,23 @@ test('the plain run is that of the time or of the operations, and times come fro
   const [byFlops] = table(runs, { timing, plainBy: 'flops' }).rows
   assert.equal([byFlops.timing.source, byFlops.speedup.p50, byFlops.plain?.steps], ['separate', 1.25, 3])
   assert.is(table([run('sada', 0, 30, { loop_ms: 1 })]).rows[0].plain, null)
+})
+
+test('a row has as many plain steps as its own kind of prompts costs on average, not fewer for a share that rounding leaves short', () => {
+  const cost = (kind: string, flops: readonly number[]): Run[] =>
+    flops.map((each, k) => run('sada', k, 30, { kind, flops: each }))
+  const plain = ['full', 'short'].flatMap((kind) => [1, 2, 3].map((steps) => run('none', 0, 25, { kind, steps })))
+  // Shares of 1 and 0.6 are 0.8 on average, of 0.3 and 0.3 they are 0.3: 3.2 and 1.2 of 4 steps. The median of all is 0.45.
+  const { rows } = table([...cost('full', [40, 24]), ...cost('short', [12, 12]), ...plain], { plainBy: 'flops' })
+  assert.equal(
+    rows.map(({ kind, plain: beside }) => [kind, beside?.steps]),
+    [
+      ['full', 3],
+      ['short', 1],
+    ],
+  )
+  const thirds = Array.from({ length: 3 }, () => ({ flops: 0.1, baseline_flops: 0.3, loop_ms: 0, baseline_loop_ms: 1 }))
+  for (const steps of [3, 6, 9, 300]) assert.is(plainStepsOf(thirds, 'flops', steps), steps / 3)
 })
 
 test('the Pareto front holds what nothing else beats in both, and is drawn for each scheduler apart', () => {

@@ -4,23 +4,15 @@ import { benchModel } from '../bench/model.ts'
 import { filePrompts, modelPrompts } from '../bench/prompts.ts'
 import type { BenchProgress } from '../bench/settings.ts'
 import { assemble } from '../bench/table1/assemble.ts'
-import {
-  checkTerms,
-  Journal,
-  PictureNames,
-  readJournals,
-  shareOfBaseline,
-  type JournalContent,
-  type PlainBy,
-} from '../bench/table1/journal.ts'
+import { checkTerms, Journal, PictureNames, readJournals, type JournalContent } from '../bench/table1/journal.ts'
 import { defaultMethods, methodFor, withSweeps, type Method } from '../bench/table1/methods.ts'
 import { withMetrics } from '../bench/table1/metrics.ts'
+import type { PlainBy } from '../bench/table1/plain.ts'
 import { Pictures, picturesOf } from '../bench/table1/pictures.ts'
 import { cocoPrompts, slice, type NumberedPrompt } from '../bench/table1/prompts.ts'
 import { publishedFigures } from '../bench/table1/published.ts'
 import { runTable } from '../bench/table1/run.ts'
 import type { Store, TableSettings } from '../bench/table1/settings.ts'
-import { median } from '../bench/statistics.ts'
 import { invalidArgument, unknownName } from '../errors.ts'
 import { findModel } from '../pipeline/load.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
@@ -108,7 +100,8 @@ async function makeRuns(
         journal,
         runs: new Map(known.runs),
         missing: [...known.missing],
-        shareOf: timing && sharesOf(timing, options.plainBy),
+        // Operations are the same wherever they are counted, and here they are counted on more pictures.
+        timedRuns: timing && options.plainBy === 'time' ? runsOfRow(timing) : undefined,
         keep: options.timingOnly ? undefined : (run, sample) => pictures.keep(run, sample, model),
       }
       await runTable((call) => pipeline.generate(call), settings, store, progress, signal)
@@ -135,15 +128,13 @@ function checkKnown(known: JournalContent, timing: JournalContent | undefined, s
   for (const { kind, index, prompt } of prompts) pictures.check({ kind, index, prompt, seed: seed + index })
 }
 
-/** Median shares of the baseline in a journal. */
-function sharesOf({ runs }: JournalContent, by: PlainBy): NonNullable<Store['shareOf']> {
-  return (scheduler, guidance, method) => {
-    const own = [...runs.values()].filter(
-      (run) => run.scheduler === scheduler && run.guidance === guidance && run.method === method,
+/** The runs of a row in a journal. */
+const runsOfRow =
+  ({ runs }: JournalContent): NonNullable<Store['timedRuns']> =>
+  ({ scheduler, guidance, kind, method }) =>
+    [...runs.values()].filter(
+      (run) => run.scheduler === scheduler && run.guidance === guidance && run.kind === kind && run.method === method,
     )
-    return own.length === 0 ? undefined : median(own.map((run) => shareOfBaseline(run, by)))
-  }
-}
 
 /** Checks what was asked against what the model can. */
 async function prepare(options: Table1Arguments, pipeline: Pipeline, folder: string): Promise<TableSettings> {

@@ -1,8 +1,8 @@
 import type { TableResult, TableRow, PlainRow, Published } from './result.ts'
-import { shareOfBaseline, type JournalContent, type PlainBy, type Run } from './journal.ts'
+import type { JournalContent, Run } from './journal.ts'
 import { summariseDecibels } from '../decibels.ts'
 import { mean, median, spread } from '../statistics.ts'
-import { plainStepsOf } from './run.ts'
+import { plainStepsOf, type PlainBy } from './plain.ts'
 
 export interface AssembleOptions {
   readonly created: string
@@ -88,12 +88,10 @@ function describe(group: Group, steps: number, all: readonly Run[], options: Ass
   const separate = [...(options.timing?.runs.values() ?? [])].filter(isOfRow)
   const timed = separate.length > 0 ? separate : runs
   const plainBy = options.plainBy ?? 'time'
-  // Operations need no machine of their own: all pictures say them better than the few that were timed.
-  const shared = separate.length > 0 && plainBy === 'time' ? separate : all.filter(isOfRow)
-  const share = median(shared.map((run) => shareOfBaseline(run, plainBy)))
   const nfe = runs.map((run) => run.nfe)
   const flops = { baseline: mean(runs.map((run) => run.baseline_flops)), accelerated: mean(runs.map((run) => run.flops)) }
-  const plainSteps = plainStepsOf(share, steps)
+  // Operations need no machine of their own: all pictures say them better than the few that were timed.
+  const plainSteps = plainStepsOf(plainBy === 'time' ? timed : runs, plainBy, steps)
   const plainRuns = new Map(
     all
       .filter(

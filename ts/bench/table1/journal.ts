@@ -73,13 +73,6 @@ export type Terms = Pick<Session, 'model' | 'steps' | 'seed'>
 export const keyOf = ({ scheduler, guidance, kind, index, method, steps }: Omit<Run, 'type'> | Run): string =>
   [scheduler, guidance, kind, index, method, steps].join('|')
 
-/** What plain runs are matched by: the time of the sampling loop, or the network's operations, which other work on the machine does not touch. */
-export type PlainBy = 'time' | 'flops'
-
-/** A run's share of what the unaccelerated run takes. */
-export const shareOfBaseline = (run: Run, by: PlainBy): number =>
-  by === 'time' ? run.loop_ms / run.baseline_loop_ms : run.flops / run.baseline_flops
-
 export interface JournalContent {
   readonly sessions: readonly Session[]
   readonly runs: ReadonlyMap<string, Run>

@@ -5,11 +5,11 @@ import type { MemberStep, StepAction, Trace } from '../../sampler/trace.ts'
 import { closeness, finiteOrNull } from '../fidelity.ts'
 import { pictureFlops, rowFlops } from '../flops.ts'
 import type { BenchProgress, Generate } from '../settings.ts'
-import { median } from '../statistics.ts'
-import { keyOf, shareOfBaseline, type Missing, type Run } from './journal.ts'
+import { keyOf, type Missing, type Run } from './journal.ts'
 import type { Method } from './methods.ts'
+import { plainStepsOf, type Costs } from './plain.ts'
 import type { NumberedPrompt } from './prompts.ts'
-import type { Store, TableSettings } from './settings.ts'
+import type { RowName, Store, TableSettings } from './settings.ts'
 
 /** Letters for what a step did, in a journal. */
 export const LETTERS: Readonly<Record<StepAction, string>> = {
@@ -25,11 +25,8 @@ const BASELINE: Method = { policy: 'none', label: 'none', spec: 'none', isDefaul
 /** An accelerated run's share of the baseline's work, for the estimate of the time left. */
 const EXPECTED_SHARE = 0.6
 const WARM_UP_STEPS = 6
-/** Timed pairs from which on their median says how many plain steps to make; the others are made at the end. */
+/** Runs of a row from which on their cost says how many plain steps to make; the others are made at the end. */
 const SETTLED = 4
-
-/** As many plain steps as a method's share of the baseline's time or operations allows, rounded down. */
-export const plainStepsOf = (share: number, steps: number): number => Math.min(steps, Math.max(1, Math.floor(steps * share)))
 
 /**
  * Makes every run that the store lacks, prompt by prompt, so that whatever ends it leaves each method with the same prompts.
@@ -64,8 +61,8 @@ class TableRun {
   private readonly store: Store
   private readonly progress: BenchProgress
   private readonly signal: AbortSignal
-  /** Shares of the baseline's time or operations, by scheduler, guidance and method. */
-  private readonly shares = new Map<string, number[]>()
+  /** What the runs of each row cost. */
+  private readonly costs = new Map<string, Costs[]>()
 
   constructor(generate: Generate, settings: TableSettings, store: Store, progress: BenchProgress, signal: AbortSignal) {
     this.generate = generate
@@ -95,9 +92,9 @@ class TableRun {
       }
       this.progress.note(`prompt ${k + 1} of ${prompts.length}`)
     }
-    // The time of a method has settled by now: the plain runs that its median asks for, where the prompts had others.
+    // What a method costs has settled by now: the plain runs that this asks for, where the prompts had others.
     if (timingOnly) return
-    this.progress.note('plain runs of the same time')
+    this.progress.note(`plain runs of the same ${this.settings.plainBy === 'time' ? 'time' : 'operations'}`)
     for (const prompt of prompts) {
       for (const place of places) await this.picture(place, prompt, [], methods.get(place)!)
     }
@@ -179,23 +176,23 @@ class TableRun {
       await this.write(place, prompt, method, await this.make(place, prompt, method.spec, steps), full)
     }
     if (timingOnly) return
-    for (const fewer of this.plainSteps(place, timed, methods.length === 0)) {
+    for (const fewer of this.plainSteps(place, prompt.kind, timed, methods.length === 0)) {
       if (this.has(place, prompt, BASELINE, fewer)) continue
       const full = await made()
       await this.write(place, prompt, BASELINE, await this.make(place, prompt, 'none', fewer), full)
     }
   }
 
-  /** Numbers of plain steps that take as long as the methods do, each once. */
-  private plainSteps(place: Place, methods: readonly Method[], atEnd: boolean): number[] {
-    const { steps } = this.settings
-    const shares = methods.flatMap(({ label }) => {
-      const own = this.shares.get(shareKey(place, label)) ?? []
-      const isSettled = own.length >= (atEnd ? 1 : SETTLED)
-      const share = this.store.shareOf?.(place.scheduler, place.guidance, label) ?? (isSettled ? median(own) : undefined)
-      return share === undefined ? [] : [plainStepsOf(share, steps)]
+  /** Numbers of plain steps that cost as much as the methods do on prompts of a kind, each once. */
+  private plainSteps(place: Place, kind: string, methods: readonly Method[], atEnd: boolean): number[] {
+    const { steps, plainBy } = this.settings
+    const all = methods.flatMap(({ label }) => {
+      const timed = this.store.timedRuns?.({ ...place, kind, method: label }) ?? []
+      const own = this.costs.get(rowKey({ ...place, kind, method: label })) ?? []
+      if (timed.length > 0) return [plainStepsOf(timed, plainBy, steps)]
+      return own.length >= (atEnd ? 1 : SETTLED) ? [plainStepsOf(own, plainBy, steps)] : []
     })
-    return [...new Set(shares)].filter((fewer) => fewer < steps).sort((a, b) => b - a)
+    return [...new Set(all)].filter((fewer) => fewer < steps).sort((a, b) => b - a)
   }
 
   private has(
@@ -281,13 +278,12 @@ class TableRun {
 
   private remember(run: Run): void {
     if (run.method === BASELINE.label || run.baseline_loop_ms === 0) return
-    const key = shareKey(run, run.method)
-    const share = shareOfBaseline(run, this.settings.plainBy)
-    const known = this.shares.get(key)
-    if (known === undefined) this.shares.set(key, [share])
-    else known.push(share)
+    const key = rowKey(run)
+    const known = this.costs.get(key)
+    if (known === undefined) this.costs.set(key, [run])
+    else known.push(run)
   }
 }
 
-const shareKey = ({ scheduler, guidance }: Place, method: string): string => [scheduler, guidance, method].join('|')
+const rowKey = ({ scheduler, guidance, kind, method }: RowName): string => [scheduler, guidance, kind, method].join('|')
 const rounded = (value: number): number => Math.round(value * 1000) / 1000

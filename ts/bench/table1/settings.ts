@@ -1,6 +1,7 @@
 import type { BenchModel } from '../model.ts'
-import type { Journal, Missing, PlainBy, Run } from './journal.ts'
+import type { Journal, Missing, Run } from './journal.ts'
 import type { Method } from './methods.ts'
+import type { PlainBy } from './plain.ts'
 import type { NumberedPrompt } from './prompts.ts'
 
 /** What a table is made of. */
@@ -18,13 +19,16 @@ export interface TableSettings {
   readonly plainBy: PlainBy
 }
 
+/** What one row of the table is known by. */
+export type RowName = Pick<Run, 'scheduler' | 'guidance' | 'kind' | 'method'>
+
 /** Where finished runs go, and those that were finished before. */
 export interface Store {
   readonly journal: Journal
   readonly runs: Map<string, Run>
   readonly missing: Missing[]
-  /** A method's median share of the baseline, where another measurement is to be believed. */
-  shareOf?(scheduler: string, guidance: number, method: string): number | undefined
+  /** Runs of a row whose times are to be believed instead of those measured here. */
+  timedRuns?(row: RowName): readonly Run[]
   /** Keeps a picture for the report and the metrics. */
   keep?(run: Run, sample: Float32Array): Promise<void>
 }
