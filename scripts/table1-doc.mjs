@@ -45,12 +45,12 @@ function tableOf(place) {
         ? ''
         : `${plain.steps}: ${text.decibelTexts(plain.psnr_db)[0]} (${signed(plain.gain_db.mean)})${plain.samples < row.samples ? `, ${plain.samples} of ${row.samples}` : ''}`
     const name = row.method === OURS ? `**${row.method}**` : row.method
-    const figures = [row.nfe.mean.toFixed(1), row.flops.ratio.toFixed(2), wall(row), ...text.decibelTexts(psnr)]
+    const figures = [row.nfe.mean.toFixed(1), row.flops.ratio.toFixed(2), wall(row), row.timing.pairs, ...text.decibelTexts(psnr)]
     return `| ${[name, row.samples, ...figures, row.identical, row.ssim.mean.toFixed(4), rival].join(' | ')} |`
   })
   return [
-    '| policy | pictures | runs | FLOPs ÷ | wall × | PSNR | worst tenth | worst | equal | SSIM | plain steps: PSNR (gain) |',
-    '|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|',
+    '| policy | pictures | runs | FLOPs ÷ | wall × | pairs | PSNR | worst tenth | worst | equal | SSIM | plain steps: PSNR (gain) |',
+    '|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|',
     ...lines,
   ].join('\n')
 }
@@ -165,9 +165,9 @@ function timesApart() {
   const compared = 'below, "as fast" compares operations of the network.'
   if (apart.length === 0) return ` **The wall times are not to be relied on**: ${compared}`
   const loads = apart.map(({ timing }) => timing.load)
-  const pairs = Math.min(...apart.map(({ timing }) => timing.pairs))
+  const pairs = apart.map(({ timing }) => timing.pairs).reduce((least, each) => Math.min(least, each))
   return ` **Wall times marked † are not to be relied on**: ${compared} The others are of a run of their own on a quiet machine
-(load ${statistics.quantile(loads, 0.5).toFixed(1)}), ${pairs} pictures or more a row, each method directly after its baseline.`
+(load ${statistics.quantile(loads, 0.5).toFixed(1)}), each method directly after its baseline, and medians of few pairs: ${pairs} or more a row.`
 }
 
 const losses = places.flatMap(lossesOf)

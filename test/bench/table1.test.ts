@@ -263,6 +263,24 @@ test('a row has as many plain steps as its own kind of prompts costs on average,
   for (const steps of [3, 6, 9, 300]) assert.is(plainStepsOf(thirds, 'flops', steps), steps / 3)
 })
 
+test('wall times are those of the own kind of prompts, with as many pairs as there are, and without a range below 20', () => {
+  const timed = (kind: string, n: number, ms: number): Run[] =>
+    Array.from({ length: n }, (_, k) => run('sada', k, 30, { kind, wall_ms: ms + k, baseline_wall_ms: 100 }))
+  const runs = ['full', 'short', 'given'].map((kind) => run('sada', 0, 30, { kind }))
+  const timing = contentOf([...timed('full', 20, 20), ...timed('short', 19, 60)])
+  const result = table(runs, { timing })
+  assert.equal(
+    result.rows.map(({ timing: { source, pairs }, wall_ms: ms }) => [source, pairs, ms.p50, ms.p05 === null, ms.p95 === null]),
+    [
+      ['separate', 20, 29.5, false, false],
+      ['separate', 19, 69, true, true],
+      ['runs', 1, 50, true, true], // there are none of its kind
+    ],
+  )
+  assert.match(markdown(result), /\| 1\.45 \| 19 \| – \|/)
+  assert.match(csv(result), /,separate,19,/)
+})
+
 test('the Pareto front holds what nothing else beats in both, and is drawn for each scheduler apart', () => {
   const rows = [
     run('sada', 0, 40, { wall_ms: 50 }),

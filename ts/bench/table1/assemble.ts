@@ -80,12 +80,18 @@ function closenessOf(runs: readonly Close[]): Pick<TableRow, 'psnr_db' | 'identi
   }
 }
 
+/** The tails of fewer pairs are their extremes. */
+const FEWEST_WITH_TAILS = 20
+
+const timesOf = (values: readonly number[]): TableRow['speedup'] =>
+  values.length < FEWEST_WITH_TAILS ? { p05: null, p50: median(values), p95: null } : spread(values)
+
 function describe(group: Group, steps: number, all: readonly Run[], options: AssembleOptions): TableRow {
   const { scheduler, guidance, kind, method, runs } = group
   const [first] = runs
-  const isOfRow = (run: Run): boolean => run.scheduler === scheduler && run.guidance === guidance && run.method === method
-  // What a method takes does not depend on the kind of the prompt enough to split few pairs.
-  const separate = [...(options.timing?.runs.values() ?? [])].filter(isOfRow)
+  const separate = [...(options.timing?.runs.values() ?? [])].filter(
+    (run) => run.scheduler === scheduler && run.guidance === guidance && run.kind === kind && run.method === method,
+  )
   const timed = separate.length > 0 ? separate : runs
   const plainBy = options.plainBy ?? 'time'
   const nfe = runs.map((run) => run.nfe)
@@ -116,9 +122,9 @@ function describe(group: Group, steps: number, all: readonly Run[], options: Ass
     nfe: { mean: mean(nfe), min: Math.min(...nfe), max: Math.max(...nfe) },
     nfe_ratio: steps / mean(nfe),
     flops: { ...flops, ratio: flops.baseline / flops.accelerated },
-    wall_ms: spread(timed.map((run) => run.wall_ms)),
-    baseline_wall_ms: spread(timed.map((run) => run.baseline_wall_ms)),
-    speedup: spread(timed.map((run) => run.baseline_wall_ms / run.wall_ms)),
+    wall_ms: timesOf(timed.map((run) => run.wall_ms)),
+    baseline_wall_ms: timesOf(timed.map((run) => run.baseline_wall_ms)),
+    speedup: timesOf(timed.map((run) => run.baseline_wall_ms / run.wall_ms)),
     timing: {
       source: separate.length > 0 ? 'separate' : 'runs',
       pairs: timed.length,
@@ -192,7 +198,7 @@ function plainRows(all: readonly Run[], steps: number): PlainRow[] {
       kind: runs[0].kind,
       steps: runs[0].steps,
       samples: runs.length,
-      speedup: spread(runs.map((run) => run.baseline_wall_ms / run.wall_ms)),
+      speedup: timesOf(runs.map((run) => run.baseline_wall_ms / run.wall_ms)),
       ...closenessOf(runs),
     }))
     .sort((a, b) => a.steps - b.steps)

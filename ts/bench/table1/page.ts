@@ -15,6 +15,8 @@ import {
   bySpeed,
   decibelTexts,
   EQUAL_NOTE,
+  intervalText,
+  PAIRS_NOTE,
   metricText,
   places,
   plainHead,
@@ -143,7 +145,7 @@ const plot = (title: string, caption: Markup, drawing: Markup): Markup =>
 
 function table(result: TableResult, rows: readonly Numbered[]): Markup {
   const shown = shownMetrics(result)
-  const numbers = ['n', 'runs', 'FLOPs', 'wall', '5 %–95 %', 'PSNR', 'worst 10 %', 'worst', 'equal', 'SSIM', ...shown]
+  const numbers = ['n', 'runs', 'FLOPs', 'wall', 'pairs', '5 %–95 %', 'PSNR', 'worst 10 %', 'worst', 'equal', 'SSIM', ...shown]
   return html`<div class="scroll" tabindex="0" role="region" aria-label="All figures">
     <table>
       <thead>
@@ -178,7 +180,8 @@ function cells(
     nfe.mean.toFixed(1),
     `÷ ${flops.ratio.toFixed(2)}`,
     `${times(speedup.p50)}${timing.source === 'runs' ? '†' : ''}`,
-    `${speedup.p05.toFixed(2)}–${speedup.p95.toFixed(2)}`,
+    String(timing.pairs),
+    intervalText(speedup),
     ...decibelTexts(psnr),
     String(identical),
     ssim.mean > 0.99995 && ssim.mean < 1 ? '> 0.9999' : ssim.mean.toFixed(4),
@@ -244,6 +247,7 @@ function notes(result: TableResult): Markup {
   const lines = [
     'PSNR in dB on [−1, 1] samples in float64, of each picture and then averaged; “worst 10 %” is the mean over the worst tenth of all pictures, rounded up.',
     EQUAL_NOTE,
+    PAIRS_NOTE,
     `“${plainHead(result)}”: the unaccelerated run of as many steps as fit, rounded down; in brackets what the row is above it in dB, mean and worst tenth.`,
     '★: no other row of its table is both faster in wall time and closer on average. n: pictures.',
     "“published elsewhere”: the authors' figures on their own models, prompts and machines; nothing here reproduces them.",

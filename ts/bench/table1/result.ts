@@ -7,7 +7,10 @@ const about = <T extends v.GenericSchema>(schema: T, description: string) => v.p
 const amount = v.pipe(v.number(), v.minValue(0))
 const whole = v.pipe(amount, v.integer())
 const count = v.pipe(v.number(), v.integer(), v.minValue(1))
-const spread = v.object({ p05: amount, p50: amount, p95: amount })
+const spread = about(
+  v.object({ p05: v.nullable(amount), p50: amount, p95: v.nullable(amount) }),
+  'Quantiles; null: of fewer than 20 values only the median is given.',
+)
 
 const decibels = about(
   v.object({ mean: v.number(), worst_decile: v.number(), worst: v.nullable(v.number()) }),
@@ -81,7 +84,7 @@ const row = v.object({
       pairs: count,
       load: about(amount, 'Median load average of the machine.'),
     }),
-    'separate: the wall times are of a run of their own (--timing), each method directly after its baseline.',
+    'Of the wall times of this row, by its own kind of prompts. separate: they are of a run of their own (--timing), each method directly after its baseline.',
   ),
   ...closeness,
   metrics: v.record(

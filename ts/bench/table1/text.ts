@@ -11,6 +11,13 @@ const signed = (value: number): string => `${value >= 0 ? '+' : '−'}${Math.abs
 /** How equal pictures count. */
 export const EQUAL_NOTE = `Pictures equal to the full run's, bit for bit, count as ${EQUAL_DB} dB in means and worst tenths, more than which none counts, and are counted apart too.`
 
+/** 5 % to 95 % of the pairs, where there are enough. */
+export const intervalText = ({ p05, p95 }: TableRow['speedup']): string =>
+  p05 === null || p95 === null ? '–' : `${p05.toFixed(2)}–${p95.toFixed(2)}`
+
+export const PAIRS_NOTE =
+  'Wall speed-ups are medians of so many pairs of the same kind of prompts; below 20 pairs there is no range of them.'
+
 /** Rows of one scheduler, guidance and kind, in the order of the table. */
 export function places({ rows }: TableResult): Pick<TableRow, 'scheduler' | 'guidance' | 'kind'>[] {
   const found = new Map<string, Pick<TableRow, 'scheduler' | 'guidance' | 'kind'>>()
@@ -46,7 +53,21 @@ export function publishedText({ published: [first] }: TableRow): string {
 export function markdown(result: TableResult): string {
   const { model, steps, created, load, rows, missing, metrics } = result
   const shown = shownMetrics(result)
-  const head = ['method', 'n', 'runs', 'FLOPs ÷', 'wall ×', '5 %–95 %', 'PSNR', 'worst tenth', 'worst', 'equal', 'SSIM', ...shown]
+  const head = [
+    'method',
+    'n',
+    'runs',
+    'FLOPs ÷',
+    'wall ×',
+    'pairs',
+    '5 %–95 %',
+    'PSNR',
+    'worst tenth',
+    'worst',
+    'equal',
+    'SSIM',
+    ...shown,
+  ]
   const tables = places(result).map((place) => {
     const own = bySpeed(rowsLike(place, rows))
     const lines = own.map((row) => [
@@ -64,6 +85,7 @@ export function markdown(result: TableResult): string {
   const notes = [
     '`*`: no other row of its table is both faster and closer on average. PSNR in dB against the run of every step from the same noise; worst tenth: the mean over the worst tenth of the pictures, rounded up.',
     EQUAL_NOTE,
+    PAIRS_NOTE,
     `"${plainHead(result)}": the unaccelerated run with as many steps as fit, rounded down, and in brackets what the row is above it in dB: mean, worst tenth.`,
     ...Object.entries(metrics).flatMap(([name, { unavailable }]) =>
       unavailable === undefined ? [] : [`${name}: unavailable. ${unavailable}`],
@@ -94,7 +116,8 @@ function figures(row: TableRow): string[] {
     row.nfe.mean.toFixed(1),
     row.flops.ratio.toFixed(2),
     speedup.p50.toFixed(2),
-    `${speedup.p05.toFixed(2)}–${speedup.p95.toFixed(2)}`,
+    String(row.timing.pairs),
+    intervalText(speedup),
     ...decibelTexts(psnr),
     String(row.identical),
     row.ssim.mean.toFixed(4),
@@ -118,7 +141,16 @@ export function csv(result: TableResult): string {
   const shown = Object.keys(result.metrics)
   const head = [
     ...['scheduler', 'guidance', 'kind', 'method', 'policy', 'is_default', 'samples', 'nfe', 'nfe_ratio', 'flops_ratio'],
-    ...['wall_ms_p50', 'baseline_wall_ms_p50', 'speedup_p05', 'speedup_p50', 'speedup_p95', 'timing', 'timing_load'],
+    ...[
+      'wall_ms_p50',
+      'baseline_wall_ms_p50',
+      'speedup_p05',
+      'speedup_p50',
+      'speedup_p95',
+      'timing',
+      'timing_pairs',
+      'timing_load',
+    ],
     ...['psnr_mean', 'psnr_worst_decile', 'psnr_worst', 'identical', 'ssim_mean', 'ssim_worst', 'pareto_wall', 'pareto_nfe'],
     ...['plain_steps', 'plain_samples', 'plain_psnr_mean', 'plain_psnr_worst_decile', 'gain_mean', 'gain_worst_decile'],
     ...['published', ...shown],
@@ -137,7 +169,7 @@ function csvRow(row: TableRow, shown: readonly string[]): string[] {
     ...[decimals(row.nfe.mean, 3), decimals(row.nfe_ratio, 4), decimals(row.flops.ratio, 4)],
     ...[decimals(row.wall_ms.p50, 3), decimals(row.baseline_wall_ms.p50, 3)],
     ...[row.speedup.p05, row.speedup.p50, row.speedup.p95].map((value) => decimals(value, 4)),
-    ...[row.timing.source, decimals(row.timing.load, 2)],
+    ...[row.timing.source, String(row.timing.pairs), decimals(row.timing.load, 2)],
     ...closenessCells(row),
     ...[String(row.pareto.wall), String(row.pareto.nfe)],
     ...(plain === null
@@ -164,7 +196,7 @@ function csvPlain(row: PlainRow, steps: number): string[] {
     ...[row.scheduler, String(row.guidance), row.kind, `plain ${row.steps} steps`, 'none', 'false', String(row.samples)],
     ...[String(row.steps), decimals(steps / row.steps, 4), decimals(steps / row.steps, 4), '', ''],
     ...[row.speedup.p05, row.speedup.p50, row.speedup.p95].map((value) => decimals(value, 4)),
-    ...['runs', ''],
+    ...['runs', '', ''],
     ...closenessCells(row),
   ]
 }
