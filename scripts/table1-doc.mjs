@@ -28,7 +28,7 @@ const speed = busy && !isTimed ? (row) => row.flops.ratio : (row) => row.speedup
 const unit = busy && !isTimed ? 'FLOPs ÷' : 'wall ×'
 
 // Marked as the page marks it: what the busy machine gave.
-const wall = (row) => (busy && !isApart(row) ? `${row.speedup.p50.toFixed(2)}†` : row.speedup.p50.toFixed(2))
+const wall = text.wallText
 
 const places = [...new Set(table.rows.map(placeOf))].sort()
 const rowsOf = (place) => table.rows.filter((row) => placeOf(row) === place)

@@ -296,6 +296,30 @@ test('the Pareto front holds what nothing else beats in both, and is drawn for e
   )
 })
 
+test('on the front stand only rows of as many pictures as the largest, in wall time only those whose times can be relied on', () => {
+  const rows = [
+    ...[0, 1].flatMap((k) => [run('sada', k, 40), run('slow', k, 60, { wall_ms: 90, nfe: 3 })]),
+    run('few', 0, 99, { wall_ms: 10, nfe: 1 }),
+  ]
+  const front = (result: TableResult, axis: 'wall' | 'nfe') =>
+    result.rows.filter(({ pareto }) => pareto[axis]).map(({ method }) => method)
+  const quiet = table(rows)
+  assert.equal(
+    [front(quiet, 'wall'), front(quiet, 'nfe')],
+    [
+      ['sada', 'slow'],
+      ['sada', 'slow'],
+    ],
+  )
+  assert.not.match(markdown(quiet), /\d†/)
+  // Two cores, and more than one is kept busy by others: only what was timed apart counts.
+  const busy = rows.map((each) => ({ ...each, load_average: 1.5 }))
+  const timing = contentOf([run('slow', 0, 60, { wall_ms: 90 }), run('few', 0, 99, { wall_ms: 10 })])
+  const result = table(busy, { timing })
+  assert.equal([front(result, 'wall'), front(result, 'nfe')], [['slow'], ['sada', 'slow']])
+  assert.match(markdown(result), /\| 2\.00† \|[^]*†: a wall time that is not to be relied on/)
+})
+
 test('the table fits its schema, and every form has every row, escaped', async () => {
   const published = await publishedFigures()
   for (const name of Object.keys(published)) assert.ok(name in policies, name)

@@ -1,4 +1,4 @@
-import { mean } from './statistics.ts'
+import { least, mean } from './statistics.ts'
 
 /**
  * What an equal picture, whose PSNR is infinite (null), counts as in means: left out, it would make a policy look the worse the more of its
@@ -30,6 +30,6 @@ export interface DecibelSummary {
 /** Of at least one picture. */
 export function summariseDecibels(all: readonly Decibels[]): DecibelSummary {
   const finite = all.filter((psnr): psnr is number => psnr !== null)
-  const worst = finite.length === 0 ? null : finite.reduce((least, psnr) => Math.min(least, psnr))
+  const worst = finite.length === 0 ? null : least(finite)
   return { mean: meanDecibels(all), worst_decile: worstTenth(all), worst }
 }

@@ -15,3 +15,7 @@ export const mean = (values: readonly number[]): number => values.reduce((sum, v
 export function spread(values: readonly number[]): { p50: number; p05: number; p95: number } {
   return { p50: quantile(values, 0.5), p05: quantile(values, 0.05), p95: quantile(values, 0.95) }
 }
+
+/** The least and the greatest of any number of values: spread over arguments, 100,000 of them overflow the stack. Of none ∞ and −∞. */
+export const least = (values: readonly number[]): number => values.reduce((a, b) => Math.min(a, b), Infinity)
+export const greatest = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, b), -Infinity)

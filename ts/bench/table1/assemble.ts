@@ -1,7 +1,7 @@
 import type { TableResult, TableRow, PlainRow, Published } from './result.ts'
 import type { JournalContent, Run } from './journal.ts'
 import { summariseDecibels } from '../decibels.ts'
-import { mean, median, spread } from '../statistics.ts'
+import { greatest, least, mean, median, spread } from '../statistics.ts'
 import { plainStepsOf, type PlainBy } from './plain.ts'
 
 export interface AssembleOptions {
@@ -32,8 +32,10 @@ export function assemble({ sessions, runs, missing }: JournalContent, options: A
   const all = [...runs.values()]
   const { model, steps, seed } = sessions.at(0) ?? { model: '', steps: 1, seed: 0 }
   const groups = groupsOf(all.filter((run) => run.method !== 'none'))
-  const rows = groups.map((group) => describe(group, steps, all, options))
   const loads = all.map(({ load_average: load }) => load)
+  const load = loads.length > 0 ? { p50: median(loads), max: greatest(loads) } : { p50: 0, max: 0 }
+  const isBusy = load.p50 > greatest(sessions.map(({ machine }) => machine.cores)) / 2
+  const rows = groups.map((group) => describe(group, steps, all, isBusy, options))
   return {
     schema: 'sada-table1/1',
     created: options.created,
@@ -49,7 +51,7 @@ export function assemble({ sessions, runs, missing }: JournalContent, options: A
       sada: versions.sada,
       commit: versions.commit,
     })),
-    load: loads.length > 0 ? { p50: median(loads), max: Math.max(...loads) } : { p50: 0, max: 0 },
+    load,
     missing: missing.map(({ scheduler, guidance, method, reason }) => ({ scheduler, guidance, method, reason })),
     rows: rows.map((row) => ({ ...row, pareto: paretoOf(row, rows) })),
     plain: plainRows(all, steps),
@@ -76,7 +78,7 @@ function closenessOf(runs: readonly Close[]): Pick<TableRow, 'psnr_db' | 'identi
   return {
     psnr_db: summariseDecibels(runs.map(({ psnr_db: psnr }) => psnr)),
     identical: runs.filter(({ psnr_db: psnr }) => psnr === null).length,
-    ssim: { mean: mean(similar), worst: Math.min(...similar) },
+    ssim: { mean: mean(similar), worst: least(similar) },
   }
 }
 
@@ -86,7 +88,7 @@ const FEWEST_WITH_TAILS = 20
 const timesOf = (values: readonly number[]): TableRow['speedup'] =>
   values.length < FEWEST_WITH_TAILS ? { p05: null, p50: median(values), p95: null } : spread(values)
 
-function describe(group: Group, steps: number, all: readonly Run[], options: AssembleOptions): TableRow {
+function describe(group: Group, steps: number, all: readonly Run[], isBusy: boolean, options: AssembleOptions): TableRow {
   const { scheduler, guidance, kind, method, runs } = group
   const [first] = runs
   const separate = [...(options.timing?.runs.values() ?? [])].filter(
@@ -119,7 +121,7 @@ function describe(group: Group, steps: number, all: readonly Run[], options: Ass
     is_default: first.is_default,
     options: first.options,
     samples: runs.length,
-    nfe: { mean: mean(nfe), min: Math.min(...nfe), max: Math.max(...nfe) },
+    nfe: { mean: mean(nfe), min: least(nfe), max: greatest(nfe) },
     nfe_ratio: steps / mean(nfe),
     flops: { ...flops, ratio: flops.baseline / flops.accelerated },
     wall_ms: timesOf(timed.map((run) => run.wall_ms)),
@@ -127,6 +129,7 @@ function describe(group: Group, steps: number, all: readonly Run[], options: Ass
     speedup: timesOf(timed.map((run) => run.baseline_wall_ms / run.wall_ms)),
     timing: {
       source: separate.length > 0 ? 'separate' : 'runs',
+      reliable: separate.length > 0 || !isBusy,
       pairs: timed.length,
       load: median(timed.map((run) => run.load_average)),
     },
@@ -213,14 +216,23 @@ export const rowsLike = <T extends Pick<TableRow, 'scheduler' | 'guidance' | 'ki
   rows: readonly T[],
 ): T[] => rows.filter((row) => sameGroup(row, place))
 
-const meanOf = ({ psnr_db: psnr }: Pick<TableRow, 'psnr_db'>): number => psnr.mean
-
+/** Whether nothing beats a row in both speed and closeness, among those that can be compared: of as many pictures, and of times that can be relied on. */
 function paretoOf(row: TableRow, rows: readonly TableRow[]): TableRow['pareto'] {
-  const others = rowsLike(row, rows).filter((other) => other !== row)
-  const isBeaten = (speed: (row: TableRow) => number): boolean =>
-    others.some(
-      (other) =>
-        speed(other) >= speed(row) && meanOf(other) >= meanOf(row) && (speed(other) > speed(row) || meanOf(other) > meanOf(row)),
-    )
-  return { wall: !isBeaten((each) => each.speedup.p50), nfe: !isBeaten((each) => each.nfe_ratio) }
+  const table = rowsLike(row, rows)
+  const most = greatest(table.map(({ samples }) => samples))
+  const whole = table.filter(({ samples }) => samples === most)
+  const isAhead = (others: readonly TableRow[], speed: (row: TableRow) => number): boolean =>
+    others.includes(row) && !others.some((other) => beats(other, row, speed))
+  return {
+    wall: isAhead(
+      whole.filter(({ timing }) => timing.reliable),
+      ({ speedup }) => speedup.p50,
+    ),
+    nfe: isAhead(whole, (each) => each.nfe_ratio),
+  }
+}
+
+function beats(other: TableRow, row: TableRow, speed: (row: TableRow) => number): boolean {
+  const [faster, closer] = [speed(other) - speed(row), other.psnr_db.mean - row.psnr_db.mean]
+  return faster >= 0 && closer >= 0 && faster + closer > 0
 }

@@ -15,6 +15,7 @@ import {
   bySpeed,
   decibelTexts,
   EQUAL_NOTE,
+  FRONT_NOTE,
   intervalText,
   PAIRS_NOTE,
   metricText,
@@ -23,6 +24,7 @@ import {
   plainText,
   publishedText,
   shownMetrics,
+  unreliableNotes,
 } from './text.ts'
 
 const OWN_STYLE = `
@@ -179,7 +181,7 @@ function cells(
     String(samples),
     nfe.mean.toFixed(1),
     `÷ ${flops.ratio.toFixed(2)}`,
-    `${times(speedup.p50)}${timing.source === 'runs' ? '†' : ''}`,
+    `${times(speedup.p50)}${timing.reliable ? '' : '†'}`,
     String(timing.pairs),
     intervalText(speedup),
     ...decibelTexts(psnr),
@@ -248,11 +250,12 @@ function notes(result: TableResult): Markup {
     'PSNR in dB on [−1, 1] samples in float64, of each picture and then averaged; “worst 10 %” is the mean over the worst tenth of all pictures, rounded up.',
     EQUAL_NOTE,
     PAIRS_NOTE,
+    ...unreliableNotes(result),
     `“${plainHead(result)}”: the unaccelerated run of as many steps as fit, rounded down; in brackets what the row is above it in dB, mean and worst tenth.`,
-    '★: no other row of its table is both faster in wall time and closer on average. n: pictures.',
+    `★: no other row of its table is both faster in wall time and closer on average. ${FRONT_NOTE} n: pictures.`,
     "“published elsewhere”: the authors' figures on their own models, prompts and machines; nothing here reproduces them.",
     rows.some(({ timing }) => timing.source === 'runs')
-      ? "†: wall times come from the runs themselves, each beside its prompt's baseline in the same process."
+      ? "Wall times come from the runs themselves, each beside its prompt's baseline in the same process, where no run of their own was made."
       : 'Wall times come from runs of their own, each method directly after its baseline.',
     ...Object.entries(metrics).flatMap(([name, { unavailable }]) =>
       unavailable === undefined ? [] : [`${name} is unavailable. ${unavailable}`],

@@ -81,6 +81,10 @@ const row = v.object({
   timing: about(
     v.object({
       source: v.picklist(['runs', 'separate']),
+      reliable: about(
+        v.boolean(),
+        'false: they come from the runs themselves, while other work kept more than half of the cores busy.',
+      ),
       pairs: count,
       load: about(amount, 'Median load average of the machine.'),
     }),
@@ -93,7 +97,8 @@ const row = v.object({
   ),
   pareto: about(
     v.object({ wall: v.boolean(), nfe: v.boolean() }),
-    'Whether no other row of the same scheduler, guidance and kind is faster (in wall time, in network runs) and closer on average.',
+    'Whether no other row of the same scheduler, guidance and kind is faster (in wall time, in network runs) and closer on average. Rows of ' +
+      'fewer pictures than the largest of them take no part, nor, for wall time, do rows whose times are not reliable: false for them.',
   ),
   plain: about(
     v.nullable(plain),

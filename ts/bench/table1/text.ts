@@ -15,6 +15,17 @@ export const EQUAL_NOTE = `Pictures equal to the full run's, bit for bit, count 
 export const intervalText = ({ p05, p95 }: TableRow['speedup']): string =>
   p05 === null || p95 === null ? '–' : `${p05.toFixed(2)}–${p95.toFixed(2)}`
 
+/** Wall speed-up, marked where it is not to be relied on. */
+export const wallText = ({ speedup, timing }: TableRow): string => `${speedup.p50.toFixed(2)}${timing.reliable ? '' : '†'}`
+
+export const FRONT_NOTE = 'Rows of fewer pictures than the largest of the table take no part, nor do those marked †.'
+
+/** What † means, where it stands. */
+export const unreliableNotes = ({ rows }: TableResult): string[] =>
+  rows.some(({ timing }) => !timing.reliable)
+    ? ['†: a wall time that is not to be relied on: of the runs themselves, while other work was running.']
+    : []
+
 export const PAIRS_NOTE =
   'Wall speed-ups are medians of so many pairs of the same kind of prompts; below 20 pairs there is no range of them.'
 
@@ -83,9 +94,11 @@ export function markdown(result: TableResult): string {
     ].join('\n')
   })
   const notes = [
-    '`*`: no other row of its table is both faster and closer on average. PSNR in dB against the run of every step from the same noise; worst tenth: the mean over the worst tenth of the pictures, rounded up.',
+    '`*`: no other row of its table is both faster in wall time and closer on average. ' + FRONT_NOTE,
+    'PSNR in dB against the run of every step from the same noise; worst tenth: the mean over the worst tenth of the pictures, rounded up.',
     EQUAL_NOTE,
     PAIRS_NOTE,
+    ...unreliableNotes(result),
     `"${plainHead(result)}": the unaccelerated run with as many steps as fit, rounded down, and in brackets what the row is above it in dB: mean, worst tenth.`,
     ...Object.entries(metrics).flatMap(([name, { unavailable }]) =>
       unavailable === undefined ? [] : [`${name}: unavailable. ${unavailable}`],
@@ -115,7 +128,7 @@ function figures(row: TableRow): string[] {
     String(row.samples),
     row.nfe.mean.toFixed(1),
     row.flops.ratio.toFixed(2),
-    speedup.p50.toFixed(2),
+    wallText(row),
     String(row.timing.pairs),
     intervalText(speedup),
     ...decibelTexts(psnr),
