@@ -30,6 +30,8 @@ const unit = busy && !isTimed ? 'FLOPs ÷' : 'wall ×'
 // Marked as the page marks it: what the busy machine gave.
 const wall = text.wallText
 
+const similar = text.similarityHead(table)
+
 const places = [...new Set(table.rows.map(placeOf))].sort()
 const rowsOf = (place) => table.rows.filter((row) => placeOf(row) === place)
 const listed = (names) => (names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`)
@@ -46,11 +48,28 @@ function tableOf(place) {
         : `${plain.steps}: ${text.decibelTexts(plain.psnr_db)[0]} (${signed(plain.gain_db.mean)})${plain.samples < row.samples ? `, ${plain.samples} of ${row.samples}` : ''}`
     const name = row.method === OURS ? `**${row.method}**` : row.method
     const figures = [row.nfe.mean.toFixed(1), row.flops.ratio.toFixed(2), wall(row), row.timing.pairs, ...text.decibelTexts(psnr)]
-    return `| ${[name, row.samples, ...figures, row.identical, row.ssim.mean.toFixed(4), rival].join(' | ')} |`
+    return `| ${[name, row.samples, ...figures, row.identical, ...similar.map(() => text.similarityText(row)), rival].join(' | ')} |`
   })
+  const head = [
+    'policy',
+    'pictures',
+    'runs',
+    'FLOPs ÷',
+    'wall ×',
+    'pairs',
+    'PSNR',
+    'worst tenth',
+    'worst',
+    'equal',
+    ...similar,
+    'plain steps: PSNR (gain)',
+  ]
   return [
-    '| policy | pictures | runs | FLOPs ÷ | wall × | pairs | PSNR | worst tenth | worst | equal | SSIM | plain steps: PSNR (gain) |',
-    '|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|',
+    `| ${head.join(' | ')} |`,
+    `|---|${head
+      .slice(2)
+      .map(() => '--:|')
+      .join('')}---|`,
     ...lines,
   ].join('\n')
 }

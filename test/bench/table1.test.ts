@@ -320,6 +320,23 @@ test('on the front stand only rows of as many pictures as the largest, in wall t
   assert.match(markdown(result), /\| 2\.00† \|[^]*†: a wall time that is not to be relied on/)
 })
 
+test('SSIM is optional: a row has one where all its pictures have, a table a column where a row has, and says so where none has', async () => {
+  const without = { ssim: undefined }
+  const mixed = [run('sada', 0, 30), run('sada', 1, 31, { ssim: 0.99999 }), run('every-n', 0, 30), run('every-n', 1, 30, without)]
+  const some = table([...mixed, run('easycache', 0, 90, { ssim: 0.99999 }), run('easycache', 1, 90, { ssim: 1 })])
+  assert.equal(
+    some.rows.map(({ ssim }) => ssim),
+    [{ mean: 1.89999 / 2, worst: 0.9 }, undefined, { mean: 0.999995, worst: 0.99999 }],
+  )
+  assert.match(markdown(some), /\| 0 \| 0\.9500 \|[^]*\| 0 \| – \|[^]*\| 0 \| > 0\.9999 \|/)
+  const none = table([run('sada', 0, 30, without), run('none', 0, 20, { steps: 2, ...without })])
+  assert.equal(v.parse(tableResult, JSON.parse(JSON.stringify(none))), none)
+  for (const text of [markdown(none), await tablePage(none, new Pictures([]))]) {
+    assert.match(text, /SSIM was not measured/)
+    assert.not.match(text, /undefined|NaN|\| SSIM|>SSIM</)
+  }
+})
+
 test('the table fits its schema, and every form has every row, escaped', async () => {
   const published = await publishedFigures()
   for (const name of Object.keys(published)) assert.ok(name in policies, name)

@@ -32,6 +32,17 @@ test('SSIM and PSNR are those of scikit-image', () => {
   }
 })
 
+test('SSIM of even pictures compares their luminances in [0, 1], whatever side of middle grey they are on', () => {
+  const even = (value: number): Float64Array => new Float64Array(3 * 12 * 12).fill(value * 2 - 1)
+  for (const [a, b] of [
+    [0.5, 0.6],
+    [0.4, 0.6],
+    [0.1, 0.2],
+    [0, 1],
+  ])
+    near(ssim(even(a), even(b), [3, 12, 12]), (2 * a * b + 1e-4) / (a * a + b * b + 1e-4), 1e-10)
+})
+
 test('PSNR: one unit of 255 everywhere is 48.13 dB, equal samples have none, values outside are clipped', () => {
   const grey = new Float64Array(300)
   near(

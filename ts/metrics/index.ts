@@ -81,7 +81,8 @@ export const METRICS: Readonly<Record<string, Metric>> = {
     unit: '',
     direction: 'higher',
     needs: { kind: 'pictures', samples: 1, pixels: SSIM_SMALLEST },
-    about: "Structural similarity to the baseline's picture (Wang et al. 2004, as scikit-image with its Gaussian window).",
+    about:
+      "Structural similarity to the baseline's picture (Wang et al. 2004, on values in [0, 1], as scikit-image with its Gaussian window).",
     compute: (pairs) => ({
       ...summary(eachPair(pairs, (a, b) => ssim(a, b, pairs.shape))),
       settings: { window: 'Gaussian, σ 1.5, 11×11' },

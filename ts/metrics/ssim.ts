@@ -1,16 +1,17 @@
 import { clip } from './psnr.ts'
 
-// The standard settings (Wang et al. 2004): a Gaussian window of σ = 1.5 cut at 3.5 σ, K1 = 0.01, K2 = 0.03, range 2.
-// scikit-image: gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=2, channel_axis=0.
+// The standard settings (Wang et al. 2004): a Gaussian window of σ = 1.5 cut at 3.5 σ, K1 = 0.01, K2 = 0.03, on values in [0, 1]: the term that
+// compares luminances is a ratio of means, which has no meaning where they may be zero or negative.
+// scikit-image on (x + 1)/2: gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1, channel_axis=0.
 const RADIUS = 5
 const WINDOW = gaussian(RADIUS, 1.5)
 /** Smaller pictures have no place where the window fits. */
 export const SSIM_SMALLEST = 2 * RADIUS + 1
-const C1 = (0.01 * 2) ** 2
-const C2 = (0.03 * 2) ** 2
+const C1 = 0.01 ** 2
+const C2 = 0.03 ** 2
 
 /**
- * Structural similarity of two samples [channels, height, width] in [−1, 1]: a mean over channels and every place where the
+ * Structural similarity of two samples [channels, height, width] in [−1, 1], as pictures of [0, 1]: a mean over channels and every place where the
  * window fits whole.
  */
 export function ssim(
@@ -60,7 +61,7 @@ function weighted(values: Float64Array, start: number, stride: number): number {
 }
 
 function plane(sample: ArrayLike<number>, channel: number, pixels: number): Float64Array {
-  return Float64Array.from({ length: pixels }, (_, k) => clip(sample[channel * pixels + k]))
+  return Float64Array.from({ length: pixels }, (_, k) => (clip(sample[channel * pixels + k]) + 1) / 2)
 }
 
 function gaussian(radius: number, sigma: number): readonly number[] {

@@ -74,11 +74,12 @@ export function groupsOf(runs: readonly Run[]): Group[] {
 type Close = Pick<Run, 'psnr_db' | 'ssim'>
 
 function closenessOf(runs: readonly Close[]): Pick<TableRow, 'psnr_db' | 'identical' | 'ssim'> {
-  const similar = runs.map(({ ssim }) => ssim)
+  const similar = runs.flatMap(({ ssim }) => ssim ?? [])
   return {
     psnr_db: summariseDecibels(runs.map(({ psnr_db: psnr }) => psnr)),
     identical: runs.filter(({ psnr_db: psnr }) => psnr === null).length,
-    ssim: { mean: mean(similar), worst: least(similar) },
+    // Of some of the pictures it would stand beside figures of all.
+    ...(similar.length === runs.length && { ssim: { mean: mean(similar), worst: least(similar) } }),
   }
 }
 
@@ -178,7 +179,7 @@ function worstOf(runs: readonly Run[], plainRuns: ReadonlyMap<number, Run>, most
       prompt: run.prompt,
       seed: run.seed,
       psnr_db: psnr,
-      ssim: run.ssim,
+      ...(run.ssim !== undefined && { ssim: run.ssim }),
       nfe: run.nfe,
       plain_psnr_db: plainRuns.get(run.index)?.psnr_db ?? null,
       actions: run.actions,

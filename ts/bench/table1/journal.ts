@@ -43,7 +43,8 @@ const run = v.object({
   baseline_loop_ms: amount,
   /** null: equal to the baseline, bit for bit. */
   psnr_db: v.nullable(v.number()),
-  ssim: v.number(),
+  /** Of values in [0, 1]; absent where it was not measured. */
+  ssim: v.optional(v.number()),
   /** One letter a step: what was done. */
   actions: v.string(),
   /** For each step the share of the network's operations that were made. */

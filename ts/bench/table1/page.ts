@@ -24,6 +24,9 @@ import {
   plainText,
   publishedText,
   shownMetrics,
+  similarityHead,
+  similarityNotes,
+  similarityText,
   unreliableNotes,
 } from './text.ts'
 
@@ -147,7 +150,20 @@ const plot = (title: string, caption: Markup, drawing: Markup): Markup =>
 
 function table(result: TableResult, rows: readonly Numbered[]): Markup {
   const shown = shownMetrics(result)
-  const numbers = ['n', 'runs', 'FLOPs', 'wall', 'pairs', '5 %–95 %', 'PSNR', 'worst 10 %', 'worst', 'equal', 'SSIM', ...shown]
+  const numbers = [
+    'n',
+    'runs',
+    'FLOPs',
+    'wall',
+    'pairs',
+    '5 %–95 %',
+    'PSNR',
+    'worst 10 %',
+    'worst',
+    'equal',
+    ...similarityHead(result),
+    ...shown,
+  ]
   return html`<div class="scroll" tabindex="0" role="region" aria-label="All figures">
     <table>
       <thead>
@@ -163,7 +179,7 @@ function table(result: TableResult, rows: readonly Numbered[]): Markup {
           ({ row, number }) =>
             html`<tr class="${row.method === 'sada' ? 'ours' : 'other'}">
               <th scope="row">${number}. ${row.method}${row.pareto.wall && ' ★'}</th>
-              ${cells(row, shown).map((text) => html`<td>${text}</td>`)}
+              ${cells(row, result).map((text) => html`<td>${text}</td>`)}
               <td class="words">${plainText(row)}</td>
               <td class="words">${publishedText(row)}</td>
             </tr>`,
@@ -173,10 +189,8 @@ function table(result: TableResult, rows: readonly Numbered[]): Markup {
   </div>`
 }
 
-function cells(
-  { samples, nfe, flops, speedup, psnr_db: psnr, identical, ssim, metrics, timing }: TableRow,
-  shown: readonly string[],
-) {
+function cells(row: TableRow, result: TableResult): string[] {
+  const { samples, nfe, flops, speedup, psnr_db: psnr, identical, metrics, timing } = row
   return [
     String(samples),
     nfe.mean.toFixed(1),
@@ -186,8 +200,8 @@ function cells(
     intervalText(speedup),
     ...decibelTexts(psnr),
     String(identical),
-    ssim.mean > 0.99995 && ssim.mean < 1 ? '> 0.9999' : ssim.mean.toFixed(4),
-    ...shown.map((name) => metricText(metrics[name])),
+    ...similarityHead(result).map(() => similarityText(row)),
+    ...shownMetrics(result).map((name) => metricText(metrics[name])),
   ]
 }
 
@@ -234,8 +248,11 @@ async function card(row: TableRow, each: WorstCase, pictures: Pictures): Promise
           html`<dt>plain, same cost</dt>
             <dd>${each.plain_psnr_db.toFixed(1)} dB</dd>`
         }
-        <dt>SSIM</dt>
-        <dd>${each.ssim.toFixed(4)}</dd>
+        ${
+          each.ssim !== undefined &&
+          html`<dt>SSIM</dt>
+            <dd>${similarityText({ ssim: { mean: each.ssim, worst: each.ssim }, samples: 1, identical: 0 })}</dd>`
+        }
         <dt>network runs</dt>
         <dd>${each.nfe} of ${steps}</dd>
       </dl>
@@ -251,6 +268,7 @@ function notes(result: TableResult): Markup {
     EQUAL_NOTE,
     PAIRS_NOTE,
     ...unreliableNotes(result),
+    ...similarityNotes(result),
     `“${plainHead(result)}”: the unaccelerated run of as many steps as fit, rounded down; in brackets what the row is above it in dB, mean and worst tenth.`,
     `★: no other row of its table is both faster in wall time and closer on average. ${FRONT_NOTE} n: pictures.`,
     "“published elsewhere”: the authors' figures on their own models, prompts and machines; nothing here reproduces them.",

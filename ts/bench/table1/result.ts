@@ -21,7 +21,10 @@ const decibels = about(
 const closeness = {
   psnr_db: decibels,
   identical: about(whole, 'Pictures equal to the baseline, bit for bit.'),
-  ssim: v.object({ mean: v.number(), worst: v.number() }),
+  ssim: about(
+    v.optional(v.object({ mean: v.number(), worst: v.number() })),
+    'On values in [0, 1]; absent where it was not measured for each of the pictures.',
+  ),
 }
 
 const plain = v.object({
@@ -39,7 +42,7 @@ const worst = v.object({
   prompt: v.string(),
   seed: whole,
   psnr_db: v.number(),
-  ssim: v.number(),
+  ssim: v.optional(v.number()),
   nfe: count,
   plain_psnr_db: v.nullable(v.number()),
   actions: about(v.string(), 'One letter a step: Run, Partial, pruned (T), Extrapolate, Interpolate, reUse.'),

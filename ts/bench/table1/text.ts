@@ -15,6 +15,17 @@ export const EQUAL_NOTE = `Pictures equal to the full run's, bit for bit, count 
 export const intervalText = ({ p05, p95 }: TableRow['speedup']): string =>
   p05 === null || p95 === null ? '–' : `${p05.toFixed(2)}–${p95.toFixed(2)}`
 
+/** Head of the column of SSIM, where there is one. */
+export const similarityHead = ({ rows }: TableResult): string[] => (rows.some(({ ssim }) => ssim !== undefined) ? ['SSIM'] : [])
+
+/** Four digits; what they would round to 1 is not equal. */
+export const similarityText = ({ ssim, samples, identical }: Pick<TableRow, 'ssim' | 'samples' | 'identical'>): string =>
+  ssim === undefined ? '–' : ssim.mean > 0.99995 && identical < samples ? '> 0.9999' : ssim.mean.toFixed(4)
+
+/** What is said where no run has an SSIM. */
+export const similarityNotes = (result: TableResult): string[] =>
+  similarityHead(result).length > 0 ? [] : ['SSIM was not measured.']
+
 /** Wall speed-up, marked where it is not to be relied on. */
 export const wallText = ({ speedup, timing }: TableRow): string => `${speedup.p50.toFixed(2)}${timing.reliable ? '' : '†'}`
 
@@ -76,13 +87,14 @@ export function markdown(result: TableResult): string {
     'worst tenth',
     'worst',
     'equal',
-    'SSIM',
+    ...similarityHead(result),
     ...shown,
   ]
   const tables = places(result).map((place) => {
     const own = bySpeed(rowsLike(place, rows))
     const lines = own.map((row) => [
       ...figures(row),
+      ...similarityHead(result).map(() => similarityText(row)),
       ...shown.map((name) => metricText(row.metrics[name])),
       plainText(row),
       publishedText(row),
@@ -99,6 +111,7 @@ export function markdown(result: TableResult): string {
     EQUAL_NOTE,
     PAIRS_NOTE,
     ...unreliableNotes(result),
+    ...similarityNotes(result),
     `"${plainHead(result)}": the unaccelerated run with as many steps as fit, rounded down, and in brackets what the row is above it in dB: mean, worst tenth.`,
     ...Object.entries(metrics).flatMap(([name, { unavailable }]) =>
       unavailable === undefined ? [] : [`${name}: unavailable. ${unavailable}`],
@@ -133,7 +146,6 @@ function figures(row: TableRow): string[] {
     intervalText(speedup),
     ...decibelTexts(psnr),
     String(row.identical),
-    row.ssim.mean.toFixed(4),
   ]
 }
 
@@ -216,7 +228,7 @@ function csvPlain(row: PlainRow, steps: number): string[] {
 
 const closenessCells = ({ psnr_db: psnr, identical, ssim }: Pick<TableRow, 'psnr_db' | 'identical' | 'ssim'>): string[] => [
   ...[psnr.mean, psnr.worst_decile, psnr.worst].map((value) => decimals(value, 4)),
-  ...[String(identical), decimals(ssim.mean, 6), decimals(ssim.worst, 6)],
+  ...[String(identical), decimals(ssim?.mean ?? null, 6), decimals(ssim?.worst ?? null, 6)],
 ]
 
 const quoted = (text: string): string => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)
