@@ -77,7 +77,11 @@ test('the bundled model: a run, its continuation and its report', async () => {
 })
 
 test('what cannot be is refused before anything runs', async () => {
+  const prompts = join(emptyFolder(), 'prompts.txt')
+  writeFileSync(prompts, `a cat\n${'a, '.repeat(200)}\n`)
   for (const [args, message] of [
+    [['--samples', '1', '--slice', '2/2'], /"--slice" to be a part with at least one prompt.*2\/2/],
+    [['--prompts', prompts, '--samples', '2'], /PROMPT_TOO_LONG/],
     [['--slice', '3/2'], /"--slice" to be k\/n/],
     [['--kind', 'long'], /No kind of prompt|kind of prompt/],
     [['--scheduler', 'ddim'], /scheduler/],
@@ -88,6 +92,7 @@ test('what cannot be is refused before anything runs', async () => {
     assert.is(code, 2, stderr)
     assert.is(stdout, '')
     assert.match(stderr, message)
+    assert.not.match(stderr, /prompt 1 of/)
   }
 })
 

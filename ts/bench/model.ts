@@ -3,6 +3,7 @@ import type { Picture } from '../pipeline/image.ts'
 import { isStaged } from '../pipeline/load.ts'
 import type { GenerateResult, Pipeline } from '../pipeline/pipeline.ts'
 import { loadManifest } from '../plan/model.ts'
+import { Tokenizer } from '../plan/tokenizer.ts'
 import type { Manifest } from '../plan/manifest.ts'
 import { isStochastic, parseSchedulerConfig, type SolverName } from '../schedule/config.ts'
 import type { PictureShape } from './fidelity.ts'
@@ -21,13 +22,19 @@ export interface BenchModel {
   readonly samplesOf: (result: GenerateResult) => readonly Float32Array[]
   /** Operations of its stages, and its tokens; only a `plan.json` says. */
   readonly costs?: Costs
+  /** Throws PROMPT_TOO_LONG; absent where the model cuts prompts that are too long. */
+  readonly checkPrompt?: (prompt: string) => void
   /** Of the files that a `plan.json` names. */
   readonly bytes?: number
 }
 
 /** A loaded model; `folder` is where it was loaded from. Throws UNSUPPORTED for one that makes no pictures. */
 export async function benchModel(pipeline: Pipeline, folder: string): Promise<BenchModel> {
-  if (isStaged(folder)) return ofPlan(await loadManifest(folder))
+  if (isStaged(folder)) {
+    const manifest = await loadManifest(folder)
+    const tokenizer = await Tokenizer.load(folder, manifest.text)
+    return { ...ofPlan(manifest), checkPrompt: (prompt) => void tokenizer.encode(prompt) }
+  }
   if (pipeline.makes === 'image') return ofPictures(pipeline)
   throw new SadaError('UNSUPPORTED', `The model "${pipeline.name}" makes sounds; sada-bench compares pictures.`, {
     argument: 'model',

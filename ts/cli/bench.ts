@@ -142,6 +142,7 @@ async function prepare(options: BenchArguments, pipeline: Pipeline): Promise<Ben
   const samples = samplesOf(options)
   const prompts =
     options.prompts === undefined ? await modelPrompts(folder, samples) : await filePrompts(options.prompts, samples)
+  for (const { prompt } of prompts) model.checkPrompt?.(prompt)
   return { model, schedulers, policies, steps, prompts, batch, guidance, seed, quick }
 }
 

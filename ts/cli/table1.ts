@@ -145,12 +145,22 @@ async function prepare(options: Table1Arguments, pipeline: Pipeline, folder: str
   if (unknown !== undefined) throw unknownName('scheduler', unknown, model.schedulers)
   const methods: readonly Method[] = options.policies?.map(methodFor).filter(isNotBaseline) ?? defaultMethods(model.name)
   if (methods.length === 0) throw invalidArgument('--policies', 'another than "none", which is run anyway', 'none')
+  const prompts = slice(await promptsFor(options, folder), ...(options.slice ?? [1, 1]))
+  if (prompts.length === 0) {
+    throw invalidArgument(
+      '--slice',
+      'a part with at least one prompt',
+      options.slice!.join('/'),
+      'Ask for more --samples, or for fewer parts.',
+    )
+  }
+  for (const { prompt } of prompts) model.checkPrompt?.(prompt)
   return {
     model,
     schedulers,
     guidances: options.guidance ?? [defaults.guidanceScale],
     methods: options.sweep ? withSweeps(methods) : methods,
-    prompts: slice(await promptsFor(options, folder), ...(options.slice ?? [1, 1])),
+    prompts,
     steps: options.steps ?? defaults.steps,
     seed: options.seed,
     timingOnly: options.timingOnly,
