@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { meanDecibels, summariseDecibels, worstTenth } from '../../ts/bench/decibels.ts'
 import { summarise } from '../../ts/bench/fidelity.ts'
 import { pictureFlops, rowFlops } from '../../ts/bench/flops.ts'
-import { quantile, spread } from '../../ts/bench/statistics.ts'
+import { greatest, least, quantile, spread } from '../../ts/bench/statistics.ts'
 import type { Manifest } from '../../ts/plan/manifest.ts'
 import type { MemberStep, StepAction } from '../../ts/sampler/trace.ts'
 
@@ -38,6 +38,13 @@ test("quantiles are numpy's", () => {
   near(quantile([15, 20, 35, 40, 50], 0.95), 48, 1e-12)
   assert.equal(spread([7]), { p50: 7, p05: 7, p95: 7 })
   assert.throws(() => quantile([], 0.5), /at least one/)
+})
+
+test('any number of values has a least and a greatest, and any number of pictures figures', () => {
+  const many = Array.from({ length: 300_000 }, (_, k) => (k * 7919) % 300_000)
+  assert.equal([least(many), greatest(many), least([]), greatest([])], [0, 299_999, Infinity, -Infinity])
+  assert.is(summarise(many.map((psnr) => ({ psnr, ssim: 1 }))).psnr_db.min, 0)
+  assert.is(summariseDecibels(many).worst, 0)
 })
 
 test('FLOPs count rows, passes and the tokens that pruned ones kept', () => {

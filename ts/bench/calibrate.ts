@@ -5,7 +5,7 @@ import { polynomialAt } from '../policy/teacache.ts'
 import type { MemberStep } from '../sampler/trace.ts'
 import type { BenchPrompt } from './prompts.ts'
 import type { BenchProgress, Generate } from './settings.ts'
-import { mean } from './statistics.ts'
+import { greatest, mean } from './statistics.ts'
 
 export interface CalibrationSettings {
   readonly prompts: readonly BenchPrompt[]
@@ -73,7 +73,7 @@ export async function calibrateMagCache(
   const { pictures } = measured
   const ratios = magCacheRatios(pictures)
   const deviations = ratios.map((ratio, i) => Math.sqrt(mean(pictures.map((each) => (1 + (each[i].change ?? 0) - ratio) ** 2))))
-  return { ...measured, pictures: pictures.length, ratios, deviation: Math.max(...deviations) }
+  return { ...measured, pictures: pictures.length, ratios, deviation: greatest(deviations) }
 }
 
 /** Runs every prompt by itself under a policy that runs every step. */

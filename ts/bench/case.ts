@@ -3,7 +3,7 @@ import { closeness, finiteOrNull, summarise, type Closeness } from './fidelity.t
 import { pictureFlops, tokenCount } from './flops.ts'
 import type { BenchCase, Comparison } from './result.ts'
 import type { BenchSettings } from './settings.ts'
-import { mean, median, quantile, spread } from './statistics.ts'
+import { greatest, least, mean, median, quantile, spread } from './statistics.ts'
 
 /** The runs behind one case. */
 export interface CaseRuns {
@@ -40,7 +40,7 @@ export function describeCase(
     batch,
     guidance,
     seed,
-    nfe: { mean: mean(nfe), min: Math.min(...nfe), max: Math.max(...nfe) },
+    nfe: { mean: mean(nfe), min: least(nfe), max: greatest(nfe) },
     flops: flops(settings, runs),
     kept_tokens: keptTokens(settings, accelerated),
     wall_ms: spread(accelerated.wallMs),

@@ -1,7 +1,7 @@
 import { psnr } from '../metrics/psnr.ts'
 import type { Fidelity } from './result.ts'
 import { ssim, SSIM_SMALLEST } from '../metrics/ssim.ts'
-import { mean } from './statistics.ts'
+import { least, mean } from './statistics.ts'
 
 /** How close one picture is to the baseline's. */
 export interface Closeness {
@@ -25,8 +25,8 @@ export function summarise(all: readonly Closeness[]): Fidelity {
   const finite = all.map(({ psnr }) => psnr).filter(Number.isFinite)
   const similar = all.map(({ ssim }) => ssim)
   return {
-    psnr_db: finite.length > 0 ? { mean: mean(finite), min: Math.min(...finite) } : { mean: null, min: null },
-    ssim: { mean: mean(similar), min: Math.min(...similar) },
+    psnr_db: finite.length > 0 ? { mean: mean(finite), min: least(finite) } : { mean: null, min: null },
+    ssim: { mean: mean(similar), min: least(similar) },
     identical: all.length - finite.length,
   }
 }

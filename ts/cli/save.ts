@@ -93,7 +93,7 @@ function describe(file: OutputFile | undefined, asked: Asked, { trace, unknownWo
 /** `robot.png: 4 pictures, 130×130, 24 kB, 2.13 s, 21–25 network runs of 50` */
 function summary(told: ReturnType<typeof describe>): string {
   const { file, bytes, network_runs: all, steps, wall_ms: wall } = told
-  const [least, most] = [Math.min(...all), Math.max(...all)]
+  const [least, most] = all.reduce(([low, high], each) => [Math.min(low, each), Math.max(high, each)], [Infinity, 0])
   const runs = least === most ? `${least}` : `${least}–${most}`
   const what =
     'seconds' in told

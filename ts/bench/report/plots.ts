@@ -1,6 +1,6 @@
 import type { MemberTrace } from '../../sampler/trace.ts'
 import type { BenchCase } from '../result.ts'
-import { mean } from '../statistics.ts'
+import { greatest, least, mean } from '../statistics.ts'
 import { chart, frame, line, ticks, WIDTH, xAxis, yAxis } from './chart.ts'
 import { dB } from './figures.ts'
 import { html, type Markup } from './markup.ts'
@@ -13,11 +13,12 @@ export function criterionPlot(members: readonly MemberTrace[], worst: number): M
   const all = curves.flat().map(([, value]) => Math.abs(value))
   if (all.length === 0) return undefined
   // Values span many powers of ten, on both sides of zero: near zero the scale is linear, beyond it logarithmic.
-  const unit = Math.max(Math.max(...all) * 1e-4, Number.MIN_VALUE)
+  const largest = greatest(all)
+  const unit = Math.max(largest * 1e-4, Number.MIN_VALUE)
   const scaled = (value: number): number => Math.asinh(value / unit)
-  const most = scaled(Math.max(...all))
+  const most = scaled(largest)
   const f = frame([1, members[0].steps.length], [-most, most])
-  const powers = [0.01, 1].flatMap((share) => [-share, share]).map((share) => share * Math.max(...all))
+  const powers = [0.01, 1].flatMap((share) => [-share, share]).map((share) => share * largest)
   const draw = (points: readonly (readonly [number, number])[], name: string): Markup =>
     line(
       f,
@@ -49,7 +50,7 @@ export function timePlot(accelerated: readonly MemberTrace[], baseline: readonly
   const perStep = (members: readonly MemberTrace[]) =>
     members[0].steps.map(({ step }) => [step + 1, mean(members.map(({ steps }) => steps[step].ms))] as const)
   const [fast, full] = [perStep(accelerated), perStep(baseline)]
-  const most = Math.max(...fast.map(([, ms]) => ms), ...full.map(([, ms]) => ms)) * 1.05
+  const most = greatest([...fast, ...full].map(([, ms]) => ms)) * 1.05
   const f = frame([1, fast.length], [0, most])
   const area = `M${f.x(1)} ${f.bottom}${fast.map(([step, ms]) => `L${f.x(step)} ${f.y(ms)}`).join('')}L${f.right} ${f.bottom}Z`
   return chart('Wall time of every step in milliseconds, with and without acceleration.', [
@@ -74,7 +75,7 @@ export function closenessPlot({ pictures, policy, fewer_steps: fewer }: BenchCas
   const finite = pictures
     .flatMap(({ psnr_db, fewer_steps_psnr_db }) => [psnr_db, fewer_steps_psnr_db])
     .filter((value) => value !== null)
-  const [low, high] = finite.length > 0 ? [Math.min(...finite), Math.max(...finite)] : [40, 80]
+  const [low, high] = finite.length > 0 ? [least(finite), greatest(finite)] : [40, 80]
   const domain = [Math.floor((low - 2) / 5) * 5, Math.ceil((high + 2) / 5) * 5] as const
   const height = MARGINS + 2 * ROW * kinds.length
   const f = frame(domain, [0, 1], height, 104)

@@ -4,6 +4,7 @@ import { dataUri, differencePicture, fittingAmplification } from '../report/pict
 import { stripLegend } from '../report/strip.ts'
 import { STYLE } from '../report/style.ts'
 import type { StepAction } from '../../sampler/trace.ts'
+import { greatest } from '../statistics.ts'
 import { rowsLike } from './assemble.ts'
 import { sampleOf } from '../model.ts'
 import type { Pictures } from './pictures.ts'
@@ -51,7 +52,7 @@ export async function tablePage(result: TableResult, pictures: Pictures): Promis
   const { model, steps, created, load, sessions } = result
   const all = places(result)
   const sections = await Promise.all(all.map((place, k) => section(result, place, `place-${k + 1}`, pictures)))
-  const cores = Math.max(...sessions.map((each) => each.cores))
+  const cores = greatest(sessions.map((each) => each.cores))
   const page = html`<!doctype html>
     <html lang="en">
       <head>

@@ -1,5 +1,6 @@
 import { chart, frame, line, ticks, xAxis, yAxis } from '../report/chart.ts'
 import { html, type Markup } from '../report/markup.ts'
+import { greatest, least } from '../statistics.ts'
 import type { PlainRow, TableRow } from './result.ts'
 
 const HEIGHT = 250
@@ -22,8 +23,8 @@ export function speedPlot(rows: readonly Numbered[], plain: readonly PlainRow[],
   const quality = [...rows.map(({ row }) => row), ...plain].flatMap((row) => meanOf(row) ?? [])
   const speeds = [...rows.map(({ row }) => axis.of(row)), ...plain.map((row) => axis.ofPlain(row))]
   if (speeds.length === 0) return html``
-  const [low, high] = quality.length === 0 ? [20, 40] : [Math.min(...quality), Math.max(...quality)]
-  const xs = [Math.min(1, ...speeds), Math.max(...speeds) * 1.05] as const
+  const [low, high] = quality.length === 0 ? [20, 40] : [least(quality), greatest(quality)]
+  const xs = [Math.min(1, least(speeds)), greatest(speeds) * 1.05] as const
   const ys = [Math.floor((low - 1) / 5) * 5, Math.ceil((high + 2) / 5) * 5] as const
   const f = frame(xs, ys, HEIGHT)
   const top = ys[1]
