@@ -2,6 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { meanDecibels, summariseDecibels, worstTenth } from '../../ts/bench/decibels.ts'
 import { summarise } from '../../ts/bench/fidelity.ts'
+import { OthersLoad } from '../../ts/bench/load.ts'
 import { pictureFlops, rowFlops } from '../../ts/bench/flops.ts'
 import { greatest, least, quantile, spread } from '../../ts/bench/statistics.ts'
 import type { Manifest } from '../../ts/plan/manifest.ts'
@@ -45,6 +46,26 @@ test('any number of values has a least and a greatest, and any number of picture
   assert.equal([least(many), greatest(many), least([]), greatest([])], [0, 299_999, Infinity, -Infinity])
   assert.is(summarise(many.map((psnr) => ({ psnr, ssim: 1 }))).psnr_db.min, 0)
   assert.is(summariseDecibels(many).worst, 0)
+})
+
+test('the load of others is what is left of the load average without the own work of the same minute', () => {
+  // The kernel's average after working alone on one core from the start: 1 − e^(−t/60).
+  let [seconds, cores, load] = [0, 1, 0]
+  let cpuTime = 0
+  const others = new OthersLoad({ load: () => load, cpuTime: () => cpuTime, uptime: () => seconds })
+  const pass = (duration: number, besides: number): number => {
+    const kept = Math.exp(-duration / 60)
+    load = load * kept + (cores + besides) * (1 - kept)
+    cpuTime += cores * duration * 1e6
+    seconds += duration
+    return others.read()
+  }
+  for (const duration of [1, 7, 30, 600]) near(pass(duration, 0), 0, 1e-9)
+  near(pass(60, 2), 2 * (1 - Math.exp(-1)), 1e-9)
+  cores = 0 // it waits: what it did before is still in the average, and still its own
+  near(pass(60, 0), 2 * (1 - Math.exp(-1)) * Math.exp(-1), 1e-9)
+  load = 0
+  assert.is(others.read(), 0)
 })
 
 test('FLOPs count rows, passes and the tokens that pruned ones kept', () => {

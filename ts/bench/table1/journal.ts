@@ -50,7 +50,7 @@ const run = v.object({
   /** For each step the share of the network's operations that were made. */
   shares: v.array(v.number()),
   warnings: v.optional(v.array(v.string())),
-  /** Of the machine when the run ended. */
+  /** Of the machine when the run ended, without what the bench itself adds. */
   load_average: amount,
 })
 

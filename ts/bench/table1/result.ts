@@ -89,7 +89,10 @@ const row = v.object({
         'false: they come from the runs themselves, while other work kept more than half of the cores busy.',
       ),
       pairs: count,
-      load: about(amount, 'Median load average of the machine.'),
+      load: about(
+        amount,
+        'Median load average of the machine, by other work than the bench (recorded before 2026-11-27: by all).',
+      ),
     }),
     'Of the wall times of this row, by its own kind of prompts. separate: they are of a run of their own (--timing), each method directly after its baseline.',
   ),
@@ -154,7 +157,7 @@ export const tableResult = v.object({
   ),
   load: about(
     v.object({ p50: amount, max: amount }),
-    'Load average over all runs: far above the number of cores wall times are not to be relied on.',
+    'Load average over all runs, by other work than the bench (recorded before 2026-11-27: by all): far above the number of cores wall times are not to be relied on.',
   ),
   metrics: v.record(
     v.string(),

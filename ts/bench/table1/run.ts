@@ -1,9 +1,9 @@
-import { loadavg } from 'node:os'
 import type { PolicySpec } from '../../policy/index.ts'
 import { SadaError } from '../../errors.ts'
 import type { MemberStep, StepAction, Trace } from '../../sampler/trace.ts'
 import { closeness, finiteOrNull } from '../fidelity.ts'
 import { pictureFlops, rowFlops } from '../flops.ts'
+import { OthersLoad } from '../load.ts'
 import type { BenchProgress, Generate } from '../settings.ts'
 import { keyOf, type Missing, type Run } from './journal.ts'
 import type { Method } from './methods.ts'
@@ -61,6 +61,7 @@ class TableRun {
   private readonly store: Store
   private readonly progress: BenchProgress
   private readonly signal: AbortSignal
+  private readonly load = new OthersLoad()
   /** What the runs of each row cost. */
   private readonly costs = new Map<string, Costs[]>()
 
@@ -262,7 +263,7 @@ class TableRun {
       actions: steps.map(({ action }) => LETTERS[action]).join(''),
       shares: steps.map((step) => rounded(this.shareOf(step))),
       ...(trace.warnings && { warnings: [...trace.warnings] }),
-      load_average: rounded(loadavg()[0]),
+      load_average: rounded(this.load.read()),
     }
     await this.store.keep?.(run, sample)
     await this.store.journal.add(run)
