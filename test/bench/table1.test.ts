@@ -12,7 +12,7 @@ import { plainStepsOf } from '../../ts/bench/table1/plain.ts'
 import { cocoPrompts, slice } from '../../ts/bench/table1/prompts.ts'
 import { publishedFigures } from '../../ts/bench/table1/published.ts'
 import { tableResult, type TableResult } from '../../ts/bench/table1/result.ts'
-import { csv, markdown } from '../../ts/bench/table1/text.ts'
+import { csv, markdown, publishedText } from '../../ts/bench/table1/text.ts'
 import type { SadaError } from '../../ts/errors.ts'
 import { createPolicy, policies } from '../../ts/policy/index.ts'
 import { emptyFolder } from '../support/spawn.ts'
@@ -335,6 +335,23 @@ test('SSIM is optional: a row has one where all its pictures have, a table a col
     assert.match(text, /SSIM was not measured/)
     assert.not.match(text, /undefined|NaN|\| SSIM|>SSIM</)
   }
+})
+
+test("what is published elsewhere is of the row's solver or of none that is named, with its source, and says where it was not verified", async () => {
+  const published = await publishedFigures()
+  const said = (scheduler: string, method = 'sada/poster'): string => {
+    const [row] = table([run(method, 0, 30, { scheduler })], { published }).rows
+    return publishedText(row)
+  }
+  assert.is(said('euler'), '26.25 dB @ 1.81× on Stable Diffusion 2, Euler (SADA paper, table 1; not verified)')
+  assert.is(said('dpm++'), '26.34 dB @ 1.8× on Stable Diffusion 2, DPM++ (SADA paper, table 1; not verified)')
+  assert.is(said('flow-euler'), '29.44 dB @ 2.02× on FLUX.1 (SADA paper, table 1; not verified)')
+  assert.is(
+    said('euler', 'seacache'),
+    '30.19 dB @ 2.36× on FLUX.1-dev 1024², 50 steps (vllm-project/vllm-omni pull request 6975)',
+  )
+  const [ofDpm] = published['sada/poster']
+  assert.is(publishedText({ ...table([run('sada', 0, 30)]).rows[0], published: [ofDpm] }), '')
 })
 
 test('the table fits its schema, and every form has every row, escaped', async () => {

@@ -56,7 +56,9 @@ const published = v.object({
   fid: v.nullable(v.number()),
   speedup: v.nullable(amount),
   unit: about(v.picklist(['wall', 'flops', 'unstated']), 'What the published speed-up is a ratio of.'),
+  solver: about(v.nullable(v.string()), 'As `scheduler` names it; null: not said.'),
   source: v.string(),
+  verified: about(v.boolean(), 'false: written down from memory, and not compared with its source again.'),
 })
 export type Published = v.InferOutput<typeof published>
 

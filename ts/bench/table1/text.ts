@@ -64,11 +64,14 @@ export const metricText = (value: TableRow['metrics'][string] | undefined): stri
       ? 'equal'
       : Number(value.value.toPrecision(3)).toString()
 
-export function publishedText({ published: [first] }: TableRow): string {
-  if (first === undefined) return ''
-  const { psnr_db: psnr, speedup, unit, model } = first
+/** What its authors report of the policy with the row's solver, else where they name none; never with another. */
+export function publishedText({ published, scheduler }: TableRow): string {
+  const found = published.find(({ solver }) => solver === scheduler) ?? published.find(({ solver }) => solver === null)
+  if (found === undefined) return ''
+  const { psnr_db: psnr, speedup, unit, model, source, verified } = found
   const times = speedup === null ? '' : `${speedup}×${unit === 'wall' ? '' : unit === 'flops' ? ' (FLOPs)' : ' (unit not said)'}`
-  return `${[psnr === null ? '' : `${psnr} dB`, times].filter(Boolean).join(' @ ')} on ${model}`
+  const figures = [psnr === null ? '' : `${psnr} dB`, times].filter(Boolean).join(' @ ')
+  return `${figures} on ${model} (${source}${verified ? '' : '; not verified'})`
 }
 
 /** The whole table as Markdown, one for each scheduler, guidance and kind. */
