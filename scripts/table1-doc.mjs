@@ -32,6 +32,7 @@ const wall = text.wallText
 
 const similar = text.similarityHead(table)
 
+const most = statistics.greatest(table.rows.map(({ samples }) => samples))
 const places = [...new Set(table.rows.map(placeOf))].sort()
 const rowsOf = (place) => table.rows.filter((row) => placeOf(row) === place)
 const listed = (names) => (names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`)
@@ -189,10 +190,20 @@ function timesApart() {
 (load ${statistics.quantile(loads, 0.5).toFixed(1)}), each method directly after its baseline, and medians of few pairs: ${pairs} or more a row.`
 }
 
+/** Commands for the settings that were run on as many pictures as the defaults. */
+function sweptAgain() {
+  const again = table.rows.filter(({ is_default: isDefault, samples }) => !isDefault && samples === most)
+  return [...new Set(again.map(placeOf))].sort().map((place) => {
+    const rows = again.filter((row) => placeOf(row) === place)
+    const [{ scheduler, guidance, kind }] = rows
+    const policies = rows.map(({ method }) => method).join(',')
+    return `npx sada-bench table1 --samples ${most} --kind ${kind} --scheduler ${scheduler} --guidance ${guidance} --policies ${policies} --plain-by flops --resume runs.jsonl`
+  })
+}
+
 const losses = places.flatMap(lossesOf)
 const lost = pointless()
 const fewest = Math.min(...table.rows.map(({ samples }) => samples))
-const most = Math.max(...table.rows.map(({ samples }) => samples))
 const unavailable = Object.entries(table.metrics).filter(([, { unavailable: why }]) => why !== undefined)
 const swept = [...new Set(table.rows.filter(({ is_default: isDefault }) => !isDefault).map(({ guidance }) => guidance))].sort()
 
@@ -208,7 +219,7 @@ ${busy ? `The machine was busy while this was measured (load ${table.load.p50.to
 
 ${losses.length > 0 ? `Speed in brackets: ${unit}. Behind it how far they are ahead, and in what range that is in 90 % of ${RESAMPLES} draws of as many of these pictures: where it has zero inside, chance may have chosen.\n\n${losses.join('\n')}` : `At its default \`sada\` is behind no row that is at least as fast (${unit}), on average or in the worst tenth, and behind no plain run.`}
 
-${swept.length > 0 ? `At guidance ${listed(swept)} every policy was run at five further settings too, on 4 or 6 pictures; one that was ahead of \`sada\` there was then run on all 64 of that table. They are in the JSON.` : 'Every policy was run at its published default alone: other settings may do better. `--sweep` runs five more of each.'}
+${swept.length > 0 ? `At guidance ${listed(swept)} every policy was run at five further settings too, on a few pictures; one that was ahead of \`sada\` there was then run on all ${most} of that table. They are in the JSON.` : 'Every policy was run at its published default alone: other settings may do better. `--sweep` runs five more of each.'}
 It is one small model of 64×64 pictures. Figures on it say little of how the same policies do on large ones, for which most were published.
 
 ## Where fewer plain steps do better
@@ -232,14 +243,16 @@ ${[...new Set(table.missing.map(({ method, scheduler, reason }) => `- ${method} 
 ## To make it again
 
 \`\`\`sh
-sada-bench table1 --samples 128 --resume bench/results/table1.jsonl                                          # hours; goes on where it was ended
-sada-bench table1 --samples 64 --guidance 1,7 --resume bench/results/table1.jsonl
-sada-bench table1 --samples 4 --guidance 1,3,7 --timing-only --resume bench/results/table1-timing.jsonl      # wall times, on a machine that does nothing else
-sada-bench table1 --samples 128 --guidance 1,3,7 --plain-by flops --report-only --resume bench/results/table1.jsonl \\
-  --timing bench/results/table1-timing.jsonl --json bench/results/table1.json --html table1.html
+npx sada-bench table1 --samples ${2 * most} --guidance 1,3,7 --plain-by flops --resume runs.jsonl      # hours; goes on where it was ended
+npx sada-bench table1 --samples 12 --guidance 1,3,7 --sweep --plain-by flops --resume runs.jsonl
+${sweptAgain().join('\n')}
+npx sada-bench table1 --samples 4 --guidance 1,3,7 --timing-only --resume timing.jsonl      # wall times, on a machine that does nothing else
+npx sada-bench table1 --report-only --plain-by flops --resume runs.jsonl --timing timing.jsonl --json bench/results/table1.json --html table1.html
+cp runs.jsonl bench/results/table1.jsonl
 node scripts/table1-doc.mjs
 \`\`\`
 
+To make the report again from the recorded runs, name \`bench/results/table1.jsonl\` and \`bench/results/table1-timing.jsonl\` instead.
 On several machines: \`--slice 1/4\` … \`--slice 4/4\`, a \`--resume\` file each, and at the end all of them behind one \`--resume\`, separated by commas.
 `
 writeFileSync(`${root}docs/table1.md`, page.replace(/\n{3,}/g, '\n\n').trimEnd() + '\n')
