@@ -354,6 +354,39 @@ test("what is published elsewhere is of the row's solver or of none that is name
   assert.is(publishedText({ ...table([run('sada', 0, 30)]).rows[0], published: [ofDpm] }), '')
 })
 
+test('a metric stands with what must be said beside it: bias, spread, the baseline and its settings', async () => {
+  const plainly = table([run('sada', 0, 30)])
+  const values = {
+    fid: {
+      value: 7.129,
+      samples: 8,
+      bias: { halves: 9.5, extrapolated: 2.25, points: [{ count: 8, fid: 7.129 }] },
+      settings: { flavour: 'x' },
+    },
+    kid: { value: 0.5, std: 0.25, samples: 8, settings: { subsets: 100 } },
+    'clip-score': { value: 0.25, baseline: 0.3, samples: 8, settings: { model: 'm' }, published_weights: false },
+  }
+  const result: TableResult = {
+    ...plainly,
+    metrics: Object.fromEntries(
+      Object.keys(values).map((name) => [name, { unit: '', direction: 'lower', about: `About ${name}.` }]),
+    ),
+    rows: [{ ...plainly.rows[0], metrics: values }],
+  }
+  assert.equal(v.parse(tableResult, JSON.parse(JSON.stringify(result))), result)
+  const forms = [markdown(result), await tablePage(result, new Pictures([]))]
+  for (const text of forms) {
+    for (const said of [
+      '7.13 (halves 9.5; ∞ 2.25)',
+      '0.5 ± 0.25',
+      '0.25 (full run 0.3)',
+      'About kid. subsets 100.',
+      'Not the published weights',
+    ])
+      assert.ok(text.includes(said.replace(';', ',')), said)
+  }
+})
+
 test('the table fits its schema, and every form has every row, escaped', async () => {
   const published = await publishedFigures()
   for (const name of Object.keys(published)) assert.ok(name in policies, name)

@@ -1,4 +1,4 @@
-import { InceptionMemory, METRICS, MetricNetworks, type MetricContext } from '../../metrics/index.ts'
+import { InceptionMemory, METRICS, MetricNetworks, type MetricContext, type MetricValue } from '../../metrics/index.ts'
 import type { Assembled, Group } from './assemble.ts'
 import { groupsOf } from './assemble.ts'
 import type { JournalContent } from './journal.ts'
@@ -91,8 +91,20 @@ async function valuesOf(
     }
     const form = { kind: 'pictures', shape: [3, ...size] } as const
     const metric = await METRICS[name].evaluate(baseline, accelerated, { ...context, form, captions })
-    values[name] =
-      'unavailable' in metric ? { unavailable: metric.unavailable.reason } : { value: metric.mean, samples: metric.samples }
+    values[name] = 'unavailable' in metric ? { unavailable: metric.unavailable.reason } : told(metric)
   }
   return values
+}
+
+/** All that must be said beside a value; what each picture has is left out. */
+function told({ mean, samples, std, baseline, bias, settings, publishedWeights }: MetricValue): TableRow['metrics'][string] {
+  return {
+    value: mean,
+    samples,
+    ...(std !== undefined && { std }),
+    ...(baseline !== undefined && { baseline }),
+    ...(bias !== undefined && { bias: { ...bias, points: [...bias.points] } }),
+    settings: { ...settings },
+    ...(publishedWeights !== undefined && { published_weights: publishedWeights }),
+  }
 }

@@ -19,6 +19,7 @@ import {
   FRONT_NOTE,
   intervalText,
   PAIRS_NOTE,
+  metricNotes,
   metricText,
   places,
   plainHead,
@@ -276,6 +277,7 @@ function notes(result: TableResult): Markup {
     rows.some(({ timing }) => timing.source === 'runs')
       ? "Wall times come from the runs themselves, each beside its prompt's baseline in the same process, where no run of their own was made."
       : 'Wall times come from runs of their own, each method directly after its baseline.',
+    ...metricNotes(result),
     ...Object.entries(metrics).flatMap(([name, { unavailable }]) =>
       unavailable === undefined ? [] : [`${name} is unavailable. ${unavailable}`],
     ),

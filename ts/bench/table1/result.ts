@@ -62,6 +62,25 @@ const published = v.object({
 })
 export type Published = v.InferOutput<typeof published>
 
+const metricValue = v.object({
+  value: about(v.nullable(v.number()), 'null: every pair is equal, and the metric infinite for such.'),
+  samples: count,
+  std: about(v.optional(v.number()), 'Over random subsets, of KID; it is not the error of the mean.'),
+  baseline: about(v.optional(v.number()), "The same of the baseline's pictures, of CLIP scores."),
+  bias: about(
+    v.optional(
+      v.object({
+        halves: v.number(),
+        extrapolated: v.number(),
+        points: v.array(v.object({ count, fid: v.number() })),
+      }),
+    ),
+    'How far few pictures inflate an FID: that of two halves of the baseline, and FID∞ with the points it is extrapolated from.',
+  ),
+  settings: about(v.record(v.string(), v.union([v.string(), v.number()])), 'Flavour, model, scale, parameters.'),
+  published_weights: about(v.optional(v.boolean()), "Whether the network's weights are the published ones."),
+})
+
 const row = v.object({
   scheduler: v.string(),
   guidance: amount,
@@ -99,10 +118,7 @@ const row = v.object({
     'Of the wall times of this row, by its own kind of prompts. separate: they are of a run of their own (--timing), each method directly after its baseline.',
   ),
   ...closeness,
-  metrics: v.record(
-    v.string(),
-    v.union([v.object({ value: v.nullable(v.number()), samples: count }), v.object({ unavailable: v.string() })]),
-  ),
+  metrics: v.record(v.string(), v.union([metricValue, v.object({ unavailable: v.string() })])),
   pareto: about(
     v.object({ wall: v.boolean(), nfe: v.boolean() }),
     'Whether no other row of the same scheduler, guidance and kind is faster (in wall time, in network runs) and closer on average. Rows of ' +

@@ -57,12 +57,30 @@ export const bySpeed = (rows: readonly TableRow[]): TableRow[] => [...rows].sort
 export const shownMetrics = ({ metrics }: TableResult): string[] =>
   Object.keys(metrics).filter((name) => metrics[name].unavailable === undefined)
 
-export const metricText = (value: TableRow['metrics'][string] | undefined): string =>
-  value === undefined || 'unavailable' in value
-    ? '–'
-    : value.value === null
-      ? 'equal'
-      : Number(value.value.toPrecision(3)).toString()
+const three = (value: number): string => Number(value.toPrecision(3)).toString()
+
+/** A value with what must stand beside it. */
+export function metricText(metric: TableRow['metrics'][string] | undefined): string {
+  if (metric === undefined || 'unavailable' in metric) return '–'
+  const { value, std, baseline, bias } = metric
+  const beside = [
+    ...(baseline === undefined ? [] : [`full run ${three(baseline)}`]),
+    ...(bias === undefined ? [] : [`halves ${three(bias.halves)}, ∞ ${three(bias.extrapolated)}`]),
+  ]
+  const spread = std === undefined ? '' : ` ± ${three(std)}`
+  return `${value === null ? 'equal' : three(value)}${spread}${beside.length > 0 ? ` (${beside.join('; ')})` : ''}`
+}
+
+/** How each metric that has a value was computed, and from which weights. */
+export function metricNotes({ rows, metrics }: TableResult): string[] {
+  return Object.entries(metrics).flatMap(([name, { about }]) => {
+    const value = rows.map((row) => row.metrics[name]).find((each) => each !== undefined && 'settings' in each)
+    if (value === undefined || 'unavailable' in value) return []
+    const settings = Object.entries(value.settings).map(([key, each]) => `${key} ${each}`)
+    const weights = value.published_weights === false ? ' Not the published weights: it compares with nothing published.' : ''
+    return [`${name}: ${about} ${settings.join(', ')}.${weights}`]
+  })
+}
 
 /** What its authors report of the policy with the row's solver, else where they name none; never with another. */
 export function publishedText({ published, scheduler }: TableRow): string {
@@ -116,6 +134,7 @@ export function markdown(result: TableResult): string {
     ...unreliableNotes(result),
     ...similarityNotes(result),
     `"${plainHead(result)}": the unaccelerated run with as many steps as fit, rounded down, and in brackets what the row is above it in dB: mean, worst tenth.`,
+    ...metricNotes(result),
     ...Object.entries(metrics).flatMap(([name, { unavailable }]) =>
       unavailable === undefined ? [] : [`${name}: unavailable. ${unavailable}`],
     ),
