@@ -61,6 +61,8 @@ const tests = {
       'THIRD_PARTY_NOTICES.md',
       'dist/index.js',
       'dist/index.mjs',
+      'dist/metrics/index.mjs',
+      'dist/metrics/index.d.mts',
     ]
     required.push(
       'dist/index.d.ts',
@@ -138,8 +140,12 @@ const tests = {
     const same =
       "import * as esm from 'sada'; import { createRequire } from 'node:module'; const cjs = createRequire(import.meta.url)('sada');"
     const code = `${same} console.log(Object.keys(cjs).every((key) => esm[key] === cjs[key]))`
-    writeFileSync(join(app, 'same.mjs'), code)
-    assert.equal(node(['same.mjs']).stdout.trim(), 'true')
+    for (const name of ['sada', 'sada/metrics']) {
+      writeFileSync(join(app, 'same.mjs'), code.replaceAll("'sada'", `'${name}'`))
+      assert.equal(node(['same.mjs']).stdout.trim(), 'true')
+    }
+    const metrics = module("import * as metrics from 'sada/metrics'; console.log(Object.keys(metrics).sort().join())")
+    assert.equal(metrics, 'InceptionMemory,METRICS,MetricNetworks,fid,kid,psnr,sampleBias,ssim')
   },
 
   'importing loads no native code, the first run does'() {
@@ -148,6 +154,8 @@ const tests = {
       "{ scheduler: { _class_name: 'EulerDiscreteScheduler' }, steps: 2, shape: [1, 4], seed: 1, network: ({ sample }) => sample }"
     const code = `import { sample } from 'sada'; const before = ${libraries}; await sample(${sampling}); console.log(before, ${libraries})`
     assert.equal(module(code), '0 1')
+    const metrics = `import { psnr, MetricNetworks } from 'sada/metrics'; psnr([0], [1]); new MetricNetworks(); console.log(${libraries})`
+    assert.equal(module(metrics), '0')
   },
 
   'importing is fast'() {
@@ -185,7 +193,7 @@ const tests = {
     node([tsc, ...common, '--module', 'node16', '--outDir', 'out', 'commonjs.cts', 'module.mts'])
     node([tsc, ...common, '--module', 'esnext', '--moduleResolution', 'bundler', '--noEmit', 'module.mts'])
     assert.equal(node(['out/commonjs.cjs']).stdout.trim(), 'UNKNOWN_NAME')
-    assert.match(node(['out/module.mjs']).stdout, /64 2\nINVALID_ARGUMENT\ntrue step,step,result\n$/)
+    assert.match(node(['out/module.mjs']).stdout, /64 2\nINVALID_ARGUMENT\ntrue step,step,result\ntrue\n$/)
   },
 
   'the binaries run'() {

@@ -10,10 +10,16 @@ import { spectrogramLpips, SPECTROGRAM_SHORTEST } from './spectrogram-lpips.ts'
 import { isSilent, melSpectrogram, SPECTROGRAM } from './spectrogram.ts'
 import { ssim, SSIM_SMALLEST } from './ssim.ts'
 
-export { InceptionMemory } from './inception.ts'
+export type { Features } from './features.ts'
+export { fid, sampleBias, type SampleBias } from './fid.ts'
+export { InceptionMemory, type FidFlavour } from './inception.ts'
+export { kid, type Kid, type KidOptions } from './kid.ts'
 export type { Metric, MetricContext, MetricNeeds, MetricValue, SampleForm } from './metric.ts'
 export type { NetworkName, Unavailable, UnavailableCode } from './network-files.ts'
 export { MetricNetworks, type NetworksOptions } from './networks.ts'
+export type { PictureShape } from './picture.ts'
+export { psnr } from './psnr.ts'
+export { ssim } from './ssim.ts'
 
 /** A value per pair, the same for pictures and for sounds. */
 const eachPair = (

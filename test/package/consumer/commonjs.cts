@@ -1,4 +1,8 @@
 import sada = require('sada')
+import metrics = require('sada/metrics')
+
+const shape: metrics.PictureShape = [3, 16, 16]
+if (metrics.ssim(new Float32Array(768), new Float32Array(768), shape) !== 1) throw new Error('unexpected SSIM')
 
 const network: sada.NetworkFunction = ({ sample, alpha, members }) => sample.map((value) => (value * alpha) / members.length)
 

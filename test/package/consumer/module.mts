@@ -1,3 +1,4 @@
+import { METRICS, MetricNetworks, psnr, type MetricValue, type Unavailable } from 'sada/metrics'
 import { load, SadaError, type GenerateResult, type Pipeline, type PipelineEvent } from 'sada'
 
 const pipeline: Pipeline = await load('avatar', { threads: 1 })
@@ -18,3 +19,10 @@ for await (const event of pipeline.stream({ prompt: 'a kid', steps: 2, policy: '
 await pipeline.generate({ steps: 3 }).catch((error: unknown) => console.log(error instanceof SadaError && error.code))
 await pipeline[Symbol.asyncDispose]()
 console.log(png.length > 0, events.join())
+
+const networks = new MetricNetworks()
+const form = { kind: 'pictures', shape: [3, 16, 16] } as const
+const samples = [new Float32Array(768), new Float32Array(768).fill(0.2)]
+const value: MetricValue | Unavailable = await METRICS.psnr.evaluate([samples[0]], [samples[1]], { form, networks })
+console.log('mean' in value && value.mean === psnr(samples[0], samples[1]))
+await networks.dispose()
