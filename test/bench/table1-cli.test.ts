@@ -72,6 +72,29 @@ test('the bundled model: a run, its continuation and its report', async () => {
   const third = await run('sada-bench', report, cwd)
   assert.is(third.code, 0, third.stderr)
   assert.match(third.stdout, /^## avatar, 6 steps\n/)
+  // What chooses runs chooses among the finished ones, and what cannot have an effect is refused.
+  for (const [args, rows] of [
+    [['--kind', 'short'], 2],
+    [['--policies', 'sada'], 2],
+    [['--samples', '1'], 2],
+    [['--scheduler', 'euler', '--guidance', '3', '--kind', 'full', '--policies', 'sada'], 1],
+  ] as const) {
+    const { code, stdout, stderr } = await run('sada-bench', [...report.slice(0, 4), ...args, '--json', '-'], cwd)
+    assert.is(code, 0, stderr)
+    assert.is((JSON.parse(stdout) as TableResult).rows.length, rows, args.join(' '))
+  }
+  for (const [args, message] of [
+    [['--guidance', '7'], /Unknown guidance "7".*Known: 3/],
+    [['--policies', 'easycache'], /Unknown policy "easycache"/],
+    [['--steps', '7'], /do not belong together/],
+    [['--slice', '1/2'], /"--slice" to be left out with --report-only/],
+    [['--timing-only'], /"--timing-only" to be left out with --report-only/],
+    [['--sweep'], /"--sweep"/],
+  ] as const) {
+    const { code, stderr } = await run('sada-bench', [...report.slice(0, 4), ...args, '--json', '-'], cwd)
+    assert.is(code, 2, stderr)
+    assert.match(stderr, message)
+  }
   const page = readFileSync(join(cwd, 'table.html'), 'utf8')
   assert.match(page, /data:image\/png/)
 })
@@ -80,6 +103,7 @@ test('what cannot be is refused before anything runs', async () => {
   const prompts = join(emptyFolder(), 'prompts.txt')
   writeFileSync(prompts, `a cat\n${'a, '.repeat(200)}\n`)
   for (const [args, message] of [
+    [['--timing-only', '--weights', 'x'], /"--weights" to be left out with --timing-only/],
     [['--samples', '1', '--slice', '2/2'], /"--slice" to be a part with at least one prompt.*2\/2/],
     [['--prompts', prompts, '--samples', '2'], /PROMPT_TOO_LONG/],
     [['--slice', '3/2'], /"--slice" to be k\/n/],

@@ -46,7 +46,11 @@ export function addTable1(program: Command, signal: () => AbortSignal): void {
         .choices(['time', 'flops'])
         .default('time'),
     )
-    .option('--report-only', 'make no runs', false)
+    .option(
+      '--report-only',
+      'make no runs; --scheduler, --guidance, --policies, --kind and --samples choose among those that are finished',
+      false,
+    )
     .option('--weights <folder>', 'networks of the metrics LPIPS, FID, KID and CLIP score')
     .option('--html <file>', 'where the page goes; - for stdout')
     .option('--json <file>', 'where the figures go; - for stdout')
@@ -54,9 +58,10 @@ export function addTable1(program: Command, signal: () => AbortSignal): void {
     .option('--csv <file>', 'where the CSV goes; - for stdout')
     .addHelpText('after', EXAMPLES)
     .allowExcessArguments(false)
-    .action(async (options: Table1Arguments) => {
+    .action(async (options: Table1Arguments, command: Command) => {
       const { table1 } = await import('./table1.ts')
-      await table1(options, signal())
+      const given = new Set(Object.keys(options).filter((name) => command.getOptionValueSource(name) === 'cli'))
+      await table1({ ...options, given }, signal())
     })
 }
 

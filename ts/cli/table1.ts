@@ -14,33 +14,29 @@ import { publishedFigures } from '../bench/table1/published.ts'
 import { runTable } from '../bench/table1/run.ts'
 import type { Store, TableSettings } from '../bench/table1/settings.ts'
 import { invalidArgument, unknownName } from '../errors.ts'
-import { findModel } from '../pipeline/load.ts'
+import { findModel, isStaged } from '../pipeline/load.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
-import type { PolicySpec } from '../policy/index.ts'
+import { loadManifest } from '../plan/model.ts'
 import { loadOn, type DeviceArguments } from './engines.ts'
 import { OutputFile } from './output-file.ts'
 import { createProgress, duration } from './progress.ts'
+import { checkEffects, chosenRuns, type Table1Choice } from './table1-filters.ts'
 import { checkFiles, journalsOf, publish, reserveFiles, type Table1Files } from './table1-files.ts'
 
 /** The options of `sada-bench table1`, parsed. */
-export interface Table1Arguments extends DeviceArguments, Table1Files {
+export interface Table1Arguments extends DeviceArguments, Table1Files, Table1Choice {
   readonly model: string
-  readonly scheduler?: readonly string[]
-  readonly guidance?: readonly number[]
-  readonly policies?: readonly PolicySpec[]
   readonly sweep: boolean
   readonly steps?: number
-  readonly samples: number
-  readonly kind?: readonly string[]
   readonly slice?: readonly [k: number, n: number]
   readonly seed: number
-  readonly timingOnly: boolean
   readonly plainBy: PlainBy
   readonly weights?: string
 }
 
 /** Makes the runs that are lacking, and writes the table. */
 export async function table1(options: Table1Arguments, signal: AbortSignal): Promise<void> {
+  checkEffects(options)
   const folder = await findModel(options.model)
   const journals = await journalsOf(options)
   await checkFiles(options, journals)
@@ -48,8 +44,10 @@ export async function table1(options: Table1Arguments, signal: AbortSignal): Pro
   const files = await reserveFiles(options)
   try {
     if (!options.reportOnly) await makeRuns(options, folder, journals, timing, signal)
-    const content = await readJournals(journals)
-    if (content.runs.size === 0) throw invalidArgument('--resume', 'a file that holds finished runs', journals.join(', '))
+    const known = await readJournals(journals)
+    if (known.runs.size === 0) throw invalidArgument('--resume', 'a file that holds finished runs', journals.join(', '))
+    if (options.reportOnly) await checkGiven(known, options, folder)
+    const content = options.reportOnly ? chosenRuns(known, options) : known
     if (timing !== undefined && timing.sessions.length > 0) checkTerms(content.sessions[0], timing.sessions[0], 'timing')
     const assembled = assemble(content, {
       created: new Date().toISOString(),
@@ -113,6 +111,22 @@ async function makeRuns(
   } finally {
     await pipeline.dispose()
   }
+}
+
+/** Refuses finished runs of another model, number of steps or seed than the command line names. */
+async function checkGiven(
+  { sessions: [session] }: JournalContent,
+  { given, steps, seed }: Table1Arguments,
+  folder: string,
+): Promise<void> {
+  // A folder of diffusers has its name from what it holds, which takes loading it.
+  const model = given?.has('model') && isStaged(folder) ? (await loadManifest(folder)).name : session.model
+  const asked = {
+    model,
+    steps: given?.has('steps') ? steps! : session.steps,
+    seed: given?.has('seed') ? seed : session.seed,
+  }
+  checkTerms(session, asked, 'resume')
 }
 
 /** Refuses finished runs of other terms or of other prompts than those that are asked for. */

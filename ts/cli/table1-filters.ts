@@ -1,0 +1,79 @@
+import type { JournalContent, Run } from '../bench/table1/journal.ts'
+import { methodFor } from '../bench/table1/methods.ts'
+import { invalidArgument, unknownName } from '../errors.ts'
+import type { PolicySpec } from '../policy/index.ts'
+
+/** The options of `sada-bench table1` that say what is run, or of what is reported. */
+export interface Table1Choice {
+  readonly scheduler?: readonly string[]
+  readonly guidance?: readonly number[]
+  readonly policies?: readonly PolicySpec[]
+  readonly kind?: readonly string[]
+  readonly samples: number
+  readonly reportOnly: boolean
+  readonly timingOnly: boolean
+  /** Names of the options that were written on the command line, as the parser knows them. */
+  readonly given?: ReadonlySet<string>
+}
+
+/** What would change nothing, with what makes it so. */
+const WITHOUT_EFFECT: readonly [by: 'reportOnly' | 'timingOnly', without: Readonly<Record<string, string>>][] = [
+  [
+    'reportOnly',
+    {
+      timingOnly: '--timing-only',
+      sweep: '--sweep',
+      coco: '--coco',
+      prompts: '--prompts',
+      slice: '--slice',
+      device: '--device',
+      engine: '--engine',
+    },
+  ],
+  ['timingOnly', { timing: '--timing', plainBy: '--plain-by', weights: '--weights' }],
+]
+const OPTION = { reportOnly: '--report-only', timingOnly: '--timing-only' } as const
+
+/** Refuses options that another one leaves without an effect. Throws INVALID_ARGUMENT. */
+export function checkEffects(options: Table1Choice): void {
+  for (const [by, without] of WITHOUT_EFFECT) {
+    const name = options[by] ? Object.keys(without).find((each) => options.given?.has(each)) : undefined
+    if (name !== undefined)
+      throw invalidArgument(
+        without[name],
+        `left out with ${OPTION[by]}, which it has no effect on`,
+        'it',
+        'Leave one of them out.',
+      )
+  }
+}
+
+/** Of finished runs those that are asked for; plain runs and the baseline stand beside any policy. Throws where nothing is left. */
+export function chosenRuns(content: JournalContent, options: Table1Choice): JournalContent {
+  const { given } = options
+  const labels = options.policies?.map((spec) => methodFor(spec).label)
+  const tests: readonly [option: string, asked: readonly (string | number)[] | undefined, of: (run: Run) => string | number][] = [
+    ['scheduler', options.scheduler, (run) => run.scheduler],
+    ['guidance', options.guidance, (run) => run.guidance],
+    ['kind of prompt', options.kind, (run) => run.kind],
+    ['policy', labels, (run) => run.method],
+  ]
+  let runs = [...content.runs.values()]
+  for (const [option, asked, of] of tests) {
+    if (asked === undefined || asked.length === 0) continue
+    const present = [...new Set(runs.map(of))]
+    const unknown = asked.find((each) => !present.includes(each))
+    if (unknown !== undefined) throw unknownName(option, String(unknown), present.map(String))
+    runs = runs.filter((run) => asked.includes(of(run)) || (option === 'policy' && run.method === 'none'))
+  }
+  if (given?.has('samples')) runs = firstOf(runs, options)
+  const kept = new Set(runs)
+  return { ...content, runs: new Map([...content.runs].filter(([, run]) => kept.has(run))) }
+}
+
+/** The prompts that so many samples would be: the first of all, or of the kinds that are asked for. */
+function firstOf(runs: readonly Run[], { kind, samples }: Table1Choice): Run[] {
+  if (kind === undefined) return runs.filter(({ index }) => index < samples)
+  const indices = [...new Set(runs.map(({ index }) => index))].sort((a, b) => a - b).slice(0, samples)
+  return runs.filter(({ index }) => indices.includes(index))
+}
