@@ -12,7 +12,8 @@ import { reportPage } from '../../ts/bench/report/page.ts'
 import { ofPlan } from '../../ts/bench/model.ts'
 import type { BenchResult } from '../../ts/bench/result.ts'
 import type { BenchProgress, BenchSettings, Generate } from '../../ts/bench/settings.ts'
-import { benchTable } from '../../ts/bench/table.ts'
+import { figuresTable } from '../../ts/bench/report/table.ts'
+import { benchTable, plainLabel } from '../../ts/bench/table.ts'
 import type { SadaError } from '../../ts/errors.ts'
 import type { Manifest } from '../../ts/plan/manifest.ts'
 import type { MemberStep, StepAction } from '../../ts/sampler/trace.ts'
@@ -197,6 +198,18 @@ test('what stands in brackets in the headline compares the same pictures, equal 
   )
   assert.match(tileOf([[null, null]]), /\(\+0\.0\)/)
   assert.match(tileOf([[60, null]]), /\(−90\.0\)/)
+})
+
+test('"same time" is marked where it is more than a twentieth off', async () => {
+  const [{ figures }] = await measure(fakePipeline(), settings, new AbortController().signal, silent)
+  const labelOf = (policy: number, plain: number): string =>
+    plainLabel({ speedup: { ...figures.speedup, wall: policy }, fewer_steps: { ...figures.fewer_steps, speedup_wall: plain } })
+  assert.is(labelOf(2, 2.08), 'plain 15 steps: same time')
+  assert.is(labelOf(2, 2.5), 'plain 15 steps: same time (20 % less)')
+  assert.is(labelOf(2.2, 2), 'plain 15 steps: same time (10 % more)')
+  const off = { ...figures, speedup: { ...figures.speedup, wall: 2 }, fewer_steps: { ...figures.fewer_steps, speedup_wall: 2.5 } }
+  assert.match(headline([off]).text, /which take the same time \(20 % less\)/)
+  assert.match(figuresTable([off]).text, /plain 15 steps: same time \(20 % less\)/)
 })
 
 test('the table has a row for each way to make the pictures', async () => {

@@ -2,6 +2,7 @@ import type { StepAction } from '../../sampler/trace.ts'
 import type { MeasuredCase } from '../bench.ts'
 import { tokenCount } from '../flops.ts'
 import type { BenchModel } from '../model.ts'
+import { timeOff } from '../table.ts'
 import { dB, ms, schedulerName, times } from './figures.ts'
 import { html, type Markup } from './markup.ts'
 import { differencePicture, fittingAmplification, samplePicture } from './pictures.ts'
@@ -21,6 +22,7 @@ export async function caseSection(each: MeasuredCase, model: BenchModel, id: str
   const present = new Set<StepAction>(members.flatMap(({ steps }) => steps.map(({ action }) => action)))
   const [, height, width] = model.shape
   const most = Math.min(MOST, Math.max(SHOWN, Math.floor(MOST_PIXELS / (width * height))))
+  const off = timeOff(figures)
   const criterion = criterionPlot(members, order[0])
   const cards = await Promise.all(order.slice(0, most).map((k) => card(each, k, model)))
   return html`<section id="${id}">
@@ -33,7 +35,8 @@ export async function caseSection(each: MeasuredCase, model: BenchModel, id: str
     <div class="plots">
       ${plot(
         'How close each picture is',
-        html`filled: ${figures.policy}; rings: plain ${figures.fewer_steps.steps} steps in the same time`,
+        html`filled: ${figures.policy}; rings: plain ${figures.fewer_steps.steps} steps in the same
+        time${off !== undefined && ` (${off})`}`,
         closenessPlot(figures),
       )}
       ${plot(

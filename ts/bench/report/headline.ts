@@ -1,5 +1,6 @@
 import { EQUAL_DB, meanDecibels } from '../decibels.ts'
 import type { BenchCase } from '../result.ts'
+import { timeOff } from '../table.ts'
 import { dB, runs, schedulerName, times } from './figures.ts'
 import { html, type Markup } from './markup.ts'
 
@@ -10,6 +11,7 @@ export function headline(cases: readonly BenchCase[]): Markup {
 
 function tile(each: BenchCase): Markup {
   const { scheduler, policy, speedup, nfe, steps, flops, fidelity_by_kind: kinds, fewer_steps: fewer } = each
+  const off = timeOff(each)
   const closeness = Object.entries(kinds).map(
     ([kind, { psnr_db }]) =>
       html`<dt>${kind} prompts, PSNR</dt>
@@ -26,7 +28,8 @@ function tile(each: BenchCase): Markup {
       ${closeness}
     </dl>
     <p class="note">
-      In brackets: dB above ${fewer.steps} plain steps, which take the same time; equal pictures count as ${EQUAL_DB} dB there
+      In brackets: dB above ${fewer.steps} plain steps, which take the same time${off !== undefined && ` (${off})`}; equal
+      pictures count as ${EQUAL_DB} dB there
     </p>
   </section>`
 }

@@ -1,5 +1,5 @@
 import type { BenchCase } from '../result.ts'
-import { comparisonLabel } from '../table.ts'
+import { comparisonLabel, plainLabel } from '../table.ts'
 import { ms, runs, schedulerName, times } from './figures.ts'
 import { html, type Markup } from './markup.ts'
 
@@ -53,7 +53,7 @@ function group(each: BenchCase, kinds: readonly string[]): Markup {
       ])}
     </tr>
     <tr>
-      <th scope="row">plain ${fewer.steps} steps: same time</th>
+      <th scope="row">${plainLabel(each)}</th>
       ${cells([
         String(fewer.steps),
         ms(fewer.wall_ms),
