@@ -212,6 +212,14 @@ test('"same time" is marked where it is more than a twentieth off', async () => 
   assert.match(figuresTable([off]).text, /plain 15 steps: same time \(20 % less\)/)
 })
 
+test('the table shows what a terminal would act on, and counts one picture as one', async () => {
+  const cases = await measure(fakePipeline(), settings, new AbortController().signal, silent)
+  const result = resultOf(cases)
+  const [first] = result.cases
+  const hostile = { ...result, model: { ...result.model, name: 'a\x1b]0;title\x07' }, cases: [{ ...first, samples: 1 }] }
+  assert.match(benchTable(hostile, createColors(false)), /^a\ufffd\]0;title\ufffd: 20 steps, guidance 3, 1 picture of each,/)
+})
+
 test('the table has a row for each way to make the pictures', async () => {
   const cases = await measure(fakePipeline(), settings, new AbortController().signal, silent)
   const table = benchTable(resultOf(cases), createColors(false))

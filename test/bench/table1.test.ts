@@ -12,7 +12,8 @@ import { plainStepsOf } from '../../ts/bench/table1/plain.ts'
 import { cocoPrompts, slice } from '../../ts/bench/table1/prompts.ts'
 import { publishedFigures } from '../../ts/bench/table1/published.ts'
 import { tableResult, type TableResult } from '../../ts/bench/table1/result.ts'
-import { csv, markdown, publishedText } from '../../ts/bench/table1/text.ts'
+import { csv } from '../../ts/bench/table1/csv.ts'
+import { markdown, publishedText } from '../../ts/bench/table1/text.ts'
 import type { SadaError } from '../../ts/errors.ts'
 import { createPolicy, policies } from '../../ts/policy/index.ts'
 import { emptyFolder } from '../support/spawn.ts'
@@ -385,6 +386,22 @@ test('a metric stands with what must be said beside it: bias, spread, the baseli
     ])
       assert.ok(text.includes(said.replace(';', ',')), said)
   }
+})
+
+test('text of others is shown as it is in every form, and starts nothing in any', async () => {
+  const method = 'x:a=|b|*c*\u001b[31m\n# d<i>&"e"'
+  const runs = [run(method, 0, 30), run('=1+1', 0, 30), run('+a,"b', 0, 30), run('-3', 0, 30), run('none', 0, 60, { steps: 2 })]
+  const result = table(runs.map((each) => ({ ...each, kind: '@k|\r\n', prompt: 'p\u0007\u202e' })))
+  const page = await tablePage(result, new Pictures([]))
+  assert.not.match(page, /\u001b|\u0007|\u202e|<i>&/)
+  const lines = markdown(result).split('\n')
+  assert.ok(lines.includes('### euler, guidance 3, @k\\|  prompts'), lines[4])
+  const [head, , row] = lines.slice(lines.findIndex((line) => line.startsWith('| method')))
+  assert.match(lines.join('\n'), /\| x:a=\\\|b\\\|\\\*c\\\*\ufffd\\\[31m \\# d&lt;i>&amp;"e" °/)
+  assert.is(row.split(/(?<!\\)\|/).length, head.split('|').length)
+  const cells = csv(result)
+  for (const cell of [",'@k| ,", ",'=1+1,", `,"'+a,""b",`, ',-3,', ',-30.0000,']) assert.ok(cells.includes(cell), cell)
+  assert.not.match(cells, /\u001b|(^|[^\r])\n/)
 })
 
 test('the table fits its schema, and every form has every row, escaped', async () => {

@@ -1,5 +1,6 @@
 import Table from 'cli-table3'
 import type { createColors } from 'picocolors'
+import { visible } from './plain-text.ts'
 import type { BenchCase, BenchResult } from './result.ts'
 
 type Colours = ReturnType<typeof createColors>
@@ -27,19 +28,19 @@ export function benchTable({ cases, machine, model, versions }: BenchResult, col
   const kinds = [...new Set(cases.flatMap(({ fidelity_by_kind }) => Object.keys(fidelity_by_kind)))]
   const columns = ['', 'runs', 'time', 'speed-up', 'FLOPs', ...kinds.flatMap((kind) => [`${kind} mean`, 'worst'])]
   const { steps, guidance, samples, batch } = cases[0]
-  const what = `${model.name}: ${steps} steps, guidance ${guidance}, ${samples} pictures of each, ${batch === 1 ? 'one' : batch} per call`
+  const what = `${model.name}: ${steps} steps, guidance ${guidance}, ${samples === 1 ? '1 picture' : `${samples} pictures`} of each, ${batch === 1 ? 'one' : batch} per call`
   const about = `${what}; ${machine.cpu}, ${machine.cores} cores, sada ${versions.sada}`
   const tables = cases.map((each) => {
     const table = new Table({
-      head: columns.map((name) => colours.dim(name)),
+      head: columns.map((name) => colours.dim(visible(name))),
       chars: NO_LINES,
       style: { head: [], border: [], 'padding-left': 0, 'padding-right': 1 },
       colAligns: columns.map((_, k) => (k === 0 ? 'left' : 'right')),
     })
     table.push(...rows(each, kinds, colours))
-    return `${colours.bold(each.scheduler)}\n${table.toString()}`
+    return `${colours.bold(visible(each.scheduler))}\n${table.toString()}`
   })
-  return [about, ...tables, colours.dim(LEGEND)].join('\n\n')
+  return [visible(about), ...tables, colours.dim(LEGEND)].join('\n\n')
 }
 
 const LEGEND =

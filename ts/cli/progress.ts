@@ -1,5 +1,6 @@
 import { SingleBar } from 'cli-progress'
 import type { BenchProgress } from '../bench/settings.ts'
+import { visible } from '../bench/plain-text.ts'
 import { isLive, wantsColour } from './terminal.ts'
 
 /** The work done, on stderr: a bar with the time left on a terminal, a line for each thing done elsewhere. */
@@ -33,7 +34,7 @@ class Bar implements BenchProgress {
   advance(work: number, task: string): void {
     this.done = Math.min(this.total, this.done + work)
     const left = ((performance.now() - this.startedAt) / this.done) * (this.total - this.done)
-    this.bar.update(this.done, { left: `${duration(left)} left`, task })
+    this.bar.update(this.done, { left: `${duration(left)} left`, task: visible(task) })
   }
 
   stop(): void {
@@ -45,7 +46,7 @@ class Lines implements BenchProgress {
   start(): void {}
 
   note(text: string): void {
-    process.stderr.write(`${text}\n`)
+    process.stderr.write(`${visible(text)}\n`)
   }
 
   advance(): void {}

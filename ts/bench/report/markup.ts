@@ -1,3 +1,5 @@
+import { visible } from '../plain-text.ts'
+
 /** Markup that is safe to insert as it is. */
 export class Markup {
   readonly text: string
@@ -22,5 +24,5 @@ function insert(value: Insert): string {
   if (value === undefined || value === false) return ''
   if (value instanceof Markup) return value.text
   if (Array.isArray(value)) return value.map(insert).join('')
-  return String(value).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+  return visible(String(value)).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 }

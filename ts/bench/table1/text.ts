@@ -1,8 +1,8 @@
 import { EQUAL_DB } from '../decibels.ts'
-import type { PlainRow, TableResult, TableRow } from './result.ts'
+import { visible } from '../plain-text.ts'
+import type { TableResult, TableRow } from './result.ts'
 import { rowsLike } from './assemble.ts'
 
-const decimals = (value: number | null, digits: number): string => (value === null ? '' : value.toFixed(digits))
 /** Mean, worst tenth and worst; `equal` where every picture is. */
 export const decibelTexts = ({ mean, worst_decile: tenth, worst }: TableRow['psnr_db']): string[] =>
   [mean, tenth, worst].map((value) => (value === null || worst === null ? 'equal' : value.toFixed(1)))
@@ -92,6 +92,13 @@ export function publishedText({ published, scheduler }: TableRow): string {
   return `${figures} on ${model} (${source}${verified ? '' : '; not verified'})`
 }
 
+/** Text of others as Markdown that shows it as it is. */
+const escaped = (text: string): string =>
+  visible(text)
+    .replace(/[\\`*_[\]|#~]/g, '\\$&')
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+
 /** The whole table as Markdown, one for each scheduler, guidance and kind. */
 export function markdown(result: TableResult): string {
   const { model, steps, created, load, rows, missing, metrics } = result
@@ -118,10 +125,10 @@ export function markdown(result: TableResult): string {
       ...similarityHead(result).map(() => similarityText(row)),
       ...shown.map((name) => metricText(row.metrics[name])),
       plainText(row),
-      publishedText(row),
+      escaped(publishedText(row)),
     ])
     return [
-      `### ${place.scheduler}, guidance ${place.guidance}, ${place.kind} prompts`,
+      `### ${escaped(place.scheduler)}, guidance ${place.guidance}, ${escaped(place.kind)} prompts`,
       '',
       tableOf([...head, plainHead(result), 'published elsewhere'], lines),
     ].join('\n')
@@ -136,12 +143,16 @@ export function markdown(result: TableResult): string {
     `"${plainHead(result)}": the unaccelerated run with as many steps as fit, rounded down, and in brackets what the row is above it in dB: mean, worst tenth.`,
     ...metricNotes(result),
     ...Object.entries(metrics).flatMap(([name, { unavailable }]) =>
-      unavailable === undefined ? [] : [`${name}: unavailable. ${unavailable}`],
+      unavailable === undefined ? [] : [`${name}: unavailable. ${escaped(unavailable)}`],
     ),
-    ...unique(missing.map(({ scheduler, method, reason }) => `Not run: ${method} with ${scheduler}. ${reason}`)),
+    ...unique(
+      missing.map(
+        ({ scheduler, method, reason }) => `Not run: ${escaped(method)} with ${escaped(scheduler)}. ${escaped(reason)}`,
+      ),
+    ),
   ]
   return [
-    `## ${model}, ${steps} steps`,
+    `## ${escaped(model)}, ${steps} steps`,
     '',
     `Made ${created.slice(0, 10)}. Load of the machine: median ${load.p50.toFixed(1)}, at most ${load.max.toFixed(1)}.`,
     '',
@@ -159,7 +170,7 @@ const unique = (texts: readonly string[]): string[] => [...new Set(texts)]
 function figures(row: TableRow): string[] {
   const { speedup, psnr_db: psnr, pareto } = row
   return [
-    `${row.method}${row.is_default ? '' : ' °'}${pareto.wall ? ' \\*' : ''}`,
+    `${escaped(row.method)}${row.is_default ? '' : ' °'}${pareto.wall ? ' \\*' : ''}`,
     String(row.samples),
     row.nfe.mean.toFixed(1),
     row.flops.ratio.toFixed(2),
@@ -178,79 +189,6 @@ export function plainText({ plain, samples }: TableRow): string {
 }
 
 function tableOf(head: readonly string[], lines: readonly (readonly string[])[]): string {
-  const cell = (text: string): string => text.replaceAll('|', '\\|')
   const rule = head.map((_, k) => (k === 0 || k >= head.length - 2 ? '---' : '--:'))
-  return [head, rule, ...lines.map((line) => line.map(cell))].map((line) => `| ${line.join(' | ')} |`).join('\n')
+  return [head, rule, ...lines].map((line) => `| ${line.join(' | ')} |`).join('\n')
 }
-
-/** The whole table as CSV (RFC 4180): one line for each row, then one for each number of plain steps. */
-export function csv(result: TableResult): string {
-  const shown = Object.keys(result.metrics)
-  const head = [
-    ...['scheduler', 'guidance', 'kind', 'method', 'policy', 'is_default', 'samples', 'nfe', 'nfe_ratio', 'flops_ratio'],
-    ...[
-      'wall_ms_p50',
-      'baseline_wall_ms_p50',
-      'speedup_p05',
-      'speedup_p50',
-      'speedup_p95',
-      'timing',
-      'timing_pairs',
-      'timing_load',
-    ],
-    ...['psnr_mean', 'psnr_worst_decile', 'psnr_worst', 'identical', 'ssim_mean', 'ssim_worst', 'pareto_wall', 'pareto_nfe'],
-    ...['plain_steps', 'plain_samples', 'plain_psnr_mean', 'plain_psnr_worst_decile', 'gain_mean', 'gain_worst_decile'],
-    ...['published', ...shown],
-  ]
-  const lines = [...result.rows.map((row) => csvRow(row, shown)), ...result.plain.map((row) => csvPlain(row, result.steps))]
-  return (
-    [head, ...lines.map((line) => head.map((_, k) => line[k] ?? ''))].map((line) => line.map(quoted).join(',')).join('\r\n') +
-    '\r\n'
-  )
-}
-
-function csvRow(row: TableRow, shown: readonly string[]): string[] {
-  const { plain } = row
-  return [
-    ...[row.scheduler, String(row.guidance), row.kind, row.method, row.policy, String(row.is_default), String(row.samples)],
-    ...[decimals(row.nfe.mean, 3), decimals(row.nfe_ratio, 4), decimals(row.flops.ratio, 4)],
-    ...[decimals(row.wall_ms.p50, 3), decimals(row.baseline_wall_ms.p50, 3)],
-    ...[row.speedup.p05, row.speedup.p50, row.speedup.p95].map((value) => decimals(value, 4)),
-    ...[row.timing.source, String(row.timing.pairs), decimals(row.timing.load, 2)],
-    ...closenessCells(row),
-    ...[String(row.pareto.wall), String(row.pareto.nfe)],
-    ...(plain === null
-      ? ['', '', '', '', '', '']
-      : [
-          ...[
-            String(plain.steps),
-            String(plain.samples),
-            decimals(plain.psnr_db.mean, 4),
-            decimals(plain.psnr_db.worst_decile, 4),
-          ],
-          ...[decimals(plain.gain_db.mean, 4), decimals(plain.gain_db.worst_decile, 4)],
-        ]),
-    publishedText(row),
-    ...shown.map((name) => {
-      const found = row.metrics[name]
-      return found === undefined || 'unavailable' in found || found.value === null ? '' : String(found.value)
-    }),
-  ]
-}
-
-function csvPlain(row: PlainRow, steps: number): string[] {
-  return [
-    ...[row.scheduler, String(row.guidance), row.kind, `plain ${row.steps} steps`, 'none', 'false', String(row.samples)],
-    ...[String(row.steps), decimals(steps / row.steps, 4), decimals(steps / row.steps, 4), '', ''],
-    ...[row.speedup.p05, row.speedup.p50, row.speedup.p95].map((value) => decimals(value, 4)),
-    ...['runs', '', ''],
-    ...closenessCells(row),
-  ]
-}
-
-const closenessCells = ({ psnr_db: psnr, identical, ssim }: Pick<TableRow, 'psnr_db' | 'identical' | 'ssim'>): string[] => [
-  ...[psnr.mean, psnr.worst_decile, psnr.worst].map((value) => decimals(value, 4)),
-  ...[String(identical), decimals(ssim?.mean ?? null, 6), decimals(ssim?.worst ?? null, 6)],
-]
-
-const quoted = (text: string): string => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)
