@@ -21,7 +21,6 @@ const EXCEPTIONS: Record<string, { lines: number; reason: string }> = {
   'ts/bench/table1/plot.ts speedPlot': { lines: 45, reason: 'one plot, described as data' },
   'ts/bench/table1/assemble.ts describe': { lines: 60, reason: 'one field of the published schema after the other' },
   'ts/bench/table1/run.ts write': { lines: 45, reason: 'one field of the journal after the other' },
-  'ts/cli/table1-command.ts addTable1': { lines: 45, reason: 'one option of the command after the other' },
   'ts/bench/case.ts describeCase': { lines: 60, reason: 'one field of the published schema after the other' },
 }
 

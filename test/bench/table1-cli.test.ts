@@ -50,6 +50,7 @@ test('the bundled model: a run, its continuation and its report', async () => {
   const second = await run('sada-bench', [...SMALL, '--resume', 'runs.jsonl', '--plain-by', 'flops', '--csv', '-'], cwd)
   assert.is(second.code, 0, second.stderr)
   assert.is(second.stdout.trimEnd().split('\r\n').length, 7) // head, four rows, the plain run of either kind
+  assert.match(second.stderr, /Every run is finished already: nothing was added to runs\.jsonl/)
   const after = readFileSync(join(cwd, 'runs.jsonl'), 'utf8')
   assert.ok(after.startsWith(before))
   assert.is(after.slice(before.length).trimEnd().split('\n').length, 1) // the new session, and no run

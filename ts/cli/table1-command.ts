@@ -16,7 +16,7 @@ The table goes to stdout as Markdown, unless one of the files is -.`
 
 /** Adds `sada-bench table1`. */
 export function addTable1(program: Command, signal: () => AbortSignal): void {
-  program
+  const command = program
     .command('table1')
     .description('Every policy on one model, solver and noise: speed against closeness, beside the plain run of the same time.')
     .option('-m, --model <name>', 'a bundled model, or a model folder', 'avatar')
@@ -34,6 +34,19 @@ export function addTable1(program: Command, signal: () => AbortSignal): void {
     .option('--threads <n>', 'threads of the network; 0: one per physical core', integer('--threads', 0, 1024))
     .option('--device <device>', 'cpu, cuda, cuda:<index> or auto: a GPU where one can be used', 'cpu')
     .option('--engine <engine>', 'onnxruntime, or tensorrt on the GPU of --device: what runs the network', 'onnxruntime')
+  withFiles(command)
+    .addHelpText('after', EXAMPLES)
+    .allowExcessArguments(false)
+    .action(async (options: Table1Arguments, command: Command) => {
+      const { table1 } = await import('./table1.ts')
+      const given = new Set(Object.keys(options).filter((name) => command.getOptionValueSource(name) === 'cli'))
+      await table1({ ...options, given }, signal())
+    })
+}
+
+/** Where runs come from, and where they and the table go. */
+const withFiles = (command: Command): Command =>
+  command
     .option(
       '--resume <files>',
       'finished runs, separated by commas: what is there is not made again; new ones go to the first',
@@ -56,14 +69,6 @@ export function addTable1(program: Command, signal: () => AbortSignal): void {
     .option('--json <file>', 'where the figures go; - for stdout')
     .option('--markdown <file>', 'where the Markdown goes; - for stdout')
     .option('--csv <file>', 'where the CSV goes; - for stdout')
-    .addHelpText('after', EXAMPLES)
-    .allowExcessArguments(false)
-    .action(async (options: Table1Arguments, command: Command) => {
-      const { table1 } = await import('./table1.ts')
-      const given = new Set(Object.keys(options).filter((name) => command.getOptionValueSource(name) === 'cli'))
-      await table1({ ...options, given }, signal())
-    })
-}
 
 function guidances(text: string): number[] {
   const all = list(text)

@@ -92,7 +92,7 @@ export async function publish(result: TableResult, pictures: Pictures, targets: 
   const texts = {
     html: async () => (await import('../bench/table1/page.ts')).tablePage(result, pictures),
     json: () => Promise.resolve(JSON.stringify(result, undefined, 1) + '\n'),
-    markdown: async () => (await import('../bench/table1/text.ts')).markdown(result),
+    markdown: async () => (await import('../bench/table1/markdown.ts')).markdown(result),
     csv: async () => (await import('../bench/table1/csv.ts')).csv(result),
   }
   let isPrinted = false

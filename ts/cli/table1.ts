@@ -4,7 +4,7 @@ import { benchModel } from '../bench/model.ts'
 import { filePrompts, modelPrompts } from '../bench/prompts.ts'
 import type { BenchProgress } from '../bench/settings.ts'
 import { assemble } from '../bench/table1/assemble.ts'
-import { checkTerms, Journal, PictureNames, readJournals, type JournalContent } from '../bench/table1/journal.ts'
+import { checkTerms, Journal, PictureNames, readJournals, type JournalContent, type Session } from '../bench/table1/journal.ts'
 import { defaultMethods, methodFor, withSweeps, type Method } from '../bench/table1/methods.ts'
 import { withMetrics } from '../bench/table1/metrics.ts'
 import type { PlainBy } from '../bench/table1/plain.ts'
@@ -85,31 +85,44 @@ async function makeRuns(
     const settings = await prepare(options, pipeline, folder)
     const known = await readExisting(journals)
     checkKnown(known, timing, settings)
-    const { model, steps, seed } = settings
-    const journal = await Journal.open(path)
-    const progress = new Eta(createProgress())
-    const tell = (): void => void process.stderr.write(`Finished runs are kept: go on with --resume ${path}\n`)
-    signal.addEventListener('abort', tell)
-    try {
-      const created = new Date().toISOString()
-      await journal.add({ type: 'session', model: model.name, steps, seed, created, machine, versions: describeVersions() })
-      const pictures = new Pictures([picturesOf(path)])
-      const store: Store = {
-        journal,
-        runs: new Map(known.runs),
-        missing: [...known.missing],
-        // Operations are the same wherever they are counted, and here they are counted on more pictures.
-        timedRuns: timing && options.plainBy === 'time' ? runsOfRow(timing) : undefined,
-        keep: options.timingOnly ? undefined : (run, sample) => pictures.keep(run, sample, model),
-      }
-      await runTable((call) => pipeline.generate(call), settings, store, progress, signal)
-    } finally {
-      signal.removeEventListener('abort', tell)
-      progress.stop()
-      await journal.close()
+    const pictures = new Pictures([picturesOf(path)])
+    const store: Omit<Store, 'journal'> = {
+      runs: new Map(known.runs),
+      missing: [...known.missing],
+      // Operations are the same wherever they are counted, and here they are counted on more pictures.
+      timedRuns: timing && options.plainBy === 'time' ? runsOfRow(timing) : undefined,
+      keep: options.timingOnly ? undefined : (run, sample) => pictures.keep(run, sample, settings.model),
     }
+    await runInto(path, machine, pipeline, settings, store, signal)
   } finally {
     await pipeline.dispose()
+  }
+}
+
+/** Adds the runs that are lacking to a journal. */
+async function runInto(
+  path: string,
+  machine: Session['machine'],
+  pipeline: Pipeline,
+  settings: TableSettings,
+  known: Omit<Store, 'journal'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { model, steps, seed } = settings
+  const journal = await Journal.open(path)
+  const progress = new Eta(createProgress())
+  const tell = (): void => void process.stderr.write(`Finished runs are kept: go on with --resume ${path}\n`)
+  signal.addEventListener('abort', tell)
+  try {
+    const created = new Date().toISOString()
+    await journal.add({ type: 'session', model: model.name, steps, seed, created, machine, versions: describeVersions() })
+    const before = known.runs.size
+    await runTable((call) => pipeline.generate(call), settings, { ...known, journal }, progress, signal)
+    if (known.runs.size === before) process.stderr.write(`Every run is finished already: nothing was added to ${path}\n`)
+  } finally {
+    signal.removeEventListener('abort', tell)
+    progress.stop()
+    await journal.close()
   }
 }
 

@@ -2,7 +2,7 @@ import type { StepAction } from '../../sampler/trace.ts'
 import type { MeasuredCase } from '../bench.ts'
 import { tokenCount } from '../flops.ts'
 import type { BenchModel } from '../model.ts'
-import { timeOff } from '../table.ts'
+import { plainLabel } from '../table.ts'
 import { dB, ms, schedulerName, times } from './figures.ts'
 import { html, type Markup } from './markup.ts'
 import { differencePicture, fittingAmplification, samplePicture } from './pictures.ts'
@@ -22,7 +22,6 @@ export async function caseSection(each: MeasuredCase, model: BenchModel, id: str
   const present = new Set<StepAction>(members.flatMap(({ steps }) => steps.map(({ action }) => action)))
   const [, height, width] = model.shape
   const most = Math.min(MOST, Math.max(SHOWN, Math.floor(MOST_PIXELS / (width * height))))
-  const off = timeOff(figures)
   const criterion = criterionPlot(members, order[0])
   const cards = await Promise.all(order.slice(0, most).map((k) => card(each, k, model)))
   return html`<section id="${id}">
@@ -33,12 +32,7 @@ export async function caseSection(each: MeasuredCase, model: BenchModel, id: str
       itself takes ${Math.round(figures.overhead_us_per_step)} µs a step.
     </p>
     <div class="plots">
-      ${plot(
-        'How close each picture is',
-        html`filled: ${figures.policy}; rings: plain ${figures.fewer_steps.steps} steps in the same
-        time${off !== undefined && ` (${off})`}`,
-        closenessPlot(figures),
-      )}
+      ${plot('How close each picture is', html`filled: ${figures.policy}; rings: ${plainLabel(figures)}`, closenessPlot(figures))}
       ${plot(
         'Time of each step',
         html`<i class="key" style="background:var(--base)"></i>every step runs

@@ -1,7 +1,5 @@
 import { EQUAL_DB } from '../decibels.ts'
-import { visible } from '../plain-text.ts'
 import type { TableResult, TableRow } from './result.ts'
-import { rowsLike } from './assemble.ts'
 
 /** Mean, worst tenth and worst; `equal` where every picture is. */
 export const decibelTexts = ({ mean, worst_decile: tenth, worst }: TableRow['psnr_db']): string[] =>
@@ -92,103 +90,11 @@ export function publishedText({ published, scheduler }: TableRow): string {
   return `${figures} on ${model} (${source}${verified ? '' : '; not verified'})`
 }
 
-/** Text of others as Markdown that shows it as it is. */
-const escaped = (text: string): string =>
-  visible(text)
-    .replace(/[\\`*_[\]|#~]/g, '\\$&')
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-
-/** The whole table as Markdown, one for each scheduler, guidance and kind. */
-export function markdown(result: TableResult): string {
-  const { model, steps, created, load, rows, missing, metrics } = result
-  const shown = shownMetrics(result)
-  const head = [
-    'method',
-    'n',
-    'runs',
-    'FLOPs ÷',
-    'wall ×',
-    'pairs',
-    '5 %–95 %',
-    'PSNR',
-    'worst tenth',
-    'worst',
-    'equal',
-    ...similarityHead(result),
-    ...shown,
-  ]
-  const tables = places(result).map((place) => {
-    const own = bySpeed(rowsLike(place, rows))
-    const lines = own.map((row) => [
-      ...figures(row),
-      ...similarityHead(result).map(() => similarityText(row)),
-      ...shown.map((name) => metricText(row.metrics[name])),
-      plainText(row),
-      escaped(publishedText(row)),
-    ])
-    return [
-      `### ${escaped(place.scheduler)}, guidance ${place.guidance}, ${escaped(place.kind)} prompts`,
-      '',
-      tableOf([...head, plainHead(result), 'published elsewhere'], lines),
-    ].join('\n')
-  })
-  const notes = [
-    '`*`: no other row of its table is both faster in wall time and closer on average. ' + FRONT_NOTE,
-    'PSNR in dB against the run of every step from the same noise; worst tenth: the mean over the worst tenth of the pictures, rounded up.',
-    EQUAL_NOTE,
-    PAIRS_NOTE,
-    ...unreliableNotes(result),
-    ...similarityNotes(result),
-    `"${plainHead(result)}": the unaccelerated run with as many steps as fit, rounded down, and in brackets what the row is above it in dB: mean, worst tenth.`,
-    ...metricNotes(result),
-    ...Object.entries(metrics).flatMap(([name, { unavailable }]) =>
-      unavailable === undefined ? [] : [`${name}: unavailable. ${escaped(unavailable)}`],
-    ),
-    ...unique(
-      missing.map(
-        ({ scheduler, method, reason }) => `Not run: ${escaped(method)} with ${escaped(scheduler)}. ${escaped(reason)}`,
-      ),
-    ),
-  ]
-  return [
-    `## ${escaped(model)}, ${steps} steps`,
-    '',
-    `Made ${created.slice(0, 10)}. Load of the machine: median ${load.p50.toFixed(1)}, at most ${load.max.toFixed(1)}.`,
-    '',
-    ...tables.map((table) => table + '\n'),
-    ...notes.map((note) => `- ${note}`),
-    '',
-  ].join('\n')
-}
-
 /** Head of the column with the plain runs. */
 export const plainHead = ({ plain_by: by }: TableResult): string => `plain, same ${by === 'time' ? 'time' : 'FLOPs'}`
-
-const unique = (texts: readonly string[]): string[] => [...new Set(texts)]
-
-function figures(row: TableRow): string[] {
-  const { speedup, psnr_db: psnr, pareto } = row
-  return [
-    `${escaped(row.method)}${row.is_default ? '' : ' °'}${pareto.wall ? ' \\*' : ''}`,
-    String(row.samples),
-    row.nfe.mean.toFixed(1),
-    row.flops.ratio.toFixed(2),
-    wallText(row),
-    String(row.timing.pairs),
-    intervalText(speedup),
-    ...decibelTexts(psnr),
-    String(row.identical),
-  ]
-}
 
 export function plainText({ plain, samples }: TableRow): string {
   if (plain === null) return 'not made yet'
   const { steps, psnr_db: psnr, gain_db: gain } = plain
   return `${steps} steps: ${decibelTexts(psnr)[0]} (${signed(gain.mean)}, ${signed(gain.worst_decile)})${plain.samples < samples ? `, ${plain.samples} of ${samples}` : ''}`
-}
-
-function tableOf(head: readonly string[], lines: readonly (readonly string[])[]): string {
-  const rule = head.map((_, k) => (k === 0 || k >= head.length - 2 ? '---' : '--:'))
-  return [head, rule, ...lines].map((line) => `| ${line.join(' | ')} |`).join('\n')
 }
