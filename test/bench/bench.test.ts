@@ -236,6 +236,8 @@ test('prompts come from lines, from a JSON array, or from an object by kind whos
   }
   assert.equal(await read('# no\na kid\r\n\n a robot \n', 3), ['given a kid', 'given a robot', 'given a kid'])
   assert.equal(await read('["x"]', 2), ['given x', 'given x'])
+  assert.equal(await read('\ufeff["x"]', 1), ['given x'])
+  assert.equal(await read('\ufeffa kid\n', 1), ['given a kid'])
   assert.equal(await read('{"full":["f1","f2"],"short":["s"]}', 4), ['full f1', 'short s', 'full f2', 'short s'])
   for (const bad of ['', '# only\n', '[1]', '{"a":"b"}', '[', '{"a":[]}']) {
     const error = await read(bad, 1).catch((reason: unknown) => reason)

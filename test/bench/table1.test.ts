@@ -60,11 +60,12 @@ test('slices part the prompts, and each is as even as the whole', () => {
 test('of COCO the first caption of each picture counts, in the order of the pictures', async () => {
   const path = join(emptyFolder(), 'captions.json')
   const annotations = [
+    null,
     { image_id: 7, caption: ' seven, first ' },
     { image_id: 3, caption: 'three, first' },
     { image_id: 7, caption: 'seven, second' },
   ]
-  writeFileSync(path, JSON.stringify({ images: [{ id: 3 }, { id: 5 }, { id: 7 }], annotations }))
+  writeFileSync(path, JSON.stringify({ images: [{ id: 3 }, null, { id: 5 }, { id: 7 }], annotations }))
   assert.equal(
     (await cocoPrompts(path, 2)).map(({ prompt }) => prompt),
     ['three, first', 'seven, first'],

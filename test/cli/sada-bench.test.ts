@@ -69,6 +69,8 @@ const wrong: [args: string[], code: number, said: RegExp][] = [
   [['--policy', 'nothing-like-it'], 2, /Known: .*\[UNKNOWN_NAME\]/],
   [['--policy', 'every-n:ordr=1'], 2, /Did you mean "order"\?/],
   [['--scheduler', 'dpm+'], 2, /Did you mean "dpm\+\+"\?/],
+  [['--scheduler', ','], 2, /"--scheduler" to be a name/],
+  [['--html', '-'], 2, /"--html" to be a file/],
   [['--samples', '3', '--batch', '2'], 2, /multiple of the batch/],
   [['--seed', '-1'], 2, /"--seed"/],
   [['--prompts', 'missing.txt'], 2, /missing\.txt.*does not exist.*\[INVALID_ARGUMENT\]/],

@@ -41,9 +41,11 @@ async function readPrompts(path: string): Promise<PromptsByKind> {
   const fail = (why: string, cause?: unknown): never => {
     throw new SadaError('INVALID_ARGUMENT', `Cannot read prompts from ${path}: ${why}.`, { argument: 'prompts', cause })
   }
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) =>
+  const read = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) =>
     fail(error.code === 'ENOENT' ? 'the file does not exist' : error.message, error),
   )
+  // As some editors begin a file.
+  const text = read.replace(/^\ufeff/, '')
   const byKind = /^\s*[[{]/.test(text) ? fromJson(text, fail) : { given: lines(text) }
   const filled = Object.entries(byKind).filter(([, prompts]) => prompts.length > 0)
   return filled.length > 0 ? Object.fromEntries(filled) : fail('it holds no prompt; write one on each line')

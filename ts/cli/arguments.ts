@@ -43,6 +43,15 @@ export function list(text: string): string[] {
   ]
 }
 
+/** Parser of an option that takes a list with at least one entry. */
+export function entries(option: string): (text: string) => string[] {
+  return (text) => {
+    const all = list(text)
+    if (all.length === 0) throw invalidArgument(option, 'a name, or several separated by commas', text)
+    return all
+  }
+}
+
 /**
  * Policies as they are written on a command line: `sada`, `sada/poster:warmup=8`, `every-n:n=3,order=1`; several separated by
  * commas. A comma before `option=` continues the options of the policy before it. Throws UNKNOWN_NAME or INVALID_ARGUMENT.

@@ -8,7 +8,7 @@ import { reportPage } from '../bench/report/page.ts'
 import type { BenchResult } from '../bench/result.ts'
 import { checkBatch, type BenchSettings } from '../bench/settings.ts'
 import { benchTable } from '../bench/table.ts'
-import { unknownName } from '../errors.ts'
+import { invalidArgument, unknownName } from '../errors.ts'
 import { findModel } from '../pipeline/load.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { PolicySpec } from '../policy/index.ts'
@@ -101,6 +101,7 @@ interface Files {
 /** JSON on stdout is for another program: it leaves no files behind unless they are asked for. */
 function filesOf({ json, html }: BenchArguments) {
   const jsonToStdout = json === STDOUT
+  if (html === STDOUT) throw invalidArgument('--html', 'a file', html, 'The table or JSON goes to stdout.')
   const wanted = [
     { option: '--html', path: html ?? (jsonToStdout ? undefined : join(FOLDER, 'index.html')), folders: html === undefined },
     { option: '--json', path: jsonToStdout ? undefined : (json ?? join(FOLDER, 'result.json')), folders: json === undefined },

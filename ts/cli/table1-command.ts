@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander'
 import { invalidArgument } from '../errors.ts'
-import { decimal, integer, list, parsePolicies } from './arguments.ts'
+import { decimal, entries, integer, list, parsePolicies } from './arguments.ts'
 import type { Table1Arguments } from './table1.ts'
 
 const EXAMPLES = `
@@ -21,12 +21,12 @@ export function addTable1(program: Command, signal: () => AbortSignal): void {
     .description('Every policy on one model, solver and noise: speed against closeness, beside the plain run of the same time.')
     .option('-m, --model <name>', 'a bundled model, or a model folder', 'avatar')
     .option('--samples <n>', 'prompts', integer('--samples', 1, 100_000), 128)
-    .option('--scheduler <list>', "schedulers, separated by commas (default: the model's that add no noise)", list)
+    .option('--scheduler <list>', "schedulers, separated by commas (default: the model's that add no noise)", entries('--scheduler'))
     .option('--guidance <list>', "guidance scales, separated by commas; 1 is none (default: the model's)", guidances)
     .option('--policies <list>', 'policies, options behind a colon (default: all that can run)', parsePolicies)
     .option('--sweep', 'each policy at five further settings too', false)
     .option('--steps <n>', "sampling steps (default: the model's)", integer('--steps', 1, 1000))
-    .option('--kind <list>', 'kinds of prompts, separated by commas (default: all)', list)
+    .option('--kind <list>', 'kinds of prompts, separated by commas (default: all)', entries('--kind'))
     .option('--prompts <file>', "prompts, one on each line or JSON (default: the model's, half full, half short)")
     .option('--coco <file>', "captions_val2017.json: each picture's first caption")
     .option('--slice <k/n>', 'only the k-th of n parts of the prompts (default: all)', sliceOf)
@@ -50,10 +50,10 @@ const withFiles = (command: Command): Command =>
     .option(
       '--resume <files>',
       'finished runs, separated by commas: what is there is not made again; new ones go to the first',
-      list,
+      entries('--resume'),
     )
     .option('--timing-only', 'measure wall times: each method directly after a baseline of its own', false)
-    .option('--timing <files>', 'take wall times from runs made with --timing-only', list)
+    .option('--timing <files>', 'take wall times from runs made with --timing-only', entries('--timing'))
     .addOption(
       new Option('--plain-by <what>', 'match the plain runs by time, or by FLOPs where the machine is busy')
         .choices(['time', 'flops'])

@@ -28,17 +28,18 @@ export async function cocoPrompts(path: string, samples: number): Promise<BenchP
   const text = await readFile(path, 'utf8').catch((error: Error) => fail(error.message, error))
   let parsed: unknown
   try {
-    parsed = JSON.parse(text)
+    parsed = JSON.parse(text.replace(/^\ufeff/, ''))
   } catch (error) {
     return fail((error as Error).message, error)
   }
   const { images, annotations } = (parsed ?? {}) as { images?: unknown; annotations?: unknown }
   if (!Array.isArray(images) || !Array.isArray(annotations)) return fail('expected an object with "images" and "annotations"')
   const first = new Map<unknown, string>()
-  for (const { image_id: image, caption } of annotations as { image_id?: unknown; caption?: unknown }[]) {
+  for (const each of annotations as ({ image_id?: unknown; caption?: unknown } | null)[]) {
+    const { image_id: image, caption } = each ?? {}
     if (typeof caption === 'string' && caption.trim() !== '' && !first.has(image)) first.set(image, caption.trim())
   }
-  const captions = (images as { id?: unknown }[]).flatMap(({ id }) => first.get(id) ?? [])
+  const captions = (images as ({ id?: unknown } | null)[]).flatMap((image) => first.get(image?.id) ?? [])
   if (captions.length < samples) return fail(`it has captions of ${captions.length} pictures, and ${samples} are asked for`)
   return captions.slice(0, samples).map((prompt) => ({ prompt, kind: 'coco' }))
 }
