@@ -27,7 +27,11 @@ program
   .description('Measures speed and fidelity of accelerated sampling against the same run without acceleration.')
   .version(packageVersion())
   .option('-m, --model <name>', 'a bundled model, or a model folder', 'avatar')
-  .option('--scheduler <list>', "schedulers, separated by commas (default: the model's that add no noise)", entries('--scheduler'))
+  .option(
+    '--scheduler <list>',
+    "schedulers, separated by commas (default: the model's that add no noise)",
+    entries('--scheduler'),
+  )
   .option('--policy <list>', 'policies, options behind a colon: every-n:n=3,order=1 (default: sada)', parsePolicies)
   .option('--steps <n>', "sampling steps (default: the model's)", integer('--steps', 1, 1000))
   .option('--samples <n>', 'pictures of each case (default: 8; 4 with --quick)', integer('--samples', 1, 10000))

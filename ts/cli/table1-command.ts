@@ -21,7 +21,11 @@ export function addTable1(program: Command, signal: () => AbortSignal): void {
     .description('Every policy on one model, solver and noise: speed against closeness, beside the plain run of the same time.')
     .option('-m, --model <name>', 'a bundled model, or a model folder', 'avatar')
     .option('--samples <n>', 'prompts', integer('--samples', 1, 100_000), 128)
-    .option('--scheduler <list>', "schedulers, separated by commas (default: the model's that add no noise)", entries('--scheduler'))
+    .option(
+      '--scheduler <list>',
+      "schedulers, separated by commas (default: the model's that add no noise)",
+      entries('--scheduler'),
+    )
     .option('--guidance <list>', "guidance scales, separated by commas; 1 is none (default: the model's)", guidances)
     .option('--policies <list>', 'policies, options behind a colon (default: all that can run)', parsePolicies)
     .option('--sweep', 'each policy at five further settings too', false)
