@@ -44,8 +44,8 @@ export function benchTable({ cases, machine, model, versions }: BenchResult, col
 }
 
 const LEGEND =
-  'mean, worst: PSNR in dB against the unaccelerated picture of the same seed, by kind of prompt; from 60 dB on the\n' +
-  'difference is less than one of 255 levels. time: median of one call. speed-up: wall time, median of the pairs.'
+  'mean, worst: PSNR in dB against the unaccelerated picture of the same seed, by kind of prompt; at 60 dB the root mean\n' +
+  'square difference is a quarter of one of 255 levels. time: median of one call. speed-up: wall time, median of the pairs.'
 
 function rows(each: BenchCase, kinds: readonly string[], colours: Colours): string[][] {
   const { fewer_steps: fewer, speedup, flops, baseline_wall_ms: baseline, wall_ms: wall } = each

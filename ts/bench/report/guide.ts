@@ -20,7 +20,7 @@ export function guide({ cases: [{ steps, batch, samples }] }: BenchResult): Mark
     [
       'Closeness',
       'The goal is the picture that the full run would have made from the same noise, not merely a good one. PSNR ' +
-        'measures the distance to it in decibels: 40 is hard to see, from 60 on the difference is less than one of 255 levels. ' +
+        'measures the distance to it in decibels: 40 is hard to see, at 60 the root mean square difference is a quarter of one of 255 levels. ' +
         `SSIM compares local structure; 1 is equal. A picture that is equal bit for bit has no finite PSNR: means and the ` +
         `worst leave it out, and differences of means count it as ${EQUAL_DB} dB, so that both sides are the same pictures.`,
     ],
