@@ -26,7 +26,10 @@ const model = ofPlan({
   name: 'fake',
   latents: [3, SIZE, SIZE],
   output: { kind: 'image', range: [-1, 1] },
-  schedulers: { 'flow-euler': {}, euler: {} },
+  schedulers: {
+    'flow-euler': { _class_name: 'FlowMatchEulerDiscreteScheduler' },
+    euler: { _class_name: 'EulerDiscreteScheduler' },
+  },
   text: { bytes: 1 },
   tokens: { grid: [2, 2], patch: [6, 6] },
   stages: [{ kind: 'tokens', flops: { fixed: 10, per_token: 5, per_token_pair: 1 } }],

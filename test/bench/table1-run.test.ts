@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os'
 const SIZE = 12
 const model = ofPlan({
   name: 'fake',
-  schedulers: { euler: {} },
+  schedulers: { euler: { _class_name: 'EulerDiscreteScheduler' } },
   text: { bytes: 1 },
   latents: [3, SIZE, SIZE],
   output: { kind: 'image', range: [-1, 1] },
