@@ -18,12 +18,7 @@ export function dpmpp1(now: NoiseLevel, next: NoiseLevel): Row {
  * sample used one step before. Where a level is repeated (h = 0 here or before) or the step goes to σ = 0, the correction is 0.
  */
 export function dpmpp2m(before: NoiseLevel, now: NoiseLevel, next: NoiseLevel, correction: Correction): Row {
-  const first = dpmpp1(now, next)
-  const [h, past] = [logGap(now, next), logGap(before, now)]
-  if (h === 0 || past === 0 || !Number.isFinite(h)) return first
-  const weight = correction === 'midpoint' ? gain(now, next) / 2 : next.alpha * (Math.expm1(-h) / h + 1)
-  const slope = (weight * h) / past
-  return plus(first, { x0: slope, x0Prev: -slope })
+  return withSlope(dpmpp1(now, next), [before, now, next], correction, 1)
 }
 
 /**
@@ -37,10 +32,19 @@ export function sdeDpmpp1(now: NoiseLevel, next: NoiseLevel): Row {
 
 /** Second-order multistep update of SDE-DPM-Solver++ (2M), its mean; see `dpmpp2m`. */
 export function sdeDpmpp2m(before: NoiseLevel, now: NoiseLevel, next: NoiseLevel, correction: Correction): Row {
-  const first = sdeDpmpp1(now, next)
+  return withSlope(sdeDpmpp1(now, next), [before, now, next], correction, 2)
+}
+
+/** The first-order step, in which x0 weighs α'·(1 − e^(−rate·h)), and what the slope of the last two clean samples adds. */
+function withSlope(
+  first: Row,
+  [before, now, next]: readonly [NoiseLevel, NoiseLevel, NoiseLevel],
+  correction: Correction,
+  rate: 1 | 2,
+): Row {
   const [h, past] = [logGap(now, next), logGap(before, now)]
   if (h === 0 || past === 0 || !Number.isFinite(h)) return first
-  const weight = correction === 'midpoint' ? first.x0 / 2 : next.alpha * (Math.expm1(-2 * h) / (2 * h) + 1)
+  const weight = correction === 'midpoint' ? first.x0 / 2 : next.alpha * (Math.expm1(-rate * h) / (rate * h) + 1)
   const slope = (weight * h) / past
   return plus(first, { x0: slope, x0Prev: -slope })
 }
