@@ -176,7 +176,7 @@ test('the report is one file that reaches for nothing else, escapes what it is t
   assert.not.match(page, '<b>"')
   assert.match(page, '&#60;b&#62;&#34;0&#34; &#38; more&#60;/b&#62;')
   assert.match(page, /aria-label="Steps 1 run, 2 prune, 3 run, 4 extrapolate/)
-  assert.match(page, 'Other work was running')
+  assert.match(page, 'The machine was busy in the minute before')
   assert.not.match(page, /NaN|undefined|Infinity|null/)
 })
 

@@ -12,6 +12,7 @@ import { ofPlan } from '../../ts/bench/model.ts'
 import type { Manifest } from '../../ts/plan/manifest.ts'
 import type { MemberStep } from '../../ts/sampler/trace.ts'
 import { tmpdir } from 'node:os'
+import { session as finished } from '../support/table1.ts'
 
 const SIZE = 12
 const model = ofPlan({
@@ -74,15 +75,7 @@ const settings: TableSettings = {
   timingOnly: false,
   plainBy: 'flops',
 }
-const session: Session = {
-  type: 'session',
-  model: 'fake',
-  steps: 8,
-  seed: 100,
-  created: '2026-01-02T03:04:05.000Z',
-  machine: { cpu: 'A processor', cores: 2, load_average: 0 },
-  versions: { sada: '0.0.0', commit: null },
-}
+const session: Session = { ...finished, steps: 8, seed: 100 }
 const silent: BenchProgress = { start() {}, note() {}, advance() {} }
 
 /** Runs a table on a journal until `most` runs were written. */

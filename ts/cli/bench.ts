@@ -78,7 +78,7 @@ async function run(
     const settings = await prepare(options, pipeline)
     if (machine.load_average > BUSY * machine.cores) {
       process.stderr.write(
-        `The machine is busy (load ${machine.load_average} on ${machine.cores} cores): wall times will vary.\n`,
+        `The machine was busy in the last minute (load ${machine.load_average} on ${machine.cores} cores): wall times may vary.\n`,
       )
     }
     const stochastic = settings.schedulers.filter((each) => !settings.model.deterministic.includes(each))

@@ -1,3 +1,4 @@
+import { greatest, least } from '../bench/statistics.ts'
 import type { GenerateResult, Pipeline } from '../pipeline/pipeline.ts'
 import { commandFor } from './command-line.ts'
 import type { GenerateArguments } from './generate.ts'
@@ -93,8 +94,8 @@ function describe(file: OutputFile | undefined, asked: Asked, { trace, unknownWo
 /** `robot.png: 4 pictures, 130×130, 24 kB, 2.13 s, 21–25 network runs of 50` */
 function summary(told: ReturnType<typeof describe>): string {
   const { file, bytes, network_runs: all, steps, wall_ms: wall } = told
-  const [least, most] = all.reduce(([low, high], each) => [Math.min(low, each), Math.max(high, each)], [Infinity, 0])
-  const runs = least === most ? `${least}` : `${least}–${most}`
+  const [fewest, most] = [least(all), greatest(all)]
+  const runs = fewest === most ? `${fewest}` : `${fewest}–${most}`
   const what =
     'seconds' in told
       ? `${told.seconds.toFixed(2)} s of sound`

@@ -57,8 +57,8 @@ export async function reportPage(result: BenchResult, cases: readonly MeasuredCa
 function busy({ machine: { load_average: load, cores } }: BenchResult): Markup | undefined {
   if (load <= cores / 2) return undefined
   return html`<p class="warning">
-    Other work was running when this was measured (load ${load} on ${cores} cores): wall times are less certain; network runs,
-    FLOPs and closeness are not affected.
+    The machine was busy in the minute before (load ${load} on ${cores} cores), with other work or a build: wall times may be less
+    certain; network runs, FLOPs and closeness are not affected.
   </p>`
 }
 
