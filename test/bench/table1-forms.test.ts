@@ -56,6 +56,25 @@ test("what is published elsewhere is of the row's solver or of none that is name
   assert.is(publishedText({ ...table([run('sada', 0, 30)]).rows[0], published: [ofDpm] }), '')
 })
 
+test('on the page, further settings of a sweep are folded and have no number; one that was asked for alone has', async () => {
+  const page = await tablePage(
+    table([run('sada', 0, 30), run('every-n', 0, 30), run('every-n:n=4', 0, 25), run('easycache:threshold=0.1', 0, 28)]),
+    new Pictures([]),
+  )
+  const [open, folded, ...others] = page.split(/<details>\s*<summary>1 further settings?/)
+  assert.is(others.length, 0)
+  const names = (part: string): string[] =>
+    [...part.matchAll(/<th scope="row">([^<]*)</g)].map(([, name]) => name.replace(' ★', ''))
+  assert.equal(
+    names(open)
+      .map((name) => name.replace(/^\d\. /, ''))
+      .sort(),
+    ['easycache:threshold=0.1', 'every-n', 'sada'],
+  )
+  assert.ok(names(open).every((name) => /^[123]\. /.test(name)))
+  assert.equal(names(folded.slice(0, folded.indexOf('</details>'))), ['every-n:n=4'])
+})
+
 test('a metric stands with what must be said beside it: bias, spread, the baseline and its settings', async () => {
   const plainly = table([run('sada', 0, 30)])
   const values = {

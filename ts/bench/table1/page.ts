@@ -1,4 +1,4 @@
-import { schedulerName, times } from '../report/figures.ts'
+import { schedulerName } from '../report/figures.ts'
 import { html, Markup } from '../report/markup.ts'
 import { dataUri, differencePicture, fittingAmplification } from '../report/pictures.ts'
 import { stripLegend } from '../report/strip.ts'
@@ -8,31 +8,26 @@ import { greatest } from '../statistics.ts'
 import { rowsLike } from './assemble.ts'
 import { sampleOf } from '../model.ts'
 import type { Pictures } from './pictures.ts'
-import { speedPlot, type Numbered } from './plot.ts'
+import { speedPlot } from './plot.ts'
 import type { TableResult, TableRow, WorstCase } from './result.ts'
 import { LETTERS } from './run.ts'
 import { pictureStrip, shareStrip } from './strips.ts'
+import { numbered, table, type Numbered } from './table.ts'
 import {
-  bySpeed,
-  decibelTexts,
   EQUAL_NOTE,
   FRONT_NOTE,
-  intervalText,
   PAIRS_NOTE,
   metricNotes,
-  metricText,
   places,
   plainHead,
-  plainText,
   publishedText,
-  shownMetrics,
-  similarityHead,
   similarityNotes,
   similarityText,
   unreliableNotes,
 } from './text.ts'
 
 const OWN_STYLE = `
+main { max-width: 1200px }
 .plots.wide { grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)) }
 circle.rival { fill: var(--base) } circle.ours { fill: var(--accent) } circle.swept { opacity: .45 }
 .line.front { stroke: var(--good); stroke-width: 1.4 } .line.plain { stroke: var(--plain); stroke-width: 1; opacity: .6 }
@@ -41,9 +36,10 @@ circle.rival { fill: var(--base) } circle.ours { fill: var(--accent) } circle.sw
 .strips .strip { height: 18px }
 .pictures.three { grid-template-columns: repeat(3, 128px) }
 td.words, th.words { text-align: left }
+nav.contents { display: grid; grid-template-columns: max-content 1fr; gap: 2px 20px } nav.contents a { margin-right: 16px; white-space: nowrap }
 .key.ring { height: 9px; width: 9px; border-radius: 9px; border: 2px solid var(--plain) }
 ul.notes { font-size: 14px; color: var(--soft); max-width: 90ch; padding-left: 20px }
-@media (max-width: 520px) { .plots.wide { grid-template-columns: 1fr } .pictures.three { grid-template-columns: repeat(3, 1fr) } }
+@media (max-width: 520px) { .plots.wide { grid-template-columns: 1fr } .pictures.three { grid-template-columns: repeat(3, 1fr) } nav.contents { grid-template-columns: 1fr } }
 `
 /** Worst pictures shown of our own default, and of each other. */
 const SHOWN = { ours: 3, others: 1 } as const
@@ -73,7 +69,7 @@ export async function tablePage(result: TableResult, pictures: Pictures): Promis
               The model “${model}”, ${steps} steps. Each row is compared with the run that computes every step, and with the plain
               run of fewer steps that costs as much.
             </p>
-            <nav>${all.map((place, k) => html`<a href="#place-${k + 1}">${placeName(place)}</a>`)}<a href="#notes">Notes</a></nav>
+            ${contents(all)}
             ${
               load.p50 > cores / 2 &&
               html`<p class="warning">
@@ -92,16 +88,30 @@ export async function tablePage(result: TableResult, pictures: Pictures): Promis
 type Place = Pick<TableRow, 'scheduler' | 'guidance' | 'kind'>
 const placeName = ({ scheduler, guidance, kind }: Place): string => `${schedulerName(scheduler)}, guidance ${guidance}, ${kind}`
 
+/** Links to the sections, a line for each scheduler. */
+function contents(all: readonly Place[]): Markup {
+  const links = all.map((place, k) => ({ ...place, id: `place-${k + 1}` }))
+  const schedulers = [...new Set(all.map(({ scheduler }) => scheduler))]
+  return html`<nav class="contents">
+    ${schedulers.map(
+      (scheduler) =>
+        html`<span>${schedulerName(scheduler)}</span>
+          <span>
+            ${links
+              .filter((each) => each.scheduler === scheduler)
+              .map(({ id, guidance, kind }) => html`<a href="#${id}">guidance ${guidance}, ${kind}</a>`)}
+          </span>`,
+    )}
+    <span></span><span><a href="#notes">Notes</a></span>
+  </nav>`
+}
+
 async function section(result: TableResult, place: Place, id: string, pictures: Pictures): Promise<Markup> {
-  const rows = bySpeed(rowsLike(place, result.rows)).map((row, k): Numbered => ({ row, number: k + 1 }))
+  const { all, shown, swept } = numbered(rowsLike(place, result.rows))
   const plain = rowsLike(place, result.plain)
-  const letters = new Set(rows.flatMap(({ row }) => row.decisions.flatMap((step) => Object.keys(step))))
+  const letters = new Set(all.flatMap(({ row }) => row.decisions.flatMap((step) => Object.keys(step))))
   const present = new Set((Object.keys(LETTERS) as StepAction[]).filter((action) => letters.has(LETTERS[action])))
-  // Of a sweep the default alone; of settings that were asked for without it, each.
-  const isSwept = ({ row }: Numbered): boolean =>
-    !row.is_default && rows.some((other) => other.row.is_default && other.row.policy === row.policy)
-  const shown = rows.filter((each) => !isSwept(each))
-  const ours = rows.find(({ row }) => row.method === 'sada')
+  const ours = shown.find(({ row }) => row.method === 'sada')
   const others = shown.filter((each) => each !== ours)
   const key = html`<i class="key" style="background:var(--accent)"></i>sada
     <i class="key" style="background:var(--base)"></i>others, numbered as below <i class="key ring"></i>plain, fewer steps
@@ -113,7 +123,7 @@ async function section(result: TableResult, place: Place, id: string, pictures: 
         'Closeness against wall time',
         key,
         // Plain runs are timed where they were made; beside wall times of a run of their own they would stand wrong.
-        speedPlot(rows, rows.every(({ row }) => row.timing.source === 'runs') ? plain : [], {
+        speedPlot(all, all.every(({ row }) => row.timing.source === 'runs') ? plain : [], {
           title: 'wall speed-up',
           front: 'wall',
           of: (row) => row.speedup.p50,
@@ -123,7 +133,7 @@ async function section(result: TableResult, place: Place, id: string, pictures: 
       ${plot(
         'Closeness against network runs',
         html`steps over network runs; a partial or pruned pass counts as a whole one`,
-        speedPlot(rows, plain, {
+        speedPlot(all, plain, {
           title: 'steps / network runs',
           front: 'nfe',
           of: (row) => row.nfe_ratio,
@@ -131,7 +141,7 @@ async function section(result: TableResult, place: Place, id: string, pictures: 
         }),
       )}
     </div>
-    ${table(result, rows)}
+    ${table(result, shown)} ${further(result, swept)}
     <h3>What each step did</h3>
     ${stripLegend(present)}
     <div class="strips">${shown.map(({ row }) => html`<span>${row.method}</span>${shareStrip(row)}`)}</div>
@@ -144,68 +154,21 @@ async function section(result: TableResult, place: Place, id: string, pictures: 
   </section>`
 }
 
+/** Further settings of a sweep, out of the way. */
+const further = (result: TableResult, swept: readonly Numbered[]): Markup =>
+  html`${
+    swept.length > 0 &&
+    html`<details>
+      <summary>${swept.length} further setting${swept.length > 1 && 's'}, faint in the plots</summary>
+      ${table(result, swept)}
+    </details>`
+  }`
+
 const plot = (title: string, caption: Markup, drawing: Markup): Markup =>
   html`<figure class="plot">
     <figcaption><b>${title}</b>${caption}</figcaption>
     ${drawing}
   </figure>`
-
-function table(result: TableResult, rows: readonly Numbered[]): Markup {
-  const shown = shownMetrics(result)
-  const numbers = [
-    'n',
-    'runs',
-    'FLOPs',
-    'wall',
-    'pairs',
-    '5 %–95 %',
-    'PSNR',
-    'worst 10 %',
-    'worst',
-    'equal',
-    ...similarityHead(result),
-    ...shown,
-  ]
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="All figures">
-    <table>
-      <thead>
-        <tr>
-          <th scope="col">policy</th>
-          ${numbers.map((name) => html`<th scope="col">${name}</th>`)}
-          <th scope="col" class="words">${plainHead(result)}</th>
-          <th scope="col" class="words">published elsewhere</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${rows.map(
-          ({ row, number }) =>
-            html`<tr class="${row.method === 'sada' ? 'ours' : 'other'}">
-              <th scope="row">${number}. ${row.method}${row.pareto.wall && ' ★'}</th>
-              ${cells(row, result).map((text) => html`<td>${text}</td>`)}
-              <td class="words">${plainText(row)}</td>
-              <td class="words">${publishedText(row)}</td>
-            </tr>`,
-        )}
-      </tbody>
-    </table>
-  </div>`
-}
-
-function cells(row: TableRow, result: TableResult): string[] {
-  const { samples, nfe, flops, speedup, psnr_db: psnr, identical, metrics, timing } = row
-  return [
-    String(samples),
-    nfe.mean.toFixed(1),
-    `÷ ${flops.ratio.toFixed(2)}`,
-    `${times(speedup.p50)}${timing.reliable ? '' : '†'}`,
-    String(timing.pairs),
-    intervalText(speedup),
-    ...decibelTexts(psnr),
-    String(identical),
-    ...similarityHead(result).map(() => similarityText(row)),
-    ...shownMetrics(result).map((name) => metricText(metrics[name])),
-  ]
-}
 
 async function worstCards(row: TableRow, most: number, pictures: Pictures): Promise<Markup> {
   const cards = await Promise.all(row.worst.slice(0, most).map((each) => card(row, each, pictures)))
@@ -273,7 +236,8 @@ function notes(result: TableResult): Markup {
     ...similarityNotes(result),
     `“${plainHead(result)}”: the unaccelerated run of as many steps as fit, rounded down; in brackets what the row is above it in dB, mean and worst tenth.`,
     `★: no other row of its table is both faster in wall time and closer on average. ${FRONT_NOTE} n: pictures.`,
-    "“published elsewhere”: the authors' figures on their own models, prompts and machines; nothing here reproduces them.",
+    "“published”: the authors' figures on their own models, prompts and machines; nothing here reproduces them.",
+    ...new Set(rows.filter(publishedText).map((row) => `${row.policy}: ${publishedText(row)}.`)),
     rows.some(({ timing }) => timing.source === 'runs')
       ? "Wall times come from the runs themselves, each beside its prompt's baseline in the same process, where no run of their own was made."
       : 'Wall times come from runs of their own, each method directly after its baseline.',
@@ -282,12 +246,7 @@ function notes(result: TableResult): Markup {
       unavailable === undefined ? [] : [`${name} is unavailable. ${unavailable}`],
     ),
     ...new Set(missing.map(({ scheduler, method, reason }) => `Not run: ${method} with ${scheduler}. ${reason}`)),
-    ...new Set(
-      sessions.map(
-        ({ cpu, cores, sada, commit }) =>
-          `Made on ${cpu}, ${cores} cores, by sada ${sada}${commit === null ? '' : `, commit ${commit}`}.`,
-      ),
-    ),
+    ...madeBy(sessions),
   ]
   return html`<section id="notes">
     <h2>Notes</h2>
@@ -295,4 +254,16 @@ function notes(result: TableResult): Markup {
       ${lines.map((text) => html`<li>${text}</li>`)}
     </ul>
   </section>`
+}
+
+/** A line for each machine and version, with its commits. */
+function madeBy(sessions: TableResult['sessions']): string[] {
+  const commits = new Map<string, string[]>()
+  for (const { cpu, cores, sada, commit } of sessions) {
+    const made = `Made on ${cpu}, ${cores} cores, by sada ${sada}`
+    commits.set(made, [...(commits.get(made) ?? []), ...(commit === null ? [] : [commit.slice(0, 7)])])
+  }
+  return [...commits].map(([made, all]) =>
+    all.length === 0 ? `${made}.` : `${made}, commit${all.length > 1 ? 's' : ''} ${[...new Set(all)].join(', ')}.`,
+  )
 }

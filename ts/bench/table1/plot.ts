@@ -2,14 +2,9 @@ import { chart, frame, line, ticks, xAxis, yAxis } from '../report/chart.ts'
 import { html, type Markup } from '../report/markup.ts'
 import { greatest, least } from '../statistics.ts'
 import type { PlainRow, TableRow } from './result.ts'
+import type { Numbered } from './table.ts'
 
 const HEIGHT = 250
-
-/** A row with its number in the table. */
-export interface Numbered {
-  readonly row: TableRow
-  readonly number: number
-}
 
 export interface Axis {
   readonly title: string
@@ -52,9 +47,11 @@ export function speedPlot(rows: readonly Numbered[], plain: readonly PlainRow[],
       html`${rows.map(({ row, number }) => {
         const [x, y] = [f.x(axis.of(row)), f.y(at(meanOf(row)))]
         const name = row.policy === 'sada' ? 'ours' : 'rival'
-        return html`<circle class="${name}${row.is_default ? '' : ' swept'}" cx="${x}" cy="${y}" r="${name === 'ours' ? 5 : 3.6}"
-            ><title>${number}. ${row.method}: ${text(meanOf(row))} at ${axis.of(row).toFixed(2)}×</title></circle
-          >${row.is_default && html`<text class="number ${name}" x="${x + 6}" y="${y - 5}">${name === 'ours' ? 'sada' : number}</text>`}`
+        return html`<circle class="${name}${number === null ? ' swept' : ''}" cx="${x}" cy="${y}" r="${name === 'ours' ? 5 : 3.6}"
+            ><title>
+              ${number !== null && `${number}. `}${row.method}: ${text(meanOf(row))} at ${axis.of(row).toFixed(2)}×
+            </title></circle
+          >${number !== null && html`<text class="number ${name}" x="${x + 6}" y="${y - 5}">${name === 'ours' ? row.method : number}</text>`}`
       })}`,
     ],
     HEIGHT,

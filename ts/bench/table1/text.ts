@@ -13,6 +13,10 @@ export const EQUAL_NOTE = `Pictures equal to the full run's, bit for bit, count 
 export const intervalText = ({ p05, p95 }: TableRow['speedup']): string =>
   p05 === null || p95 === null ? '–' : `${p05.toFixed(2)}–${p95.toFixed(2)}`
 
+/** Head of the column of that range, where one of the rows has it. */
+export const intervalHead = (rows: readonly TableRow[]): string[] =>
+  rows.some(({ speedup }) => speedup.p05 !== null && speedup.p95 !== null) ? ['5 %–95 %'] : []
+
 /** Head of the column of SSIM, where there is one. */
 export const similarityHead = ({ rows }: TableResult): string[] => (rows.some(({ ssim }) => ssim !== undefined) ? ['SSIM'] : [])
 
@@ -81,13 +85,23 @@ export function metricNotes({ rows, metrics }: TableResult): string[] {
 }
 
 /** What its authors report of the policy with the row's solver, else where they name none; never with another. */
-export function publishedText({ published, scheduler }: TableRow): string {
-  const found = published.find(({ solver }) => solver === scheduler) ?? published.find(({ solver }) => solver === null)
+const publishedOf = ({ published, scheduler }: TableRow): TableRow['published'][number] | undefined =>
+  published.find(({ solver }) => solver === scheduler) ?? published.find(({ solver }) => solver === null)
+
+/** The figures alone. */
+export function publishedShort(row: TableRow): string {
+  const found = publishedOf(row)
   if (found === undefined) return ''
-  const { psnr_db: psnr, speedup, unit, model, source, verified } = found
+  const { psnr_db: psnr, speedup, unit } = found
   const times = speedup === null ? '' : `${speedup}×${unit === 'wall' ? '' : unit === 'flops' ? ' (FLOPs)' : ' (unit not said)'}`
-  const figures = [psnr === null ? '' : `${psnr} dB`, times].filter(Boolean).join(' @ ')
-  return `${figures} on ${model} (${source}${verified ? '' : '; not verified'})`
+  return [psnr === null ? '' : `${psnr} dB`, times].filter(Boolean).join(' @ ')
+}
+
+/** The figures, on what, and who says so. */
+export function publishedText(row: TableRow): string {
+  const found = publishedOf(row)
+  if (found === undefined) return ''
+  return `${publishedShort(row)} on ${found.model} (${found.source}${found.verified ? '' : '; not verified'})`
 }
 
 /** Head of the column with the plain runs. */
