@@ -1,52 +1,91 @@
+import FFT from 'fft.js'
 import type { NoiseLevel } from '../schedule/schedule.ts'
 
 /**
  * The spectral-evolution-aware filter of SeaCache: along each axis a Wiener filter for a clean signal whose power falls as
  * S(f) = |f|^−power, in a sample α·signal + σ·noise: gain α·S/(α²S + σ²), f in cycles per element; the gains of both axes multiplied
  * and scaled to a mean of 1. `values` [channels, height, width]; each channel is filtered alone, over periodic borders.
- *
- * The gain is a product of one factor for each axis, so the filter is a circular convolution along rows and then along columns, with
- * kernels that are even, so that −n and n elements apart weigh the same.
  */
 export function seaFilter(
   values: Float32Array,
-  [channels, height, width]: readonly [number, number, number],
+  [, height, width]: readonly [number, number, number],
   level: NoiseLevel,
   power: number,
 ): Float64Array {
-  const alongRows = kernel(width, level, power)
-  const alongColumns = kernel(height, level, power)
+  const alongRows = axisFilter(gainsOf(width, level, power))
+  const alongColumns = axisFilter(gainsOf(height, level, power))
+  const turned = new Float64Array(values.length)
   const result = new Float64Array(values.length)
-  const rows = new Float64Array(height * width)
-  for (let c = 0; c < channels; c++) {
-    const offset = c * height * width
-    for (let y = 0; y < height; y++) {
-      for (let from = 0; from < width; from++) {
-        const value = values[offset + y * width + from]
-        for (let x = 0; x < width; x++) rows[y * width + x] += alongRows[Math.abs(x - from)] * value
-      }
-    }
-    for (let y = 0; y < height; y++) {
-      for (let from = 0; from < height; from++) {
-        const weight = alongColumns[Math.abs(y - from)]
-        for (let x = 0; x < width; x++) result[offset + y * width + x] += weight * rows[from * width + x]
-      }
-    }
-    rows.fill(0)
+  for (let from = 0; from < values.length; from += height * width) {
+    filterRows(values, turned, [from, height, width], alongRows)
+    filterRows(turned, result, [from, width, height], alongColumns)
   }
   return result
 }
 
-/** The inverse Fourier transform of one axis's gains, real because they are even, over their mean. */
-function kernel(length: number, { alpha, sigma }: NoiseLevel, power: number): Float64Array {
+/** Gains of one axis at 0, 1, 2 … cycles, over their mean. */
+function gainsOf(length: number, { alpha, sigma }: NoiseLevel, power: number): Float64Array {
   const clamp = (value: number): number => Math.min(1 - 1e-6, Math.max(1e-6, value))
   const [a, b] = [clamp(alpha), clamp(sigma)]
-  const gains = Array.from({ length }, (_, k) => {
+  const gains = Float64Array.from({ length }, (_, k) => {
     const signal = 1 / ((Math.min(k, length - k) / length) ** power + 1e-16)
     return (a * signal) / (a * a * signal + b * b + 1e-16)
   })
-  const total = gains.reduce((sum, gain) => sum + gain, 0)
-  return Float64Array.from({ length }, (_, n) =>
-    gains.reduce((sum, gain, k) => sum + (gain / total) * Math.cos((2 * Math.PI * ((k * n) % length)) / length), 0),
-  )
+  const mean = gains.reduce((sum, gain) => sum + gain, 0) / length
+  return gains.map((gain) => gain / mean)
+}
+
+interface AxisFilter {
+  readonly fft: FFT
+  readonly gains: Float64Array
+}
+
+/**
+ * The gains for a transform whose size is a power of two: themselves, or those of their impulse response from −(n − 1) to n − 1
+ * elements, on rows that zeros make longer. Either are real, as the response is even.
+ */
+function axisFilter(gains: Float64Array): AxisFilter {
+  const { length } = gains
+  if (length > 1 && Number.isInteger(Math.log2(length))) return { fft: new FFT(length), gains }
+  const size = 2 ** Math.ceil(Math.log2(Math.max(2, 2 * length - 1)))
+  const fft = new FFT(size)
+  const response = new Float64Array(2 * size)
+  for (let n = 0; n < length; n++) {
+    const turn = (k: number): number => Math.cos((2 * Math.PI * ((k * n) % length)) / length)
+    const value = gains.reduce((sum, gain, k) => sum + gain * turn(k), 0) / length
+    response[2 * n] = value
+    if (n > 0) response[2 * (size - n)] = value
+  }
+  const spectrum = new Float64Array(2 * size)
+  fft.transform(spectrum, response)
+  return { fft, gains: spectrum.filter((_, k) => k % 2 === 0) }
+}
+
+/** Filters `height` rows and writes them as columns. Two at a time, as real and imaginary part: real gains keep them apart. */
+function filterRows(
+  values: Float32Array | Float64Array,
+  turned: Float64Array,
+  [from, height, width]: readonly [number, number, number],
+  { fft, gains }: AxisFilter,
+): void {
+  const [rows, spectrum] = [new Float64Array(2 * fft.size), new Float64Array(2 * fft.size)]
+  for (let y = 0; y < height; y += 2) {
+    const isPair = y + 1 < height
+    const at = from + y * width
+    rows.fill(0)
+    for (let x = 0; x < width; x++) {
+      rows[2 * x] = values[at + x]
+      if (isPair) rows[2 * x + 1] = values[at + width + x]
+    }
+    fft.transform(spectrum, rows)
+    for (let k = 0; k < gains.length; k++) {
+      spectrum[2 * k] *= gains[k]
+      spectrum[2 * k + 1] *= gains[k]
+    }
+    fft.inverseTransform(rows, spectrum)
+    for (let x = 0; x < width; x++) {
+      turned[from + x * height + y] = rows[2 * x]
+      if (isPair) turned[from + x * height + y + 1] = rows[2 * x + 1]
+    }
+  }
 }

@@ -150,7 +150,11 @@ class SeaCacheMember implements MemberPolicy {
     const now = seaFilter(input, this.map, this.context.solver.schedule.levels[step], this.options.power)
     this.indicator = now
     if (!before) return NaN
-    const difference = now.reduce((sum, value, k) => sum + Math.abs(value - before[k]), 0)
-    return difference / before.reduce((sum, value) => sum + Math.abs(value), 0)
+    let [difference, size] = [0, 0]
+    for (let k = 0; k < now.length; k++) {
+      difference += Math.abs(now[k] - before[k])
+      size += Math.abs(before[k])
+    }
+    return difference / size
   }
 }
