@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert'
 import { SCHEMA_FILE, benchSchema } from '../../scripts/bench-schema.ts'
 import { measure, type MeasuredCase } from '../../ts/bench/bench.ts'
 import { filePrompts } from '../../ts/bench/prompts.ts'
+import { equalRunsSchedule } from '../../ts/bench/rivals.ts'
 import { headline } from '../../ts/bench/report/headline.ts'
 import { reportPage } from '../../ts/bench/report/page.ts'
 import { ofPlan } from '../../ts/bench/model.ts'
@@ -17,6 +18,7 @@ import { benchTable, plainLabel } from '../../ts/bench/table.ts'
 import type { SadaError } from '../../ts/errors.ts'
 import type { Manifest } from '../../ts/plan/manifest.ts'
 import type { MemberStep, StepAction } from '../../ts/sampler/trace.ts'
+import { sample } from '../../ts/sampler/sample.ts'
 import { emptyFolder } from '../support/spawn.ts'
 
 const SIZE = 12
@@ -132,6 +134,29 @@ test('a case says what ran, what it cost and how close it is, by kind of prompt 
   )
   assert.is(figures.fidelity.identical, 2, 'the pictures of the first call are equal')
   assert.ok(Math.abs(figures.fidelity.psnr_db.mean! - 10 * Math.log10(4 / 0.02 ** 2)) < 0.01)
+})
+
+test('the fixed schedule of equal runs takes no more than the policy on average, rounded up; where every step ran there is none', async () => {
+  for (const [nfe, most] of [
+    [[20, 21], 21],
+    [[49], 49],
+    [[8], 8],
+  ] as const) {
+    const spec = equalRunsSchedule(
+      nfe.map((runs) => ({ nfe: runs })),
+      50,
+    )
+    const { trace } = await sample({
+      scheduler: { _class_name: 'EulerDiscreteScheduler' },
+      steps: 50,
+      shape: [1, 1, 2, 2],
+      seed: 0,
+      policy: spec,
+      network: ({ sample }) => sample.slice(),
+    })
+    assert.ok(trace.members[0].nfe <= most && trace.members[0].nfe >= most - 2, `${trace.members[0].nfe} runs of ${most}`)
+  }
+  assert.is(equalRunsSchedule([{ nfe: 50 }, { nfe: 50 }], 50), undefined)
 })
 
 test('baseline and policies take turns on the same pictures, each first as often', async () => {

@@ -74,9 +74,11 @@ function comparisonsFor(
   steps: number,
 ): { name: Comparison['name']; spec: PolicySpec }[] {
   if (nameOf(policy) === 'none') return []
-  const unpruned = withoutPruning(policy, accelerated)
-  const found = [{ name: 'fixed-schedule' as const, spec: equalRunsSchedule(accelerated, steps) }]
-  return unpruned === undefined ? found : [...found, { name: 'pruning-off', spec: unpruned }]
+  const [fixed, unpruned] = [equalRunsSchedule(accelerated.members, steps), withoutPruning(policy, accelerated)]
+  return [
+    ...(fixed === undefined ? [] : [{ name: 'fixed-schedule' as const, spec: fixed }]),
+    ...(unpruned === undefined ? [] : [{ name: 'pruning-off' as const, spec: unpruned }]),
+  ]
 }
 
 /**

@@ -1,4 +1,5 @@
 import { policies, type PolicySpec } from '../policy/index.ts'
+import type { MemberTrace } from '../sampler/trace.ts'
 import type { Series } from './call.ts'
 import { mean, median } from './statistics.ts'
 
@@ -13,10 +14,11 @@ export function sameTimeSteps(baseline: Series, accelerated: Series, steps: numb
 
 /**
  * Every third step with linear continuation, warmed up until it takes as many network runs as the policy did on average,
- * rounded up; every n-th where that is too many.
+ * rounded up; every n-th where that is too many. None for a policy that runs at every step, as those do that leave out stages.
  */
-export function equalRunsSchedule(accelerated: Series, steps: number): PolicySpec {
-  const runs = Math.ceil(mean(accelerated.members.map(({ nfe }) => nfe)))
+export function equalRunsSchedule(members: readonly Pick<MemberTrace, 'nfe'>[], steps: number): PolicySpec | undefined {
+  const runs = Math.ceil(mean(members.map(({ nfe }) => nfe)))
+  if (runs >= steps) return undefined
   const tail = Math.min(2, steps - 1)
   const taken = (n: number, warmup: number): number => warmup + Math.ceil(Math.max(0, steps - tail - warmup) / n) + tail
   let n = 3
