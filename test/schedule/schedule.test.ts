@@ -48,6 +48,12 @@ test('trailing spacing gives as many steps as asked for, at every length', () =>
   }
 })
 
+test('the middle of an odd number of betas is counted from the upper end, as torch.linspace does', () => {
+  const config = configOf('dpm++', { num_train_timesteps: 7, beta_start: 0.001, beta_end: 0.05 })
+  // float(torch.linspace(0.001, 0.05, 7)[3]), torch 2.13; counted from the lower end it is 0.02550000138580799.
+  assert.is(createSchedule(config, { steps: 1 }).trainingBetas[3], 0.025499999523162842)
+})
+
 test('a schedule does not depend on earlier ones', () => {
   const config = configOf('dpm++')
   const first = createSchedule(config, { steps: 20 })

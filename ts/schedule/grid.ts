@@ -8,11 +8,13 @@ export function linspace(start: number, stop: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => (i === 0 ? start : i === count - 1 ? stop : i * step + start))
 }
 
-/** torch.linspace in float32: one float32 step, one rounding per point, the upper half counted from the other end. */
+/** torch.linspace in float32: one float32 step, one rounding per point, the upper half, with the middle of an odd count, from the other end. */
 export function linspace32(start: number, stop: number, count: number): Float32Array {
   const [first, last] = [Math.fround(start), Math.fround(stop)]
   const step = count > 1 ? Math.fround(Math.fround(last - first) / (count - 1)) : 0
-  return Float32Array.from({ length: count }, (_, i) => (i < count / 2 ? first + step * i : last - step * (count - 1 - i)))
+  return Float32Array.from({ length: count }, (_, i) =>
+    i === 0 || i < Math.floor(count / 2) ? first + step * i : last - step * (count - 1 - i),
+  )
 }
 
 /** start, start + step, … short of `stop`, as numpy.arange computes them: the step is read off its own first two points. */
