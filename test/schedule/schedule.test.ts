@@ -4,7 +4,7 @@ import { type SadaError, type SadaErrorCode } from '../../ts/errors.ts'
 import type { FlowEulerConfig, SolverName } from '../../ts/schedule/config.ts'
 import { dynamicShiftFor } from '../../ts/schedule/flow-grid.ts'
 import { createSchedule, type ScheduleOptions } from '../../ts/schedule/schedule.ts'
-import { configOf } from '../support/schedulers.ts'
+import { absoluteError, configOf, relativeError } from '../support/schedulers.ts'
 
 const solvers: readonly SolverName[] = ['dpm++', 'euler', 'flow-euler']
 const lengths = [1, 2, 3, 14, 15, 16, 50, 999, 1000]
@@ -46,6 +46,21 @@ test('trailing spacing gives as many steps as asked for, at every length', () =>
     const config = configOf(solver, { timestep_spacing: 'trailing' })
     for (let steps = 1; steps <= 1000; steps++) assert.is(createSchedule(config, { steps }).steps, steps)
   }
+})
+
+test('Karras levels end on the lowest training level where rounding gives "trailing" a timestep −1', () => {
+  const sd = { beta_start: 0.00085, beta_end: 0.012, beta_schedule: 'scaled_linear' }
+  const config = configOf('euler', { ...sd, timestep_spacing: 'trailing', use_karras_sigmas: true })
+  const { sigmas, timesteps } = createSchedule(config, { steps: 61 })
+  // EulerDiscreteScheduler of diffusers 0.42.1, set_timesteps(61)
+  const expected = [14.6146469, 13.640173, 1.27410531, 0.0291675348, 0]
+  assert.ok(
+    relativeError(
+      [0, 1, 30, 60, 61].map((i) => sigmas[i]),
+      expected,
+    ) <= 5e-7,
+  )
+  assert.ok(absoluteError([timesteps[0], timesteps[30], timesteps[60]], [999, 427.489777, 0]) <= 1.2e-4)
 })
 
 test('the middle of an odd number of betas is counted from the upper end, as torch.linspace does', () => {

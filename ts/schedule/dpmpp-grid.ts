@@ -88,7 +88,7 @@ function spacedTimesteps(config: DpmppConfig, steps: number, last: number): numb
       return leading(last, steps, steps, config.stepsOffset)
     // May give fewer steps than asked for where lambda_min_clipped shortens the schedule, as in diffusers.
     case 'trailing':
-      return trailing(last, config.numTrainTimesteps, steps)
+      return trailing(last, config.numTrainTimesteps, steps).slice(0, steps)
   }
 }
 

@@ -55,19 +55,24 @@ function given(sigmas: readonly number[], table: TrainingTable, steps: number | 
 function spaced(config: EulerConfig, table: TrainingTable, steps: number): Points {
   const timesteps = spacedTimesteps(config, steps)
   const sigmas =
-    config.interpolationType === 'linear'
-      ? timesteps.map((t) => interpolate(table.sigmas, t))
-      : Array.from(linspace32(table.logSigmas[table.logSigmas.length - 1], table.logSigmas[0], steps + 1), (log) =>
-          Math.fround(Math.exp(log)),
-        )
+    config.interpolationType === 'linear' ? timesteps.map((t) => interpolate(table.sigmas, t)) : logLinear(table, steps)
   const last = config.finalSigmasType === 'zero' ? 0 : table.sigmas[0]
-  if (!config.useKarrasSigmas) return { timesteps, sigmas: [...sigmas, last].map(Math.fround) }
-  // The ends are those of this very grid, not of the training schedule (unlike DPM++).
+  if (!config.useKarrasSigmas) {
+    const upper = config.interpolationType === 'linear' ? sigmas.slice(0, steps) : sigmas
+    return { timesteps: timesteps.slice(0, steps), sigmas: [...upper, last].map(Math.fround) }
+  }
+  // The ends are those of this very grid, with a timestep −1 where there is one, not of the training schedule (unlike DPM++).
   const { sigmaMin = sigmas[sigmas.length - 1], sigmaMax = sigmas[0] } = config
   const karras = karrasLevels(sigmaMin, sigmaMax, steps)
   return { timesteps: karras.map((sigma) => timestepOf(Math.log(sigma), table)), sigmas: [...karras, last].map(Math.fround) }
 }
 
+/** `steps` + 1 levels between the ends of the training schedule, evenly spaced in ln σ. */
+function logLinear({ logSigmas }: TrainingTable, steps: number): number[] {
+  return Array.from(linspace32(logSigmas[logSigmas.length - 1], logSigmas[0], steps + 1), (log) => Math.fround(Math.exp(log)))
+}
+
+/** With "trailing" one more than `steps`, at −1, where rounding gives diffusers that. */
 function spacedTimesteps(config: EulerConfig, steps: number): number[] {
   const count = config.numTrainTimesteps
   switch (config.timestepSpacing) {

@@ -43,12 +43,10 @@ export function leading(last: number, first: number, steps: number, offset: numb
 
 /**
  * "Trailing" spacing: last, last − count/steps, … above 0, each rounded and then lowered by 1; fewer than `steps` where `last` is
- * below `count`. For some numbers of steps (61, 103, 121, …) rounding gives diffusers one more, at timestep −1; not so here.
+ * below `count`. For some numbers of steps (61, 103, 121, …) rounding gives diffusers one more, at timestep −1; no run has it.
  */
 export function trailing(last: number, count: number, steps: number): number[] {
-  return arange(last, 0, -(count / steps))
-    .slice(0, steps)
-    .map((t) => roundHalfEven(t) - 1)
+  return arange(last, 0, -(count / steps)).map((t) => roundHalfEven(t) - 1)
 }
 
 /** To the nearest integer, halves to the even one (numpy.round). */
