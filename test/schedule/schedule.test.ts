@@ -185,6 +185,30 @@ test('log_linear never reaches 0: the run ends on the lowest training level', ()
   assert.ok(Math.abs(sigmas[10] - 0.010001) < 1e-6)
 })
 
+test('log_linear with Karras levels may end an ulp below the lowest training level', () => {
+  const curves = { beta_schedule: 'squaredcos_cap_v2', use_karras_sigmas: true, interpolation_type: 'log_linear' }
+  const { sigmas } = createSchedule(configOf('euler', { ...curves, final_sigmas_type: 'sigma_min' }), { steps: 7 })
+  // EulerDiscreteScheduler of diffusers 0.42.1; the tolerance is that of log_linear levels.
+  const expected = [20291.3047, 6666.47559, 1773.39465, 345.885376, 40.8431587, 1.85829794, 0.00642710738, 0.00642710878]
+  assert.ok(relativeError(sigmas, expected) <= 1e-6)
+})
+
+test('what diffusers makes NaN of is refused, naming the field', () => {
+  // Between levels that rise there is no noise to add: diffusers takes the root of a negative number.
+  const rising = { rescale_betas_zero_snr: true, timestep_spacing: 'trailing' }
+  for (const solver of ['euler-ancestral', 'dpm++-sde'] as const)
+    refused(
+      () => createSchedule(configOf(solver, rising), { steps: 1000 }),
+      'INVALID_SCHEDULE',
+      'rescale_betas_zero_snr',
+      /rises/,
+    )
+  // The logarithm of α = 1 − σ.
+  const flow = { use_flow_sigmas: true, prediction_type: 'flow_prediction' }
+  const karras = configOf('dpm++', { ...flow, use_karras_sigmas: true })
+  refused(() => createSchedule(karras, { steps: 10 }), 'INVALID_SCHEDULE', 'use_karras_sigmas', /below level 1/)
+})
+
 test('grids that cannot be sampled are refused with a reason', () => {
   refused(
     () => createSchedule(configOf('dpm++', { timestep_spacing: 'leading' }), { steps: 1000 }),
@@ -210,6 +234,10 @@ test('grids that cannot be sampled are refused with a reason', () => {
   )
   const inverted = configOf('euler', { use_karras_sigmas: true, sigma_min: 5, sigma_max: 1 })
   refused(() => createSchedule(inverted, { steps: 10 }), 'INVALID_SCHEDULE', undefined, /rises/)
+  const flow = { use_flow_sigmas: true, prediction_type: 'flow_prediction' }
+  refused(() => createSchedule(configOf('dpm++', { ...flow, flow_shift: 1e6 }), { steps: 10 }), 'INVALID_SCHEDULE', 'flow_shift')
+  const jump = configOf('dpm++', { ...flow, final_sigmas_type: 'sigma_min' })
+  refused(() => createSchedule(jump, { steps: 100 }), 'INVALID_SCHEDULE', 'final_sigmas_type', /rises/)
   const trained_betas = Array.from({ length: 1000 }, () => 0.9)
   refused(() => createSchedule(configOf('euler', { trained_betas }), { steps: 10 }), 'INVALID_SCHEDULE', 'beta_schedule')
 })

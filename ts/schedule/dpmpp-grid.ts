@@ -25,6 +25,7 @@ export function dpmppGrid(config: DpmppConfig, { steps, sigmas: custom, mu }: Sc
   const last = config.finalSigmasType === 'zero' ? 0 : table.sigmas[0]
   const sigmas = [...upper, last].map(Math.fround)
   const count = config.numTrainTimesteps
+  if (config.useFlowSigmas) checkFlowLevels(sigmas, config)
   return {
     frame: config.useFlowSigmas ? 'flow' : 'vp',
     timesteps,
@@ -38,6 +39,13 @@ export function dpmppGrid(config: DpmppConfig, { steps, sigmas: custom, mu }: Sc
     trainingBetas: table.betas,
     alphasCumprod: table.alphasCumprod,
   }
+}
+
+/** Flow matching is all noise at level 1, and has no λ = ln(α/σ) from there on. Karras levels are those of the training schedule, in diffusers too. */
+function checkFlowLevels([highest]: readonly number[], { useKarrasSigmas }: DpmppConfig): void {
+  if (highest < 1) return
+  const message = `With "use_flow_sigmas" DPM-Solver++ starts below level 1; this scheduler configuration has it start at ${highest}.`
+  throw new SadaError('INVALID_SCHEDULE', message, { argument: useKarrasSigmas ? 'use_karras_sigmas' : 'flow_shift' })
 }
 
 function points(config: DpmppConfig, table: TrainingTable, steps: number, mu: number | undefined): Points {

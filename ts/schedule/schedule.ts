@@ -1,5 +1,5 @@
 import { invalidArgument, SadaError } from '../errors.ts'
-import { predictionTypes, type PredictionType, type SchedulerConfig, type SolverName } from './config.ts'
+import { isStochastic, predictionTypes, type PredictionType, type SchedulerConfig, type SolverName } from './config.ts'
 import { checkCustomSigmas, maxSteps } from './custom-sigmas.ts'
 import { dpmppGrid } from './dpmpp-grid.ts'
 import { eulerGrid } from './euler-grid.ts'
@@ -96,14 +96,18 @@ function checkOptions({ steps, sigmas, mu, prediction }: ScheduleOptions): void 
 function checkLevels({ sigmas, timesteps }: Grid, config: SchedulerConfig): void {
   // Zero-SNR rescaling sets the highest level to 4096, which its neighbour may exceed; a run of some 1000 steps meets both.
   const isRescaled = config.solver !== 'flow-euler' && config.rescaleBetasZeroSnr
+  // Euler's lowest "log_linear" level is the exponential of a float32 logarithm and may fall short of the lowest training level by as much.
+  const rounding = config.solver === 'euler' ? 1e-6 : 0
   sigmas.forEach((sigma, i) => {
     const isLevel = Number.isFinite(sigma) && (sigma > 0 || (sigma === 0 && i === timesteps.length))
     if (!isLevel) throw gridError(`has level ${sigma} at step ${i}`)
-    if (i > (isRescaled ? 1 : 0) && sigma > sigmas[i - 1])
-      throw gridError(`rises from level ${sigmas[i - 1]} to ${sigma} at step ${i}`)
+    const isRise = i > 0 && sigma > sigmas[i - 1] * (1 + rounding)
+    if (!isRise || (i === 1 && isRescaled && !isStochastic(config.solver))) return
+    const argument = i === timesteps.length ? 'final_sigmas_type' : i === 1 && isRescaled ? 'rescale_betas_zero_snr' : undefined
+    throw gridError(`rises from level ${sigmas[i - 1]} to ${sigma} at step ${i}`, argument)
   })
 }
 
-function gridError(what: string): SadaError {
-  return new SadaError('INVALID_SCHEDULE', `This scheduler configuration cannot be sampled: its grid ${what}.`)
+function gridError(what: string, argument?: string): SadaError {
+  return new SadaError('INVALID_SCHEDULE', `This scheduler configuration cannot be sampled: its grid ${what}.`, { argument })
 }
