@@ -142,6 +142,10 @@ def record_sd2(folder: Path, source: Path) -> None:
         call = {"prompt": PROMPT, "num_inference_steps": 8, "guidance_scale": 5, "strength": 0.6}
         made = run(other, **call, image=image, generator=generator(5))
         recording.add(name=f"image-to-image, {name}", task="image-to-image", scheduler=settings(scheduler), seed=5, **call, init=image, **made)
+        other = StableDiffusionInpaintPipeline(**{**parts, "scheduler": scheduler}, requires_safety_checker=False)
+        given = {"mask_image": mask, "height": 32, "width": 48}
+        made = run(other, **call, **given, image=image, generator=generator(5))
+        recording.add(name=f"inpainting, {name}", task="inpainting", scheduler=settings(scheduler), seed=5, **call, **given, init=image, **made)
     pipeline.scheduler = own
 
     # The last tiles are cut off: 44 latents in steps of 12, 20 in steps of 12.

@@ -60,6 +60,8 @@ export function startOf({ request, schedule, length, picture, mask, kept, arrang
   )
   if (kept) return { latents, noise: source, kept: drawn.kept }
   if (mask === undefined) return { latents, noise: source }
+  // diffusers draws the latents of what the mask leaves for every network; what steps draw comes after them.
+  for (const one of source.generators) picture.draw(one)
   return { latents, noise: source, afterStep: keeping(schedule, clean, noise, arrange(mask)) }
 }
 
