@@ -3,12 +3,14 @@ import type { JsonObject } from './folder.ts'
 
 const UNIGRAM = 1
 const UNKNOWN = 2
+/** T5 has 100. */
+const MOST_PLACES = 1000
 
 /**
- * T5's `spiece.model` (a SentencePiece ModelProto, Kudo and Richardson 2018) as the definition of a Unigram tokenizer.
- * Throws TOKENIZER_INVALID.
+ * T5's `spiece.model` (a SentencePiece ModelProto, Kudo and Richardson 2018) as the definition of a Unigram tokenizer, with the
+ * places to fill in (`<extra_id_0>`, …) that its configuration counts as "extra_ids". Throws TOKENIZER_INVALID.
  */
-export function readSentencePieces(bytes: Uint8Array): JsonObject {
+export function readSentencePieces(bytes: Uint8Array, { extra_ids: places }: JsonObject): JsonObject {
   const pieces: [piece: string, score: number][] = []
   let unknown = -1
   let kind = UNIGRAM
@@ -27,15 +29,23 @@ export function readSentencePieces(bytes: Uint8Array): JsonObject {
   if (kind !== UNIGRAM) throw invalid(`its model type is ${kind}; only Unigram (${UNIGRAM}) can be read`)
   const end = pieces.findIndex(([piece]) => piece === '</s>')
   if (unknown < 0 || end < 0) throw invalid('it lacks the pieces <unk> and </s>')
-  return definition(pieces, unknown, end, charsmap)
+  const count = Number.isInteger(places) ? Math.min(Math.max(places as number, 0), MOST_PLACES) : 0
+  return definition(pieces, { unknown, end, charsmap, places: count })
 }
 
-function definition(pieces: readonly [string, number][], unknown: number, end: number, charsmap: string): JsonObject {
-  const added = pieces.flatMap(([content], id) =>
-    ['<pad>', '</s>', '<unk>'].includes(content)
-      ? [{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }]
-      : [],
-  )
+interface Parts {
+  readonly unknown: number
+  readonly end: number
+  readonly charsmap: string
+  readonly places: number
+}
+
+function definition(pieces: readonly [string, number][], { unknown, end, charsmap, places }: Parts): JsonObject {
+  const special = pieces.flatMap(([content], id) => (['<pad>', '</s>', '<unk>'].includes(content) ? [{ id, content }] : []))
+  // Behind all pieces, counted from the end.
+  const extra = Array.from({ length: places }, (_, k) => ({ id: pieces.length + places - 1 - k, content: `<extra_id_${k}>` }))
+  const plain = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }
+  const added = [...special, ...extra].map((each) => ({ ...each, ...plain }))
   return {
     added_tokens: added,
     normalizer: { type: 'Precompiled', precompiled_charsmap: charsmap },

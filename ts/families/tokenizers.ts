@@ -3,6 +3,7 @@ import { SadaError } from '../errors.ts'
 import type { Folder, JsonObject } from './folder.ts'
 import { withoutCharsmap } from './precompiled.ts'
 import { readSentencePieces } from './sentencepiece.ts'
+import { isLowercasing, withUnicodeBlanks } from './unicode-blanks.ts'
 
 /** What is used of the library, whose own declarations do not resolve from CommonJS. */
 interface LibraryModule {
@@ -74,14 +75,18 @@ export class TextTokenizer {
     try {
       const { Tokenizer } = (await import('@huggingface/tokenizers')) as unknown as LibraryModule
       const { rest, normalize } = withoutCharsmap(definition)
-      const library = new Tokenizer(rest, config)
+      const library = new Tokenizer(withUnicodeBlanks(rest), config)
       const largest = Math.max(...library.get_vocab().values())
       if (largest >= vocabularySize)
         throw new Error(`it has ids up to ${largest}, its text encoder knows ${vocabularySize} from 0`)
       const padToken = tokenOf(config.pad_token) ?? tokenOf(config.eos_token) ?? '<pad>'
       const pad = library.token_to_id(padToken)
       if (pad === undefined) throw new Error(`its padding "${padToken}" is not in its vocabulary`)
-      return new TextTokenizer(library, { pad, maxLength: maxLengthOf(config), normalize })
+      return new TextTokenizer(library, {
+        pad,
+        maxLength: maxLengthOf(config),
+        normalize: isLowercasing(rest) ? withoutFinalSigma(normalize) : normalize,
+      })
     } catch (error) {
       if (error instanceof SadaError) throw error
       // What the library trips over where a part is missing.
@@ -106,6 +111,11 @@ export class TextTokenizer {
       dropped: Math.max(0, content.length - room),
     }
   }
+}
+
+/** JavaScript makes a Σ at the end of a word ς, transformers' tokenizers make every Σ σ. */
+function withoutFinalSigma(normalize: (text: string) => string): (text: string) => string {
+  return (text) => normalize(text).replaceAll('Σ', 'σ')
 }
 
 /** `tokenizer_config.json`, with the special tokens that `special_tokens_map.json` may name otherwise, as transformers has it. */
@@ -135,7 +145,7 @@ async function readDefinition(folder: Folder, name: string, config: JsonObject):
     return { added_tokens: [], ...definition }
   }
   if (await folder.has(`${name}/vocab.json`)) return readPairs(folder, name, config)
-  if (await folder.has(`${name}/spiece.model`)) return readSentencePieces(await folder.bytes(`${name}/spiece.model`))
+  if (await folder.has(`${name}/spiece.model`)) return readSentencePieces(await folder.bytes(`${name}/spiece.model`), config)
   const wanted = 'tokenizer.json, vocab.json with merges.txt, or spiece.model'
   throw new SadaError('MODEL_NOT_FOUND', `${join(folder.root, name)} holds no tokenizer: expected ${wanted}.`)
 }
