@@ -237,6 +237,16 @@ def record_sdxl(folder: Path, source: Path) -> None:
         made = run(other, **{**call, **given}, generator=generator(5))
         given = {"init" if key == "image" else key: value for key, value in given.items()}
         recording.add(name=name, task=task, scheduler=settings(scheduler), seed=5, **{**call, **given}, **made)
+
+    # A picture in place of noisy latents: nothing is added to it.
+    call = {"prompt": PROMPT, "num_inference_steps": 8, "guidance_scale": 5, "denoising_start": 0.6}
+    ancestral = EulerAncestralDiscreteScheduler.from_config(scheduler.config)
+    other = StableDiffusionXLImg2ImgPipeline(**{**parts, "scheduler": ancestral})
+    made = run(other, **call, image=image, generator=generator(5))
+    recording.add(name="picture in the middle of the noise levels, euler-ancestral", task="image-to-image", scheduler=settings(ancestral), seed=5, **call, init=image, **made)
+    given = {"mask_image": mask, "strength": 1.0, **size}
+    made = run(StableDiffusionXLInpaintPipeline(**parts), **call, **given, image=image, generator=generator(5))
+    recording.add(name="inpainting from the middle of the noise levels", task="inpainting", scheduler=settings(scheduler), seed=5, **call, **given, init=image, **made)
     recording.write(folder)
 
 

@@ -46,11 +46,12 @@ export function startOf({ request, schedule, length, picture, mask, kept, arrang
   if (init !== undefined && 'latents' in init) return { latents: split(init.latents.slice(), members), noise: source }
   if (picture === undefined)
     return { latents: initialLatents(source, length, schedule.initNoiseSigma).map((each) => arrange(each)), noise: source }
-  const isWhole = mask !== undefined && (request.strength ?? 1) === 1
-  const drawn = draw(source, length, { picture: isWhole && kept ? undefined : picture, kept, arrange })
-  const { clean, noise } = drawn
+  // What starts in the middle of a run has its noise already; diffusers draws some nonetheless where there is a mask.
+  if (denoisingStart !== undefined && mask === undefined)
+    return { latents: drawn(picture, source, arrange).map((each) => each.slice()), noise: source }
+  const isWhole = mask !== undefined && denoisingStart === undefined && (request.strength ?? 1) === 1
+  const { clean, noise, kept: left } = draw(source, length, { picture: isWhole && kept ? undefined : picture, kept, arrange })
   const first = stateOf(schedule.levels[0], schedule.frame)
-  // What starts in the middle of a run has its noise already.
   const latents = noise.map((each, b) =>
     isWhole
       ? each.map((value) => value * Math.fround(schedule.initNoiseSigma))
@@ -58,7 +59,7 @@ export function startOf({ request, schedule, length, picture, mask, kept, arrang
         ? clean[b].slice()
         : mix(first.x0, clean[b], first.n, each),
   )
-  if (kept) return { latents, noise: source, kept: drawn.kept }
+  if (kept) return { latents, noise: source, kept: left }
   if (mask === undefined) return { latents, noise: source }
   // diffusers draws the latents of what the mask leaves for every network; what steps draw comes after them.
   for (const one of source.generators) picture.draw(one)
@@ -81,13 +82,16 @@ interface Sources {
 
 /** Draws the picture's latents, noise, and the latents of what is kept of it, in the order in which diffusers does. */
 function draw(source: NoiseSource, length: number, { picture, kept, arrange }: Sources): Drawn {
-  const of = (latents: LatentDistribution | undefined): Float32Array[] =>
-    latents ? source.generators.map((one) => arrange(latents.draw(one))) : []
+  const of = (latents: LatentDistribution | undefined): Float32Array[] => (latents ? drawn(latents, source, arrange) : [])
   const clean = of(picture)
   const noise = source.draw(length).map((one) => arrange(one))
-  // One generator for the batch draws the picture once.
-  const all = (drawn: Float32Array[]): Float32Array[] => (drawn.length === 1 ? noise.map(() => drawn[0]) : drawn)
-  return { clean: all(clean), noise, kept: all(of(kept)) }
+  return { clean, noise, kept: of(kept) }
+}
+
+/** A picture's latents for each member; one generator for the batch draws them once. */
+function drawn(picture: LatentDistribution, { generators, members }: NoiseSource, arrange: Sources['arrange']): Float32Array[] {
+  const each = generators.map((one) => arrange(picture.draw(one)))
+  return Array.from({ length: members }, (_, b) => each[each.length === 1 ? 0 : b])
 }
 
 /** After each step, puts the kept part back: as it is at the noise level reached, and without noise at the end. */

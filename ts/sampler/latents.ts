@@ -15,7 +15,7 @@ export function checkSeed(seed: Seed, members: number): void {
  */
 export class NoiseSource {
   readonly generators: readonly TorchGenerator[]
-  private readonly members: number
+  readonly members: number
 
   constructor(seed: Seed, members: number) {
     if (Array.isArray(seed) && seed.length !== members)
