@@ -25,9 +25,10 @@ export type { MemberStep, MemberTrace, StepAction, StepEvent, Trace } from './sa
 
 /**
  * Loads a model: a bundled one by name (`'avatar'`), a folder that holds a `plan.json`, or one in the layout of diffusers and Optimum.
- * Rejects with a `SadaError`: MODEL_NOT_FOUND, UNKNOWN_NAME, MANIFEST_INVALID, MODEL_CORRUPT, MODEL_TOO_LARGE, MODEL_CHANGED, RESOURCE_LIMIT,
+ * Rejects with a `SadaError`: INVALID_ARGUMENT, MODEL_NOT_FOUND, UNKNOWN_NAME, MANIFEST_INVALID, MODEL_CORRUPT, MODEL_TOO_LARGE, MODEL_CHANGED, RESOURCE_LIMIT,
  * SHAPE_INVALID, UNSUPPORTED, IO_MISMATCH, TOKENIZER_INVALID, INVALID_SCHEDULE, PATH_ESCAPE, PATH_UNSAFE, UNTRUSTED_CODE or BACKEND_UNAVAILABLE;
- * with engines for a GPU OUT_OF_MEMORY, ENGINE_UNTRUSTED or ENGINE_INCOMPATIBLE as well.
+ * with engines for a GPU NETWORK_FAILED, OUT_OF_MEMORY, DEVICE_LOST, ENGINE_UNTRUSTED or ENGINE_INCOMPATIBLE as well; or with the reason of
+ * `settings.signal`.
  */
 export async function load(model: string, settings?: FamilySettings): Promise<Pipeline> {
   const pipeline = await import('./pipeline/load.ts')
@@ -36,7 +37,7 @@ export async function load(model: string, settings?: FamilySettings): Promise<Pi
 
 /**
  * Samples with a network of your own: any function that answers with the guided prediction.
- * Rejects with a `SadaError`: INVALID_ARGUMENT, INVALID_SCHEDULE, UNKNOWN_NAME, NETWORK_FAILED, NETWORK_OUTPUT, NON_FINITE,
+ * Rejects with a `SadaError`: INVALID_ARGUMENT, INVALID_SCHEDULE, UNKNOWN_NAME, UNSUPPORTED, NETWORK_FAILED, NETWORK_OUTPUT, NON_FINITE,
  * BACKEND_UNAVAILABLE or OUT_OF_MEMORY; or with the signal's reason, at once, when it fires.
  */
 export async function sample(options: SampleOptions): Promise<SampleResult> {
