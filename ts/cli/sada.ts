@@ -50,7 +50,7 @@ program
   .option('--width <pixels>', "width of the picture (default: the model's)", integer('--width', 1, 8192))
   .option('--height <pixels>', "height of the picture (default: the model's)", integer('--height', 1, 8192))
   .option('--init <file>', 'a PNG or JPEG picture to start from, cut to fit')
-  .option('--strength <share>', 'how much of it is made anew (default: 0.8)', decimal('--strength', 0, 1))
+  .option('--strength <share>', 'how much of it is made anew (default: 0.8; with --mask 1)', decimal('--strength', 0, 1))
   .option('--mask <file>', 'white where the picture is made anew, black where it stays')
   .option('--control <file>', 'a picture for a ControlNet; again for the next one', collect)
   .option('--control-strength <n>', 'how much ControlNets count (default: 1)', decimal('--control-strength', 0, 2))

@@ -31,25 +31,26 @@ export interface FamilyRequest {
   readonly height?: number
   /** Where the run starts: a picture, or latents of a run that `denoisingEnd` ended early. */
   readonly init?: Pixels | { readonly latents: Float32Array }
-  /** How much of `init` is made anew, 0 … 1. */
+  /** How much of `init` is made anew, 0 … 1. Default 0.8; with `mask` 1. */
   readonly strength?: number
   /** White where the picture is made anew, black where `init` stays. */
   readonly mask?: Pixels
   readonly control?: readonly Control[]
+  /** SDXL: shares of the noise levels, 0 … 1, between which the run is; with `denoisingStart` from `init`. Default: all of them. */
   readonly denoisingStart?: number
   readonly denoisingEnd?: number
   /** Stable Diffusion: share, 0 … 1, by which guided outputs are brought back to the spread of unguided ones. Default 0. */
   readonly guidanceRescale?: number
-  /** Flux: guidance away from the negative prompt, beside the distilled one. */
+  /** Flux: guidance away from the negative prompt, beside the distilled one; 1 … 100. Default 1, none. */
   readonly trueGuidanceScale?: number
-  /** Flux, Stable Diffusion 3, PixArt: tokens of the prompt that T5 reads. */
+  /** Flux, Stable Diffusion 3, PixArt: tokens of the prompt that T5 reads, 4 … 512. Default: as in diffusers' pipeline. */
   readonly maxSequenceLength?: number
-  /** Length of the sound in seconds. */
+  /** Length of the sound in seconds, 600 at most. Default: the model's own. */
   readonly seconds?: number
   /**
    * Side, in pixels (of a spectrogram: in frames), of the overlapping tiles in which larger pictures are decoded and encoded, which bounds
-   * memory; a multiple of four latents. 0: never in tiles. Default: tiles of the size that the autoencoder was made for, where a picture has
-   * more than 2¹⁵ latents (2 megapixels).
+   * memory; a multiple of four latents, 8192 at most. 0: never in tiles. Default: tiles of the size that the autoencoder was made for, where
+   * a picture has more than 2¹⁵ latents (2 megapixels).
    */
   readonly tileSize?: number
   /** SDXL: what the network is told about sizes, [height, width] and [top, left]. */

@@ -38,7 +38,7 @@ export interface LoadedStages {
 }
 
 export interface EngineSettings {
-  /** Threads inside one operator of the network; 0: one per physical core. */
+  /** Threads inside one operator of the network, at most 1024; 0, the default: one per physical core. */
   readonly threads?: number
   /** Keep the engine's working memory between runs. Default true. */
   readonly memoryArena?: boolean
