@@ -18,7 +18,7 @@ export type ControlOptions = Omit<Control, 'image'> & { readonly image: ImageInp
 export interface GenerateOptions extends Omit<FamilyRequest, 'init' | 'mask' | 'control'> {
   /** One prompt, or one for each picture. */
   readonly prompt: string | readonly string[]
-  /** Integers 0 … 2⁶⁴−1: one for the whole batch (one `randn` over all members), or one for each picture. Default 0. */
+  /** Integers 0 … 2⁶⁴−1, from 2⁵³ on as bigints: one for the whole batch (one `randn` over all members), or one for each picture. Default 0. */
   readonly seed?: number | bigint | readonly (number | bigint)[]
   /** 1 … 1000. Default: the model's, `pipeline.defaults.steps`. */
   readonly steps?: number
