@@ -2,9 +2,10 @@
 //
 //   node scripts/readme-figures.mjs [--check]
 //
-// bench/results/avatar.json      npx sada-bench --samples 128 --json bench/results/avatar.json
-// bench/results/fidelity.json    npx tsx bench/fidelity.ts --guidance 1,3 --fixed --json FILE: full prompts, at 7 with --prompts 36; the short ones with --kind
-//                                short --prompts 72, and at 1 and 3 --seed 2000,3000,4000,5000 without --fixed; the cases of all files in one
+// bench/results/avatar.json      npx sada-bench --samples 48 --json bench/results/avatar.json
+// bench/results/fidelity.json    npx tsx bench/fidelity.ts --guidance 1,3 --fixed --json FILE: full prompts, at 7 with --prompts 36, of flow-euler at 3 with
+//                                --prompts 72; the short ones with --kind short --prompts 72, and of dpm++ and euler at 1 and of all at 3
+//                                --seed 2000,3000,4000,5000 without --fixed; the cases of all files in one
 // bench/results/overhead.json    npx tsx bench/overhead.ts --json bench/results/overhead.json
 import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
