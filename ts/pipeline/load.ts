@@ -45,15 +45,9 @@ export async function load(model: string, settings: FamilySettings = {}): Promis
   if (typeof model !== 'string' || model === '')
     throw invalidArgument('model', "a bundled model's name or the path of a folder", model)
   if (typeof settings !== 'object' || settings === null) throw invalidArgument('settings', 'an object', settings)
-  checkNames(settings, SETTINGS)
-  const { threads, signal, onBuild } = settings
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidArgument('signal', 'an AbortSignal', signal)
-  if (onBuild !== undefined && typeof onBuild !== 'function') throw invalidArgument('onBuild', 'a function', onBuild)
-  checkEngineSizes(settings.engineSizes)
+  checkSettings(settings)
+  const { signal } = settings
   signal?.throwIfAborted()
-  if (threads !== undefined && (!Number.isInteger(threads) || threads < 0 || threads > 1024)) {
-    throw invalidArgument('threads', 'an integer from 0 (one per physical core) to 1024', threads)
-  }
   const folder = await findModel(model)
   const openDevice = deviceEngine(settings)
   const pipeline = new Pipeline(
@@ -62,6 +56,21 @@ export async function load(model: string, settings: FamilySettings = {}): Promis
   if (signal?.aborted) await pipeline.dispose()
   signal?.throwIfAborted()
   return pipeline
+}
+
+function checkSettings(settings: FamilySettings): void {
+  checkNames(settings, SETTINGS)
+  const { threads, signal, onBuild, linksInto, memoryArena, stages } = settings
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidArgument('signal', 'an AbortSignal', signal)
+  if (onBuild !== undefined && typeof onBuild !== 'function') throw invalidArgument('onBuild', 'a function', onBuild)
+  if (linksInto !== undefined && typeof linksInto !== 'string') throw invalidArgument('linksInto', 'the path of a folder', linksInto)
+  for (const [name, value] of Object.entries({ memoryArena, stages })) {
+    if (value !== undefined && typeof value !== 'boolean') throw invalidArgument(name, 'true or false', value)
+  }
+  if (threads !== undefined && (!Number.isInteger(threads) || threads < 0 || threads > 1024)) {
+    throw invalidArgument('threads', 'an integer from 0 (one per physical core) to 1024', threads)
+  }
+  checkEngineSizes(settings.engineSizes)
 }
 
 /** The files of a model that engines on a GPU are made of. Rejects as `load` does for the same settings. */
