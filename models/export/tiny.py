@@ -47,7 +47,7 @@ from transformers import (
 )
 
 # Merges of the toy tokenizer, in order of rank, as CLIP's merges.txt has them.
-MERGES = "t h|th e</w>|i n|i n</w>|a n|an d</w>|e r</w>|o n</w>|r e|r e</w>|a t|a t</w>|c at</w>|d o|do g</w>|o f</w>|s t|st a|p h|o t|ph ot|phot o</w>|! !</w>"
+MERGES = "t h|th e</w>|i n|i n</w>|a n|an d</w>|e r</w>|o n</w>|r e|r e</w>|a t|a t</w>|c at</w>|d o|do g</w>|o f</w>|s t|st a|p h|o t|ph ot|phot o</w>|! !</w>".split("|")
 
 
 def bytes_as_characters() -> list[str]:
@@ -56,10 +56,9 @@ def bytes_as_characters() -> list[str]:
     return [chr(b) for b in printable] + [chr(256 + k) for k in range(256 - len(printable))]
 
 
-def write_clip_tokenizer(folder: Path, pad: str) -> CLIPTokenizer:
+def write_clip_tokenizer(folder: Path, pad: str, merges: list[str] = MERGES, length: int = 77) -> CLIPTokenizer:
     """Writes the files of CLIP's slow tokenizer, the layout of the published Stable Diffusion folders; returns it."""
     folder.mkdir(parents=True, exist_ok=True)
-    merges = MERGES.split("|")
     letters = bytes_as_characters()
     words = [*letters, *(letter + "</w>" for letter in letters), *(pair.replace(" ", "") for pair in merges)]
     vocabulary = {word: k for k, word in enumerate([*words, "<|startoftext|>", "<|endoftext|>"])}
@@ -75,7 +74,7 @@ def write_clip_tokenizer(folder: Path, pad: str) -> CLIPTokenizer:
         "add_prefix_space": False,
         "do_lower_case": True,
         "errors": "replace",
-        "model_max_length": 77,
+        "model_max_length": length,
         **{key: value if isinstance(value, str) else {"__type": "AddedToken", **value} for key, value in tokens.items()},
         "tokenizer_class": "CLIPTokenizer",
     }
