@@ -246,7 +246,7 @@ ${[...new Set(table.missing.map(({ method, scheduler, reason }) => `- ${method} 
 npx sada-bench table1 --samples ${2 * most} --guidance 1,3,7 --plain-by flops --resume runs.jsonl      # hours; goes on where it was ended
 npx sada-bench table1 --samples 12 --guidance 1,3,7 --sweep --plain-by flops --resume runs.jsonl
 ${sweptAgain().join('\n')}
-npx sada-bench table1 --samples 4 --guidance 1,3,7 --timing-only --resume timing.jsonl      # wall times, on a machine that does nothing else
+npx sada-bench table1 --samples 8 --guidance 1,3,7 --timing-only --resume timing.jsonl      # wall times, on a machine that does nothing else
 npx sada-bench table1 --report-only --plain-by flops --resume runs.jsonl --timing timing.jsonl --json bench/results/table1.json --html table1.html
 cp runs.jsonl bench/results/table1.jsonl
 node scripts/table1-doc.mjs
