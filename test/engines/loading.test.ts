@@ -33,7 +33,14 @@ function hasBuilder(): boolean {
 test('a signal that has fired, and what is none, end load before anything is read', async () => {
   const reason = new Error('not at all')
   assert.is(await failure(load('avatar', { signal: AbortSignal.abort(reason) })), reason)
-  for (const [name, wrong] of Object.entries({ signal: {}, onBuild: 5, memoryArena: 'no', stages: 0, linksInto: true, threads: 1.5 })) {
+  for (const [name, wrong] of Object.entries({
+    signal: {},
+    onBuild: 5,
+    memoryArena: 'no',
+    stages: 0,
+    linksInto: true,
+    threads: 1.5,
+  })) {
     const { code, argument } = (await failure(load('avatar', { [name]: wrong }))) as SadaError
     assert.equal([code, argument], ['INVALID_ARGUMENT', name])
   }

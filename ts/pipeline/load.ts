@@ -63,7 +63,8 @@ function checkSettings(settings: FamilySettings): void {
   const { threads, signal, onBuild, linksInto, memoryArena, stages } = settings
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidArgument('signal', 'an AbortSignal', signal)
   if (onBuild !== undefined && typeof onBuild !== 'function') throw invalidArgument('onBuild', 'a function', onBuild)
-  if (linksInto !== undefined && typeof linksInto !== 'string') throw invalidArgument('linksInto', 'the path of a folder', linksInto)
+  if (linksInto !== undefined && typeof linksInto !== 'string')
+    throw invalidArgument('linksInto', 'the path of a folder', linksInto)
   for (const [name, value] of Object.entries({ memoryArena, stages })) {
     if (value !== undefined && typeof value !== 'boolean') throw invalidArgument(name, 'true or false', value)
   }
