@@ -64,7 +64,7 @@ this alone, on the same rendered pictures: a latent U-Net with skip connections 
 (2800 steps of 64) by [models/training/train_unet.py](../models/training/train_unet.py); its pictures can be told apart and are no better than that. **Nothing of \`sada\` was changed for it.**
 
 ${steps} steps, ${sada.samples} pictures a row, PSNR of 8-bit pictures in dB against the run of every step: mean / mean of the worst tenth. Behind "÷" by how much the network's operations are fewer. Every
-policy is at its defaults; those that a U-Net cannot run (\`dbcache\`, \`first-block-cache\`, \`teacache\`) are missing. Wall times were not taken: two runs shared the machine.
+policy is at its defaults; those that a U-Net cannot run (\`dbcache\`, \`first-block-cache\`, \`teacache\`) are missing. Wall times are not given: two runs shared the machine.
 
 ${table}
 
@@ -73,7 +73,7 @@ ${table}
 - Most published policies are further from the full run here than plain steps are. They were made for larger models, on which errors that show in these figures may not be seen.
 - It is one small model, and its pictures are those of the bundled one. No pretrained model of that architecture was at hand.
 
-Measured by commit ${commits}:
+Measured by commit ${commits} (what the first two commands need: [models/README.md](../models/README.md)):
 
 \`\`\`sh
 node models/training/render.mjs 60000 data

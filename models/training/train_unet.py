@@ -2,7 +2,7 @@
 connections and an autoencoder, none of which the bundled network has.
 
     node models/training/render.mjs 60000 data
-    python models/training/train_unet.py data --autoencoder-minutes 15 --minutes 90
+    python models/training/train_unet.py data --autoencoder-minutes 10 --minutes 75
     cd models && python -m export ../data/unet -o ../unet
 
 Writes a folder of diffusers (StableDiffusionPipeline). A training that was stopped goes on from its last checkpoint.
@@ -22,7 +22,6 @@ import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 sys.path.insert(0, str(Path(__file__).parent.parent))

@@ -47,10 +47,9 @@ export function speedPlot(rows: readonly Numbered[], plain: readonly PlainRow[],
       html`${rows.map(({ row, number }) => {
         const [x, y] = [f.x(axis.of(row)), f.y(at(meanOf(row)))]
         const name = row.policy === 'sada' ? 'ours' : 'rival'
+        const about = `${number === null ? '' : `${number}. `}${row.method}: ${text(meanOf(row))} at ${axis.of(row).toFixed(2)}×`
         return html`<circle class="${name}${number === null ? ' swept' : ''}" cx="${x}" cy="${y}" r="${name === 'ours' ? 5 : 3.6}"
-            ><title>
-              ${number !== null && `${number}. `}${row.method}: ${text(meanOf(row))} at ${axis.of(row).toFixed(2)}×
-            </title></circle
+            ><title>${about}</title></circle
           >${number !== null && html`<text class="number ${name}" x="${x + 6}" y="${y - 5}">${name === 'ours' ? row.method : number}</text>`}`
       })}`,
     ],
