@@ -46,12 +46,13 @@ test('ControlNets and sounds from the command line', async () => {
   assert.equal([wav.toString('latin1', 0, 4), wav.length], ['RIFF', 44 + 2 * 480])
 })
 
-test('what only some families take: guidance of its own for a negative prompt, a second prompt, the share of the run a ControlNet leads', async () => {
+test('what only some families take: guidance of its own for a negative prompt, a second prompt, tokens of T5, the share of the run a ControlNet leads', async () => {
   const cwd = emptyFolder()
   await picture(join(cwd, 'edges.png'), 32, 32)
   const options: Record<string, string[]> = {
     flux: ['--negative', 'blurry', '--true-guidance', '3', '--width', '32', '--height', '32'],
     sdxl: ['--second-prompt', 'a dog'],
+    sd3: ['--max-sequence-length', '16'],
     'sd2-controlnet': ['--control', 'edges.png', '--control-start', '0.5', '--control-end', '0.9'],
   }
   const pixels = async (file: string) => (await import('fast-png')).decode(readFileSync(join(cwd, file))).data

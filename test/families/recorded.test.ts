@@ -51,6 +51,26 @@ test('sd3 without T5: zeros in place of what it says, as in diffusers', async ()
   assert.ok(error < 1e-4, `relative error ${error}`)
 })
 
+test('flux: a tokenizer of fewer than 512 tokens says how many of a prompt are read', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sada-flux-'))
+  cpSync(familyFolder('flux'), folder, { recursive: true })
+  const settings = join(folder, 'tokenizer_2/tokenizer_config.json')
+  const own = JSON.parse(readFileSync(settings, 'utf8')) as object
+  const call = { prompt: 'the cat and the dog', steps: 1, width: 32, height: 32, policy: 'none' } as const
+  const made = async (length: number, maxSequenceLength?: number) => {
+    writeFileSync(settings, JSON.stringify({ ...own, model_max_length: length }))
+    const pipeline = await load(folder, { threads: 1 })
+    const { latents } = await pipeline.generate({ ...call, maxSequenceLength })
+    await pipeline.dispose()
+    return latents
+  }
+  const asked = await made(512, 24)
+  assert.equal(await made(24), asked)
+  assert.equal(await made(4096), await made(512))
+  assert.not.equal(await made(512), asked)
+  rmSync(folder, { recursive: true })
+})
+
 test('sd3: sides are whole patches, no further than the network knows positions', async () => {
   const pipeline = await load(familyFolder('sd3'), { threads: 1 })
   const call = { prompt: 'a cat', steps: 1, guidanceScale: 1, maxSequenceLength: 16, height: 16 }

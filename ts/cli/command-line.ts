@@ -3,7 +3,7 @@ import type { GenerateArguments } from './generate.ts'
 /** The arguments of `sada` that make the same again, wherever it is saved. Paths are as they were written. */
 export function commandFor(prompt: string, options: GenerateArguments): string[] {
   const { model, count, seed, steps, guidance, scheduler, policy, negative, width, height } = options
-  const { trueGuidance, secondPrompt, init, strength, mask, control = [] } = options
+  const { trueGuidance, secondPrompt, maxSequenceLength, init, strength, mask, control = [] } = options
   const { controlStrength, controlStart, controlEnd, seconds, tileSize, memoryBudget } = options
   const given: [string, string | number | undefined][] = [
     ['--model', model],
@@ -16,6 +16,7 @@ export function commandFor(prompt: string, options: GenerateArguments): string[]
     ['--negative', negative],
     ['--true-guidance', trueGuidance],
     ['--second-prompt', secondPrompt],
+    ['--max-sequence-length', maxSequenceLength],
     ['--width', width],
     ['--height', height],
     ['--init', init],

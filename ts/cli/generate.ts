@@ -28,6 +28,7 @@ export interface GenerateArguments {
   readonly negative?: string
   readonly trueGuidance?: number
   readonly secondPrompt?: string
+  readonly maxSequenceLength?: number
   readonly width?: number
   readonly height?: number
   readonly init?: string

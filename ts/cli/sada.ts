@@ -47,6 +47,11 @@ program
   .option('--negative <prompt>', 'what guidance leads away from')
   .option('--true-guidance <scale>', 'Flux: guidance away from --negative; 1 is none', decimal('--true-guidance', 1, 100))
   .option('--second-prompt <prompt>', 'SDXL: what the second text encoder reads instead')
+  .option(
+    '--max-sequence-length <tokens>',
+    "Flux, SD3, PixArt: tokens that T5 reads of the prompt (default: the model's)",
+    integer('--max-sequence-length', 4, 512),
+  )
   .option('--width <pixels>', "width of the picture (default: the model's)", integer('--width', 1, 8192))
   .option('--height <pixels>', "height of the picture (default: the model's)", integer('--height', 1, 8192))
   .option('--init <file>', 'a PNG or JPEG picture to start from, cut to fit')

@@ -98,7 +98,9 @@ export class Flux extends LatentFamily {
   static async load(context: LoadContext, name: string): Promise<Flux> {
     const schedulers = await Schedulers.load(context.folder, FLOW_MATCHING, await flowAdditions(context.folder))
     const clip = await TextEncoder.load(context, 'text_encoder', 'tokenizer', { pooled: ['pooler_output', 'text_embeds'] })
-    const t5 = await TextEncoder.load(context, 'text_encoder_2', 'tokenizer_2', { states: ['last_hidden_state'] }, 512)
+    const t5 = await TextEncoder.load(context, 'text_encoder_2', 'tokenizer_2', { states: ['last_hidden_state'] }, (own) =>
+      Math.min(own, 512),
+    )
     const own = { own: [OWN_SIZE, OWN_SIZE], patch: PATCH, length: [1, t5.length] } as const
     const range = sizeRange(context, await Autoencoder.scaleOf(context), own)
     const autoencoder = await Autoencoder.load(context, 3, range)

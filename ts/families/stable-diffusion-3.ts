@@ -79,7 +79,7 @@ export class StableDiffusion3 extends TransformerFamily {
       })
     const clips = [await clip(''), await clip('_2')] as const
     const t5 = (await Component.has(context, 'text_encoder_3'))
-      ? await TextEncoder.load(context, 'text_encoder_3', 'tokenizer_3', { states: ['last_hidden_state'] }, T5_LENGTH)
+      ? await TextEncoder.load(context, 'text_encoder_3', 'tokenizer_3', { states: ['last_hidden_state'] }, () => T5_LENGTH)
       : undefined
     const range = await transformerRange(context, [clips[0].length + 1, clips[0].length + T5_LENGTH])
     const autoencoder = await Autoencoder.load(context, 3, range)

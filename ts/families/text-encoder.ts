@@ -22,6 +22,9 @@ export interface EncoderOutputs {
   readonly pooled?: readonly string[]
 }
 
+/** Tokens of a prompt by those that the tokenizer's files name. */
+type LengthOf = (tokenizers: number) => number
+
 /** A text encoder with its tokenizer. */
 export class TextEncoder {
   /** Tokens of one prompt. */
@@ -36,7 +39,7 @@ export class TextEncoder {
   private readonly states?: string
   private readonly pooled?: string
 
-  private constructor(component: Component, tokenizer: TextTokenizer, { states, pooled }: EncoderOutputs, length?: number) {
+  private constructor(component: Component, tokenizer: TextTokenizer, { states, pooled }: EncoderOutputs, lengthOf: LengthOf) {
     this.component = component
     this.tokenizer = tokenizer
     this.names = component.meanings({ ids: ['input_ids'] }, { mask: ['attention_mask'] })
@@ -46,25 +49,25 @@ export class TextEncoder {
     this.features = this.states === undefined ? 0 : component.dimension(this.states, 2, hidden ?? width)
     this.pooledFeatures = this.pooled === undefined ? 0 : component.dimension(this.pooled, 1, projection ?? hidden)
     const fixed = component.tensor(this.names.ids).dims.at(1) ?? -1
-    this.length = fixed > 0 ? fixed : (length ?? tokenizer.maxLength)
+    this.length = fixed > 0 ? fixed : lengthOf(tokenizer.maxLength)
     const { max_position_embeddings: positions = Infinity } = component.config
     if (typeof positions === 'number' && this.length > positions)
       throw new SadaError('TOKENIZER_INVALID', tooLong(component, this.length, positions), { stage: component.role })
   }
 
-  /** Loads an encoder and its tokenizer. `length`: tokens of a prompt, where that is not the tokenizer's business. */
+  /** Loads an encoder and its tokenizer. `lengthOf`: tokens of a prompt, where that is not the tokenizer's business. */
   static async load(
     context: LoadContext,
     role: string,
     tokenizer: string,
     outputs: EncoderOutputs,
-    length?: number,
+    lengthOf: LengthOf = (tokenizers) => tokenizers,
   ): Promise<TextEncoder> {
     const component = await Component.load(context, role)
     const { text_config: nested } = component.config
     const { vocab_size: size } = { ...(nested as object | undefined), ...component.config } as JsonObject
     const words = await TextTokenizer.load(context.folder, tokenizer, typeof size === 'number' ? size : Infinity)
-    return new TextEncoder(component, words, outputs, length)
+    return new TextEncoder(component, words, outputs, lengthOf)
   }
 
   /** Reads prompts, each by itself: what a prompt becomes does not depend on those beside it. Equal ones are read once. */
