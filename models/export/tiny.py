@@ -221,12 +221,11 @@ SENTENCES = """A photo of the cat and the dog on the road. A photo of the dog. A
 is of a red star. Blurry hands, three cats, café, naïve painting, more than 12 stations at noon! Where is the path to the sea?"""
 
 
-def write_t5_tokenizer(folder: Path) -> T5TokenizerFast:
-    """Writes spiece.model and tokenizer.json of a unigram vocabulary; returns the tokenizer."""
-    folder.mkdir(parents=True, exist_ok=True)
+def unigram(sentences: list[str]) -> bytes:
+    """A spiece.model of at most 200 pieces."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(SENTENCES.replace("\n", " ").split(". ")),
+        sentence_iterator=iter(sentences),
         model_writer=model,
         vocab_size=200,
         hard_vocab_limit=False,
@@ -239,10 +238,17 @@ def write_t5_tokenizer(folder: Path) -> T5TokenizerFast:
         minloglevel=2,
         num_threads=1,
     )
-    (folder / "spiece.model").write_bytes(model.getvalue())
-    tokenizer = T5TokenizerFast.from_pretrained(folder, extra_ids=4, model_max_length=512)
+    return model.getvalue()
+
+
+def write_t5_tokenizer(folder: Path, model: bytes | None = None, length: int = 512) -> T5TokenizerFast:
+    """Writes spiece.model and tokenizer.json of a unigram vocabulary; returns the tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model = model or unigram(SENTENCES.replace("\n", " ").split(". "))
+    (folder / "spiece.model").write_bytes(model)
+    tokenizer = T5TokenizerFast.from_pretrained(folder, extra_ids=4, model_max_length=length)
     tokenizer.save_pretrained(folder)
-    (folder / "spiece.model").write_bytes(model.getvalue())
+    (folder / "spiece.model").write_bytes(model)
     return tokenizer
 
 
