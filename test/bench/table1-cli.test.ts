@@ -143,4 +143,24 @@ test('a diffusers folder: what it can run is measured on its pictures, with its 
   assert.match(missing.map(({ method, reason }) => `${method}: ${reason}`).join(), /^first-block-cache: /)
 })
 
+test('pictures of a size that is asked for; those of another do not go with them', async () => {
+  const cwd = emptyFolder()
+  writeFileSync(join(cwd, 'prompts.txt'), 'a cat\n')
+  const model = ['-m', familyFolder('sd2'), '--prompts', 'prompts.txt', '--samples', '1', '--scheduler', 'euler', '--steps', '9']
+  const table = (...given: string[]) => run('sada-bench', ['table1', '--resume', 'r.jsonl', ...given, '--json', '-'], cwd)
+  const { code, stdout, stderr } = await table(...model, '--policies', 'every-n', '--width', '48')
+  assert.is(code, 0, stderr)
+  const { picture, rows } = JSON.parse(stdout) as TableResult
+  assert.equal([picture, rows.length], [{ width: 48 }, 1])
+  assert.is((await table('--report-only')).stdout.includes('"width": 48'), true)
+  for (const other of [model, [...model, '--width', '64'], ['--report-only', '--height', '64']]) {
+    const refused = await table(...other)
+    assert.equal([refused.code, refused.stdout], [2, ''])
+    assert.match(refused.stderr, /do not belong together: stable-diffusion, 9 steps, seed 0, width 48, and /)
+  }
+  const odd = await run('sada-bench', ['table1', ...model, '--width', '51', '--resume', 'odd.jsonl'], cwd)
+  assert.is(odd.code, 2)
+  assert.match(odd.stderr, /"width" to be a multiple of/)
+})
+
 test.run()

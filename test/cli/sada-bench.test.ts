@@ -144,6 +144,21 @@ test('a diffusers folder is measured on its pictures; without a plan operations 
   assert.ok(readFileSync(join(cwd, 'r.html'), 'utf8').includes('<img'))
 })
 
+test('pictures of another size and with fewer tokens of the prompt; distilled guidance is one row', async () => {
+  const cwd = emptyFolder()
+  writeFileSync(join(cwd, 'prompts.txt'), 'a cat\n')
+  const asked = ['-m', familyFolder('flux'), '--prompts', 'prompts.txt', '--samples', '1', '--steps', '12', '--quick', '--scheduler']
+  const size = ['--width', '48', '--height', '32', '--max-sequence-length', '16']
+  const { code, stdout, stderr } = await run('sada-bench', [...asked, 'flow-euler', ...size, '--json', '-'], cwd)
+  assert.is(code, 0, stderr)
+  const { model, cases } = JSON.parse(stdout) as BenchResult
+  assert.equal([model.size, model.max_sequence_length], [[48, 32], 16])
+  assert.equal([cases[0].guidance, cases[0].flops.baseline], [3.5, 12])
+  const refused = await run('sada-bench', ['--quick', '--width', '32', '--json', '-'], cwd)
+  assert.equal([refused.code, refused.stdout], [2, ''])
+  assert.match(refused.stderr, /"width" to be left out: this model does not take it/)
+})
+
 const onFullDisk = existsSync('/dev/full') ? test : test.skip
 
 onFullDisk('what was written before an output that cannot be is kept', async () => {

@@ -130,8 +130,8 @@ function rivalSpeedup({ baseline, accelerated, again }: CaseRuns, rival: Series)
   return median(accelerated.wallMs.map((ms, k) => baseline.wallMs[k] / ms)) * toPolicy
 }
 
-function flops({ model: { costs }, guidance }: BenchSettings, { baseline, accelerated }: CaseRuns): BenchCase['flops'] {
-  const rows = guidance === 1 ? 1 : 2
+function flops({ model: { costs, rowsAt }, guidance }: BenchSettings, { baseline, accelerated }: CaseRuns): BenchCase['flops'] {
+  const rows = rowsAt(guidance)
   const perPicture = (series: Series): number => mean(series.members.map(({ steps }) => pictureFlops(costs, rows, steps)))
   const [full, fewer] = [perPicture(baseline), perPicture(accelerated)]
   return { baseline: full, accelerated: fewer, ratio: full / fewer }

@@ -20,6 +20,8 @@ export interface BenchModel {
   readonly range: readonly [number, number]
   /** The pictures of a call as samples, [channels, height, width]. */
   readonly samplesOf: (result: GenerateResult) => readonly Float32Array[]
+  /** Rows of the network that one picture takes at a guidance scale. */
+  readonly rowsAt: (guidance: number) => number
   /** Operations of its stages, and its tokens; only a `plan.json` says. */
   readonly costs?: Costs
   /** Throws PROMPT_TOO_LONG; absent where the model cuts prompts that are too long. */
@@ -28,14 +30,23 @@ export interface BenchModel {
   readonly bytes?: number
 }
 
-/** A loaded model; `folder` is where it was loaded from. Throws UNSUPPORTED for one that makes no pictures. */
-export async function benchModel(pipeline: Pipeline, folder: string): Promise<BenchModel> {
+/** In pixels. */
+interface AskedSize {
+  readonly width?: number
+  readonly height?: number
+}
+
+/**
+ * A loaded model; `folder` is where it was loaded from, `asked` the size of its pictures where that is not its own. Throws UNSUPPORTED
+ * for one that makes no pictures.
+ */
+export async function benchModel(pipeline: Pipeline, folder: string, asked: AskedSize = {}): Promise<BenchModel> {
   if (isStaged(folder)) {
     const manifest = await loadManifest(folder)
     const tokenizer = await Tokenizer.load(folder, manifest.text)
     return { ...ofPlan(manifest), checkPrompt: (prompt) => void tokenizer.encode(prompt) }
   }
-  if (pipeline.makes === 'image') return ofPictures(pipeline)
+  if (pipeline.makes === 'image') return ofPictures(pipeline, asked)
   throw new SadaError('UNSUPPORTED', `The model "${pipeline.name}" makes sounds; sada-bench compares pictures.`, {
     argument: 'model',
   })
@@ -54,13 +65,16 @@ export function ofPlan(manifest: Manifest): BenchModel {
       const length = latents.length / members.length
       return members.map((_, k) => latents.slice(k * length, (k + 1) * length))
     },
+    rowsAt: twoWithGuidance,
     costs: manifest,
     bytes: [text, ...stages].reduce((sum, part) => sum + part.bytes, 0),
   }
 }
 
+const twoWithGuidance = (guidance: number): number => (guidance === 1 ? 1 : 2)
+
 /** What is compared are 8-bit pixels, after the autoencoder. */
-function ofPictures({ name, schedulers, size: [width, height] }: Pipeline): BenchModel {
+function ofPictures({ name, schedulers, takes, size }: Pipeline, { width = size[0], height = size[1] }: AskedSize): BenchModel {
   return {
     name,
     schedulers,
@@ -68,6 +82,8 @@ function ofPictures({ name, schedulers, size: [width, height] }: Pipeline): Benc
     shape: [3, height, width],
     range: [-1, 1],
     samplesOf: ({ images }) => images.map(sampleOf),
+    // Where guidance away from a negative prompt is an option of its own, the scale is distilled into the network.
+    rowsAt: takes.includes('trueGuidanceScale') ? () => 1 : twoWithGuidance,
   }
 }
 

@@ -139,6 +139,7 @@ export const benchResult = v.object({
     size: v.tuple([count, count]),
     tokens: about(v.nullable(count), 'Of its plan; null: it has none.'),
     threads: about(whole, '0: one per physical core.'),
+    max_sequence_length: v.optional(about(count, 'Tokens of a prompt, where it was asked for.')),
   }),
   cases: v.array(benchCase),
 })

@@ -15,11 +15,13 @@ import type { PolicySpec } from '../policy/index.ts'
 import { checkDistinct } from './distinct-files.ts'
 import { loadOn, type DeviceArguments } from './engines.ts'
 import { OutputFile } from './output-file.ts'
+import { pictureRequest, type PictureArguments } from './picture-options.ts'
 import { createProgress } from './progress.ts'
+import { engineSizesFor } from './request.ts'
 import { coloursFor } from './terminal.ts'
 
 /** The options of `sada-bench`, parsed. */
-export interface BenchArguments extends DeviceArguments {
+export interface BenchArguments extends DeviceArguments, PictureArguments {
   readonly model: string
   readonly scheduler?: readonly string[]
   readonly policy?: readonly PolicySpec[]
@@ -57,7 +59,7 @@ export async function bench(options: BenchArguments, signal: AbortSignal): Promi
       quick: options.quick,
       machine: { ...machine, device },
       versions: describeVersions(),
-      model: describeModel(settings.model, options.threads),
+      model: describeModel(settings.model, options),
       cases: cases.map(({ figures }) => figures),
     }
     await publish(result, cases, settings.model, files)
@@ -73,7 +75,7 @@ async function run(
   progress: ReturnType<typeof createProgress>,
   signal: AbortSignal,
 ) {
-  const pipeline = await loadOn(options.model, options, { pictures: Math.max(2, options.batch) }, signal)
+  const pipeline = await loadOn(options.model, options, engineSizesFor({ ...options, count: options.batch }), signal)
   try {
     const settings = await prepare(options, pipeline)
     if (machine.load_average > BUSY * machine.cores) {
@@ -84,7 +86,8 @@ async function run(
     const stochastic = settings.schedulers.filter((each) => !settings.model.deterministic.includes(each))
     if (stochastic.length > 0)
       process.stderr.write(`${stochastic.join(', ')}: fewer steps draw other noise and make another picture.\n`)
-    const cases = await measure((call) => pipeline.generate(call), settings, signal, progress)
+    const picture = pictureRequest(options)
+    const cases = await measure((call) => pipeline.generate({ ...call, ...picture }), settings, signal, progress)
     return { settings, cases, device: pipeline.device.name }
   } finally {
     progress.stop()
@@ -136,7 +139,7 @@ async function prepare(options: BenchArguments, pipeline: Pipeline): Promise<Ben
   const { defaults } = pipeline
   const { steps = defaults.steps, guidance = defaults.guidanceScale, batch, seed, quick, policy: policies = ['sada'] } = options
   const folder = await findModel(options.model)
-  const model = await benchModel(pipeline, folder)
+  const model = await benchModel(pipeline, folder, options)
   const schedulers = options.scheduler?.length ? options.scheduler : model.deterministic
   const unknown = schedulers.find((name) => !model.schedulers.includes(name))
   if (unknown !== undefined) throw unknownName('scheduler', unknown, model.schedulers)
@@ -147,6 +150,10 @@ async function prepare(options: BenchArguments, pipeline: Pipeline): Promise<Ben
   return { model, schedulers, policies, steps, prompts, batch, guidance, seed, quick }
 }
 
-function describeModel({ name, bytes, shape: [, height, width], costs }: BenchModel, threads = 0): BenchResult['model'] {
-  return { name, bytes: bytes ?? null, size: [width, height], tokens: costs ? tokenCount(costs.tokens) : null, threads }
+function describeModel(
+  { name, bytes, shape: [, height, width], costs }: BenchModel,
+  { threads = 0, maxSequenceLength }: BenchArguments,
+): BenchResult['model'] {
+  const text = maxSequenceLength === undefined ? {} : { max_sequence_length: maxSequenceLength }
+  return { name, bytes: bytes ?? null, size: [width, height], tokens: costs ? tokenCount(costs.tokens) : null, threads, ...text }
 }

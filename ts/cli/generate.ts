@@ -10,13 +10,14 @@ import { loadManifest } from '../plan/model.ts'
 import { Tokenizer } from '../plan/tokenizer.ts'
 import { loadOn } from './engines.ts'
 import { OutputFile } from './output-file.ts'
+import type { PictureArguments } from './picture-options.ts'
 import { EVERY, Preview } from './preview.ts'
 import { engineSizesFor, readPictures, requestFor } from './request.ts'
 import { save } from './save.ts'
 import { isLive } from './terminal.ts'
 
 /** The options of `sada`, parsed. */
-export interface GenerateArguments {
+export interface GenerateArguments extends PictureArguments {
   readonly count: number
   readonly seed: number
   readonly steps?: number
@@ -28,9 +29,6 @@ export interface GenerateArguments {
   readonly negative?: string
   readonly trueGuidance?: number
   readonly secondPrompt?: string
-  readonly maxSequenceLength?: number
-  readonly width?: number
-  readonly height?: number
   readonly init?: string
   readonly strength?: number
   readonly mask?: string

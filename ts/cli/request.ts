@@ -7,14 +7,15 @@ import type { EngineSizes } from '../plan/engine-sizes.ts'
 import { resize } from '../pipeline/resize.ts'
 import { parsePolicy } from './arguments.ts'
 import type { GenerateArguments } from './generate.ts'
+import { pictureRequest } from './picture-options.ts'
 
 /** Sides of pictures that follow from a given one are multiples of this: what every family takes. */
 const UNIT = 16
 
 /** What the command line asks of `generate`, apart from pictures. */
 export function requestFor(prompt: string, options: GenerateArguments): GenerateOptions & { seed: readonly number[] } {
-  const { count, seed, steps, guidance, scheduler, policy, negative, width, height } = options
-  const { trueGuidance, secondPrompt, maxSequenceLength, strength, seconds, tileSize, memoryBudget } = options
+  const { count, seed, steps, guidance, scheduler, policy, negative } = options
+  const { trueGuidance, secondPrompt, strength, seconds, tileSize, memoryBudget } = options
   if (seed > Number.MAX_SAFE_INTEGER - (count - 1))
     throw invalidArgument('--seed', `at most 2⁵³ − ${count}, so that ${count} follow each other`, seed)
   const members = Array.from({ length: count }, (_, k) => k)
@@ -28,9 +29,7 @@ export function requestFor(prompt: string, options: GenerateArguments): Generate
     negativePrompt: negative,
     trueGuidanceScale: trueGuidance,
     secondPrompt,
-    maxSequenceLength,
-    width,
-    height,
+    ...pictureRequest(options),
     strength,
     seconds,
     tileSize,

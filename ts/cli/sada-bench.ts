@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { packageVersion } from '../version.ts'
 import { decimal, entries, integer, parsePolicies } from './arguments.ts'
 import type { BenchArguments } from './bench.ts'
+import { HEIGHT, MAX_SEQUENCE_LENGTH, WIDTH } from './picture-options.ts'
 import { runProgram, withOwnErrors } from './program.ts'
 import { addTable1 } from './table1-command.ts'
 
@@ -13,6 +14,7 @@ Examples:
   sada-bench --policy sada,sada/poster --scheduler dpm++
   sada-bench --policy every-n:n=3,order=1 --samples 16 --batch 4
   sada-bench -m ./sdxl --prompts prompts.txt --scheduler euler --samples 4
+  sada-bench -m ./flux --prompts prompts.txt --width 512 --height 512 --max-sequence-length 256
   sada-bench --json - | jq '.cases[].speedup'
   sada-bench table1                                  every policy that can run, side by side: hours
 
@@ -38,6 +40,9 @@ program
   .option('--batch <n>', 'pictures of one call', integer('--batch', 1, 64), 1)
   .option('--guidance <scale>', "guidance scale; 1 is none (default: the model's)", decimal('--guidance', 0, 100))
   .option('--seed <n>', 'seed of the first picture; each further one adds 1', integer('--seed', 0), 0)
+  .addOption(WIDTH)
+  .addOption(HEIGHT)
+  .addOption(MAX_SEQUENCE_LENGTH)
   .option('--threads <n>', 'threads of the network; 0: one per physical core', integer('--threads', 0, 1024))
   .option('--device <device>', 'cpu, cuda, cuda:<index> or auto: a GPU where one can be used', 'cpu')
   .option('--engine <engine>', 'onnxruntime, or tensorrt on the GPU of --device: what runs the network', 'onnxruntime')

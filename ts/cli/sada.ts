@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { packageVersion } from '../version.ts'
 import { decimal, integer, parsePolicy, size } from './arguments.ts'
 import type { GenerateArguments } from './generate.ts'
+import { HEIGHT, MAX_SEQUENCE_LENGTH, WIDTH } from './picture-options.ts'
 import { runProgram, withOwnErrors } from './program.ts'
 
 const EXAMPLES = `
@@ -47,13 +48,9 @@ program
   .option('--negative <prompt>', 'what guidance leads away from')
   .option('--true-guidance <scale>', 'Flux: guidance away from --negative; 1 is none', decimal('--true-guidance', 1, 100))
   .option('--second-prompt <prompt>', 'SDXL: what the second text encoder reads instead')
-  .option(
-    '--max-sequence-length <tokens>',
-    "Flux, SD3, PixArt: tokens that T5 reads of the prompt (default: the model's)",
-    integer('--max-sequence-length', 4, 512),
-  )
-  .option('--width <pixels>', "width of the picture (default: the model's)", integer('--width', 1, 8192))
-  .option('--height <pixels>', "height of the picture (default: the model's)", integer('--height', 1, 8192))
+  .addOption(WIDTH)
+  .addOption(HEIGHT)
+  .addOption(MAX_SEQUENCE_LENGTH)
   .option('--init <file>', 'a PNG or JPEG picture to start from, cut to fit')
   .option('--strength <share>', 'how much of it is made anew (default: 0.8; with --mask 1)', decimal('--strength', 0, 1))
   .option('--mask <file>', 'white where the picture is made anew, black where it stays')

@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander'
 import { invalidArgument } from '../errors.ts'
 import { decimal, entries, integer, list, parsePolicies } from './arguments.ts'
+import { HEIGHT, MAX_SEQUENCE_LENGTH, WIDTH } from './picture-options.ts'
 import type { Table1Arguments } from './table1.ts'
 
 const EXAMPLES = `
@@ -34,6 +35,9 @@ export function addTable1(program: Command, signal: () => AbortSignal): void {
     .option('--prompts <file>', "prompts, one on each line or JSON (default: the model's, half full, half short)")
     .option('--coco <file>', "captions_val2017.json: each picture's first caption")
     .option('--slice <k/n>', 'only the k-th of n parts of the prompts (default: all)', sliceOf)
+    .addOption(WIDTH)
+    .addOption(HEIGHT)
+    .addOption(MAX_SEQUENCE_LENGTH)
     .option('--seed <n>', 'seed of the first picture; each further one adds 1', integer('--seed', 0), 0)
     .option('--threads <n>', 'threads of the network; 0: one per physical core', integer('--threads', 0, 1024))
     .option('--device <device>', 'cpu, cuda, cuda:<index> or auto: a GPU where one can be used', 'cpu')

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 import { describeMachine, describeVersions } from '../bench/machine.ts'
 import { benchModel } from '../bench/model.ts'
 import { filePrompts, modelPrompts } from '../bench/prompts.ts'
-import type { BenchProgress } from '../bench/settings.ts'
+import type { BenchProgress, Generate } from '../bench/settings.ts'
 import { assemble } from '../bench/table1/assemble.ts'
 import { checkTerms, Journal, PictureNames, readJournals, type JournalContent, type Session } from '../bench/table1/journal.ts'
 import { defaultMethods, methodFor, withSweeps, type Method } from '../bench/table1/methods.ts'
@@ -19,12 +19,14 @@ import type { Pipeline } from '../pipeline/pipeline.ts'
 import { loadManifest } from '../plan/model.ts'
 import { loadOn, type DeviceArguments } from './engines.ts'
 import { OutputFile } from './output-file.ts'
+import { pictureRequest, pictureTerms, type PictureArguments } from './picture-options.ts'
 import { createProgress, duration } from './progress.ts'
+import { engineSizesFor } from './request.ts'
 import { checkEffects, chosenRuns, type Table1Choice } from './table1-filters.ts'
 import { checkFiles, journalsOf, publish, reserveFiles, type Table1Files } from './table1-files.ts'
 
 /** The options of `sada-bench table1`, parsed. */
-export interface Table1Arguments extends DeviceArguments, Table1Files, Table1Choice {
+export interface Table1Arguments extends DeviceArguments, PictureArguments, Table1Files, Table1Choice {
   readonly model: string
   readonly sweep: boolean
   readonly steps?: number
@@ -80,7 +82,7 @@ async function makeRuns(
   const machine = describeMachine()
   const [path] = journals
   await (await OutputFile.reserve(path, { folders: options.resume === undefined })).release()
-  const pipeline = await loadOn(options.model, options, { pictures: 2 }, signal)
+  const pipeline = await loadOn(options.model, options, engineSizesFor({ ...options, count: 1 }), signal)
   try {
     const settings = await prepare(options, pipeline, folder)
     const known = await readExisting(journals)
@@ -93,7 +95,8 @@ async function makeRuns(
       timedRuns: timing && options.plainBy === 'time' ? runsOfRow(timing) : undefined,
       keep: options.timingOnly ? undefined : (run, sample) => pictures.keep(run, sample, settings.model),
     }
-    await runInto(path, machine, pipeline, settings, store, signal)
+    const generate: Generate = (call) => pipeline.generate({ ...call, ...pictureRequest(options) })
+    await runInto(path, machine, generate, settings, store, signal)
   } finally {
     await pipeline.dispose()
   }
@@ -103,21 +106,22 @@ async function makeRuns(
 async function runInto(
   path: string,
   machine: Session['machine'],
-  pipeline: Pipeline,
+  generate: Generate,
   settings: TableSettings,
   known: Omit<Store, 'journal'>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { model, steps, seed } = settings
+  const { model, steps, seed, picture } = settings
   const journal = await Journal.open(path)
   const progress = new Eta(createProgress())
   const tell = (): void => void process.stderr.write(`Finished runs are kept: go on with --resume ${path}\n`)
   signal.addEventListener('abort', tell)
   try {
     const created = new Date().toISOString()
-    await journal.add({ type: 'session', model: model.name, steps, seed, created, machine, versions: describeVersions() })
+    const terms = { model: model.name, steps, seed, picture }
+    await journal.add({ type: 'session', ...terms, created, machine, versions: describeVersions() })
     const before = known.runs.size
-    await runTable((call) => pipeline.generate(call), settings, { ...known, journal }, progress, signal)
+    await runTable(generate, settings, { ...known, journal }, progress, signal)
     if (known.runs.size === before) process.stderr.write(`Every run is finished already: nothing was added to ${path}\n`)
   } finally {
     signal.removeEventListener('abort', tell)
@@ -129,7 +133,7 @@ async function runInto(
 /** Refuses finished runs of another model, number of steps or seed than the command line names. */
 async function checkGiven(
   { sessions: [session] }: JournalContent,
-  { given, steps, seed }: Table1Arguments,
+  { given, steps, seed, ...options }: Table1Arguments,
   folder: string,
 ): Promise<void> {
   // A folder of diffusers has its name from what it holds, which takes loading it.
@@ -138,14 +142,15 @@ async function checkGiven(
     model,
     steps: given?.has('steps') ? steps! : session.steps,
     seed: given?.has('seed') ? seed : session.seed,
+    picture: { ...session.picture, ...pictureTerms(options) },
   }
   checkTerms(session, asked, 'resume')
 }
 
 /** Refuses finished runs of other terms or of other prompts than those that are asked for. */
 function checkKnown(known: JournalContent, timing: JournalContent | undefined, settings: TableSettings): void {
-  const { model, steps, seed, prompts } = settings
-  const asked = { model: model.name, steps, seed }
+  const { model, steps, seed, picture, prompts } = settings
+  const asked = { model: model.name, steps, seed, picture }
   for (const [argument, content] of Object.entries({ resume: known, timing })) {
     const first = content?.sessions.at(0)
     if (first !== undefined) checkTerms(first, asked, argument)
@@ -166,7 +171,7 @@ const runsOfRow =
 /** Checks what was asked against what the model can. */
 async function prepare(options: Table1Arguments, pipeline: Pipeline, folder: string): Promise<TableSettings> {
   const { defaults } = pipeline
-  const model = await benchModel(pipeline, folder)
+  const model = await benchModel(pipeline, folder, options)
   const schedulers = options.scheduler?.length ? options.scheduler : model.deterministic
   const unknown = schedulers.find((name) => !model.schedulers.includes(name))
   if (unknown !== undefined) throw unknownName('scheduler', unknown, model.schedulers)
@@ -190,6 +195,7 @@ async function prepare(options: Table1Arguments, pipeline: Pipeline, folder: str
     prompts,
     steps: options.steps ?? defaults.steps,
     seed: options.seed,
+    picture: pictureTerms(options),
     timingOnly: options.timingOnly,
     plainBy: options.plainBy,
   }

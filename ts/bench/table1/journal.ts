@@ -7,8 +7,15 @@ import { SadaError } from '../../errors.ts'
 const amount = v.pipe(v.number(), v.minValue(0))
 const whole = v.pipe(amount, v.integer())
 
+/** What was asked of each picture beside the prompt: its size in pixels, tokens of the prompt. */
+export const askedPicture = v.object({
+  width: v.optional(whole),
+  height: v.optional(whole),
+  max_sequence_length: v.optional(whole),
+})
+
 /** What all runs of one table share; what differs does not belong together. */
-const terms = { model: v.string(), steps: whole, seed: whole }
+const terms = { model: v.string(), steps: whole, seed: whole, picture: v.optional(askedPicture) }
 
 const session = v.object({
   type: v.literal('session'),
@@ -68,7 +75,7 @@ export type JournalLine = v.InferOutput<typeof line>
 export type Session = v.InferOutput<typeof session>
 export type Run = v.InferOutput<typeof run>
 export type Missing = v.InferOutput<typeof missing>
-export type Terms = Pick<Session, 'model' | 'steps' | 'seed'>
+export type Terms = Pick<Session, 'model' | 'steps' | 'seed' | 'picture'>
 
 /** What a run is known by: the same name, the same picture. */
 export const keyOf = ({ scheduler, guidance, kind, index, method, steps }: Omit<Run, 'type'> | Run): string =>
@@ -112,10 +119,17 @@ const withoutSession = (path: string, argument: string): SadaError =>
     { argument },
   )
 
+/** What was asked of each picture, as it is said. */
+export const askedTexts = (picture: Terms['picture'] = {}): string[] =>
+  (['width', 'height', 'max_sequence_length'] as const)
+    .filter((name) => picture[name] !== undefined)
+    .map((name) => `${name.replaceAll('_', ' ')} ${picture[name]}`)
+
 /** Refuses runs of other terms than the first. Throws INVALID_ARGUMENT. */
 export function checkTerms(first: Terms, other: Terms, argument: string): void {
-  if (other.model === first.model && other.steps === first.steps && other.seed === first.seed) return
-  const told = ({ model, steps, seed }: Terms): string => `${model}, ${steps} steps, seed ${seed}`
+  const told = ({ model, steps, seed, picture }: Terms): string =>
+    [model, `${steps} steps`, `seed ${seed}`, ...askedTexts(picture)].join(', ')
+  if (told(first) === told(other)) return
   throw new SadaError(
     'INVALID_ARGUMENT',
     `These runs do not belong together: ${told(first)}, and ${told(other)}. Ask for the same, or name another file with --${argument}.`,

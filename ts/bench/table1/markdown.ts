@@ -1,5 +1,6 @@
 import { rowsLike } from './assemble.ts'
 import { visible } from '../plain-text.ts'
+import { askedTexts } from './journal.ts'
 import type { TableResult, TableRow } from './result.ts'
 import {
   bySpeed,
@@ -24,9 +25,9 @@ import {
 
 /** The whole table as Markdown, one for each scheduler, guidance and kind. */
 export function markdown(result: TableResult): string {
-  const { model, steps, created, load } = result
+  const { model, steps, picture, created, load } = result
   return [
-    `## ${escaped(model)}, ${steps} steps`,
+    `## ${[escaped(model), `${steps} steps`, ...askedTexts(picture)].join(', ')}`,
     '',
     `Made ${created.slice(0, 10)}. Load of the machine: median ${load.p50.toFixed(1)}, at most ${load.max.toFixed(1)}.`,
     '',

@@ -7,6 +7,7 @@ import type { StepAction } from '../../sampler/trace.ts'
 import { greatest } from '../statistics.ts'
 import { rowsLike } from './assemble.ts'
 import { sampleOf } from '../model.ts'
+import { askedTexts } from './journal.ts'
 import type { Pictures } from './pictures.ts'
 import { speedPlot } from './plot.ts'
 import type { TableResult, TableRow, WorstCase } from './result.ts'
@@ -46,7 +47,7 @@ const SHOWN = { ours: 3, others: 1 } as const
 
 /** The table as one HTML file that needs nothing else. */
 export async function tablePage(result: TableResult, pictures: Pictures): Promise<string> {
-  const { model, steps, created, load, sessions } = result
+  const { model, steps, picture, created, load, sessions } = result
   const all = places(result)
   const sections = await Promise.all(all.map((place, k) => section(result, place, `place-${k + 1}`, pictures)))
   const cores = greatest(sessions.map((each) => each.cores))
@@ -66,8 +67,8 @@ export async function tablePage(result: TableResult, pictures: Pictures): Promis
             <p class="eyebrow">sada-bench table1, ${created.slice(0, 16).replace('T', ' ')} UTC</p>
             <h1>Every policy, one sampler, the same noise</h1>
             <p class="lead">
-              The model “${model}”, ${steps} steps. Each row is compared with the run that computes every step, and with the plain
-              run of fewer steps that costs as much.
+              The model “${model}”, ${[`${steps} steps`, ...askedTexts(picture)].join(', ')}. Each row is compared with the run
+              that computes every step, and with the plain run of fewer steps that costs as much.
             </p>
             ${contents(all)}
             ${

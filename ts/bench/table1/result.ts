@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { EQUAL_DB } from '../decibels.ts'
+import { askedPicture } from './journal.ts'
 
 /** The one description of what `sada-bench table1` reports: HTML, JSON, Markdown and CSV are made from it. */
 
@@ -156,6 +157,7 @@ export const tableResult = v.object({
   model: v.string(),
   steps: count,
   seed: whole,
+  picture: about(v.optional(askedPicture), 'What was asked of each picture, where that is not what the model makes by itself.'),
   plain_by: about(
     v.picklist(['time', 'flops']),
     "What plain runs are matched by: the sampling loop's time, or the network's operations, where the machine was too busy to measure.",

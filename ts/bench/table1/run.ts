@@ -225,7 +225,7 @@ class TableRun {
     const wallMs = performance.now() - startedAt
     const { trace } = result
     const [sample] = model.samplesOf(result)
-    return { sample, trace, wallMs, flops: pictureFlops(model.costs, guidance === 1 ? 1 : 2, trace.members[0].steps) }
+    return { sample, trace, wallMs, flops: pictureFlops(model.costs, model.rowsAt(guidance), trace.members[0].steps) }
   }
 
   private async write(

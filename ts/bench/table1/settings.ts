@@ -1,5 +1,5 @@
 import type { BenchModel } from '../model.ts'
-import type { Journal, Missing, Run } from './journal.ts'
+import type { Journal, Missing, Run, Terms } from './journal.ts'
 import type { Method } from './methods.ts'
 import type { PlainBy } from './plain.ts'
 import type { NumberedPrompt } from './prompts.ts'
@@ -14,6 +14,8 @@ export interface TableSettings {
   readonly steps: number
   /** Of the picture with index 0; each further one adds 1. */
   readonly seed: number
+  /** What was asked of each picture beside the prompt. */
+  readonly picture?: Terms['picture']
   /** Every method directly after an unaccelerated run of its own, and no plain runs. */
   readonly timingOnly: boolean
   readonly plainBy: PlainBy
