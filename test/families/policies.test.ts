@@ -69,6 +69,12 @@ for (const [family, given] of Object.entries(CALLS)) {
     assert.equal(again[0].audio[0]?.samples, first.audio[0]?.samples)
   })
 
+  test(`${family}: a policy that filters the sample as a map knows how it lies`, async () => {
+    const { trace } = await generate({ policy: { name: 'seacache', threshold: 100 } })
+    // Nothing but the caps makes it run: the first and last step, and after two skips.
+    assert.is(trace.members[0].steps.map(({ action }) => (action === 'run' ? 'R' : '-')).join(''), 'R--R--R--R-R')
+  })
+
   test(`${family}: stages are left out where a policy reuses features; without stages that is refused`, async () => {
     const policy = { name: 'deepcache', interval: 2 }
     const { trace, latents } = await generate({ policy })

@@ -20,7 +20,7 @@ function member(name: string, options: object): MemberPolicy {
     guidance: 1,
     canPrune: false,
     tokens: 0,
-    map: [1, 1, 1],
+    map: { order: 'channels-first', channels: 1, height: 1, width: 1 },
     stages: [],
     reusable: [],
   } as const

@@ -6,6 +6,9 @@ import { Numbers } from '../support/numbers.ts'
 import { testNeverAndDefault, testRecorded } from '../support/rivals.ts'
 import { LENGTH, runInJs } from '../support/run.ts'
 
+const planes = (channels: number, height: number, width: number) =>
+  ({ order: 'channels-first', channels, height, width }) as const
+
 testRecorded('seacache')
 testNeverAndDefault('seacache', { threshold: 0 })
 
@@ -16,11 +19,12 @@ test('the filter multiplies a wave by its gain over the mean gain, by hand', () 
   const gain = (g: number): number => g / (49 / 30)
   const close = (values: Float64Array, expected: readonly number[]): void =>
     values.forEach((value, k) => assert.ok(Math.abs(value - expected[k]) < 1e-12, `${k}: ${value}, not ${expected[k]}`))
-  const filter = (row: readonly number[], map: [number, number, number]) => seaFilter(Float32Array.from(row), map, level, 1)
+  const filter = (row: readonly number[], [height, width]: [number, number]) =>
+    seaFilter(Float32Array.from(row), planes(1, height, width), level, 1)
   for (const map of [
-    [1, 1, 4],
-    [1, 4, 1],
-  ] as [number, number, number][]) {
+    [1, 4],
+    [4, 1],
+  ] as [number, number][]) {
     close(
       filter([1, 1, 1, 1], map),
       [1, 1, 1, 1].map((v) => gain(2) * v),
@@ -62,7 +66,7 @@ test('on maps of any size, a wave along both axes is multiplied by the gains of 
         Math.cos((2 * Math.PI * down * y) / height + 0.3) * Math.cos((2 * Math.PI * across * x) / width - 0.8)
       const values = Float32Array.from({ length: height * width }, (_, j) => wave(Math.floor(j / width), j % width))
       const expected = gain(down, height) * gain(across, width)
-      const filtered = seaFilter(values, [1, height, width], { alpha, sigma }, power)
+      const filtered = seaFilter(values, planes(1, height, width), { alpha, sigma }, power)
       // float32 values are off by up to 6e-8, which the largest gain multiplies.
       const close = 1e-7 * gain(0, height) * gain(0, width)
       filtered.forEach((value, j) => assert.ok(Math.abs(value - expected * values[j]) < close, `${height}×${width}, wave ${k}`))
@@ -75,10 +79,21 @@ test('each channel is filtered alone; one element is left as it is', () => {
   const level = { alpha: 0.3, sigma: 0.7 }
   const both = numbers.floats(2 * 3 * 5)
   for (const c of [0, 1]) {
-    const alone = seaFilter(both.slice(c * 15, (c + 1) * 15), [1, 3, 5], level, 2)
-    assert.equal(seaFilter(both, [2, 3, 5], level, 2).slice(c * 15, (c + 1) * 15), alone)
+    const alone = seaFilter(both.slice(c * 15, (c + 1) * 15), planes(1, 3, 5), level, 2)
+    assert.equal(seaFilter(both, planes(2, 3, 5), level, 2).slice(c * 15, (c + 1) * 15), alone)
   }
-  assert.equal([...seaFilter(Float32Array.of(0.25, -8), [2, 1, 1], level, 2)], [0.25, -8])
+  assert.equal([...seaFilter(Float32Array.of(0.25, -8), planes(2, 1, 1), level, 2)], [0.25, -8])
+})
+
+test('tokens in rows are the same map', () => {
+  const [channels, height, width] = [3, 4, 5]
+  const level = { alpha: 0.6, sigma: 0.4 }
+  const values = new Numbers(2).floats(channels * height * width)
+  const tokens = values.map((_, k) => values[(k % channels) * height * width + Math.floor(k / channels)])
+  assert.equal(
+    seaFilter(tokens, { order: 'tokens', channels, height, width }, level, 2),
+    seaFilter(values, planes(channels, height, width), level, 2),
+  )
 })
 
 test('without a map the policy says before the run what is missing', async () => {

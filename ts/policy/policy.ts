@@ -143,6 +143,14 @@ export interface MemberPolicy {
   keeps(): readonly string[]
 }
 
+/** A sample as a map; `order` says whether its elements are [channels, height, width] or, as tokens, [height, width, channels]. */
+export interface SampleMap {
+  readonly order: 'channels-first' | 'tokens'
+  readonly channels: number
+  readonly height: number
+  readonly width: number
+}
+
 export interface RunContext {
   readonly solver: Solver
   readonly members: number
@@ -152,8 +160,8 @@ export interface RunContext {
   readonly canPrune: boolean
   /** Number of tokens of one member (0 where the network has none). */
   readonly tokens: number
-  /** What one member's elements are, where that is known: [channels, height, width]. */
-  readonly map?: readonly [channels: number, height: number, width: number]
+  /** What one member's elements are, where they are known to be a map. */
+  readonly map?: SampleMap
   /** Stages of the network in order; none where it is one piece. */
   readonly stages: readonly StageInfo[]
   /** Ranges between skip connections that the network's plan names for reuse, each within the next. */

@@ -1,26 +1,35 @@
 import FFT from 'fft.js'
 import type { NoiseLevel } from '../schedule/schedule.ts'
+import type { SampleMap } from './policy.ts'
 
 /**
  * The spectral-evolution-aware filter of SeaCache: along each axis a Wiener filter for a clean signal whose power falls as
  * S(f) = |f|^−power, in a sample α·signal + σ·noise: gain α·S/(α²S + σ²), f in cycles per element; the gains of both axes multiplied
- * and scaled to a mean of 1. `values` [channels, height, width]; each channel is filtered alone, over periodic borders.
+ * and scaled to a mean of 1. `values` [channels, height, width] or, as tokens, [height, width, channels]; each channel is filtered alone,
+ * over periodic borders. The result is [channels, height, width].
  */
 export function seaFilter(
   values: Float32Array,
-  [, height, width]: readonly [number, number, number],
+  { order, channels, height, width }: SampleMap,
   level: NoiseLevel,
   power: number,
 ): Float64Array {
   const alongRows = axisFilter(gainsOf(width, level, power))
   const alongColumns = axisFilter(gainsOf(height, level, power))
+  const planes = order === 'tokens' ? planesOf(values, channels) : values
   const turned = new Float64Array(values.length)
   const result = new Float64Array(values.length)
   for (let from = 0; from < values.length; from += height * width) {
-    filterRows(values, turned, [from, height, width], alongRows)
+    filterRows(planes, turned, [from, height, width], alongRows)
     filterRows(turned, result, [from, width, height], alongColumns)
   }
   return result
+}
+
+/** [tokens, channels] as [channels, tokens]. */
+function planesOf(values: Float32Array, channels: number): Float32Array {
+  const tokens = values.length / channels
+  return Float32Array.from(values, (_, k) => values[(k % tokens) * channels + Math.floor(k / tokens)])
 }
 
 /** Gains of one axis at 0, 1, 2 … cycles, over their mean. */

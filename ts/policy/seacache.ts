@@ -2,7 +2,7 @@ import { SadaError } from '../errors.ts'
 import { minus, plus, substitute, times, type Row } from '../solver/row.ts'
 import type { PolicyDefinition } from './definition.ts'
 import { networkOutput, type NetworkOutput } from './network-output.ts'
-import { run, type Decision, type MemberPolicy, type Observation, type RunContext, type Verdict } from './policy.ts'
+import { run, type Decision, type MemberPolicy, type Observation, type RunContext, type SampleMap, type Verdict } from './policy.ts'
 import { leavesNothing, residualOfNoise, switchedOff } from './preflight.ts'
 import { seaFilter } from './sea-filter.ts'
 
@@ -78,7 +78,7 @@ class SeaCacheMember implements MemberPolicy {
   readonly capacity = 5
   private readonly options: SeaCacheOptions
   private readonly context: RunContext
-  private readonly map: readonly [number, number, number]
+  private readonly map: SampleMap
   private readonly network: NetworkOutput
   /** Newest first, as many as the order asks for. */
   private computed: readonly number[] = []
@@ -88,7 +88,7 @@ class SeaCacheMember implements MemberPolicy {
   private error = 0
   private consecutive = 0
 
-  constructor(options: SeaCacheOptions, context: RunContext, map: readonly [number, number, number]) {
+  constructor(options: SeaCacheOptions, context: RunContext, map: SampleMap) {
     this.options = options
     this.context = context
     this.map = map

@@ -3,7 +3,7 @@ import type { NoiseLevel } from '../schedule/schedule.ts'
 import type { Engine, EngineOp, Slice, TokenLayout } from '../native/types.ts'
 import type { NetworkNeeds, StorageChoice } from './memory.ts'
 import type { NetworkInput } from './sada-program.ts'
-import type { Decision, FeatureChange, Features, StageInfo, StageRange, TokenSelection } from '../policy/policy.ts'
+import type { Decision, FeatureChange, Features, SampleMap, StageInfo, StageRange, TokenSelection } from '../policy/policy.ts'
 
 /** One evaluation: the members that run at this step, in ascending order. The arrays run parallel to `members`. */
 export interface NetworkCall {
@@ -82,7 +82,8 @@ export interface Network {
   onDevice?(): DevicePass | undefined
 }
 
-/** [channels, height, width] of elements that are such a map. */
-export function mapOf({ order, channels, grid, patch }: TokenLayout): readonly [number, number, number] | undefined {
-  return order === 'channels-first' ? [channels, grid[0] * patch[0], grid[1] * patch[1]] : undefined
+/** The map that elements of a layout are. Tokens in one column are taken for a list, of which nobody said how it lies. */
+export function mapOf({ order, channels, grid, patch }: TokenLayout): SampleMap | undefined {
+  if (order === 'tokens' && grid[1] === 1) return undefined
+  return { order, channels, height: grid[0] * patch[0], width: grid[1] * patch[1] }
 }
