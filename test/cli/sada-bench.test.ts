@@ -147,7 +147,18 @@ test('a diffusers folder is measured on its pictures; without a plan operations 
 test('pictures of another size and with fewer tokens of the prompt; distilled guidance is one row', async () => {
   const cwd = emptyFolder()
   writeFileSync(join(cwd, 'prompts.txt'), 'a cat\n')
-  const asked = ['-m', familyFolder('flux'), '--prompts', 'prompts.txt', '--samples', '1', '--steps', '12', '--quick', '--scheduler']
+  const asked = [
+    '-m',
+    familyFolder('flux'),
+    '--prompts',
+    'prompts.txt',
+    '--samples',
+    '1',
+    '--steps',
+    '12',
+    '--quick',
+    '--scheduler',
+  ]
   const size = ['--width', '48', '--height', '32', '--max-sequence-length', '16']
   const { code, stdout, stderr } = await run('sada-bench', [...asked, 'flow-euler', ...size, '--json', '-'], cwd)
   assert.is(code, 0, stderr)
@@ -157,6 +168,25 @@ test('pictures of another size and with fewer tokens of the prompt; distilled gu
   const refused = await run('sada-bench', ['--quick', '--width', '32', '--json', '-'], cwd)
   assert.equal([refused.code, refused.stdout], [2, ''])
   assert.match(refused.stderr, /"width" to be left out: this model does not take it/)
+})
+
+test('sounds are compared as pictures of their spectrograms', async () => {
+  const cwd = emptyFolder()
+  writeFileSync(join(cwd, 'prompts.txt'), 'a drum\n')
+  const model = ['-m', familyFolder('musicldm'), '--prompts', 'prompts.txt', '--samples', '1', '--scheduler', 'euler']
+  const asked = [...model, '--steps', '12', '--seconds', '0.2', '--quick', '--policy', 'every-n:n=2,warmup=3']
+  const { code, stdout, stderr } = await run('sada-bench', [...asked, '--json', 'r.json', '--html', 'r.html'], cwd)
+  assert.is(code, 0, stderr)
+  assert.match(stdout, /Sounds are compared, and shown, as pictures of their mel spectrograms: 64 bands/)
+  const result = JSON.parse(readFileSync(join(cwd, 'r.json'), 'utf8')) as BenchResult
+  assert.ok(validate(result), JSON.stringify(validate.errors))
+  // 0.2 s of 16 kHz are 3200 samples, a frame for every 160.
+  assert.equal([result.model.size, result.model.seconds], [[21, 64], 0.2])
+  const [{ fidelity, flops }] = result.cases
+  assert.is(flops.baseline, 24)
+  assert.ok(fidelity.psnr_db.mean! > 10 && fidelity.psnr_db.mean! < 100, `${fidelity.psnr_db.mean} dB`)
+  const page = readFileSync(join(cwd, 'r.html'), 'utf8')
+  assert.ok(page.includes('<img') && page.includes('mel spectrograms'))
 })
 
 const onFullDisk = existsSync('/dev/full') ? test : test.skip

@@ -1,4 +1,3 @@
-import { SadaError } from '../errors.ts'
 import type { Picture } from '../pipeline/image.ts'
 import { isStaged } from '../pipeline/load.ts'
 import type { GenerateResult, Pipeline } from '../pipeline/pipeline.ts'
@@ -8,6 +7,7 @@ import type { Manifest } from '../plan/manifest.ts'
 import { isStochastic, parseSchedulerConfig, type SolverName } from '../schedule/config.ts'
 import type { PictureShape } from './fidelity.ts'
 import type { Costs } from './flops.ts'
+import { SOUND_NOTE, spectrogramPicture, spectrogramShape } from './sounds.ts'
 
 /** What a bench knows of a model: how its pictures are compared, and what a pass of its network costs. */
 export interface BenchModel {
@@ -16,6 +16,8 @@ export interface BenchModel {
   /** Those of them whose steps add no noise: a run of fewer steps draws other noise and makes another picture, so that there is nothing to compare with. */
   readonly deterministic: readonly string[]
   readonly shape: PictureShape
+  /** What stands for a picture, where that is not one. */
+  readonly note?: string
   /** The values of black and white in a sample. */
   readonly range: readonly [number, number]
   /** The pictures of a call as samples, [channels, height, width]. */
@@ -30,15 +32,15 @@ export interface BenchModel {
   readonly bytes?: number
 }
 
-/** In pixels. */
+/** Pixels, or the length of a sound. */
 interface AskedSize {
   readonly width?: number
   readonly height?: number
+  readonly seconds?: number
 }
 
 /**
- * A loaded model; `folder` is where it was loaded from, `asked` the size of its pictures where that is not its own. Throws UNSUPPORTED
- * for one that makes no pictures.
+ * A loaded model; `folder` is where it was loaded from, `asked` the size of what it makes where that is not its own.
  */
 export async function benchModel(pipeline: Pipeline, folder: string, asked: AskedSize = {}): Promise<BenchModel> {
   if (isStaged(folder)) {
@@ -46,10 +48,7 @@ export async function benchModel(pipeline: Pipeline, folder: string, asked: Aske
     const tokenizer = await Tokenizer.load(folder, manifest.text)
     return { ...ofPlan(manifest), checkPrompt: (prompt) => void tokenizer.encode(prompt) }
   }
-  if (pipeline.makes === 'image') return ofPictures(pipeline, asked)
-  throw new SadaError('UNSUPPORTED', `The model "${pipeline.name}" makes sounds; sada-bench compares pictures.`, {
-    argument: 'model',
-  })
+  return pipeline.sound ? ofSounds(pipeline, pipeline.sound, asked) : ofPictures(pipeline, asked)
 }
 
 /** Its final states are the samples, before they are rounded to pixels. */
@@ -74,18 +73,34 @@ export function ofPlan(manifest: Manifest): BenchModel {
 const twoWithGuidance = (guidance: number): number => (guidance === 1 ? 1 : 2)
 
 /** What is compared are 8-bit pixels, after the autoencoder. */
-function ofPictures({ name, schedulers, takes, size }: Pipeline, { width = size[0], height = size[1] }: AskedSize): BenchModel {
+function ofPictures(pipeline: Pipeline, { width = pipeline.size[0], height = pipeline.size[1] }: AskedSize): BenchModel {
   return {
-    name,
-    schedulers,
-    deterministic: schedulers.filter((each) => !isStochastic(each as SolverName)),
+    ...ofFolder(pipeline),
     shape: [3, height, width],
     range: [-1, 1],
     samplesOf: ({ images }) => images.map(sampleOf),
-    // Where guidance away from a negative prompt is an option of its own, the scale is distilled into the network.
-    rowsAt: takes.includes('trueGuidanceScale') ? () => 1 : twoWithGuidance,
   }
 }
+
+/** What is compared are pictures of spectrograms. */
+function ofSounds(pipeline: Pipeline, own: NonNullable<Pipeline['sound']>, { seconds }: AskedSize): BenchModel {
+  const samples = seconds === undefined ? Math.round(own.seconds * own.sampleRate) : Math.floor(seconds * own.sampleRate)
+  return {
+    ...ofFolder(pipeline),
+    note: SOUND_NOTE,
+    shape: spectrogramShape(samples),
+    range: [-1, 1],
+    samplesOf: ({ audio }) => audio.map(spectrogramPicture),
+  }
+}
+
+const ofFolder = ({ name, schedulers, takes }: Pipeline) => ({
+  name,
+  schedulers,
+  deterministic: schedulers.filter((each) => !isStochastic(each as SolverName)),
+  // Where guidance away from a negative prompt is an option of its own, the scale is distilled into the network.
+  rowsAt: takes.includes('trueGuidanceScale') ? (): number => 1 : twoWithGuidance,
+})
 
 /** A picture as a sample [3, height, width] in [−1, 1], one of 256 values each. */
 export function sampleOf({ width, height, data }: Picture): Float32Array {

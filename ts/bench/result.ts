@@ -139,6 +139,8 @@ export const benchResult = v.object({
     size: v.tuple([count, count]),
     tokens: about(v.nullable(count), 'Of its plan; null: it has none.'),
     threads: about(whole, '0: one per physical core.'),
+    note: v.optional(about(v.string(), 'What stands for a picture, where that is not one.')),
+    seconds: v.optional(about(amount, 'Of a sound, where it was asked for.')),
     max_sequence_length: v.optional(about(count, 'Tokens of a prompt, where it was asked for.')),
   }),
   cases: v.array(benchCase),

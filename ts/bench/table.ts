@@ -40,7 +40,9 @@ export function benchTable({ cases, machine, model, versions }: BenchResult, col
     table.push(...rows(each, kinds, colours))
     return `${colours.bold(visible(each.scheduler))}\n${table.toString()}`
   })
-  return [visible(about), ...tables, colours.dim(LEGEND)].join('\n\n')
+  return [visible(about), ...tables, colours.dim([...(model.note === undefined ? [] : [model.note]), LEGEND].join('\n'))].join(
+    '\n\n',
+  )
 }
 
 const LEGEND =

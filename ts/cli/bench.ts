@@ -15,7 +15,7 @@ import type { PolicySpec } from '../policy/index.ts'
 import { checkDistinct } from './distinct-files.ts'
 import { loadOn, type DeviceArguments } from './engines.ts'
 import { OutputFile } from './output-file.ts'
-import { pictureRequest, type PictureArguments } from './picture-options.ts'
+import { pictureRequest, pictureTerms, type PictureArguments } from './picture-options.ts'
 import { createProgress } from './progress.ts'
 import { engineSizesFor } from './request.ts'
 import { coloursFor } from './terminal.ts'
@@ -151,9 +151,10 @@ async function prepare(options: BenchArguments, pipeline: Pipeline): Promise<Ben
 }
 
 function describeModel(
-  { name, bytes, shape: [, height, width], costs }: BenchModel,
-  { threads = 0, maxSequenceLength }: BenchArguments,
+  { name, bytes, note, shape: [, height, width], costs }: BenchModel,
+  { threads = 0, ...options }: BenchArguments,
 ): BenchResult['model'] {
-  const text = maxSequenceLength === undefined ? {} : { max_sequence_length: maxSequenceLength }
-  return { name, bytes: bytes ?? null, size: [width, height], tokens: costs ? tokenCount(costs.tokens) : null, threads, ...text }
+  const { seconds, max_sequence_length } = pictureTerms(options)
+  const tokens = costs ? tokenCount(costs.tokens) : null
+  return { name, bytes: bytes ?? null, size: [width, height], tokens, threads, note, seconds, max_sequence_length }
 }

@@ -36,7 +36,6 @@ export interface GenerateArguments extends PictureArguments {
   readonly controlStrength?: number
   readonly controlStart?: number
   readonly controlEnd?: number
-  readonly seconds?: number
   readonly tileSize?: number
   readonly output?: string
   readonly preview: boolean

@@ -15,7 +15,7 @@ const UNIT = 16
 /** What the command line asks of `generate`, apart from pictures. */
 export function requestFor(prompt: string, options: GenerateArguments): GenerateOptions & { seed: readonly number[] } {
   const { count, seed, steps, guidance, scheduler, policy, negative } = options
-  const { trueGuidance, secondPrompt, strength, seconds, tileSize, memoryBudget } = options
+  const { trueGuidance, secondPrompt, strength, tileSize, memoryBudget } = options
   if (seed > Number.MAX_SAFE_INTEGER - (count - 1))
     throw invalidArgument('--seed', `at most 2⁵³ − ${count}, so that ${count} follow each other`, seed)
   const members = Array.from({ length: count }, (_, k) => k)
@@ -31,7 +31,6 @@ export function requestFor(prompt: string, options: GenerateArguments): Generate
     secondPrompt,
     ...pictureRequest(options),
     strength,
-    seconds,
     tileSize,
     memory: memoryBudget === undefined ? undefined : { budget: memoryBudget },
   }

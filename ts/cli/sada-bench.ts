@@ -3,7 +3,7 @@ import { Command } from 'commander'
 import { packageVersion } from '../version.ts'
 import { decimal, entries, integer, parsePolicies } from './arguments.ts'
 import type { BenchArguments } from './bench.ts'
-import { HEIGHT, MAX_SEQUENCE_LENGTH, WIDTH } from './picture-options.ts'
+import { HEIGHT, MAX_SEQUENCE_LENGTH, SECONDS, WIDTH } from './picture-options.ts'
 import { runProgram, withOwnErrors } from './program.ts'
 import { addTable1 } from './table1-command.ts'
 
@@ -43,6 +43,7 @@ program
   .addOption(WIDTH)
   .addOption(HEIGHT)
   .addOption(MAX_SEQUENCE_LENGTH)
+  .addOption(SECONDS)
   .option('--threads <n>', 'threads of the network; 0: one per physical core', integer('--threads', 0, 1024))
   .option('--device <device>', 'cpu, cuda, cuda:<index> or auto: a GPU where one can be used', 'cpu')
   .option('--engine <engine>', 'onnxruntime, or tensorrt on the GPU of --device: what runs the network', 'onnxruntime')

@@ -3,7 +3,7 @@ import { Command } from 'commander'
 import { packageVersion } from '../version.ts'
 import { decimal, integer, parsePolicy, size } from './arguments.ts'
 import type { GenerateArguments } from './generate.ts'
-import { HEIGHT, MAX_SEQUENCE_LENGTH, WIDTH } from './picture-options.ts'
+import { HEIGHT, MAX_SEQUENCE_LENGTH, SECONDS, WIDTH } from './picture-options.ts'
 import { runProgram, withOwnErrors } from './program.ts'
 
 const EXAMPLES = `
@@ -58,7 +58,7 @@ program
   .option('--control-strength <n>', 'how much ControlNets count (default: 1)', decimal('--control-strength', 0, 2))
   .option('--control-start <share>', 'share of the run at which they begin (default: 0)', decimal('--control-start', 0, 1))
   .option('--control-end <share>', 'share of the run at which they end (default: 1)', decimal('--control-end', 0, 1))
-  .option('--seconds <n>', "length of the sound (default: the model's)", decimal('--seconds', 0, 600))
+  .addOption(SECONDS)
   .option(
     '--tile-size <pixels>',
     'decode in tiles of this side; 0: never (default: above 2 megapixels)',

@@ -118,7 +118,7 @@ async function runInto(
   signal.addEventListener('abort', tell)
   try {
     const created = new Date().toISOString()
-    const terms = { model: model.name, steps, seed, picture }
+    const terms = { model: model.name, steps, seed, picture, note: model.note }
     await journal.add({ type: 'session', ...terms, created, machine, versions: describeVersions() })
     const before = known.runs.size
     await runTable(generate, settings, { ...known, journal }, progress, signal)

@@ -128,6 +128,8 @@ export interface Family extends Offer {
   readonly activationBytes?: number
   /** [width, height] of a picture where nothing else is asked; [0, 0] of a sound. */
   readonly size: readonly [number, number]
+  /** Of a sound, where nothing else is asked; absent where pictures are made. */
+  readonly sound?: { readonly sampleRate: number; readonly seconds: number }
   /** What only running its parts on something small can tell, at load: throws IO_MISMATCH where they do not fit their configurations. */
   check?(signal: AbortSignal): Promise<void>
   /**

@@ -55,6 +55,7 @@ export interface RunInputs {
 export abstract class LatentFamily implements Family {
   abstract readonly name: string
   readonly makes: Family['makes'] = 'image'
+  readonly sound?: Family['sound']
   abstract readonly size: readonly [number, number]
   abstract readonly defaults: Family['defaults']
   abstract readonly takes: readonly (keyof FamilyRequest)[]

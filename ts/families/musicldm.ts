@@ -23,6 +23,7 @@ const LONGEST = 600
 export class MusicLdm extends UnetFamily {
   override readonly makes = 'audio'
   override readonly size = [0, 0] as const
+  override readonly sound: { readonly sampleRate: number; readonly seconds: number }
   override readonly defaults: UnetFamily['defaults']
   private readonly text: TextEncoder
   private readonly textInput: string
@@ -35,6 +36,8 @@ export class MusicLdm extends UnetFamily {
     this.text = text
     this.textInput = textInput
     this.vocoder = vocoder
+    const frames = ownFrames(parts.unet.config) * parts.autoencoder.scale
+    this.sound = { sampleRate: vocoder.sampleRate, seconds: frames / vocoder.frameRate }
     this.previewColumns = parts.autoencoder.scale
     this.defaults = { scheduler: parts.schedulers.own, steps: 200, guidance: 2 }
     parts.unet.expectDimension(textInput, 1, text.pooledFeatures, 'the features of the text encoder')
@@ -61,7 +64,7 @@ export class MusicLdm extends UnetFamily {
   protected override latentSize({ seconds }: Request): LatentSize {
     const { scale } = this.autoencoder
     const { frameRate, bands } = this.vocoder
-    const length = seconds ?? (ownFrames(this.unet.config) * scale) / frameRate
+    const length = seconds ?? this.sound.seconds
     if (Math.floor(length * frameRate) < scale || length > LONGEST)
       throw invalidArgument('seconds', `from ${scale / frameRate} to ${LONGEST}`, length)
     return [framesOf(length, frameRate, scale), bands / scale]

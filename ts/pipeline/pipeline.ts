@@ -96,6 +96,11 @@ export class Pipeline {
     return this.family.size
   }
 
+  /** Samples per second, and length in seconds where nothing else is asked, of sounds; undefined where pictures are made. */
+  get sound(): { readonly sampleRate: number; readonly seconds: number } | undefined {
+    return this.family.sound
+  }
+
   /**
    * Makes pictures. Rejects with a `SadaError` (INVALID_ARGUMENT, INVALID_SCHEDULE, UNKNOWN_NAME, UNSUPPORTED, PROMPT_TOO_LONG,
    * NETWORK_FAILED, NON_FINITE, QUEUE_FULL, OUT_OF_MEMORY, DISPOSED), or with the signal's reason, at once, when it fires. After DEVICE_LOST every call rejects with it.

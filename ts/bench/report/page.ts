@@ -45,7 +45,7 @@ export async function reportPage(result: BenchResult, cases: readonly MeasuredCa
           <h2>All figures</h2>
           <p class="soft">
             PSNR in dB against the run that computes every step, from the same noise: mean, and the worst picture. Higher is
-            closer.
+            closer. ${model.note}
           </p>
           ${figuresTable(result.cases)} ${sections} ${guide(result)} ${about(result)}
         </main>

@@ -1,5 +1,5 @@
 import type { TableResult, TableRow, PlainRow, Published } from './result.ts'
-import { askedTexts, type JournalContent, type Run, type Terms } from './journal.ts'
+import { askedTexts, type JournalContent, type Run, type Session, type Terms } from './journal.ts'
 import { summariseDecibels } from '../decibels.ts'
 import { greatest, least, mean, median, spread } from '../statistics.ts'
 import { plainStepsOf, type PlainBy } from './plain.ts'
@@ -30,7 +30,13 @@ export interface Group {
 /** Everything that follows from finished runs. Journals without a run give an empty table. */
 export function assemble({ sessions, runs, missing }: JournalContent, options: AssembleOptions): Assembled {
   const all = [...runs.values()]
-  const { model, steps, seed, picture = {} }: Terms = sessions.at(0) ?? { model: '', steps: 1, seed: 0 }
+  const {
+    model,
+    steps,
+    seed,
+    picture = {},
+    note,
+  }: Terms & Pick<Session, 'note'> = sessions.at(0) ?? { model: '', steps: 1, seed: 0 }
   const groups = groupsOf(all.filter((run) => run.method !== 'none'))
   const loads = all.map(({ load_average: load }) => load)
   const load = loads.length > 0 ? { p50: median(loads), max: greatest(loads) } : { p50: 0, max: 0 }
@@ -43,6 +49,7 @@ export function assemble({ sessions, runs, missing }: JournalContent, options: A
     steps,
     seed,
     ...(askedTexts(picture).length > 0 && { picture }),
+    ...(note !== undefined && { note }),
     plain_by: options.plainBy ?? 'time',
     sessions: [...sessions, ...(options.timing?.sessions ?? [])].map(({ created, machine, versions }) => ({
       created,

@@ -7,11 +7,12 @@ import { SadaError } from '../../errors.ts'
 const amount = v.pipe(v.number(), v.minValue(0))
 const whole = v.pipe(amount, v.integer())
 
-/** What was asked of each picture beside the prompt: its size in pixels, tokens of the prompt. */
+/** What was asked of each picture beside the prompt: its size in pixels, tokens of the prompt; of a sound, its length. */
 export const askedPicture = v.object({
   width: v.optional(whole),
   height: v.optional(whole),
   max_sequence_length: v.optional(whole),
+  seconds: v.optional(amount),
 })
 
 /** What all runs of one table share; what differs does not belong together. */
@@ -20,6 +21,8 @@ const terms = { model: v.string(), steps: whole, seed: whole, picture: v.optiona
 const session = v.object({
   type: v.literal('session'),
   ...terms,
+  /** What stands for a picture, where that is not one. */
+  note: v.optional(v.string()),
   created: v.string(),
   machine: v.looseObject({ cpu: v.string(), cores: whole, load_average: amount }),
   versions: v.looseObject({ sada: v.string(), commit: v.nullable(v.string()) }),
@@ -121,7 +124,7 @@ const withoutSession = (path: string, argument: string): SadaError =>
 
 /** What was asked of each picture, as it is said. */
 export const askedTexts = (picture: Terms['picture'] = {}): string[] =>
-  (['width', 'height', 'max_sequence_length'] as const)
+  (['width', 'height', 'max_sequence_length', 'seconds'] as const)
     .filter((name) => picture[name] !== undefined)
     .map((name) => `${name.replaceAll('_', ' ')} ${picture[name]}`)
 

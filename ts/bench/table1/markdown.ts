@@ -53,8 +53,9 @@ function tableAt(result: TableResult, place: Pick<TableRow, 'scheduler' | 'guida
 }
 
 function notes(result: TableResult): string[] {
-  const { missing, metrics, rows } = result
+  const { note, missing, metrics, rows } = result
   return [
+    ...(note === undefined ? [] : [note]),
     '`*`: no other row of its table is both faster in wall time and closer on average. ' + FRONT_NOTE,
     ...(rows.some((row) => !row.is_default) ? ["°: other settings than the policy's published ones."] : []),
     'PSNR in dB against the run of every step from the same noise; worst tenth: the mean over the worst tenth of the pictures, rounded up.',

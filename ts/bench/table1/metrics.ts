@@ -15,6 +15,8 @@ export interface MetricsOptions {
 
 /** PSNR and SSIM are in every run already; the others compare the 8-bit pictures that were kept. */
 const NAMES = Object.keys(METRICS).filter((name) => !['psnr', 'ssim'].includes(name) && METRICS[name].needs.kind !== 'sounds')
+/** The other networks say nothing of spectrograms. */
+const OF_SPECTROGRAMS = ['lpips']
 
 /** The table with its metrics: a value for each row, or for all rows at once why there is none. */
 export async function withMetrics(
@@ -27,7 +29,7 @@ export async function withMetrics(
   try {
     const metrics: Record<string, TableResult['metrics'][string]> = {}
     const open: string[] = []
-    for (const name of NAMES) {
+    for (const name of table.note === undefined ? NAMES : OF_SPECTROGRAMS) {
       const { unit, direction, about, needs } = METRICS[name]
       const network = needs.network === undefined ? undefined : await networks.open(needs.network)
       const reason = network !== undefined && 'unavailable' in network ? network.unavailable.reason : undefined

@@ -228,8 +228,9 @@ async function card(row: TableRow, each: WorstCase, pictures: Pictures): Promise
 }
 
 function notes(result: TableResult): Markup {
-  const { metrics, missing, sessions, rows } = result
+  const { note, metrics, missing, sessions, rows } = result
   const lines = [
+    ...(note === undefined ? [] : [note]),
     'PSNR in dB on [−1, 1] samples in float64, of each picture and then averaged; “worst 10 %” is the mean over the worst tenth of all pictures, rounded up.',
     EQUAL_NOTE,
     PAIRS_NOTE,

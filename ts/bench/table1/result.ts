@@ -158,6 +158,7 @@ export const tableResult = v.object({
   steps: count,
   seed: whole,
   picture: about(v.optional(askedPicture), 'What was asked of each picture, where that is not what the model makes by itself.'),
+  note: about(v.optional(v.string()), 'What stands for a picture, where that is not one.'),
   plain_by: about(
     v.picklist(['time', 'flops']),
     "What plain runs are matched by: the sampling loop's time, or the network's operations, where the machine was too busy to measure.",
