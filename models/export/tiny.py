@@ -436,7 +436,7 @@ def musicldm(folder: Path) -> MusicLDMPipeline:
         sampling_rate=16000,
         upsample_initial_channel=16,
         upsample_rates=[4, 2],
-        upsample_kernel_sizes=[8, 4],
+        upsample_kernel_sizes=[9, 4],  # as in the published one an odd number more than the rate: two samples more than the frames have
         resblock_kernel_sizes=[3, 5],
         resblock_dilation_sizes=[[1, 3], [1, 3]],
         normalize_before=False,

@@ -68,10 +68,16 @@ test('a vocoder that makes more or fewer samples than its configuration says', a
     const product = rates?.reduce((a, b) => a * b) ?? 160
     assert.match(error.message, new RegExp(`vocoder.*expected ${product} samples for each .* "upsample_rates"`))
   }
-  for (const rates of ['x', [4, 0], [1.5]]) {
-    const error = await refusal('musicldm', set('vocoder', 'upsample_rates', rates))
-    assert.is(error?.code, 'MANIFEST_INVALID', error?.message)
-    assert.match(error.message, /upsample_rates/)
+  // Its own kernels, 9 and 4 samples wide, make two samples more than the frames have.
+  const narrower = await refusal('musicldm', set('vocoder', 'upsample_kernel_sizes', [8, 4]))
+  assert.is(narrower?.code, 'IO_MISMATCH', narrower?.message)
+  assert.match(narrower.message, /expected 8 samples for each of 8 frames, as .* "upsample_kernel_sizes".*1,66/)
+  for (const key of ['upsample_rates', 'upsample_kernel_sizes']) {
+    for (const wrong of ['x', [4, 0], [1.5]]) {
+      const error = await refusal('musicldm', set('vocoder', key, wrong))
+      assert.is(error?.code, 'MANIFEST_INVALID', error?.message)
+      assert.match(error.message, new RegExp(key))
+    }
   }
 })
 

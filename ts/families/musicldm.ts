@@ -88,12 +88,13 @@ export class MusicLdm extends UnetFamily {
     signal: AbortSignal,
   ): Promise<Output> {
     const { scale } = this.autoencoder
-    const { sampleRate } = this.vocoder
+    const { sampleRate, samplesPerFrame } = this.vocoder
+    const frames = size[0] * scale
+    const length = request.seconds === undefined ? frames * samplesPerFrame : Math.floor(request.seconds * sampleRate)
     const samples: Float32Array[] = []
     for (const map of this.mapsOf(latents, request, size)) {
       const mel = await this.autoencoder.decode(map, size, signal, request.tileSize)
-      const sound = await this.vocoder.run(mel, size[0] * scale, signal)
-      samples.push(request.seconds === undefined ? sound : sound.slice(0, Math.floor(request.seconds * sampleRate)))
+      samples.push((await this.vocoder.run(mel, frames, signal)).slice(0, length))
     }
     return { kind: 'audio', samples, sampleRate }
   }
@@ -134,14 +135,34 @@ async function soundRange(context: LoadContext): Promise<SizeRange | undefined> 
 const isRates = (rates: unknown): rates is number[] =>
   Array.isArray(rates) && rates.every((each) => Number.isInteger(each) && (each as number) > 0)
 
+/** Of MusicLDM's own vocoder: how many times longer each of its layers makes a sound, and over how many samples. */
+const OWN_RATES = [5, 4, 2, 2, 2]
+const OWN_KERNELS = [16, 16, 8, 4, 4]
+
 /** What a vocoder's configuration says; what it does not is that of MusicLDM's own. */
-function soundOf({ sampling_rate: rate, model_in_dim: bands, upsample_rates: rates }: JsonObject) {
-  const samplesPerFrame = (isRates(rates) ? rates : [5, 4, 2, 2, 2]).reduce((product, each) => product * each, 1)
+function soundOf(config: JsonObject) {
+  const { sampling_rate: rate, model_in_dim: bands, upsample_rates: given, upsample_kernel_sizes: sizes } = config
+  const rates = isRates(given) ? given : OWN_RATES
+  const kernels = isRates(sizes) ? sizes : isRates(given) ? [] : OWN_KERNELS
+  const samplesPerFrame = rates.reduce((product, each) => product * each, 1)
   const sampleRate = typeof rate === 'number' && rate > 0 ? rate : 16_000
   // Frames of the spectrogram in a second.
   const frameRate = sampleRate / samplesPerFrame
-  return { sampleRate, samplesPerFrame, frameRate, bands: typeof bands === 'number' && bands > 0 ? bands : 64 }
+  return {
+    sampleRate,
+    samplesPerFrame,
+    excess: excessOf(rates, kernels),
+    frameRate,
+    bands: typeof bands === 'number' && bands > 0 ? bands : 64,
+  }
 }
+
+/**
+ * Samples that a vocoder makes beyond those of its frames: a layer whose kernel is an odd number longer than its rate cannot take the same
+ * off at both ends, and makes one more. MusicLDM's own makes 32 more.
+ */
+const excessOf = (rates: readonly number[], kernels: readonly number[]): number =>
+  rates.reduce((excess, rate, k) => excess * rate + (((kernels[k] ?? rate) - rate) & 1), 0)
 
 /** A vocoder (HiFi-GAN): mel spectrogram → sound. */
 class Vocoder {
@@ -152,7 +173,8 @@ class Vocoder {
   private readonly component: Component
   private readonly input: string
   private readonly output: string
-  private readonly samplesPerFrame: number
+  readonly samplesPerFrame: number
+  private readonly excess: number
 
   /** Whether it takes spectrograms of any length; an engine takes those that it was made for. */
   private readonly isFree: boolean
@@ -160,15 +182,16 @@ class Vocoder {
   private constructor(component: Component, isFree: boolean) {
     this.isFree = isFree
     component.number('sampling_rate', 16_000, 1, HIGHEST_RATE)
-    const rates = component.config.upsample_rates ?? []
-    if (!isRates(rates)) throw component.invalid('upsample_rates', 'a list of whole numbers')
-    const { sampleRate, samplesPerFrame, frameRate, bands } = soundOf(component.config)
+    for (const key of ['upsample_rates', 'upsample_kernel_sizes'])
+      if (!isRates(component.config[key] ?? [])) throw component.invalid(key, 'a list of whole numbers')
+    const { sampleRate, samplesPerFrame, excess, frameRate, bands } = soundOf(component.config)
     this.component = component
     this.input = component.meanings({ mel: ['spectrogram', 'mel_spectrogram', 'input_features'] }).mel
     this.output = component.output('waveform', 'audio')
     this.bands = component.dimension(this.input, 2, bands)
     this.sampleRate = sampleRate
     this.samplesPerFrame = samplesPerFrame
+    this.excess = excess
     this.frameRate = frameRate
   }
 
@@ -187,17 +210,19 @@ class Vocoder {
     } catch (error) {
       const { code, message } = error as SadaError
       if (code !== 'IO_MISMATCH') return
-      const said = 'as "upsample_rates" in config.json beside it say (without them: 5, 4, 2, 2, 2)'
-      throw this.component.mismatch(`${this.samplesPerFrame} samples for each of ${FEW_FRAMES} frames, ${said}`, [message])
+      const said =
+        'as "upsample_rates" and "upsample_kernel_sizes" in config.json beside it say (without them: those of MusicLDM)'
+      const more = this.excess > 0 ? ` and ${this.excess} more` : ''
+      throw this.component.mismatch(`${this.samplesPerFrame} samples for each of ${FEW_FRAMES} frames${more}, ${said}`, [message])
     }
   }
 
-  /** The sound of `frames` frames of a spectrogram [frames, bands]. */
+  /** The sound of `frames` frames of a spectrogram [frames, bands]; it may be a little longer than they are. */
   async run(mel: Float32Array, frames: number, signal: AbortSignal): Promise<Float32Array> {
     const dims = this.component.tensor(this.output).dims.length === 1 ? [] : [1]
     const made = await this.component.evaluate(
       { [this.input]: { data: mel, dims: [1, frames, this.bands] } },
-      { [this.output]: [...dims, frames * this.samplesPerFrame] },
+      { [this.output]: [...dims, frames * this.samplesPerFrame + this.excess] },
       signal,
     )
     return made[this.output]
