@@ -417,8 +417,8 @@ def record_musicldm(folder: Path, source: Path) -> None:
     uncond, cond = pipeline._encode_prompt(prompt, "cpu", 1, True, negative)
     words |= {"embedding": cond, "negative_embedding": uncond}
     for label, scheduler in schedulers(pipeline, ["epsilon"]):
-        # 60 frames; 31 frames, which the VAE and the UNet have to round up
-        for seconds, guidance, tiled in ((0.03, 1, False), (0.03, 2, False), (0.0157, 3.5, False), (0.03, 1, True)):
+        # 60 frames; 31 frames, which the VAE and the UNet have to round up; 42 frames, as 0.0215 / 0.0005 lies below 43
+        for seconds, guidance, tiled in ((0.03, 1, False), (0.03, 2, False), (0.0157, 3.5, False), (0.03, 1, True), (0.0215, 1, False)):
             pipeline.scheduler = scheduler
             pipeline.vae.use_tiling = tiled
             tile = {"tile_size": pipeline.vae.tile_sample_min_size} if tiled else {}

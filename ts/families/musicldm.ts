@@ -37,7 +37,7 @@ export class MusicLdm extends UnetFamily {
     this.textInput = textInput
     this.vocoder = vocoder
     const frames = ownFrames(parts.unet.config) * parts.autoencoder.scale
-    this.sound = { sampleRate: vocoder.sampleRate, seconds: frames / vocoder.frameRate }
+    this.sound = { sampleRate: vocoder.sampleRate, seconds: frames * vocoder.frameSeconds }
     this.previewColumns = parts.autoencoder.scale
     this.defaults = { scheduler: parts.schedulers.own, steps: 200, guidance: 2 }
     parts.unet.expectDimension(textInput, 1, text.pooledFeatures, 'the features of the text encoder')
@@ -63,11 +63,11 @@ export class MusicLdm extends UnetFamily {
   /** [frames, mel bands] of the latents: enough for the length asked for. */
   protected override latentSize({ seconds }: Request): LatentSize {
     const { scale } = this.autoencoder
-    const { frameRate, bands } = this.vocoder
+    const { frameSeconds, bands } = this.vocoder
     const length = seconds ?? this.sound.seconds
-    if (Math.floor(length * frameRate) < scale || length > LONGEST)
-      throw invalidArgument('seconds', `from ${scale / frameRate} to ${LONGEST}`, length)
-    return [framesOf(length, frameRate, scale), bands / scale]
+    if (Math.floor(length / frameSeconds) < scale || length > LONGEST)
+      throw invalidArgument('seconds', `from ${scale * frameSeconds} to ${LONGEST}`, length)
+    return [latentsOf(length, frameSeconds, scale), bands / scale]
   }
 
   protected async readPrompts(request: Request, guidance: number, _: LatentSize, purpose: Purpose): Promise<UnetConditioning> {
@@ -119,15 +119,16 @@ export class MusicLdm extends UnetFamily {
 /** Latents along the time of a sound where nothing else is asked. */
 const ownFrames = ({ sample_size: preset }: JsonObject): number => (typeof preset === 'number' ? preset : 256)
 
-/** Latents along the time of a sound of so many seconds. */
-const framesOf = (seconds: number, frameRate: number, scale: number): number => Math.ceil(Math.floor(seconds * frameRate) / scale)
+/** Latents along the time of a sound of so many seconds: divided as diffusers divides, as the quotient can lie just below a whole number. */
+const latentsOf = (seconds: number, frameSeconds: number, scale: number): number =>
+  Math.ceil(Math.floor(seconds / frameSeconds) / scale)
 
 /** The lengths of sounds that engines serve. */
 async function soundRange(context: LoadContext): Promise<SizeRange | undefined> {
   const scale = await Autoencoder.scaleOf(context)
-  const { bands, frameRate } = soundOf(await Component.configOf(context, 'vocoder'))
+  const { bands, frameSeconds } = soundOf(await Component.configOf(context, 'vocoder'))
   const { seconds, pictures } = context.engineSizes ?? {}
-  const height = seconds?.map((each) => framesOf(each, frameRate, scale) * scale) as [number, number] | undefined
+  const height = seconds?.map((each) => latentsOf(each, frameSeconds, scale) * scale) as [number, number] | undefined
   const own = [ownFrames(await Component.configOf(context, 'unet')), bands / scale] as const
   return sizeRange({ ...context, engineSizes: { pictures, height } }, scale, { own, length: [1, 1] })
 }
@@ -146,13 +147,12 @@ function soundOf(config: JsonObject) {
   const kernels = isRates(sizes) ? sizes : isRates(given) ? [] : OWN_KERNELS
   const samplesPerFrame = rates.reduce((product, each) => product * each, 1)
   const sampleRate = typeof rate === 'number' && rate > 0 ? rate : 16_000
-  // Frames of the spectrogram in a second.
-  const frameRate = sampleRate / samplesPerFrame
+  const frameSeconds = samplesPerFrame / sampleRate
   return {
     sampleRate,
     samplesPerFrame,
     excess: excessOf(rates, kernels),
-    frameRate,
+    frameSeconds,
     bands: typeof bands === 'number' && bands > 0 ? bands : 64,
   }
 }
@@ -167,8 +167,8 @@ const excessOf = (rates: readonly number[], kernels: readonly number[]): number 
 /** A vocoder (HiFi-GAN): mel spectrogram → sound. */
 class Vocoder {
   readonly sampleRate: number
-  /** Frames of the spectrogram in a second. */
-  readonly frameRate: number
+  /** Length of a frame of the spectrogram. */
+  readonly frameSeconds: number
   readonly bands: number
   private readonly component: Component
   private readonly input: string
@@ -184,7 +184,7 @@ class Vocoder {
     component.number('sampling_rate', 16_000, 1, HIGHEST_RATE)
     for (const key of ['upsample_rates', 'upsample_kernel_sizes'])
       if (!isRates(component.config[key] ?? [])) throw component.invalid(key, 'a list of whole numbers')
-    const { sampleRate, samplesPerFrame, excess, frameRate, bands } = soundOf(component.config)
+    const { sampleRate, samplesPerFrame, excess, frameSeconds, bands } = soundOf(component.config)
     this.component = component
     this.input = component.meanings({ mel: ['spectrogram', 'mel_spectrogram', 'input_features'] }).mel
     this.output = component.output('waveform', 'audio')
@@ -192,7 +192,7 @@ class Vocoder {
     this.sampleRate = sampleRate
     this.samplesPerFrame = samplesPerFrame
     this.excess = excess
-    this.frameRate = frameRate
+    this.frameSeconds = frameSeconds
   }
 
   static async load(context: LoadContext, range?: SizeRange): Promise<Vocoder> {
