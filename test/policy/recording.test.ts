@@ -69,6 +69,23 @@ test('a recording of one member is replayed by every member of a batch', async (
   assert.is(actions[0], actions[1])
 })
 
+test('a replay on a slower machine gives the same bits, also of a policy that goes by the clock', async () => {
+  const inner = mixtureNetwork('dpm++')
+  const network: NetworkFunction = async (call) => {
+    await new Promise((resolve) => setTimeout(resolve, 3))
+    return inner(call)
+  }
+  for (const target of [{ speedup: 2 }, { speedup: 4 }, { ms: 60 }]) {
+    const notes = recorded(createPolicy({ name: 'auto', target }))
+    const { latents } = await runInJs({ scheduler: 'dpm++', policy: notes.policy, latents: batch, network })
+    const policy = replay(JSON.parse(JSON.stringify(notes.take())))
+    const onStep = async (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 10))
+    const again = await runInJs({ scheduler: 'dpm++', policy, latents: batch, onStep })
+    assert.equal(again.latents, latents, JSON.stringify(target))
+    for (const { steps } of again.trace.members) assert.ok(steps.every(({ deviation }) => deviation === undefined))
+  }
+})
+
 test('where the policy itself would have decided otherwise, the trace says so', async () => {
   const { recording } = await record({ scheduler: 'dpm++', latents: [batch[0]] }, 'sada')
   const { trace } = await runInJs({ scheduler: 'dpm++', policy: replay(recording), latents: [noise(9)] })

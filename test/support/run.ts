@@ -59,7 +59,7 @@ export interface RunSpec {
   readonly map?: readonly [number, number, number]
   readonly audit?: number
   readonly signal?: AbortSignal
-  readonly onStep?: (event: StepEvent) => void
+  readonly onStep?: (event: StepEvent) => unknown
 }
 
 /** A whole run on the JavaScript workspace, without native code. */

@@ -180,8 +180,7 @@ class AutoMember extends SadaMember {
 
   /** A skip after which no computed step is planned, and nothing mended. */
   private skip(step: number): Decision {
-    this.options.slope = LONG_SLOPE
-    return { kind: 'skip', action: this.computed.length < 2 ? 'reuse' : 'extrapolate', x0: this.prediction(step) }
+    return { kind: 'skip', action: this.computed.length < 2 ? 'reuse' : 'extrapolate', x0: this.prediction(step, LONG_SLOPE) }
   }
 
   /**

@@ -121,6 +121,8 @@ export class SadaMember implements MemberPolicy {
   /** Error of a prediction per step of its gap, averaged over the computed steps, in units of the usual one at each. */
   protected errorRate = Infinity
   protected spent = 0
+  /** What stood for x0 at the steps skipped since the newest computed one, in their order. */
+  private skipped: readonly Row[] = []
   private stable = false
   /** Mean |x0| of the newest computed step: what the tolerance is relative to. */
   protected magnitude = 0
@@ -163,6 +165,7 @@ export class SadaMember implements MemberPolicy {
   after(step: number, done: Decision, means: readonly number[], magnitude: number): Verdict {
     this.pruning.after(step, done, means.length > 0)
     if (done.kind === 'skip') {
+      this.skipped = [...this.skipped, done.x0]
       // Of a skip before anything could be measured (`auto` with few steps) there is no forecast.
       const error = this.errorRate * this.usual[step] * (step - this.computed[0])
       return Number.isFinite(error) ? { error } : {}
@@ -170,6 +173,7 @@ export class SadaMember implements MemberPolicy {
     const verdict = means.length > 0 ? this.learn(step, done, means) : {}
     this.computed = [step, ...this.computed].slice(0, this.nodes)
     this.spent = 0
+    this.skipped = []
     this.magnitude = magnitude
     return verdict
   }
@@ -189,7 +193,7 @@ export class SadaMember implements MemberPolicy {
       // Where the grid repeats one level all along, the newer of the two is the better guess.
       const share = width === 0 ? 1 : (this.level(skipped) - start) / width
       const between = plus({ x0: share }, { [x0At(from)]: 1 - share })
-      const x0 = minus(between, this.prediction(skipped))
+      const x0 = minus(between, this.skipped[skipped - from - 1])
       x = substitute(solver.update(skipped), { x, x0, x0Prev })
       x0Prev = x0
     }
@@ -216,18 +220,18 @@ export class SadaMember implements MemberPolicy {
     return flowLevel(this.context.solver.schedule.levels[step])
   }
 
-  /** The clean sample at `step`, continued from the newest computed ones. */
-  protected prediction(step: number): Row {
+  /** The clean sample at `step`, continued from the newest computed ones along a share of their slope. */
+  protected prediction(step: number, slope = this.options.slope): Row {
     if (this.context.solver.isStochastic) {
       const levels = this.computed.map((each) => this.level(each))
-      const weights = fittedLineWeights(levels, this.level(step), this.options.slope)
+      const weights = fittedLineWeights(levels, this.level(step), slope)
       return Object.fromEntries(this.computed.map((each, k) => [x0At(each), weights[k]]))
     }
     const [newest, older] = this.computed
     if (older === undefined) return { [x0At(newest)]: 1 }
     const span = this.level(newest) - this.level(older)
     // Some grids repeat a level; there is no slope between two estimates at the same one.
-    const reach = span === 0 ? 0 : (this.options.slope * (this.level(step) - this.level(newest))) / span
+    const reach = span === 0 ? 0 : (slope * (this.level(step) - this.level(newest))) / span
     return plus({ [x0At(newest)]: 1 }, times(reach, minus({ [x0At(newest)]: 1 }, { [x0At(older)]: 1 })))
   }
 
