@@ -1,5 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { SadaError } from '../../ts/errors.ts'
 import { InceptionMemory, METRICS, MetricNetworks, type MetricContext, type MetricValue } from '../../ts/metrics/index.ts'
 import { psnr } from '../../ts/metrics/psnr.ts'
 import { ssim } from '../../ts/metrics/ssim.ts'
@@ -175,6 +176,31 @@ test('what is no pair of sets is named', async () => {
     /"accelerated\[8\]" to be 3960 values/,
   )
   assert.match(await message(baseline, accelerated, { ...pictures, captions: ['one'] }), /"context.captions" to be 9/)
+})
+
+test('a sample with a value that is no number is named, and does not pass for an equal one', async () => {
+  const broken = accelerated.map((sample, k) => (k === 3 ? sample.map((value, p) => (p === 7 ? NaN : value)) : sample))
+  for (const name of WITH_FIXTURE) {
+    const message = await valueOf(name, pictures, [baseline, broken]).then(JSON.stringify, (error: Error) => error.message)
+    assert.match(message, /"accelerated\[3\]\[7\]" to be a number, received NaN/, name)
+  }
+})
+
+test('PSNR and SSIM of what is no pair are refused with a code', () => {
+  const [a, shape] = [baseline[0], [3, height, width] as const]
+  for (const [argument, evaluate] of [
+    ['a', () => psnr([], [])],
+    ['b', () => psnr(a, a.subarray(1))],
+    ['b', () => ssim(a, a.subarray(1), shape)],
+    ['shape', () => ssim(a, a, [3, 10, 132])],
+  ] as const) {
+    try {
+      evaluate()
+      assert.unreachable()
+    } catch (error) {
+      assert.equal([(error as SadaError).code, (error as SadaError).argument], ['INVALID_ARGUMENT', argument])
+    }
+  }
 })
 
 test.after(() => networks.dispose())

@@ -121,6 +121,9 @@ function shapeOf(
   for (const [name, samples] of Object.entries({ baseline, accelerated })) {
     const wrong = samples.findIndex((sample) => sample.length !== length)
     if (wrong >= 0) throw invalidArgument(`${name}[${wrong}]`, `${length} values`, samples[wrong])
+    // Of such no distance is known; it must not pass for that of an equal pair.
+    const unknown = samples.findIndex((sample) => sample.includes(NaN))
+    if (unknown >= 0) throw invalidArgument(`${name}[${unknown}][${samples[unknown].findIndex(Number.isNaN)}]`, 'a number', NaN)
   }
   return shape
 }

@@ -1,10 +1,12 @@
+import { invalidArgument } from '../errors.ts'
+
 /**
  * Peak signal-to-noise ratio of two samples in [−1, 1], in dB: 10·log10(4/MSE), peak to peak 2, in float64.
  * Values outside are clipped first, as they are when a sample becomes a picture. Infinity where the samples are equal.
  */
 export function psnr(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  if (a.length !== b.length || a.length === 0)
-    throw new RangeError(`Expected two samples of one length, received ${a.length} and ${b.length}.`)
+  if (a.length === 0) throw invalidArgument('a', 'at least one value', a)
+  if (b.length !== a.length) throw invalidArgument('b', `${a.length} values, as a`, b)
   let sum = 0
   for (let k = 0; k < a.length; k++) sum += (clip(a[k]) - clip(b[k])) ** 2
   return 10 * Math.log10((4 * a.length) / sum)

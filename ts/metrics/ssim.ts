@@ -1,3 +1,4 @@
+import { invalidArgument } from '../errors.ts'
 import { clip } from './psnr.ts'
 
 // The standard settings (Wang et al. 2004): a Gaussian window of σ = 1.5 cut at 3.5 σ, K1 = 0.01, K2 = 0.03, on values in [0, 1]: the term that
@@ -20,7 +21,10 @@ export function ssim(
   [channels, height, width]: readonly [number, number, number],
 ): number {
   if (Math.min(height, width) < SSIM_SMALLEST)
-    throw new RangeError(`Expected pictures of at least ${SSIM_SMALLEST} pixels each way, received ${width}×${height}.`)
+    throw invalidArgument('shape', `pictures of at least ${SSIM_SMALLEST} pixels each way`, `${width}×${height}`)
+  const length = channels * height * width
+  for (const [name, sample] of Object.entries({ a, b }))
+    if (sample.length !== length) throw invalidArgument(name, `${length} values`, sample)
   let sum = 0
   for (let c = 0; c < channels; c++) sum += channelSsim(plane(a, c, height * width), plane(b, c, height * width), height, width)
   return sum / channels
