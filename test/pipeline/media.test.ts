@@ -1,6 +1,8 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { deflateSync } from 'node:zlib'
 import { encode as encodeJpeg } from 'jpeg-js'
+import type { SadaError } from '../../ts/errors.ts'
 import { Sound } from '../../ts/pipeline/audio.ts'
 import { readImage } from '../../ts/pipeline/image.ts'
 import { resize } from '../../ts/pipeline/resize.ts'
@@ -90,6 +92,57 @@ test('PNG files of one bit and with a palette are read as pixels', async () => {
     await read(WITH_ALPHA),
     places.flatMap((k) => colours[k % 3]),
   )
+})
+
+/** 8 × 8 pixels of (200, 60, 20) by Pillow 13.0, `Image.save(quality=90, keep_rgb=True)`: no luminance, and Adobe's segment says so. */
+const RGB_JPEG =
+  '/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwADAgIDAgIDAwMDBAMDBAUIBQUEBAUKBwcGCAwKDAwLCgsLDQ4SEA0OEQ4LCxAWEBETFBUVFQwPFxgWFBgSFBUU/8AAEQgACAAIA1IRAEcRAEIRAP/EAB8AAAEFAQEBAQEBAAAAAAAAAAABAgMEBQYHCAkKC//EALUQAAIBAwMCBAMFBQQEAAABfQECAwAEEQUSITFBBhNRYQcicRQygZGhCCNCscEVUtHwJDNicoIJChYXGBkaJSYnKCkqNDU2Nzg5OkNERUZHSElKU1RVVldYWVpjZGVmZ2hpanN0dXZ3eHl6g4SFhoeIiYqSk5SVlpeYmZqio6Slpqeoqaqys7S1tre4ubrCw8TFxsfIycrS09TV1tfY2drh4uPk5ebn6Onq8fLz9PX29/j5+v/aAAwDUgBHAEIAAD8A+wK+Sq/N+v/Z'
+
+test("a JPEG file of red, green and blue is read as such, by Adobe's segment or by the names of its components", async () => {
+  const file = Buffer.from(RGB_JPEG, 'base64')
+  const named = Buffer.concat([file.subarray(0, 2), file.subarray(18)])
+  for (const each of [file, named, Buffer.concat([file.subarray(0, 2), Buffer.from([0xff]), file.subarray(2)])]) {
+    const { data } = await readImage('init', new Uint8Array(each))
+    assert.equal([...data.subarray(0, 4)], [200, 60, 20, 255])
+  }
+})
+
+test('an interlaced PNG file of fewer than 8 bits is refused with what would do', async () => {
+  const said = await readImage('mask', pngOf(deflateSync(Buffer.alloc(9)), { depth: 1, colour: 0, interlaced: 1 })).catch(
+    (error: SadaError) => error.message,
+  )
+  assert.match(said as string, /interlaced with 1 bits; save it without interlacing/)
+})
+
+/** A PNG file of 8 × 8 pixels, 8-bit RGB where nothing else is said, with `data` as its picture and `extra` before it. Sums are not looked at. */
+function pngOf(
+  data: Uint8Array,
+  { size = [8, 8], depth = 8, colour = 2, interlaced = 0, extra = [] as [string, Buffer][] } = {},
+): Uint8Array {
+  const chunk = ([type, body]: readonly [string, Uint8Array]): Buffer => {
+    const length = Buffer.alloc(4)
+    length.writeUInt32BE(body.length)
+    return Buffer.concat([length, Buffer.from(type, 'latin1'), body, Buffer.alloc(4)])
+  }
+  const header = Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, depth, colour, 0, 0, interlaced])
+  size.forEach((side, k) => header.writeUInt32BE(side, 4 * k))
+  const chunks = [['IHDR', header] as const, ...extra, ['IDAT', data] as const, ['IEND', Buffer.alloc(0)] as const]
+  return new Uint8Array(Buffer.concat([Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]), ...chunks.map(chunk)]))
+}
+
+test('a PNG file that unpacks to more than its header says is refused before it does; what is beside its picture is not unpacked', async () => {
+  const refusal = async (file: Uint8Array): Promise<string> =>
+    readImage('init', file).then(
+      () => 'read',
+      (error: SadaError) => `${error.code} ${error.message}`,
+    )
+  const bomb = deflateSync(Buffer.alloc(1 << 26))
+  assert.match(await refusal(pngOf(bomb)), /INVALID_ARGUMENT.*unpacks to more than its header says/)
+  assert.match(await refusal(pngOf(bomb, { size: [60_000, 60_000] })), /INVALID_ARGUMENT.*60000 × 60000 pixels/)
+  const picture = deflateSync(Buffer.alloc(8 * 25, 0))
+  const profile = Buffer.concat([Buffer.from('x\0\0'), Buffer.from('not packed')])
+  const { width, data } = await readImage('init', pngOf(picture, { extra: [['iCCP', profile]] }))
+  assert.equal([width, [...data]], [8, Array(192).fill(0)])
 })
 
 test('a WAV file: its header by hand, samples clipped to 16 bits', () => {

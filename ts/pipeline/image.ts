@@ -1,6 +1,8 @@
 import { invalidArgument } from '../errors.ts'
 import type { Pixels } from '../families/family.ts'
+import { isRgb } from './jpeg.ts'
 import type { ImageInput } from './options.ts'
+import { pictureOf } from './png.ts'
 
 /** A picture: 8-bit RGB, row by row from the top left. */
 export class Picture {
@@ -64,13 +66,14 @@ async function decode(argument: string, file: Uint8Array): Promise<Pixels> {
 /** Lying down where the camera was turned: what EXIF says of that is not looked at. */
 async function decodeJpeg(file: Uint8Array): Promise<Pixels> {
   const { decode: read } = await import('jpeg-js')
-  const { width, height, data } = read(file, { useTArray: true, maxResolutionInMP: MOST_PIXELS / 1e6, maxMemoryUsageInMB: 4096 })
+  const limits = { maxResolutionInMP: MOST_PIXELS / 1e6, maxMemoryUsageInMB: 4096 }
+  const { width, height, data } = read(file, { useTArray: true, ...limits, ...(isRgb(file) && { colorTransform: false }) })
   return { width, height, data }
 }
 
 async function decodePng(file: Uint8Array): Promise<Pixels> {
   const { decode: read, convertIndexedToRgb } = await import('fast-png')
-  const decoded = read(file)
+  const decoded = read(await pictureOf(file, MOST_PIXELS))
   const { width, height, data, depth, channels, palette } = decoded
   // Fewer than 8 bits are indices as well, of the grey values they stand for.
   if (palette || depth < 8) return { width, height, data: convertIndexedToRgb({ ...decoded, palette: palette ?? greys(depth) }) }
