@@ -107,6 +107,16 @@ test("a JPEG file of red, green and blue is read as such, by Adobe's segment or 
   }
 })
 
+test('a JPEG file of a few bytes that says it has many pixels is refused at once', async () => {
+  const { data: file } = encodeJpeg({ width: 16, height: 8, data: Buffer.alloc(512, 9) }, 90)
+  const frame = file.indexOf(Buffer.from([0xff, 0xc0]))
+  // Less memory than for what the decoder refuses itself.
+  file.writeUInt16BE(4000, frame + 5)
+  file.writeUInt16BE(4000, frame + 7)
+  const said = await readImage('init', new Uint8Array(file)).catch((error: SadaError) => error.message)
+  assert.match(said as string, /bytes are too few for 4000 × 4000 pixels/)
+})
+
 test('an interlaced PNG file of fewer than 8 bits is refused with what would do', async () => {
   const said = await readImage('mask', pngOf(deflateSync(Buffer.alloc(9)), { depth: 1, colour: 0, interlaced: 1 })).catch(
     (error: SadaError) => error.message,
