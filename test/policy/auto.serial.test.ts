@@ -91,6 +91,16 @@ test('no run is begun that would end after the time is over, also where it is li
   }
 })
 
+test('a first run that takes much longer than the others leaves them what is left of the time', async () => {
+  const [quick, cold] = [slow('flow-euler', 8), slow('flow-euler', 150)]
+  const network: NetworkFunction = (call) => (call.step === 0 ? cold : quick)(call)
+  const { trace } = await runInJs({ scheduler: 'flow-euler', policy: auto({ ms: 290 }), latents: [noise(1)], network })
+  const [{ nfe, steps }] = trace.members
+  const lastRun = steps.map(({ action }) => action).lastIndexOf('run')
+  const before = steps.slice(0, lastRun).reduce((sum, step) => sum + step.ms, 0)
+  assert.ok(nfe > 6 && before < 290, `${nfe} runs, the last begun after ${before} ms`)
+})
+
 test('the wider the error that a PSNR target allows, the fewer the runs', async () => {
   const runs: number[] = []
   for (const psnrDb of [25, 35, 45, 200]) {

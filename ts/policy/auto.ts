@@ -107,9 +107,17 @@ class Clock {
     this.ran = true
   }
 
-  /** Median milliseconds of a step that runs the network; of one that does not. Undefined before there was one. */
+  /**
+   * Median milliseconds of a step that runs the network; of one that does not. Undefined before there was one. The first run also pays for
+   * what the others find done (memory, kernels, caches): it counts until there is another.
+   */
   get costOfRun(): number | undefined {
-    return median(this.costs.run)
+    const [first, ...others] = this.costs.run
+    return median(others.length > 0 ? others : [first])
+  }
+  /** Whether the first run is all there is to go by. */
+  get isCold(): boolean {
+    return this.costs.run.length < 2
   }
   get costOfSkip(): number {
     return median(this.costs.skip) ?? 0.01 * (this.costOfRun ?? 0)
@@ -169,6 +177,7 @@ class AutoMember extends SadaMember {
     const { costOfRun = 0, costOfSkip } = this.clock
     if (ms > 0) {
       if (costOfRun === 0) return Infinity
+      if (this.clock.isCold && this.clock.elapsed < ms) return 1
       return Math.floor((ms - this.clock.elapsed - (steps - step) * costOfSkip) / Math.max(costOfRun - costOfSkip, 1e-6))
     }
     // steps·run / (runs·run + (steps − runs)·skip) = speedup
