@@ -44,6 +44,9 @@ test('what is no picture is an error that names the argument', async () => {
     const error: any = await readImage('mask', input as Uint8Array).catch((e: unknown) => e)
     assert.equal([error.code, error.argument], ['INVALID_ARGUMENT', 'mask'])
   }
+  const webp = new Uint8Array(Buffer.from('RIFF\x24\0\0\0WEBPVP8 ', 'latin1'))
+  const said = await readImage('mask', webp).catch((e: SadaError) => e.message)
+  assert.match(said as string, /"mask" to be a PNG or JPEG file, received "a file that is neither"/)
 })
 
 test('resizing keeps means and flat colours, covers the size and cuts evenly', () => {

@@ -54,8 +54,15 @@ export async function readImage(argument: string, input: ImageInput): Promise<Pi
   throw invalidArgument(argument, 'a PNG or JPEG file, or { width, height, data } with 1, 3 or 4 bytes for each pixel', input)
 }
 
+/** What files begin with. */
+const [PNG, JPEG] = [
+  [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a],
+  [0xff, 0xd8],
+]
+
 async function decode(argument: string, file: Uint8Array): Promise<Pixels> {
-  const isJpeg = file[0] === 0xff && file[1] === 0xd8
+  const [isPng, isJpeg] = [PNG, JPEG].map((signature) => signature.every((byte, k) => file[k] === byte))
+  if (!isPng && !isJpeg) throw invalidArgument(argument, 'a PNG or JPEG file', 'a file that is neither')
   try {
     return isJpeg ? await decodeJpeg(file) : await decodePng(file)
   } catch (error) {
