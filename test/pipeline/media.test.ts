@@ -110,6 +110,55 @@ test("a JPEG file of red, green and blue is read as such, by Adobe's segment or 
   }
 })
 
+/** 24 × 16 grey pixels, blocks of 20 60 100 / 140 180 220, by Pillow 13.0 with `exif[0x0112] = 1`, the number at byte 49. */
+const TURNED_JPEG =
+  '/9j/4AAQSkZJRgABAQAAAQABAAD/4QAiRXhpZgAATU0AKgAAAAgAAQESAAMAAAABAAEAAAAAAAD/2wBDAAMCAgMCAgMDAwMEAwMEBQgFBQQEBQoHBwYIDAoMDAsKCwsNDhIQDQ4RDgsLEBYQERMUFRUVDA8XGBYUGBIUFRT/wAALCAAQABgBAREA/8QAHwAAAQUBAQEBAQEAAAAAAAAAAAECAwQFBgcICQoL/8QAtRAAAgEDAwIEAwUFBAQAAAF9AQIDAAQRBRIhMUEGE1FhByJxFDKBkaEII0KxwRVS0fAkM2JyggkKFhcYGRolJicoKSo0NTY3ODk6Q0RFRkdISUpTVFVWV1hZWmNkZWZnaGlqc3R1dnd4eXqDhIWGh4iJipKTlJWWl5iZmqKjpKWmp6ipqrKztLW2t7i5usLDxMXGx8jJytLT1NXW19jZ2uHi4+Tl5ufo6erx8vP09fb3+Pn6/9oACAEBAAA/APzfr2uvaq9rr2uvaq//2Q=='
+
+test('a JPEG file is seen upright, as the camera was held', async () => {
+  // Blocks of the rows that PIL.ImageOps.exif_transpose gives for 1, 2, 3 …; what is none counts as 1.
+  const expected = [
+    [20, 60, 100, 140, 180, 220],
+    [100, 60, 20, 220, 180, 140],
+    [220, 180, 140, 100, 60, 20],
+    [140, 180, 220, 20, 60, 100],
+    [20, 140, 60, 180, 100, 220],
+    [140, 20, 180, 60, 220, 100],
+    [220, 100, 180, 60, 140, 20],
+    [100, 220, 60, 180, 20, 140],
+    [20, 60, 100, 140, 180, 220],
+  ]
+  for (const [k, blocks] of expected.entries()) {
+    const file = Buffer.from(TURNED_JPEG, 'base64')
+    file[49] = k + 1
+    const { width, height, data } = await readImage('init', new Uint8Array(file))
+    assert.equal([width, height], k >= 4 && k < 8 ? [16, 24] : [24, 16])
+    const seen = blocks.map((_, j) => {
+      const [x, y] = [(j % (width / 8)) * 8, Math.floor(j / (width / 8)) * 8]
+      return data[(y * width + x) * 4]
+    })
+    assert.equal(seen, blocks, `orientation ${k + 1}`)
+  }
+})
+
+test('an EXIF segment may count from the low byte up', async () => {
+  const file = Buffer.from(TURNED_JPEG, 'base64')
+  file.set([0x49, 0x49, 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 0x01, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0], 30)
+  assert.equal((await readImage('init', new Uint8Array(file))).width, 16)
+})
+
+test('a JPEG file whose EXIF segment is cut, or names nothing, is read as it lies', async () => {
+  for (const [at, value] of [
+    [37, 0xff], // the directory lies beyond the segment
+    [39, 0], // it has no entries
+    [41, 0x13], // another tag
+  ]) {
+    const file = Buffer.from(TURNED_JPEG, 'base64')
+    file[49] = 6
+    file[at] = value
+    assert.equal((await readImage('init', new Uint8Array(file))).width, 24, `byte ${at}`)
+  }
+})
+
 test('a JPEG file of a few bytes that says it has many pixels is refused at once', async () => {
   const { data: file } = encodeJpeg({ width: 16, height: 8, data: Buffer.alloc(512, 9) }, 90)
   const frame = file.indexOf(Buffer.from([0xff, 0xc0]))

@@ -1,6 +1,6 @@
 import { invalidArgument } from '../errors.ts'
 import type { Pixels } from '../families/family.ts'
-import { checkBytes, isRgb } from './jpeg.ts'
+import { checkBytes, isRgb, upright } from './jpeg.ts'
 import type { ImageInput } from './options.ts'
 import { pictureOf } from './png.ts'
 
@@ -70,13 +70,12 @@ async function decode(argument: string, file: Uint8Array): Promise<Pixels> {
   }
 }
 
-/** Lying down where the camera was turned: what EXIF says of that is not looked at. */
 async function decodeJpeg(file: Uint8Array): Promise<Pixels> {
   const { decode: read } = await import('jpeg-js')
   checkBytes(file)
   const limits = { maxResolutionInMP: MOST_PIXELS / 1e6, maxMemoryUsageInMB: 4096 }
   const { width, height, data } = read(file, { useTArray: true, ...limits, ...(isRgb(file) && { colorTransform: false }) })
-  return { width, height, data }
+  return upright({ width, height, data }, file)
 }
 
 async function decodePng(file: Uint8Array): Promise<Pixels> {
