@@ -73,6 +73,18 @@ export function unknownName(argument: string, name: string, known: readonly stri
   return new SadaError('UNKNOWN_NAME', `Unknown ${argument} "${name}".${hint} Known: ${known.join(', ')}.`, { argument })
 }
 
+/** Throws UNKNOWN_NAME for an option that would go unheard. `names`: those that there are; `offered`: those worth telling of. */
+export function checkNames(options: object, names: Readonly<Record<string, unknown>>, offered = Object.keys(names)): void {
+  const unknown = Object.entries(options).find(([name, value]) => value !== undefined && !Object.hasOwn(names, name))
+  if (unknown !== undefined) throw unknownName('option', unknown[0], offered)
+}
+
+/** Of an operator of an engine. */
+export function checkThreads(threads: number | undefined): void {
+  if (threads !== undefined && (!Number.isInteger(threads) || threads < 0 || threads > 1024))
+    throw invalidArgument('threads', 'an integer from 0 (one per physical core) to 1024', threads)
+}
+
 /** The known name within two edits (or a third of the length) of `name`, if any; else the first one that begins with it. */
 export function nearestName(name: string, known: readonly string[]): string | undefined {
   let best: string | undefined

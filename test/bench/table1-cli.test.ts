@@ -146,9 +146,24 @@ test('a diffusers folder: what it can run is measured on its pictures, with its 
 test('sounds: their spectrograms are what is compared, and only metrics that say something of those are named', async () => {
   const cwd = emptyFolder()
   writeFileSync(join(cwd, 'prompts.txt'), 'a drum\n')
-  const asked = ['-m', familyFolder('musicldm'), '--prompts', 'prompts.txt', '--samples', '1', '--scheduler', 'euler', '--steps', '9']
+  const asked = [
+    '-m',
+    familyFolder('musicldm'),
+    '--prompts',
+    'prompts.txt',
+    '--samples',
+    '1',
+    '--scheduler',
+    'euler',
+    '--steps',
+    '9',
+  ]
   const files = ['--resume', 'r.jsonl', '--json', 'r.json', '--html', 'r.html', '--markdown', '-']
-  const made = await run('sada-bench', ['table1', ...asked, '--seconds', '0.2', '--policies', 'every-n:n=2,warmup=3', ...files], cwd)
+  const made = await run(
+    'sada-bench',
+    ['table1', ...asked, '--seconds', '0.2', '--policies', 'every-n:n=2,warmup=3', ...files],
+    cwd,
+  )
   assert.is(made.code, 0, made.stderr)
   const { note, picture, metrics, rows } = JSON.parse(readFileSync(join(cwd, 'r.json'), 'utf8')) as TableResult
   assert.match(note!, /mel spectrograms: 64 bands/)

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { readNetwork } from '../../ts/metrics/network-files.ts'
+import { SadaError } from '../../ts/errors.ts'
 import { MetricNetworks } from '../../ts/metrics/networks.ts'
 import { NETWORKS } from '../support/metrics.ts'
 import { emptyFolder } from '../support/spawn.ts'
@@ -77,6 +78,24 @@ test('a graph that ONNX Runtime cannot read is damage; a network is opened once'
   assert.is(await networks.open('lpips-alex'), answer)
   await networks.dispose()
   await networks.dispose()
+  assert.is(await networks.open('lpips-alex').catch((error: SadaError) => error.code), 'DISPOSED')
+})
+
+test('options of a wrong name or type are refused by name', () => {
+  for (const [options, argument] of [
+    [{ folder: 7 }, 'folder'],
+    [{ threads: 1.5 }, 'threads'],
+    [{ allowUnpublished: 'yes' }, 'allowUnpublished'],
+    [{ weights: 'x' }, 'weights'],
+  ] as [object, string][]) {
+    try {
+      new MetricNetworks(options)
+      assert.unreachable()
+    } catch (error) {
+      assert.ok(error instanceof SadaError, String(error))
+      assert.match(error.message, argument)
+    }
+  }
 })
 
 test.run()

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { SadaError } from '../errors.ts'
+import { checkNames, checkThreads, invalidArgument, SadaError } from '../errors.ts'
 import { asSadaError, findOnnxRuntime, loadAddon } from '../native/load.ts'
 import type { Binding, Engine, NativeAddon, Workspace } from '../native/types.ts'
 import { readNetwork, unavailable, type NetworkName, type Sidecar, type Unavailable } from './network-files.ts'
@@ -37,13 +37,17 @@ export class MetricNetworks {
   private readonly options: NetworksOptions
   private readonly opened = new Map<NetworkName, Promise<unknown>>()
   private engine: Engine | undefined
+  private isDisposed = false
 
+  /** Throws INVALID_ARGUMENT. */
   constructor(options: NetworksOptions = {}) {
+    checkOptions(options)
     this.options = options
   }
 
-  /** The network, or why there is none. */
-  open<N extends NetworkName>(name: N): Promise<Network<N> | Unavailable> {
+  /** The network, or why there is none. Rejects with DISPOSED. */
+  async open<N extends NetworkName>(name: N): Promise<Network<N> | Unavailable> {
+    if (this.isDisposed) throw new SadaError('DISPOSED', 'These networks have been disposed; new MetricNetworks() opens others.')
     const known = this.opened.get(name) as Promise<Network<N> | Unavailable> | undefined
     if (known !== undefined) return known
     const opening = this.load(name)
@@ -54,6 +58,7 @@ export class MetricNetworks {
   /** Releases the engine. Idempotent. */
   async dispose(): Promise<void> {
     const { engine } = this
+    this.isDisposed = true
     this.engine = undefined
     this.opened.clear()
     await engine?.dispose()
@@ -82,6 +87,15 @@ export class MetricNetworks {
       return unavailable(known.code === 'BACKEND_UNAVAILABLE' ? 'no-engine' : 'damaged-weights', known.message)
     }
   }
+}
+
+function checkOptions(options: NetworksOptions): void {
+  checkNames(options, { folder: true, allowUnpublished: true, threads: true })
+  const { folder, allowUnpublished, threads } = options
+  if (folder !== undefined && typeof folder !== 'string') throw invalidArgument('folder', 'the path of a folder', folder)
+  if (allowUnpublished !== undefined && typeof allowUnpublished !== 'boolean')
+    throw invalidArgument('allowUnpublished', 'true or false', allowUnpublished)
+  checkThreads(threads)
 }
 
 async function runGraph(

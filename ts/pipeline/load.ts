@@ -1,13 +1,12 @@
 import { stat } from 'node:fs/promises'
 import { existsSync, readdirSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
-import { invalidArgument, SadaError, unknownName } from '../errors.ts'
+import { checkNames, checkThreads, invalidArgument, SadaError, unknownName } from '../errors.ts'
 import { onnxRuntimeOnGpu } from '../engines/onnxruntime.ts'
 import { tensorRtEngine } from '../engines/stages.ts'
 import type { NetworkFile, OpenDeviceEngine } from '../plan/device-engine.ts'
 import { checkEngineSizes } from '../plan/engine-sizes.ts'
 import { loadManifest, loadModel, stageFiles } from '../plan/model.ts'
-import { checkNames } from '../sampler/checks.ts'
 import { loadFamily, networkFiles, type FamilySettings } from '../families/index.ts'
 import { Staged } from '../families/staged.ts'
 import { Pipeline } from './pipeline.ts'
@@ -68,9 +67,7 @@ function checkSettings(settings: FamilySettings): void {
   for (const [name, value] of Object.entries({ memoryArena, stages })) {
     if (value !== undefined && typeof value !== 'boolean') throw invalidArgument(name, 'true or false', value)
   }
-  if (threads !== undefined && (!Number.isInteger(threads) || threads < 0 || threads > 1024)) {
-    throw invalidArgument('threads', 'an integer from 0 (one per physical core) to 1024', threads)
-  }
+  checkThreads(threads)
   checkEngineSizes(settings.engineSizes)
 }
 

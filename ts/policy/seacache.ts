@@ -2,7 +2,15 @@ import { SadaError } from '../errors.ts'
 import { minus, plus, substitute, times, type Row } from '../solver/row.ts'
 import type { PolicyDefinition } from './definition.ts'
 import { networkOutput, type NetworkOutput } from './network-output.ts'
-import { run, type Decision, type MemberPolicy, type Observation, type RunContext, type SampleMap, type Verdict } from './policy.ts'
+import {
+  run,
+  type Decision,
+  type MemberPolicy,
+  type Observation,
+  type RunContext,
+  type SampleMap,
+  type Verdict,
+} from './policy.ts'
 import { leavesNothing, residualOfNoise, switchedOff } from './preflight.ts'
 import { seaFilter } from './sea-filter.ts'
 

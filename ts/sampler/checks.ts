@@ -1,4 +1,4 @@
-import { invalidArgument, SadaError, unknownName } from '../errors.ts'
+import { invalidArgument, SadaError } from '../errors.ts'
 
 /** What every call takes: an object of options, a signal, a callback. Throws INVALID_ARGUMENT. */
 export function checkCall(options: { readonly signal?: unknown; readonly onStep?: unknown }): void {
@@ -6,12 +6,6 @@ export function checkCall(options: { readonly signal?: unknown; readonly onStep?
   const { signal, onStep } = options
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidArgument('signal', 'an AbortSignal', signal)
   if (onStep !== undefined && typeof onStep !== 'function') throw invalidArgument('onStep', 'a function', onStep)
-}
-
-/** Throws UNKNOWN_NAME for an option that would go unheard. `names`: those that there are; `offered`: those worth telling of. */
-export function checkNames(options: object, names: Readonly<Record<string, unknown>>, offered = Object.keys(names)): void {
-  const unknown = Object.entries(options).find(([name, value]) => value !== undefined && !Object.hasOwn(names, name))
-  if (unknown !== undefined) throw unknownName('option', unknown[0], offered)
 }
 
 /** A network's answer that cannot be gone on with. */
