@@ -77,7 +77,9 @@ function spacedTimesteps(config: EulerConfig, steps: number): number[] {
   const count = config.numTrainTimesteps
   switch (config.timestepSpacing) {
     case 'linspace':
-      return (steps === 1 ? [0] : linspace(0, count - 1, steps)).map(Math.fround).reverse()
+      return linspace(0, count - 1, steps)
+        .map(Math.fround)
+        .reverse()
     case 'leading':
       return leading(count, steps - 1, steps, config.stepsOffset)
     case 'trailing':

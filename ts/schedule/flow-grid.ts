@@ -54,8 +54,7 @@ function evenLevels(config: FlowEulerConfig, steps: number): number[] {
     const sigma = Math.fround(timestep / count)
     return config.useDynamicShifting ? sigma : fixedShift(sigma, config.shift, Math.fround)
   }
-  const timesteps = steps === 1 ? [end(count) * count] : linspace(end(count) * count, end(1) * count, steps)
-  return timesteps.map((t) => t / count)
+  return linspace(end(count) * count, end(1) * count, steps).map((t) => t / count)
 }
 
 /** s·σ / (1 + (s − 1)·σ) */

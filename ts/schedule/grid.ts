@@ -2,7 +2,7 @@
 
 import { SadaError } from '../errors.ts'
 
-/** `count` points from `start` to `stop`, both ends included, as numpy.linspace computes them in float64. */
+/** `count` points from `start` to `stop`, both ends included, as numpy.linspace computes them in float64; one point is `start`. */
 export function linspace(start: number, stop: number, count: number): number[] {
   const step = (stop - start) / (count - 1)
   return Array.from({ length: count }, (_, i) => (i === 0 ? start : i === count - 1 ? stop : i * step + start))
@@ -69,5 +69,5 @@ export function interpolate(table: ArrayLike<number>, index: number): number {
 export function karrasLevels(low: number, high: number, count: number): number[] {
   const rho = 7
   const [from, to] = [high ** (1 / rho), low ** (1 / rho)]
-  return (count === 1 ? [0] : linspace(0, 1, count)).map((ramp) => (from + ramp * (to - from)) ** rho)
+  return linspace(0, 1, count).map((ramp) => (from + ramp * (to - from)) ** rho)
 }
