@@ -184,6 +184,13 @@ for (const [solver, field, value, pattern] of unsupported) {
   })
 }
 
+test('DPM++ with flow levels shifts them by resolution exponentially alone, as diffusers asserts', () => {
+  const shifting = { use_flow_sigmas: true, use_dynamic_shifting: true, prediction_type: 'flow_prediction' }
+  const read = (time_shift_type: string) => () => parseSchedulerConfig({ ...shifting, time_shift_type }, 'dpm++')
+  refused(read('linear'), 'INVALID_SCHEDULE', 'time_shift_type', /"linear".*"exponential"/)
+  read('exponential')()
+})
+
 test('a configuration is read as stochastic where it says so, and as either kind by name', () => {
   const solverOf = (given: object, as?: SolverName): SolverName => parseSchedulerConfig(given, as).config.solver
   const sde = { _class_name: 'DPMSolverMultistepScheduler', algorithm_type: 'sde-dpmsolver++' }

@@ -41,10 +41,13 @@ test('levels lie on the curve of their frame', () => {
   }
 })
 
-test('trailing spacing gives as many steps as asked for, at every length', () => {
+test('trailing spacing gives as many steps as asked for, down to the last level, at every length', () => {
   for (const solver of ['dpm++', 'euler'] as const) {
     const config = configOf(solver, { timestep_spacing: 'trailing' })
-    for (let steps = 1; steps <= 1000; steps++) assert.is(createSchedule(config, { steps }).steps, steps)
+    for (let steps = 1; steps <= 1000; steps++) {
+      const { steps: made, sigmas } = createSchedule(config, { steps })
+      assert.equal([made, sigmas.length, sigmas[steps]], [steps, steps + 1, 0])
+    }
   }
 })
 
@@ -82,6 +85,15 @@ test('DPM++ β(t) is the training schedule’s, per unit of t', () => {
     betaAt,
     timesteps.map((t) => 1000 * trainingBetas[t]),
   )
+  // "leading" timesteps with an offset may lie beyond the table.
+  const beyond = createSchedule(configOf('dpm++', { timestep_spacing: 'leading', steps_offset: 600 }), { steps: 2 })
+  assert.equal([beyond.timesteps, beyond.betaAt], [[1266, 933], [999, 933].map((t) => 1000 * trainingBetas[t])])
+})
+
+test('lambda_min_clipped 0 leaves the training timesteps with at least as much signal as noise', () => {
+  const { timesteps, alphasCumprod } = createSchedule(configOf('dpm++', { lambda_min_clipped: 0 }), { steps: 10 })
+  // λ = ln(α/σ) ≥ 0 where ᾱ = α² ≥ ½.
+  assert.is(timesteps[0], alphasCumprod.filter((bar) => bar >= 0.5).length - 1)
 })
 
 test('orders: first on step 0, and on the last step where diffusers says so', () => {
@@ -137,6 +149,10 @@ test('custom levels: Euler takes the last one along, flow matching adds a 0; rep
   )
 })
 
+test('a level beyond those of the training schedule has the timestep of the nearest of them', () => {
+  assert.equal(createSchedule(configOf('euler'), { sigmas: [1000, 1e-4, 0] }).timesteps, [999, 0])
+})
+
 test('the number of custom levels must fit', () => {
   const tooMany = Array.from({ length: 1001 }, (_, i) => 1 - i / 2000)
   const wrong: [SolverName, ScheduleOptions, string][] = [
@@ -151,6 +167,9 @@ test('the number of custom levels must fit', () => {
   for (const [solver, options, argument] of wrong)
     refused(() => createSchedule(configOf(solver), options), 'INVALID_ARGUMENT', argument)
   assert.is(createSchedule(configOf('euler'), { sigmas: [2, 1, 0], steps: 2 }).steps, 2)
+  assert.equal(createSchedule(configOf('flow-euler'), { sigmas: [1] }).sigmas, [1, 0])
+  assert.is(createSchedule(configOf('flow-euler'), { sigmas: tooMany.slice(0, 1000) }).steps, 1000)
+  assert.is(createSchedule(configOf('euler'), { sigmas: tooMany }).steps, 1000)
 })
 
 test('mu goes with dynamic shifting', () => {
