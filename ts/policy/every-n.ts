@@ -51,7 +51,7 @@ class EveryN implements MemberPolicy {
     const { schedule } = this.context.solver
     if (step < warmup || step >= schedule.steps - tail || (step - warmup) % n === 0) return run
     const level = (i: number): number => flowLevel(schedule.levels[i])
-    const { weights } = boundedLagrange(this.computed.map(level), level(step), Infinity)
+    const weights = boundedLagrange(this.computed.map(level), level(step), Infinity)
     const x0 = Object.fromEntries(weights.map((weight, k) => [x0At(this.computed[k]), weight]))
     return { kind: 'skip', action: weights.length === 1 ? 'reuse' : 'interpolate', x0 }
   }

@@ -150,7 +150,7 @@ class PosterMember implements MemberPolicy {
     const newest = this.computed[0]
     const nodes = [newest, ...this.nodes.filter((node) => newest - node >= lagrangeInterval)].slice(0, lagrangeNodes)
     const level = (i: number): number => flowLevel(this.context.solver.schedule.levels[i])
-    const { weights } = boundedLagrange(nodes.map(level), level(step), maxAmplification)
+    const weights = boundedLagrange(nodes.map(level), level(step), maxAmplification)
     if (weights.length < 2) return run
     return { kind: 'skip', action: 'interpolate', x0: Object.fromEntries(weights.map((w, k) => [x0At(nodes[k]), w])) }
   }

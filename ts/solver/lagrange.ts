@@ -4,19 +4,15 @@ export function lagrangeWeights(times: readonly number[], t: number): number[] {
 }
 
 /**
- * The largest set of newest nodes whose weights stay bounded: Σ|w| is the factor by which errors of the nodes are
+ * Weights of the largest set of newest nodes for which they stay bounded: Σ|w| is the factor by which errors of the nodes are
  * amplified, so the order drops until it is at most `maxAmplification`. `times` newest first; at least one is returned.
  */
-export function boundedLagrange(
-  times: readonly number[],
-  t: number,
-  maxAmplification: number,
-): { readonly weights: readonly number[]; readonly amplification: number } {
+export function boundedLagrange(times: readonly number[], t: number, maxAmplification: number): readonly number[] {
   for (let count = times.length; count > 1; count--) {
     const weights = lagrangeWeights(times.slice(0, count), t)
     const amplification = weights.reduce((sum, w) => sum + Math.abs(w), 0)
     // Equal nodes give ±∞ or NaN, which no comparison lets through.
-    if (amplification <= maxAmplification) return { weights, amplification }
+    if (amplification <= maxAmplification) return weights
   }
-  return { weights: [1], amplification: 1 }
+  return [1]
 }
