@@ -167,4 +167,13 @@ for (const [name, change] of [
   })
 }
 
+test('every-n keeps to its schedule where computed steps lie at one level', async () => {
+  const sigmas = [1, 0.9, 0.8, 0.7, 0.6, ...Array<number>(9).fill(0.5), 0.4, 0.3, 0.2, 0.1]
+  for (const order of [1, 2, 3]) {
+    const { trace } = await sample({ ...base, ...flow, sigmas, policy: { name: 'every-n', n: 3, warmup: 3, order } })
+    for (const { steps } of trace.members)
+      steps.forEach(({ action }, i) => assert.is(action === 'run', i < 3 || i >= 16 || i % 3 === 0, `order ${order}, step ${i}`))
+  }
+})
+
 test.run()

@@ -11,8 +11,8 @@ export function boundedLagrange(times: readonly number[], t: number, maxAmplific
   for (let count = times.length; count > 1; count--) {
     const weights = lagrangeWeights(times.slice(0, count), t)
     const amplification = weights.reduce((sum, w) => sum + Math.abs(w), 0)
-    // Equal nodes give ±∞ or NaN, which no comparison lets through.
-    if (amplification <= maxAmplification) return weights
+    // Equal nodes give ±∞ or NaN: too much for any bound, also for none.
+    if (amplification < Infinity && amplification <= maxAmplification) return weights
   }
   return [1]
 }
