@@ -3,6 +3,8 @@ import * as assert from 'uvu/assert'
 import { type SadaError } from '../../ts/errors.ts'
 import { TorchGenerator } from '../../ts/noise.ts'
 import { checkAudit, t95 } from '../../ts/sampler/audit.ts'
+import { parseSchedulerConfig } from '../../ts/schedule/config.ts'
+import { createSchedule } from '../../ts/schedule/schedule.ts'
 import { configs, LENGTH, mixtureNetwork, runInJs } from '../support/run.ts'
 
 const noise = (seed: number): Float32Array => new TorchGenerator(seed).randn(LENGTH)
@@ -61,6 +63,31 @@ test('the audited error is the distance of what stood in for x0 from what the ne
     const expected = Math.sqrt(square / LENGTH)
     // The row x0 − x + σ·u is formed in float32 from numbers of order one.
     assert.ok(Math.abs(auditedError! - expected) <= 1e-5 * expected + 3e-7, `step ${step}: ${auditedError}, ${expected}`)
+  }
+})
+
+test("the report adds up the audited errors by how much of x0 each step mixes into the state, as a sample's mean says", async () => {
+  const { levels } = createSchedule(parseSchedulerConfig(configs['dpm++']).config, { steps: 50 })
+  const level = levels.map(({ alpha, sigma }) => sigma / (alpha + sigma))
+  // Two-sided 95 % quantiles of Student's t by degrees of freedom, as tabulated.
+  const quantiles = [NaN, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131]
+  for (const share of [0.4, 1]) {
+    const { trace } = await runInJs({ scheduler: 'dpm++', policy: 'every-n', latents: [latents[0]], audit: share })
+    const { steps, audit } = trace.members[0]
+    const errors = steps.flatMap(({ step, auditedError }) =>
+      auditedError === undefined ? [] : [(1 - level[step + 1] / level[step]) * auditedError],
+    )
+    const [all, n] = [steps.filter(({ action }) => isSkip(action)).length, errors.length]
+    const mean = errors.reduce((sum, error) => sum + error, 0) / n
+    const variance = errors.reduce((sum, error) => sum + (error - mean) ** 2, 0) / (n - 1)
+    // Of n of N without replacement: the standard error of the sum, with the finite population's correction.
+    const spread = n === all ? 0 : quantiles[n - 1] * all * Math.sqrt((variance / n) * ((all - n) / all))
+    const expected = [all, n, all * mean, Math.max(0, all * mean - spread), all * mean + spread]
+    const { estimate, low, high } = audit!.error!
+    const found = [audit!.skipped, audit!.audited, estimate, low, high]
+    found.forEach((value, k) =>
+      assert.ok(Math.abs(value - expected[k]) <= 1e-3 * expected[k] + 1e-12, `${found.join()}; ${expected.join()}`),
+    )
   }
 })
 

@@ -45,18 +45,23 @@ for (const scheduler of schedulers) {
   test(`${scheduler}: the trace accounts for every step and every network run`, async () => {
     let calls = 0
     const network = mixtureNetwork(scheduler)
+    const startedAt = performance.now()
     const { trace } = await runInJs({
       scheduler,
       policy: 'sada',
       latents: [noise(4)],
       network: (input) => (calls++, network(input)),
     })
+    const elapsed = performance.now() - startedAt
     const { steps, nfe } = trace.members[0]
     assert.is(steps.length, 50)
     assert.is(nfe, calls)
     assert.is(steps.filter(({ action }) => action === 'run' || action === 'prune').length, calls)
     assert.ok(calls < 40, `${calls} runs of 50`)
     steps.forEach((step, i) => assert.is(step.step, i))
+    const inSteps = steps.reduce((sum, { ms }) => sum + ms, 0)
+    assert.ok(0 < inSteps && inSteps <= trace.ms && trace.ms <= elapsed, `${inSteps} of ${trace.ms} of ${elapsed} ms`)
+    assert.ok(0 < trace.overheadMs && trace.overheadMs < trace.ms)
   })
 
   for (const steps of [1, 2, 3]) {
@@ -102,6 +107,26 @@ test('a skip that is not finite is made again with the network', async () => {
   const plain = await runInJs({ scheduler: 'flow-euler', policy: 'none', steps: 10, latents: [noise(1)] })
   assert.equal(latents, plain.latents)
   assert.is(trace.members[0].steps[7].action, 'run')
+})
+
+test('skips that are not finite leave no buffers behind, however many there are', async () => {
+  const steps = Array.from({ length: 40 }, (_, k) => 5 + k)
+  const policy = skipping(steps, () => ({ kept: Infinity }))
+  const { trace } = await runInJs({ scheduler: 'dpm++', policy, latents: [noise(1)] })
+  assert.is(trace.members[0].nfe, 50)
+})
+
+test('a pruned pass is a whole one where the network cannot prune', async () => {
+  const selection = { maxKept: 1, window: [0, 0], seed: 0, fullAbove: 1 } as const
+  const whole = skipping([], () => ({}))
+  const begin: Policy['begin'] = (context) => {
+    const { options, members } = whole.begin(context)
+    return { options, members: members.map((member) => ({ ...member, before: () => ({ kind: 'prune', selection }) })) }
+  }
+  const run = (policy: Policy) => runInJs({ scheduler: 'euler', policy, steps: 5, latents: [noise(1)] })
+  const [pruned, plain] = [await run({ name: 'test', begin }), await run(whole)]
+  assert.equal(pruned.latents, plain.latents)
+  assert.ok(pruned.trace.members[0].steps.every(({ action }) => action === 'run'))
 })
 
 test('a non-finite answer of the network is an error that names the step', async () => {
