@@ -2,9 +2,10 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type SadaError } from '../../ts/errors.ts'
 import { TorchGenerator } from '../../ts/noise.ts'
-import { checkAudit, t95 } from '../../ts/sampler/audit.ts'
+import { Audit, checkAudit, t95 } from '../../ts/sampler/audit.ts'
 import { parseSchedulerConfig } from '../../ts/schedule/config.ts'
 import { createSchedule } from '../../ts/schedule/schedule.ts'
+import { createSolver } from '../../ts/solver/solver.ts'
 import { configs, LENGTH, mixtureNetwork, runInJs } from '../support/run.ts'
 
 const noise = (seed: number): Float32Array => new TorchGenerator(seed).randn(LENGTH)
@@ -107,6 +108,17 @@ test('a share is audited, always the same one, and its interval holds the whole 
   assert.ok(inside / runs >= 0.8, `${inside} of ${runs}`)
 })
 
+test('of many skips the share that was asked for is audited', () => {
+  const schedule = createSchedule(parseSchedulerConfig(configs.euler).config, { steps: 50 })
+  for (const share of [0, 0.1, 0.5, 0.8, 1]) {
+    const audit = new Audit(share, createSolver(schedule), 64)
+    let chosen = 0
+    for (let k = 0; k < 50 * 64; k++) if (audit.chooses(k % 50, Math.floor(k / 50))) chosen++
+    // Four standard deviations of so many tosses at most.
+    assert.ok(Math.abs(chosen / 3200 - share) <= 4 * Math.sqrt((share * (1 - share)) / 3200), `${chosen} at ${share}`)
+  }
+})
+
 test('t95 is the tabulated quantile', () => {
   const tabulated = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228]
   for (const [k, expected] of tabulated.entries()) assert.ok(Math.abs(t95(k + 1) - expected) < 2e-3, `${k + 1}: ${t95(k + 1)}`)
@@ -123,7 +135,7 @@ test('a share outside of 0 … 1 is refused by name', () => {
       assert.is((error as SadaError).argument, 'audit')
     }
   }
-  assert.is(checkAudit(undefined), 0)
+  assert.equal([undefined, 0, 1].map(checkAudit), [0, 0, 1])
 })
 
 test('an answer to an audit that is not finite measures nothing', async () => {

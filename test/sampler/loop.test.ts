@@ -163,6 +163,24 @@ test('abort rejects at once with the reason, whatever the network does', async (
   assert.is(await run.catch((e: unknown) => e), reason)
 })
 
+test('a signal that fires in the callback of a step, the last one included, rejects', async () => {
+  for (const last of [0, 9]) {
+    const controller = new AbortController()
+    const onStep = ({ step }: { step: number }): void => {
+      if (step === last) controller.abort('enough')
+    }
+    const spec = {
+      scheduler: 'euler',
+      policy: 'none',
+      steps: 10,
+      latents: [noise(1)],
+      signal: controller.signal,
+      onStep,
+    } as const
+    assert.is(await runInJs(spec).catch((e: unknown) => e), 'enough')
+  }
+})
+
 test('an aborted signal rejects before anything runs', async () => {
   let calls = 0
   const run = runInJs({
