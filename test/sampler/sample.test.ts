@@ -60,6 +60,28 @@ test("latents are the scheduler's own state; the network sees α·x0 + σ·n", a
   seen!.forEach((value, k) => assert.is(value, Math.fround(Math.fround(alpha) * latents[k])))
 })
 
+test('large latents, whose steps are made on a thread of their own, give the values of small ones', async () => {
+  const pattern = new TorchGenerator(1).randn(1000)
+  const own: NetworkFunction = ({ sample: x, sigma }) => x.map((v) => v / (1 + sigma * sigma))
+  const run = async (members: number, length: number) => {
+    const latents = Float32Array.from({ length: members * length }, (_, k) => 14 * pattern[k % 1000])
+    const options = { scheduler: configs.euler, steps: 8, shape: [members, length], latents, network: own }
+    return (await sample({ ...options, policy: { name: 'every-n', n: 3, warmup: 2 } })).latents
+  }
+  const small = await run(1, 1000)
+  const { inlineElements } = loadAddon()
+  const large = 1000 * Math.ceil((inlineElements + 1) / 1000)
+  // One member that is too large, and members that are too large together.
+  for (const [members, length] of [
+    [1, large],
+    [3, large / 2],
+  ])
+    assert.ok(
+      (await run(members, length)).every((value, k) => value === small[k % 1000]),
+      `${members} × ${length}`,
+    )
+})
+
 test('layout: computed steps say which share of the tokens was unstable', async () => {
   for (const [layout, of, tokens] of [
     ['channels-first', shape, 64],
