@@ -82,17 +82,29 @@ test('large latents, whose steps are made on a thread of their own, give the val
     )
 })
 
-test('layout: computed steps say which share of the tokens was unstable', async () => {
-  for (const [layout, of, tokens] of [
-    ['channels-first', shape, 64],
-    ['tokens', [2, 16, 16], 16],
+test('layout: the share of unstable tokens is that of the tokens which, as samples of their own, have a criterion of at least 0', async () => {
+  const [tokens, channels] = [16, 8]
+  const latents = new TorchGenerator(4).randn(tokens * channels)
+  const transposed = latents.map((_, k) => latents[(k % tokens) * channels + Math.floor(k / tokens)])
+  // Element by element, so that a token is the same alone and among others; every step runs.
+  const own: NetworkFunction = ({ sample: x, step }) => x.map((v) => 0.05 * Math.exp(2 * Math.sin(7 * v + step / 3)))
+  const given = { ...base, ...flow, steps: 20, seed: undefined, network: own, policy: { name: 'sada', tolerance: 0 } }
+  const alone = (await sample({ ...given, latents, shape: [tokens, channels] })).trace.members
+  for (const [layout, shape, values] of [
+    ['tokens', [1, tokens, channels], latents],
+    ['channels-first', [1, channels, 4, 4], transposed],
   ] as const) {
-    const { trace } = await sample({ ...base, shape: of, layout })
-    const shares = trace.members.flatMap(({ steps }) =>
-      steps.filter(({ criterion }) => criterion !== undefined).map(({ unstableTokens }) => unstableTokens!),
-    )
-    assert.ok(shares.length > 0)
-    for (const share of shares) assert.ok(share >= 0 && share <= 1 && Number.isInteger(share * tokens), String(share))
+    const [{ steps }] = (await sample({ ...given, latents: values, shape, layout })).trace.members
+    const shares = new Set<number>()
+    for (const { step, criterion, unstableTokens } of steps.filter(({ criterion: c }) => c !== undefined)) {
+      const criteria = alone.map(({ steps: each }) => each[step].criterion!)
+      assert.is(unstableTokens, criteria.filter((c) => c >= 0).length / tokens, `step ${step}`)
+      // Sums of the same float32 products in another order.
+      const size = criteria.reduce((sum, c) => sum + Math.abs(c), 0) / tokens
+      assert.ok(Math.abs(criterion! - criteria.reduce((sum, c) => sum + c, 0) / tokens) <= 1e-5 * size, `step ${step}`)
+      shares.add(unstableTokens!)
+    }
+    assert.ok(shares.size >= 3, [...shares].join())
   }
 })
 
