@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert'
 import { SadaError } from '../../ts/errors.ts'
 import { TorchGenerator } from '../../ts/noise.ts'
 import type { MemberPolicy, Policy } from '../../ts/policy/policy.ts'
+import type { StepEvent } from '../../ts/sampler/trace.ts'
 import { LENGTH, mixtureNetwork, runInJs, configs } from '../support/run.ts'
 
 const noise = (seed: number): Float32Array => new TorchGenerator(seed).randn(LENGTH)
@@ -243,6 +244,19 @@ test('state and denoised can be read inside the step callback, and only there', 
   })
   assert.is(latents.length, LENGTH)
   assert.throws(() => kept!.state(), /inside the step callback/)
+})
+
+test('a step event says what was done, and expects what is left to take as long for each step', async () => {
+  const events: StepEvent[] = []
+  const onStep = (event: StepEvent): void => void events.push(event)
+  const { trace } = await runInJs({ scheduler: 'dpm++', policy: 'sada', latents: [noise(1), noise(2)], onStep })
+  assert.is(events.length, 50)
+  for (const [i, { step, steps, timestep, members, elapsedMs, etaMs }] of events.entries()) {
+    const own = trace.members.map((member) => member.steps[i])
+    assert.equal([step, steps, timestep, members], [i, 50, own[0].timestep, own])
+    assert.ok(elapsedMs > 0 && elapsedMs <= trace.ms && (i === 0 || elapsedMs >= events[i - 1].elapsedMs))
+    assert.ok(Math.abs(etaMs - (elapsedMs * (49 - i)) / (i + 1)) <= 1e-9 * etaMs, `step ${i}: ${etaMs} after ${elapsedMs}`)
+  }
 })
 
 test('an error thrown by onStep ends the run with it', async () => {

@@ -92,7 +92,7 @@ test('layout: the share of unstable tokens is that of the tokens which, as sampl
   const alone = (await sample({ ...given, latents, shape: [tokens, channels] })).trace.members
   for (const [layout, shape, values] of [
     ['tokens', [1, tokens, channels], latents],
-    ['channels-first', [1, channels, 4, 4], transposed],
+    ['channels-first', [1, channels, 2, 8], transposed],
   ] as const) {
     const [{ steps }] = (await sample({ ...given, latents: values, shape, layout })).trace.members
     const shares = new Set<number>()
@@ -106,6 +106,17 @@ test('layout: the share of unstable tokens is that of the tokens which, as sampl
     }
     assert.ok(shares.size >= 3, [...shares].join())
   }
+})
+
+test('with record a run has a recording, fit for JSON, that repeats it; without it has none', async () => {
+  const recorded = await sample({ ...base, record: true })
+  assert.not('recording' in (await sample(base)))
+  const recording: unknown = JSON.parse(JSON.stringify(recorded.recording))
+  const replayed = await sample({ ...base, policy: { name: 'replay', recording } })
+  assert.equal(replayed.latents, recorded.latents)
+  const actions = ({ trace }: typeof recorded) => trace.members.map(({ steps }) => steps.map(({ action }) => action))
+  assert.equal(actions(replayed), actions(recorded))
+  assert.ok(actions(recorded).flat().includes('extrapolate'))
 })
 
 test('bad input is an error that names it', async () => {
@@ -131,6 +142,7 @@ test('bad input is an error that names it', async () => {
     [{ network: undefined }, 'INVALID_ARGUMENT', /"network"/],
     [{ layout: 'nchw' }, 'INVALID_ARGUMENT', /"layout"/],
     [{ layout: 'tokens' }, 'INVALID_ARGUMENT', /"shape"/],
+    [{ layout: 'channels-first', shape: [2, 16, 16] }, 'INVALID_ARGUMENT', /"shape"/],
     [{ policy: 'sadda' }, 'UNKNOWN_NAME', /Did you mean "sada"/],
     [{ scheduler: '{"_class_name": "Euler' }, 'INVALID_SCHEDULE', /line 1/],
     [
