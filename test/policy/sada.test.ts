@@ -1,8 +1,12 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { sample, type NetworkFunction, type PolicySpec } from '../../ts/index.ts'
-import type { MemberStep } from '../../ts/sampler/trace.ts'
+import { mean } from '../../ts/bench/statistics.ts'
+import { load, sample, type NetworkFunction, type PolicySpec } from '../../ts/index.ts'
 import { TorchGenerator } from '../../ts/noise.ts'
+import { findModel } from '../../ts/pipeline/load.ts'
+import { loadManifest } from '../../ts/plan/model.ts'
+import { usualError } from '../../ts/policy/sada.ts'
+import type { MemberStep } from '../../ts/sampler/trace.ts'
 import { parseSchedulerConfig } from '../../ts/schedule/config.ts'
 import { createSchedule } from '../../ts/schedule/schedule.ts'
 import { configs } from '../support/run.ts'
@@ -74,5 +78,30 @@ for (const name of ['flow-euler', 'dpm++', 'euler'] as const) {
     }
   })
 }
+
+test('errors along runs of the bundled model go down as the ledger takes them to', async () => {
+  const { schedulers: own, prediction } = await loadManifest(await findModel('avatar'))
+  const pipeline = await load('avatar')
+  for (const scheduler of ['flow-euler', 'dpm++']) {
+    const magnitudes: number[] = []
+    const { trace } = await pipeline.generate({
+      prompt: 'a teal robot with round eyes',
+      seed: 5,
+      steps: 50,
+      scheduler,
+      policy: { name: 'sada', tolerance: 0 },
+      onStep: ({ denoised }) => void magnitudes.push(mean(Array.from(denoised(), Math.abs))),
+    })
+    const { levels } = createSchedule(parseSchedulerConfig(own[scheduler]).config, { steps: 50, prediction })
+    const usual = levels.map(({ alpha, sigma }) => usualError(sigma / (alpha + sigma)))
+    const measured = trace.members[0].steps.filter(({ error }) => error !== undefined)
+    const logs = measured.map(({ step, error }) => Math.log(error! / magnitudes[step] / usual[step]))
+    const height = mean(logs)
+    const spread = Math.sqrt(mean(logs.map((log) => (log - height) ** 2)))
+    // The usual error spans 3.1 in these logarithms; what a single picture's differ by is 0.5 and 0.6.
+    assert.ok(Math.abs(height) < 0.8 && spread < 0.8, `${scheduler}: ${height} ± ${spread}`)
+  }
+  await pipeline.dispose()
+})
 
 test.run()
