@@ -1,0 +1,46 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { load, type GenerateOptions, type Pipeline, type Pixels } from '../../ts/index.ts'
+
+// Where a run starts, and what is kept of a picture, on a model made of formulas (test/fixtures/layouts/make.py): a latent is a picture's
+// colour in a square of 2 × 2. What diffusers makes of pictures and masks is in recorded.test.ts.
+
+const folder = join(__dirname, '../fixtures/layouts/diffusers-onnx')
+const [width, height] = [6, 4]
+const grey = Uint8Array.from(
+  { length: width * height },
+  (_, p) => (Math.floor((p % width) / 2) * 50 + Math.floor(p / 12) * 25) % 256,
+)
+const picture = (channels: number, value: (p: number, c: number) => number): Pixels => ({
+  width,
+  height,
+  data: Uint8Array.from({ length: grey.length * channels }, (_, k) => value(Math.floor(k / channels), k % channels)),
+})
+
+let pipeline: Pipeline
+test.before(async () => void (pipeline = await load(folder, { threads: 1 })))
+test.after(() => pipeline.dispose())
+const generate = (options: Partial<GenerateOptions>) =>
+  pipeline.generate({ prompt: 'a cat', steps: 5, seed: 3, policy: 'none', ...options })
+
+test('a picture of one value for each pixel is that of three equal ones; a fourth says nothing', async () => {
+  const { latents } = await generate({ init: picture(3, (p) => grey[p]), strength: 0.6 })
+  assert.equal((await generate({ init: picture(1, (p) => grey[p]), strength: 0.6 })).latents, latents)
+  assert.equal((await generate({ init: picture(4, (p, c) => (c < 3 ? grey[p] : p)), strength: 0.6 })).latents, latents)
+})
+
+test('what a mask keeps ends without noise, also where the levels do not end at 0', async () => {
+  const text = readFileSync(join(folder, 'scheduler/scheduler_config.json'), 'utf8')
+  const own = JSON.parse(text) as object
+  const init = picture(3, (p, c) => (grey[p] + 40 * c) % 256)
+  const mask = picture(1, () => 0)
+  for (const final_sigmas_type of ['zero', 'sigma_min']) {
+    const scheduler = { ...own, _class_name: 'DPMSolverMultistepScheduler', final_sigmas_type }
+    const { images } = await generate({ init, mask, scheduler })
+    images[0].data.forEach((value, k) => assert.ok(Math.abs(value - init.data[k]) <= 1, `${final_sigmas_type}, ${k}: ${value}`))
+  }
+})
+
+test.run()
