@@ -10,11 +10,18 @@ import { configs } from '../support/run.ts'
 type Scheduler = keyof typeof configs
 const schedulers = Object.keys(configs) as Scheduler[]
 
-function begin(scheduler: Scheduler, options: object = {}): { member: MemberPolicy; schedule: Schedule } {
-  const schedule = createSchedule(parseSchedulerConfig(configs[scheduler]).config, { steps: 50 })
+interface Begun {
+  readonly member: MemberPolicy
+  readonly schedule: Schedule
+  readonly options: Readonly<Record<string, unknown>>
+}
+
+function begin(scheduler: Scheduler, given: object = {}, steps = 50): Begun {
+  const schedule = createSchedule(parseSchedulerConfig(configs[scheduler]).config, { steps })
   const solver = createSolver(schedule)
   const context: RunContext = { solver, members: 1, guidance: 1, canPrune: false, tokens: 0, stages: [], reusable: [] }
-  return { member: createPolicy({ name: 'sada', preset: 'poster', ...options }).begin(context).members[0], schedule }
+  const { members, options } = createPolicy({ name: 'sada', preset: 'poster', ...given }).begin(context)
+  return { member: members[0], schedule, options }
 }
 
 /** The decisions of a run whose criterion at each computed step is `criterion`. */
@@ -49,6 +56,25 @@ test('a stable verdict licenses four skips, the second half runs every fourth st
   // Without nodes there is no second half: the criterion decides to the end.
   const whole = begin('flow-euler', { lagrangeNodes: 0 }).member
   assert.is(written(decisions(whole, () => -1)), '..........' + 'EEEE.'.repeat(7) + 'EE...')
+})
+
+test('the settings published for 50 steps are scaled to another number of them', () => {
+  // Of 50: 10 that warm up, at least 3, the last 3, at least 1, and the second half from 24 on, with flow matching from 20.
+  for (const [steps, warmup, tail, half, flowHalf] of [
+    [50, 10, 3, 24, 20],
+    [100, 20, 6, 48, 40],
+    [28, 6, 2, 13, 11],
+    [8, 3, 1, 4, 3],
+  ])
+    for (const scheduler of schedulers) {
+      const { options } = begin(scheduler, {}, steps)
+      const lagrangeStep = scheduler === 'flow-euler' ? flowHalf : half
+      assert.equal(
+        [options.warmup, options.tail, options.lagrangeStep],
+        [warmup, tail, lagrangeStep],
+        `${scheduler}, ${steps} steps`,
+      )
+    }
 })
 
 test('where no two nodes are bounded enough, the step runs', () => {
