@@ -53,6 +53,8 @@ test('a stable verdict licenses four skips, the second half runs every fourth st
   }
   // What was stable at step 9 and at 14, and is not from there on.
   assert.is(written(decisions(begin('flow-euler').member, (step) => (step < 14 ? -1 : 1))), '..........' + 'EEEE......' + half)
+  // The third computed step has a verdict already.
+  assert.is(written(decisions(begin('flow-euler', { warmup: 3 }).member, () => -1)).slice(0, 8), '...EEEE.')
   // Without nodes there is no second half: the criterion decides to the end.
   const whole = begin('flow-euler', { lagrangeNodes: 0 }).member
   assert.is(written(decisions(whole, () => -1)), '..........' + 'EEEE.'.repeat(7) + 'EE...')
