@@ -18,6 +18,7 @@ test('easycache: reusing output − input of a network that predicts noise is an
     const { trace } = await run(scheduler, 10)
     assert.match(trace.warnings![0], `into x0 ${factor} times over at step 10`)
     assert.is((await run(scheduler, 45)).trace.warnings, undefined)
+    assert.is((await run(scheduler, 1000)).trace.warnings!.length, 1)
     assert.is((await run(scheduler, 10, 'sample')).trace.warnings, undefined)
   }
   assert.is((await run('flow-euler', 10)).trace.warnings, undefined)

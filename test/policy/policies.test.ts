@@ -134,6 +134,25 @@ test('sada always runs its last three steps; above guidance 3 its last 8 of 50, 
   }
 })
 
+test('where the steps that always run are all there are, that is said before the run', () => {
+  const solver = createSolver(createSchedule(parseSchedulerConfig(configs['flow-euler']).config, { steps: 10 }))
+  const context: RunContext = { solver, members: 1, guidance: 1, canPrune: false, tokens: 0, stages: [], reusable: [] }
+  const warnings = (policy: string, warmup: number, tail: number) =>
+    createPolicy({ name: policy, warmup, tail }).begin(context).warnings
+  for (const policy of ['sada', 'easycache', 'taylorseer']) {
+    for (const [warmup, tail] of [
+      [6, 4],
+      [9, 1],
+      [5, 6],
+      [1000, 1000],
+    ])
+      assert.equal(warnings(policy, warmup, tail), [
+        `Of 10 steps the first ${warmup} and the last ${tail} always run: nothing can be skipped.`,
+      ])
+    assert.equal(warnings(policy, 5, 4), [])
+  }
+})
+
 test('auto: a small budget is not spent at the beginning, and is warned of', async () => {
   for (const scheduler of schedulers) {
     const inner = mixtureNetwork(scheduler)

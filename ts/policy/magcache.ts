@@ -1,3 +1,4 @@
+import { roundHalfEven } from '../schedule/grid.ts'
 import { minus, plus } from '../solver/row.ts'
 import type { PolicyDefinition } from './definition.ts'
 import { networkOutput, type NetworkOutput } from './network-output.ts'
@@ -113,7 +114,8 @@ class MagCacheMember implements MemberPolicy {
     const { threshold, maxConsecutive, retention, ratios, keep, calibrate } = this.options
     // At step 0 there is nothing to reuse, whatever `retention` says.
     if (calibrate || step === 0 || step < Math.floor(retention * this.steps + 0.5)) return run
-    const index = this.steps === 1 ? ratios.length - 1 : roundHalfToEven(step * ((ratios.length - 1) / (this.steps - 1)))
+    // The curve is read as the published code reads it, rounded as numpy rounds.
+    const index = this.steps === 1 ? ratios.length - 1 : roundHalfEven(step * ((ratios.length - 1) / (this.steps - 1)))
     this.ratio *= ratios[index]
     this.error += Math.abs(1 - this.ratio)
     this.count++
@@ -151,10 +153,4 @@ class MagCacheMember implements MemberPolicy {
     this.count = 0
     return run
   }
-}
-
-/** As numpy rounds: the curve is read as the published code reads it. */
-function roundHalfToEven(value: number): number {
-  const floor = Math.floor(value)
-  return value - floor === 0.5 ? floor + (floor % 2) : Math.round(value)
 }

@@ -38,22 +38,20 @@ export const taylorSeer: PolicyDefinition<IntervalOptions> = {
   preflight: (options, context) => intervalPreflight(options, series(options), context),
 }
 
-function series({ order, warmup }: IntervalOptions): Forecast {
+function series({ warmup }: IntervalOptions): Forecast {
   return (computed, step) => {
     const elapsed = step - computed[0]
     let term = 1 // e^k/k!
-    const terms = differences(computed, order, warmup).map((difference, k) =>
-      times(k === 0 ? term : (term *= elapsed / k), difference),
-    )
+    const terms = differences(computed, warmup).map((difference, k) => times(k === 0 ? term : (term *= elapsed / k), difference))
     return plus(...terms)
   }
 }
 
-/** F_0, F_1, … at the newest of `computed`, as many as there are, at most `order` + 1. */
-function differences([now, ...before]: readonly number[], order: number, warmup: number): Row[] {
+/** F_0, F_1, … at the newest of `computed`, as many as there are. */
+function differences([now, ...before]: readonly number[], warmup: number): Row[] {
   const rows: Row[] = [{ [outputAt(now)]: 1 }]
-  if (before.length === 0 || order === 0 || now < warmup - 1) return rows
-  const previous = differences(before, order - 1, warmup)
+  if (before.length === 0 || now < warmup - 1) return rows
+  const previous = differences(before, warmup)
   for (const [k, row] of previous.entries()) rows.push(times(1 / (now - before[0]), minus(rows[k], row)))
   return rows
 }
