@@ -62,6 +62,18 @@ for (const [name, { options }] of Object.entries(policies)) {
   }
 }
 
+test('a pair is two numbers in range, no more, and no fewer', () => {
+  for (const pruneWindow of [
+    [0, 0],
+    [3, 1024],
+  ])
+    createPolicy({ name: 'sada', pruneWindow })
+  for (const pruneWindow of [[], [3], [3, 3, 3], [3, -1], [1025, 3], [3, 1.5], [3, '3'], 3]) {
+    const error = refused({ name: 'sada', pruneWindow })
+    assert.equal([error.code, error.argument], ['INVALID_ARGUMENT', 'policy.pruneWindow'])
+  }
+})
+
 for (const scheduler of schedulers) {
   for (const policy of ['sada', 'sada/poster', 'sada-reference', 'every-n']) {
     test(`${scheduler}, ${policy}: it skips, and stays closer to the full run than as many plain steps`, async () => {

@@ -115,6 +115,12 @@ test('a recording that does not fit the run, or is none, is refused with what di
     assert.is(error.argument, 'policy.recording')
     assert.match(error.message, word)
   }
+  // The same solver and steps, at other noise levels, or under other guidance.
+  for (const at of [0, 30, 50]) {
+    const levels = recording.levels.map((level, i) => (i === at ? [level[0], level[1] + 1e-9] : level))
+    assert.match((await refusal({}, { ...recording, levels })).message, `at step ${at} the noise level`)
+  }
+  assert.match((await refusal({}, { ...recording, guidance: 3 })).message, 'with guidance 3, this run has 1')
   const cut = { ...recording, members: recording.members.map((steps) => steps.slice(0, 10)) }
   assert.is((await refusal({}, cut)).code, 'INVALID_ARGUMENT')
   for (const bad of [null, 7, {}, { ...recording, schema: 'other' }, { ...recording, members: [] }]) {
