@@ -31,6 +31,20 @@ test('a picture of one value for each pixel is that of three equal ones; a fourt
   assert.equal((await generate({ init: picture(4, (p, c) => (c < 3 ? grey[p] : p)), strength: 0.6 })).latents, latents)
 })
 
+test('members of a batch start from the picture as they would alone, with a seed each or one for all', async () => {
+  const square = { width: 8, height: 8, data: Uint8Array.from({ length: 192 }, (_, k) => (k * 37) % 256) }
+  const latentsOf = async (members: number, seed: number | number[]) =>
+    (await generate({ prompt: Array<string>(members).fill('a cat'), init: square, strength: 0.6, seed })).latents
+  const [three, four] = [await latentsOf(1, 3), await latentsOf(1, 4)]
+  const each = await latentsOf(2, [3, 4])
+  assert.equal([each.slice(0, 64), each.slice(64)], [three, four])
+  // One generator draws the picture's latents once, then the noise of all: of the first member what it draws alone.
+  const all = await latentsOf(3, 3)
+  assert.equal(all.slice(0, 64), three)
+  assert.ok(all.every(Number.isFinite))
+  for (const b of [1, 2]) assert.not.equal(all.slice(64 * b, 64 * (b + 1)), three)
+})
+
 test('what a mask keeps ends without noise, also where the levels do not end at 0', async () => {
   const text = readFileSync(join(folder, 'scheduler/scheduler_config.json'), 'utf8')
   const own = JSON.parse(text) as object
