@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { latentMask } from '../../ts/families/start.ts'
 import { load, type GenerateOptions, type Pipeline, type Pixels } from '../../ts/index.ts'
 
 // Where a run starts, and what is kept of a picture, on a model made of formulas (test/fixtures/layouts/make.py): a latent is a picture's
@@ -43,6 +44,35 @@ test('members of a batch start from the picture as they would alone, with a seed
   assert.equal(all.slice(0, 64), three)
   assert.ok(all.every(Number.isFinite))
   for (const b of [1, 2]) assert.not.equal(all.slice(64 * b, 64 * (b + 1)), three)
+})
+
+test('a latent is made anew where the upper left of its pixels is at least half white: torch’s "nearest"', () => {
+  const mask = (isWhite: (row: number, column: number) => boolean, white = 255): number[] => [
+    ...latentMask(
+      picture(1, (p) => (isWhite(Math.floor(p / width), p % width) ? white : 0)),
+      [2, 3],
+      2,
+    ),
+  ]
+  const all = Array<number>(2 * 2 * 3).fill(1)
+  const none = all.map(() => 0)
+  assert.equal(
+    mask((row, column) => row % 2 === 0 && column % 2 === 0),
+    all,
+  )
+  assert.equal(
+    mask((row) => row % 2 === 1),
+    none,
+  )
+  assert.equal(
+    mask((_, column) => column % 2 === 1),
+    none,
+  )
+  assert.equal(
+    mask((row, column) => row === 2 && column === 4),
+    [0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1],
+  )
+  assert.equal([mask(() => true, 128), mask(() => true, 127)], [all, none])
 })
 
 test('what a mask keeps ends without noise, also where the levels do not end at 0', async () => {
