@@ -83,21 +83,27 @@ test('large latents, whose steps are made on a thread of their own, give the val
 })
 
 test('layout: the share of unstable tokens is that of the tokens which, as samples of their own, have a criterion of at least 0', async () => {
-  const [tokens, channels] = [16, 8]
-  const latents = new TorchGenerator(4).randn(tokens * channels)
-  const transposed = latents.map((_, k) => latents[(k % tokens) * channels + Math.floor(k / tokens)])
+  const [members, tokens, channels] = [2, 16, 8]
+  const latents = new TorchGenerator(4).randn(members * tokens * channels)
+  const transposed = latents.map((_, k) => {
+    const [member, channel, token] = [Math.floor(k / (tokens * channels)), Math.floor(k / tokens) % channels, k % tokens]
+    return latents[(member * tokens + token) * channels + channel]
+  })
   // Element by element, so that a token is the same alone and among others; every step runs.
   const own: NetworkFunction = ({ sample: x, step }) => x.map((v) => 0.05 * Math.exp(2 * Math.sin(7 * v + step / 3)))
   const given = { ...base, ...flow, steps: 20, seed: undefined, network: own, policy: { name: 'sada', tolerance: 0 } }
-  const alone = (await sample({ ...given, latents, shape: [tokens, channels] })).trace.members
+  const alone = (await sample({ ...given, latents, shape: [members * tokens, channels] })).trace.members
   for (const [layout, shape, values] of [
-    ['tokens', [1, tokens, channels], latents],
-    ['channels-first', [1, channels, 2, 8], transposed],
+    ['tokens', [members, tokens, channels], latents],
+    ['channels-first', [members, channels, 2, 8], transposed],
   ] as const) {
-    const [{ steps }] = (await sample({ ...given, latents: values, shape, layout })).trace.members
+    const { trace } = await sample({ ...given, latents: values, shape, layout })
     const shares = new Set<number>()
-    for (const { step, criterion, unstableTokens } of steps.filter(({ criterion: c }) => c !== undefined)) {
-      const criteria = alone.map(({ steps: each }) => each[step].criterion!)
+    const measured = trace.members.flatMap(({ steps }, b) =>
+      steps.filter((s) => s.criterion !== undefined).map((s) => ({ b, ...s })),
+    )
+    for (const { b, step, criterion, unstableTokens } of measured) {
+      const criteria = alone.slice(b * tokens, (b + 1) * tokens).map(({ steps: each }) => each[step].criterion!)
       assert.is(unstableTokens, criteria.filter((c) => c >= 0).length / tokens, `step ${step}`)
       // Sums of the same float32 products in another order.
       const size = criteria.reduce((sum, c) => sum + Math.abs(c), 0) / tokens
