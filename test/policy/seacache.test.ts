@@ -2,6 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SadaError } from '../../ts/errors.ts'
 import { seaFilter } from '../../ts/policy/sea-filter.ts'
+import { mapOf } from '../../ts/sampler/network.ts'
 import { Numbers } from '../support/numbers.ts'
 import { testNeverAndDefault, testRecorded } from '../support/rivals.ts'
 import { LENGTH, runInJs } from '../support/run.ts'
@@ -94,6 +95,14 @@ test('tokens in rows are the same map', () => {
     seaFilter(tokens, { order: 'tokens', channels, height, width }, level, 2),
     seaFilter(values, planes(channels, height, width), level, 2),
   )
+})
+
+test('the map of a network in patches is as large as these are together; tokens in one column are none', () => {
+  const patches = { order: 'channels-first', channels: 3, grid: [16, 8], patch: [4, 2] } as const
+  assert.equal(mapOf(patches), { order: 'channels-first', channels: 3, height: 64, width: 16 })
+  const tokens = { order: 'tokens', channels: 32, grid: [6, 4], patch: [1, 1] } as const
+  assert.equal(mapOf(tokens), { order: 'tokens', channels: 32, height: 6, width: 4 })
+  assert.is(mapOf({ ...tokens, grid: [24, 1] }), undefined)
 })
 
 test('without a map the policy says before the run what is missing', async () => {
