@@ -2,7 +2,7 @@
 positions, packed latents, flow matching and, as in Flux dev, guidance distilled into the network.
 
     node models/training/render.mjs 60000 data
-    python models/training/train_flux.py data --autoencoder-minutes 10 --minutes 65 --distillation-minutes 20
+    python models/training/train_flux.py data --autoencoder-minutes 10 --minutes 60 --distillation-minutes 20
     cd models && python -m export ../data/flux -o ../flux
 
 Writes a folder of diffusers (FluxPipeline). First the network learns the flow; then what it says with classifier-free guidance is
