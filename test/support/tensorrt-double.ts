@@ -68,7 +68,8 @@ export function packFile(
     : (name: string, dims: readonly number[]): (number | string)[] => {
         if (stage === 'vae_decoder') return [1, dims[1], height * scale, width * scale]
         if (stage === 'vae_encoder') return [1, dims[1], height, width]
-        if (stage === 'vocoder') return [...(dims.length === 1 ? [] : [1]), profiles[0][0].usual[1] * SAMPLES_PER_FRAME]
+        if (stage === 'vocoder')
+          return [...(dims.length === 1 ? [] : [1]), profiles[0][0].usual[1] * SAMPLES_PER_FRAME + SAMPLES_MORE]
         if (name === 'out_hidden_states' && dims.length === 3) return [rows!, (height * width) / 4, dims[2]]
         // A map that comes out of a reshape has the channels of the one that went in.
         const channels = dims[1] < 0 ? inputs.find((each) => each.name === 'hidden_states')!.dims[1] : dims[1]
@@ -84,8 +85,8 @@ export function packFile(
   })
 }
 
-/** Of the recorded vocoder. */
-const SAMPLES_PER_FRAME = 8
+/** Of the recorded vocoder: samples for each frame, and those that its odd layer adds to them all. */
+const [SAMPLES_PER_FRAME, SAMPLES_MORE] = [8, 2]
 
 /** The map of an output of a recorded ControlNet of SD 2, or of a UNet: the former halve once, after two. */
 function residual(name: string, [height, width]: readonly [number, number]): number[] {
