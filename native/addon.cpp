@@ -70,6 +70,17 @@ void convert(const Napi::CallbackInfo& info) {
   });
 }
 
+void convolve(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    const Floats values = read_floats(info[0], "values"), response = read_floats(info[1], "response");
+    const int64_t stride = read_integer(info[2], "stride", 1, int64_t{1} << 40);
+    if (response.length == 0 || values.length % response.length != 0 || values.length / response.length % stride != 0) {
+      throw invalid("Expected \"values\" to be blocks of \"stride\" times as many floats as \"response\" holds.");
+    }
+    if (values.length > 0) cpu().convolve({values.data, response.data, values.length / response.length / stride, response.length, stride});
+  });
+}
+
 Napi::Value count(const Napi::CallbackInfo& info) {
   const Counters& all = counters();
   Napi::Object object = Napi::Object::New(info.Env());
@@ -99,6 +110,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("TensorRtBuilder", TensorRtBuilder::define(env));
   exports.Set("select", Napi::Function::New<select>(env, "select"));
   exports.Set("convert", Napi::Function::New<convert>(env, "convert"));
+  exports.Set("convolve", Napi::Function::New<convolve>(env, "convolve"));
   exports.Set("gpuScratch", Napi::Function::New<measure_gpu_scratch>(env, "gpuScratch"));
   exports.Set("gpus", Napi::Function::New<find_gpus>(env, "gpus"));
   exports.Set("counters", Napi::Function::New<count>(env, "counters"));

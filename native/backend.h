@@ -47,11 +47,20 @@ struct StoredStep {
   Storage store_type[kMaxRows] = {};
 };
 
+// A convolution along one axis, with periodic borders and in place. values [blocks, n, stride], response [n] by distance:
+// values[i] becomes the sum over k of response[k] * values[(i + k) mod n], in each block and at each place of the stride.
+struct Convolution {
+  float* values = nullptr;
+  const float* response = nullptr;
+  int64_t blocks = 0, n = 0, stride = 0;
+};
+
 // The CPU's function table, chosen once by what the processor can do.
 struct Cpu {
   const char* instruction_set;
   // One pass over the member: rows, stores, sums[0 … request.sums).
   void (*step)(const StoredStep& step, double* sums);
+  void (*convolve)(const Convolution& convolution);
 };
 
 const Cpu& cpu();

@@ -49,14 +49,20 @@ void step(const StoredStep& step, double* sums) {
   if (request.token_sum >= 0) token_means(request.layout, token_sums.data(), request.token_means);
 }
 
+template <void (*run)(const Convolution&, float*)>
+void convolve(const Convolution& convolution) {
+  std::vector<float> twice(static_cast<size_t>(2 * convolution.n * convolution.stride));
+  run(convolution, twice.data());
+}
+
 Cpu choose() {
   const char* forced = std::getenv("SADA_CPU");
   const bool scalar = forced != nullptr && std::strcmp(forced, "scalar") == 0;
 #if defined(SADA_X86_64_V3)
-  if (!scalar && has_x86_64_v3()) return {"x86-64-v3", step<x86_64_v3::run_step>};
+  if (!scalar && has_x86_64_v3()) return {"x86-64-v3", step<x86_64_v3::run_step>, convolve<x86_64_v3::run_convolution>};
 #endif
   (void)scalar;
-  return {"scalar", step<scalar::run_step>};
+  return {"scalar", step<scalar::run_step>, convolve<scalar::run_convolution>};
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The loop of the step in each instruction set it is compiled for.
+// The loops of the step and the convolution in each instruction set it is compiled for.
 #pragma once
 
 #include "../backend.h"
@@ -15,8 +15,10 @@ struct StepResults {
 
 namespace scalar {
 void run_step(const StoredStep& step, const StepResults& results);
+void run_convolution(const Convolution& convolution, float* twice);
 }
 namespace x86_64_v3 {
 void run_step(const StoredStep& step, const StepResults& results);
+void run_convolution(const Convolution& convolution, float* twice);
 }
 }  // namespace sada

@@ -1,7 +1,8 @@
-// The fused step, compiled for any processor.
+// The fused step and the convolution, compiled for any processor.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "../backend.h"
@@ -12,8 +13,11 @@
 namespace sada::scalar {
 namespace {
 #include "step_loop.inl"
+
+#include "convolve_loop.inl"
 }  // namespace
 
 void run_step(const StoredStep& stored, const StepResults& results) { step(stored, results); }
+void run_convolution(const Convolution& convolution, float* twice) { convolve(convolution, twice); }
 
 }  // namespace sada::scalar

@@ -3,6 +3,7 @@
 
 int main() {
   cases::step_cases();
+  cases::convolution_cases();
   cases::token_cases();
   cases::number_cases();
   cases::memory_cases();

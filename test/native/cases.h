@@ -84,6 +84,7 @@ class Numbers {
 };
 
 void step_cases();
+void convolution_cases();
 void token_cases();
 void number_cases();
 void memory_cases();

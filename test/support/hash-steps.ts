@@ -3,7 +3,7 @@ import { loadAddon } from '../../ts/native/load.ts'
 import type { StepMember } from '../../ts/native/types.ts'
 import { Numbers } from './numbers.ts'
 
-// Prints the instruction set and a hash over the results of many steps: run by test/native/instruction-sets.test.ts.
+// Prints the instruction set and a hash over the results of many steps and some convolutions: run by test/native/instruction-sets.test.ts.
 const addon = loadAddon()
 const hash = createHash('sha256')
 const numbers = new Numbers(2026)
@@ -37,5 +37,15 @@ for (let seed = 0; seed < 400; seed++) {
     hash.update(values)
   }
   workspace.dispose()
+}
+for (const [n, stride] of [
+  [1, 5],
+  [3, 7],
+  [64, 1],
+  [30, 33],
+]) {
+  const values = numbers.floats(2 * n * stride)
+  addon.convolve(values, numbers.floats(n), stride)
+  hash.update(values)
 }
 console.log(JSON.stringify({ instructionSet: addon.instructionSet, hash: hash.digest('hex') }))

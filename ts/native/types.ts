@@ -154,6 +154,11 @@ export interface NativeAddon {
   /** float32 ↔ float16/bfloat16 (IEEE round-to-nearest-even; NaN stays NaN). Lengths must match. */
   convert(source: Float32Array | Uint16Array, target: Float32Array | Uint16Array, type: 'float16' | 'bfloat16'): void
   /**
+   * Convolves in place along one axis with periodic borders. `values` [blocks, n, stride], `response` [n] by distance: values[i] becomes
+   * Σ response[k]·values[(i + k) mod n]. The arrays must not share memory.
+   */
+  convolve(values: Float32Array, response: Float32Array, stride: number): void
+  /**
    * Opens a GPU library (once per process) and starts its GPUs, or the one of an index alone: each costs memory there. Rejects with
    * BACKEND_UNAVAILABLE where it does not open.
    */

@@ -95,8 +95,14 @@ export interface Observation {
 export interface HostMeasure {
   /** Names in `store`. */
   readonly read: readonly string[]
-  /** The rows' values, one array for each name. Called once, after the step. */
-  reduce(values: readonly Float32Array[]): readonly number[]
+  /** The rows' values, one array for each name, which may be written to. Called once, after the step. */
+  reduce(values: readonly Float32Array[], arithmetic: HostArithmetic): readonly number[]
+}
+
+/** What is too slow in JavaScript. */
+export interface HostArithmetic {
+  /** In place, along an axis of `values` [blocks, n, stride], with periodic borders: values[i] becomes Σ response[k]·values[(i + k) mod n]. */
+  convolve(values: Float32Array, response: Float32Array, stride: number): void
 }
 
 /** Rows to be added, at a computed step, to the state and to the x0 of the step before. They may use `x0` and what is stored. */

@@ -5,6 +5,7 @@ import { networkOutput, type NetworkOutput } from './network-output.ts'
 import {
   run,
   type Decision,
+  type HostArithmetic,
   type MemberPolicy,
   type Observation,
   type RunContext,
@@ -90,7 +91,7 @@ class SeaCacheMember implements MemberPolicy {
   private readonly network: NetworkOutput
   /** Newest first, as many as the order asks for. */
   private computed: readonly number[] = []
-  private indicator: Float64Array | undefined
+  private indicator: Float32Array | undefined
   /** Relative change of the indicator to the coming step. */
   private change = NaN
   private error = 0
@@ -123,7 +124,13 @@ class SeaCacheMember implements MemberPolicy {
     if (step === 0) store[FIRST] = this.network.input(0)
     const levels = step === 0 ? [0, 1] : [step + 1]
     const read = step === 0 ? [FIRST, NEXT] : [NEXT]
-    return { store, host: { read, reduce: (inputs) => inputs.map((input, k) => this.changeTo(input, levels[k])).slice(-1) } }
+    return {
+      store,
+      host: {
+        read,
+        reduce: (inputs, arithmetic) => inputs.map((input, k) => this.changeTo(input, levels[k], arithmetic)).slice(-1),
+      },
+    }
   }
 
   after(step: number, done: Decision, [change = NaN]: readonly number[]): Verdict {
@@ -153,14 +160,14 @@ class SeaCacheMember implements MemberPolicy {
   }
 
   /** Filters the input of `step` and compares it with the one before; NaN where there is none. */
-  private changeTo(input: Float32Array, step: number): number {
+  private changeTo(input: Float32Array, step: number, arithmetic: HostArithmetic): number {
     const before = this.indicator
-    const now = seaFilter(input, this.map, this.context.solver.schedule.levels[step], this.options.power)
-    this.indicator = now
+    seaFilter(input, this.map, this.context.solver.schedule.levels[step], this.options.power, arithmetic)
+    this.indicator = input
     if (!before) return NaN
     let [difference, size] = [0, 0]
-    for (let k = 0; k < now.length; k++) {
-      difference += Math.abs(now[k] - before[k])
+    for (let k = 0; k < input.length; k++) {
+      difference += Math.abs(input[k] - before[k])
       size += Math.abs(before[k])
     }
     return difference / size

@@ -1,3 +1,4 @@
+import { loadAddon } from '../native/load.ts'
 import type { Slice, StepMember, TokenLayout, Workspace } from '../native/types.ts'
 import type { Storage } from '../native/workspace-plan.ts'
 import type { Decision, MemberPolicy, Observation } from '../policy/policy.ts'
@@ -119,7 +120,7 @@ export class Member {
       this.workspace.read(this.find(name)!.tensor as number, 0, target)
       return target
     })
-    return host.reduce(values)
+    return host.reduce(values, loadAddon())
   }
 
   /** Forgets what no later step can use; called after the policy has heard of the step. */
