@@ -271,6 +271,9 @@ test('controls that are none are named', async () => {
     [[null], /"control" .* \{ image/],
     [{}, /"control\.image"/],
     [{ image, strength: '1' }, /"control\.strength"/],
+    [{ image: [] }, /"control\.image" to be one picture, or 1 /],
+    [[{ image }, { image: [image, image] }], /"control\.image" to be one picture, or 1 .*received 2/],
+    [{ image: [null] }, /"control\.image"/],
   ]
   for (const [control, message] of attempts) {
     const options = { prompt: 'a', steps: 2, control } as GenerateOptions

@@ -23,6 +23,21 @@ const SKIPPING = { name: 'every-n', n: 3, order: 1, warmup: 2, tail: 1 }
 // Random networks turn their output over from step to step: at the tolerance of trained ones nothing would be skipped.
 const SADA = { name: 'sada', tolerance: 0.5 }
 
+test('a ControlNet is led by one picture, or by one for each that is made, as alone', async () => {
+  const pipeline = await load(familyFolder('sd2-controlnet'), { threads: 1 })
+  const images = [edges, { ...edges, data: edges.data.map((value) => 255 - value) }]
+  const call = (prompt: string[], image: (typeof edges)[] | typeof edges, seed: number[]) =>
+    pipeline.generate({ ...CALLS['sd2-controlnet'], prompt, seed, steps: 4, control: { image, strength: 0.8 } })
+  const both = await call(prompts.slice(0, 2), images, [1, 2])
+  const alone = await Promise.all([0, 1].map((k) => call([prompts[k]], images[k], [1 + k])))
+  const length = both.latents.length / 2
+  for (const k of [0, 1]) assert.equal(both.latents.subarray(k * length, (k + 1) * length), alone[k].latents)
+  const same = await call(prompts.slice(0, 2), edges, [1, 2])
+  assert.equal(same.latents.subarray(0, length), alone[0].latents)
+  assert.not.equal(same.latents.subarray(length), alone[1].latents)
+  await pipeline.dispose()
+})
+
 for (const [family, given] of Object.entries(CALLS)) {
   let pipeline: Pipeline
   const generate = async (options: Partial<GenerateOptions>) => {

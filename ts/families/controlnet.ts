@@ -83,8 +83,8 @@ export interface ControlInputs {
   readonly conditioning: Readonly<Record<string, Conditioning>>
   readonly nets: readonly ControlNet[]
   readonly controls: readonly Control[]
-  /** The controls' pictures, [3, height, width] from 0 to 1. */
-  readonly pictures: readonly Float32Array[]
+  /** Of each control one picture for all members, or one for each, [3, height, width] from 0 to 1. */
+  readonly pictures: readonly (readonly Float32Array[])[]
   readonly unet: Component
   readonly network: Network
   /** The UNet's tensors. */
@@ -209,14 +209,16 @@ export class ControlledNetwork implements Network {
 const MOST_NETS = 8
 
 /** Throws INVALID_ARGUMENT unless there is a ControlNet for each control, and each is sound. */
-export function checkControls(controls: readonly Control[], nets: readonly ControlNet[]): void {
+export function checkControls(controls: readonly Control[], nets: readonly ControlNet[], members: number): void {
   if (controls.length > Math.min(nets.length, MOST_NETS))
     throw invalidArgument(
       'control',
       `at most ${Math.min(nets.length, MOST_NETS)} pictures, one for each ControlNet of the model`,
       controls.length,
     )
-  for (const { strength = 1, start = 0, end = 1 } of controls) {
+  for (const { images, strength = 1, start = 0, end = 1 } of controls) {
+    if (images.length !== 1 && images.length !== members)
+      throw invalidArgument('control.image', `one picture, or ${members} (one for each prompt)`, images.length)
     if (typeof strength !== 'number' || !(strength >= 0 && strength <= 2))
       throw invalidArgument('control.strength', 'a number from 0 to 2', strength)
     if (!(end > 0 && end <= 1)) throw invalidArgument('control.end', 'a number above 0, at most 1', end)
@@ -224,7 +226,7 @@ export function checkControls(controls: readonly Control[], nets: readonly Contr
   }
 }
 
-function prepare(inputs: ControlInputs, net: ControlNet, control: Control, picture: Float32Array): Lead {
+function prepare(inputs: ControlInputs, net: ControlNet, control: Control, pictures: readonly Float32Array[]): Lead {
   const { workspace, members, guidance, steps, size, channels, pixels, conditioning, unet } = inputs
   const rows = members * rowsPerMember(guidance)
   const { component, names } = net
@@ -245,7 +247,7 @@ function prepare(inputs: ControlInputs, net: ControlNet, control: Control, pictu
     workspace.write(tensor as number, offset, values)
   }
   for (let row = 0; row < rows; row++) {
-    write(names.picture, row, picture)
+    write(names.picture, row, pictures.length === 1 ? pictures[0] : pictures[Math.floor(row / rowsPerMember(guidance))])
     // Strengths are applied where the ControlNets are added up.
     if (names.strength !== undefined) write(names.strength, row, Float32Array.of(1))
     for (const name of net.shared) write(name, row, conditioning[name].rows[row])

@@ -11,9 +11,10 @@ export interface Pixels {
   readonly data: Uint8Array | Uint8ClampedArray
 }
 
-/** A picture that leads a ControlNet. */
+/** What leads a ControlNet. */
 export interface Control {
-  readonly image: Pixels
+  /** One picture, or one for each that is made. */
+  readonly images: readonly Pixels[]
   /** 0 … 2; default 1. */
   readonly strength?: number
   /** Shares of the run between which it leads; default 0 to 1. */

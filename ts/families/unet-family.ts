@@ -6,7 +6,7 @@ import { Component, type LoadContext } from './component.ts'
 import { checkControls, ControlledNetwork, type ControlNet } from './controlnet.ts'
 import type { JsonObject } from './folder.ts'
 import { denoiser, type Conditioning } from './denoiser.ts'
-import type { FamilyRequest, Request } from './family.ts'
+import type { FamilyRequest, Pixels, Request } from './family.ts'
 import { RescaledNetwork } from './guidance-rescale.ts'
 import {
   effectiveGuidance,
@@ -121,9 +121,10 @@ export abstract class UnetFamily extends LatentFamily {
     const { channels } = autoencoder
     const { controlNets: nets, inputs } = parts
     const { control: controls = [] } = request
-    checkControls(controls, nets)
+    checkControls(controls, nets, request.prompts.length)
     const pixels = [size[0] * autoencoder.scale, size[1] * autoencoder.scale] as const
-    const pictures = controls.map(({ image }) => toSample('control.image', image, pixels).map((value) => (value + 1) / 2))
+    const toPicture = (image: Pixels): Float32Array => toSample('control.image', image, pixels).map((value) => (value + 1) / 2)
+    const pictures = controls.map(({ images }) => images.map(toPicture))
     const guidance = effectiveGuidance(request.guidance)
     const { tensors: conditioning, droppedTokens } = await this.readPrompts(request, guidance, size, purpose)
     const common = { workspace, members: request.prompts.length, guidance, conditioning }

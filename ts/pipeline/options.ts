@@ -11,8 +11,8 @@ import type { Picture } from './image.ts'
 /** Pixels, or a picture file (PNG or JPEG). */
 export type ImageInput = Pixels | Uint8Array
 
-/** A picture that leads a ControlNet, and how much. */
-export type ControlOptions = Omit<Control, 'image'> & { readonly image: ImageInput }
+/** What leads a ControlNet, and how much: a picture, or one for each that is made. */
+export type ControlOptions = Omit<Control, 'images'> & { readonly image: ImageInput | readonly ImageInput[] }
 
 export interface GenerateOptions extends Omit<FamilyRequest, 'init' | 'mask' | 'control'> {
   /** One prompt, or one for each picture. */
@@ -29,7 +29,7 @@ export interface GenerateOptions extends Omit<FamilyRequest, 'init' | 'mask' | '
   readonly init?: ImageInput | { readonly latents: Float32Array }
   /** White where the picture is made anew, black where `init` stays. */
   readonly mask?: ImageInput
-  /** For models with ControlNets: one picture for each. */
+  /** For models with ControlNets: one for each of them. */
   readonly control?: ControlOptions | readonly ControlOptions[]
   /** Default `'sada'`; `'none'` switches acceleration off. */
   readonly policy?: PolicySpec

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import { invalidArgument, SadaError } from '../errors.ts'
-import type { Family, FamilyRun, Output, Request } from '../families/family.ts'
+import type { Family, FamilyRun, Output, Pixels, Request } from '../families/family.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
 import type { Workspace } from '../native/types.ts'
 import { recorded, type Recording } from '../policy/recording.ts'
@@ -12,7 +12,7 @@ import type { Trace } from '../sampler/trace.ts'
 import { packageVersion } from '../version.ts'
 import { Sound } from './audio.ts'
 import { readImage, toPicture, type Picture } from './image.ts'
-import { checkGenerateOptions, type ControlOptions, type GenerateOptions, type GenerateStep } from './options.ts'
+import { checkGenerateOptions, type ControlOptions, type GenerateOptions, type GenerateStep, type ImageInput } from './options.ts'
 
 export interface GenerateResult {
   /** One for each prompt; none where the model makes sounds. */
@@ -251,9 +251,16 @@ async function readImages({ init, mask, control }: GenerateOptions): Promise<Pic
     mask: mask === undefined ? undefined : await readImage('mask', mask),
     control:
       controls &&
-      (await Promise.all(controls.map(async (each) => ({ ...each, image: await readImage('control.image', each.image) })))),
+      (await Promise.all(
+        controls.map(async ({ image, ...more }) => ({ ...more, images: await readAll('control.image', image) })),
+      )),
   }
 }
+
+const readAll = (argument: string, given: ImageInput | readonly ImageInput[]): Promise<Pixels[]> =>
+  Promise.all(
+    (Array.isArray(given) ? (given as readonly ImageInput[]) : [given as ImageInput]).map((each) => readImage(argument, each)),
+  )
 
 /** Throws INVALID_ARGUMENT where the latents are none. */
 function holdsLatents(init: NonNullable<GenerateOptions['init']>): init is { readonly latents: Float32Array } {
