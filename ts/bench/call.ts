@@ -1,6 +1,6 @@
 import type { PolicySpec } from '../policy/index.ts'
 import type { MemberTrace, Trace } from '../sampler/trace.ts'
-import type { BenchPrompt } from './prompts.ts'
+import { requestOf, type BenchPrompt } from './prompts.ts'
 import type { BenchSettings, Generate } from './settings.ts'
 
 /** One timed call of `generate`: `batch` pictures. */
@@ -36,7 +36,7 @@ export async function timedCall(site: CallSite, group: number, { policy, steps }
     guidanceScale: guidance,
     policy,
     signal,
-    prompt: members.map((k) => prompts[k].prompt),
+    ...requestOf(members.map((k) => prompts[k])),
     seed: members.map((k) => firstSeed + k),
   }
   const startedAt = performance.now()

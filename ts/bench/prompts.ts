@@ -2,12 +2,21 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SadaError } from '../errors.ts'
 import { isStaged } from '../pipeline/load.ts'
+import type { ControlOptions, GenerateOptions, ImageInput } from '../pipeline/options.ts'
 import { loadManifest } from '../plan/model.ts'
 
 /** A prompt and the kind it is reported under: the model's `full` and `short` examples, or `given`. */
 export interface BenchPrompt {
   readonly prompt: string
   readonly kind: string
+  /** What leads the model's ControlNets at this prompt. */
+  readonly control?: readonly (Omit<ControlOptions, 'image'> & { readonly image: ImageInput })[]
+}
+
+/** The prompts of a call with what leads their ControlNets, as `generate` takes them. */
+export function requestOf(prompts: readonly BenchPrompt[]): Pick<GenerateOptions, 'prompt' | 'control'> {
+  const control = prompts[0].control?.map((lead, net) => ({ ...lead, image: prompts.map((each) => each.control![net].image) }))
+  return { prompt: prompts.map(({ prompt }) => prompt), ...(control && { control }) }
 }
 
 type PromptsByKind = Readonly<Record<string, readonly string[]>>

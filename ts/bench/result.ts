@@ -142,6 +142,10 @@ export const benchResult = v.object({
     note: v.optional(about(v.string(), 'What stands for a picture, where that is not one.')),
     seconds: v.optional(about(amount, 'Of a sound, where it was asked for.')),
     max_sequence_length: v.optional(about(count, 'Tokens of a prompt, where it was asked for.')),
+    control: v.optional(about(v.string(), 'How many pictures led the ControlNets, and a digest of their pixels.')),
+    control_strength: v.optional(about(amount, 'How much they counted, where it was asked for.')),
+    control_start: v.optional(about(amount, 'Share of the run at which they began, where it was asked for.')),
+    control_end: v.optional(about(amount, 'Share of the run at which they ended, where it was asked for.')),
   }),
   cases: v.array(benchCase),
 })

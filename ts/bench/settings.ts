@@ -3,6 +3,7 @@ import type { GenerateOptions } from '../pipeline/options.ts'
 import type { GenerateResult } from '../pipeline/pipeline.ts'
 import type { PolicySpec } from '../policy/index.ts'
 import type { BenchModel } from './model.ts'
+import type { Terms } from './table1/journal.ts'
 import type { BenchPrompt } from './prompts.ts'
 
 /** What is measured, checked and complete. */
@@ -17,6 +18,8 @@ export interface BenchSettings {
   readonly batch: number
   readonly guidance: number
   readonly seed: number
+  /** What was asked of each picture beside the prompt. */
+  readonly picture?: Terms['picture']
   /** Leaves the comparisons out. */
   readonly quick: boolean
 }

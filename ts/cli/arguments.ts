@@ -90,3 +90,6 @@ function parseValue(text: string): unknown {
   if (numbers.some(Number.isNaN)) return text
   return numbers.length === 1 ? numbers[0] : numbers
 }
+
+/** An option that can be given several times. */
+export const collect = (each: string, all: readonly string[] | undefined): readonly string[] => [...(all ?? []), each]

@@ -13,6 +13,7 @@ import { findModel } from '../pipeline/load.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { PolicySpec } from '../policy/index.ts'
 import { checkDistinct } from './distinct-files.ts'
+import { benchControls } from './control.ts'
 import { loadOn, type DeviceArguments } from './engines.ts'
 import { OutputFile } from './output-file.ts'
 import { pictureRequest, pictureTerms, type PictureArguments } from './picture-options.ts'
@@ -47,7 +48,10 @@ export async function bench(options: BenchArguments, signal: AbortSignal): Promi
   const machine = describeMachine()
   await checkDistinct(
     filesOf(options).map(({ option, path }) => ({ option, path })),
-    options.prompts === undefined ? [] : [{ option: '--prompts', path: options.prompts }],
+    [
+      ...(options.prompts === undefined ? [] : [{ option: '--prompts', path: options.prompts }]),
+      ...(options.control ?? []).map((path) => ({ option: '--control', path })),
+    ],
   )
   const files = await reserveFiles(options)
   const progress = createProgress()
@@ -59,7 +63,7 @@ export async function bench(options: BenchArguments, signal: AbortSignal): Promi
       quick: options.quick,
       machine: { ...machine, device },
       versions: describeVersions(),
-      model: describeModel(settings.model, options),
+      model: describeModel(settings, options.threads),
       cases: cases.map(({ figures }) => figures),
     }
     await publish(result, cases, settings.model, files)
@@ -147,14 +151,15 @@ async function prepare(options: BenchArguments, pipeline: Pipeline): Promise<Ben
   const prompts =
     options.prompts === undefined ? await modelPrompts(folder, samples) : await filePrompts(options.prompts, samples)
   for (const { prompt } of prompts) model.checkPrompt?.(prompt)
-  return { model, schedulers, policies, steps, prompts, batch, guidance, seed, quick }
+  const controls = await benchControls(options, pipeline.size)
+  const led = prompts.map((prompt, k) => ({ ...prompt, ...controls.at(k) }))
+  const picture = { ...pictureTerms(options), ...controls.terms }
+  return { model, schedulers, policies, steps, prompts: led, batch, guidance, seed, picture, quick }
 }
 
-function describeModel(
-  { name, bytes, note, shape: [, height, width], costs }: BenchModel,
-  { threads = 0, ...options }: BenchArguments,
-): BenchResult['model'] {
-  const { seconds, max_sequence_length } = pictureTerms(options)
+function describeModel({ model, picture = {} }: BenchSettings, threads = 0): BenchResult['model'] {
+  const { name, bytes, note, shape, costs } = model
+  const { width = shape[2], height = shape[1], ...asked } = picture
   const tokens = costs ? tokenCount(costs.tokens) : null
-  return { name, bytes: bytes ?? null, size: [width, height], tokens, threads, note, seconds, max_sequence_length }
+  return { name, bytes: bytes ?? null, size: [width, height], tokens, threads, note, ...asked }
 }

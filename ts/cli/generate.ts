@@ -32,10 +32,6 @@ export interface GenerateArguments extends PictureArguments {
   readonly init?: string
   readonly strength?: number
   readonly mask?: string
-  readonly control?: readonly string[]
-  readonly controlStrength?: number
-  readonly controlStart?: number
-  readonly controlEnd?: number
   readonly tileSize?: number
   readonly output?: string
   readonly preview: boolean

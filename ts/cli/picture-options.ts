@@ -1,9 +1,17 @@
 import { Option } from 'commander'
 import type { Terms } from '../bench/table1/journal.ts'
-import { decimal, integer } from './arguments.ts'
+import { collect, decimal, integer } from './arguments.ts'
+
+/** What a command line says of ControlNets. */
+export interface ControlArguments {
+  readonly control?: readonly string[]
+  readonly controlStrength?: number
+  readonly controlStart?: number
+  readonly controlEnd?: number
+}
 
 /** What a command line asks of each picture or sound, apart from the prompt. */
-export interface PictureArguments {
+export interface PictureArguments extends ControlArguments {
   readonly width?: number
   readonly height?: number
   readonly maxSequenceLength?: number
@@ -23,14 +31,28 @@ export const SECONDS = new Option('--seconds <n>', "length of the sound (default
   decimal('--seconds', 0, 600),
 )
 
-/** Those of them that were given, as a bench writes them down. */
+export const CONTROL = new Option('--control <file>', 'a picture for a ControlNet; again for the next one').argParser(collect)
+/** Of a bench, whose prompts each take a picture. */
+export const CONTROLS = new Option(
+  '--control <path>',
+  'a picture for a ControlNet, or a folder of them that the prompts take in turn; again for the next one',
+).argParser(collect)
+const share = (name: string, says: string, most = 1): Option =>
+  new Option(`${name} <${most === 1 ? 'share' : 'n'}>`, says).argParser(decimal(name, 0, most))
+export const CONTROL_STRENGTH = share('--control-strength', 'how much ControlNets count (default: 1)', 2)
+export const CONTROL_START = share('--control-start', 'share of the run at which they begin (default: 0)')
+export const CONTROL_END = share('--control-end', 'share of the run at which they end (default: 1)')
+
+/** Those of the numbers that were given, as a bench writes them down. */
 export function pictureTerms({ width, height, maxSequenceLength, seconds }: PictureArguments): NonNullable<Terms['picture']> {
   const all = { width, height, max_sequence_length: maxSequenceLength, seconds }
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
 }
 
-/** Those of them that were given, as `generate` takes them. */
-export const pictureRequest = ({ width, height, maxSequenceLength, seconds }: PictureArguments): PictureArguments => ({
+type Sizes = Omit<PictureArguments, keyof ControlArguments>
+
+/** The numbers, as `generate` takes them. */
+export const pictureRequest = ({ width, height, maxSequenceLength, seconds }: PictureArguments): Sizes => ({
   width,
   height,
   maxSequenceLength,

@@ -1,11 +1,10 @@
-import { readFile } from 'node:fs/promises'
 import { invalidArgument } from '../errors.ts'
 import type { Pixels } from '../families/family.ts'
-import { readImage } from '../pipeline/image.ts'
 import type { GenerateOptions } from '../pipeline/options.ts'
 import type { EngineSizes } from '../plan/engine-sizes.ts'
 import { resize } from '../pipeline/resize.ts'
 import { parsePolicy } from './arguments.ts'
+import { controlShares, readPicture } from './control.ts'
 import type { GenerateArguments } from './generate.ts'
 import { pictureRequest } from './picture-options.ts'
 
@@ -52,35 +51,20 @@ export async function readPictures(
   options: GenerateArguments,
   preset: readonly [number, number],
 ): Promise<Partial<GenerateOptions>> {
-  const { init, mask, control = [], controlStrength, controlStart, controlEnd } = options
-  const count = { strength: controlStrength, start: controlStart, end: controlEnd }
-  const idle = Object.entries(count).find(([, value]) => value !== undefined)
-  if (control.length === 0 && idle) throw invalidArgument('--control', `given with "--control-${idle[0]}"`, undefined)
-  const read = async (option: string, path: string): Promise<Pixels> => readImage(option, await readPicture(option, path))
-  const start = init === undefined ? undefined : await read('--init', init)
-  const leads = await Promise.all(control.map((path) => read('--control', path)))
+  const { init, mask, control = [] } = options
+  const shares = controlShares(options)
+  const start = init === undefined ? undefined : await readPicture('--init', init)
+  const leads = await Promise.all(control.map((path) => readPicture('--control', path)))
   const [first] = [start, ...leads].filter((each) => each !== undefined)
-  if (first === undefined) return mask === undefined ? {} : { mask: await read('--mask', mask) }
+  if (first === undefined) return mask === undefined ? {} : { mask: await readPicture('--mask', mask) }
   const [width, height] = sizeFor(first, options, preset)
   const fitted = (picture: Pixels): Pixels => resize(picture, width, height)
   return {
     width,
     height,
     ...(start && { init: fitted(start) }),
-    ...(mask !== undefined && { mask: fitted(await read('--mask', mask)) }),
-    ...(leads.length > 0 && { control: leads.map((image) => ({ image: fitted(image), ...count })) }),
-  }
-}
-
-async function readPicture(option: string, path: string): Promise<Uint8Array> {
-  try {
-    return new Uint8Array(await readFile(path))
-  } catch (error) {
-    throw invalidArgument(
-      option,
-      'a picture file that can be read',
-      `${path} (${(error as NodeJS.ErrnoException).code ?? 'unreadable'})`,
-    )
+    ...(mask !== undefined && { mask: fitted(await readPicture('--mask', mask)) }),
+    ...(leads.length > 0 && { control: leads.map((image) => ({ image: fitted(image), ...shares })) }),
   }
 }
 

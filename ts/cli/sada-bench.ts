@@ -3,7 +3,16 @@ import { Command } from 'commander'
 import { packageVersion } from '../version.ts'
 import { decimal, entries, integer, parsePolicies } from './arguments.ts'
 import type { BenchArguments } from './bench.ts'
-import { HEIGHT, MAX_SEQUENCE_LENGTH, SECONDS, WIDTH } from './picture-options.ts'
+import {
+  CONTROLS,
+  CONTROL_END,
+  CONTROL_START,
+  CONTROL_STRENGTH,
+  HEIGHT,
+  MAX_SEQUENCE_LENGTH,
+  SECONDS,
+  WIDTH,
+} from './picture-options.ts'
 import { runProgram, withOwnErrors } from './program.ts'
 import { addTable1 } from './table1-command.ts'
 
@@ -15,6 +24,7 @@ Examples:
   sada-bench --policy every-n:n=3,order=1 --samples 16 --batch 4
   sada-bench -m ./sdxl --prompts prompts.txt --scheduler euler --samples 4
   sada-bench -m ./flux --prompts prompts.txt --width 512 --height 512 --max-sequence-length 256
+  sada-bench -m ./sd2-edges --prompts prompts.txt --control edges/ --scheduler dpm++
   sada-bench --json - | jq '.cases[].speedup'
   sada-bench table1                                  every policy that can run, side by side: hours
 
@@ -44,6 +54,10 @@ program
   .addOption(HEIGHT)
   .addOption(MAX_SEQUENCE_LENGTH)
   .addOption(SECONDS)
+  .addOption(CONTROLS)
+  .addOption(CONTROL_STRENGTH)
+  .addOption(CONTROL_START)
+  .addOption(CONTROL_END)
   .option('--threads <n>', 'threads of the network; 0: one per physical core', integer('--threads', 0, 1024))
   .option('--device <device>', 'cpu, cuda, cuda:<index> or auto: a GPU where one can be used', 'cpu')
   .option('--engine <engine>', 'onnxruntime, or tensorrt on the GPU of --device: what runs the network', 'onnxruntime')

@@ -1,9 +1,18 @@
 #!/usr/bin/env node
 import { Command } from 'commander'
 import { packageVersion } from '../version.ts'
-import { decimal, integer, parsePolicy, size } from './arguments.ts'
+import { collect, decimal, integer, parsePolicy, size } from './arguments.ts'
 import type { GenerateArguments } from './generate.ts'
-import { HEIGHT, MAX_SEQUENCE_LENGTH, SECONDS, WIDTH } from './picture-options.ts'
+import {
+  CONTROL,
+  CONTROL_END,
+  CONTROL_START,
+  CONTROL_STRENGTH,
+  HEIGHT,
+  MAX_SEQUENCE_LENGTH,
+  SECONDS,
+  WIDTH,
+} from './picture-options.ts'
 import { runProgram, withOwnErrors } from './program.ts'
 
 const EXAMPLES = `
@@ -26,9 +35,6 @@ function checkedPolicy(text: string): string {
   parsePolicy(text)
   return text
 }
-
-/** An option that can be given several times. */
-const collect = (each: string, all: readonly string[] | undefined): readonly string[] => [...(all ?? []), each]
 
 const program = withOwnErrors(new Command('sada'))
 let signal: AbortSignal
@@ -54,10 +60,10 @@ program
   .option('--init <file>', 'a PNG or JPEG picture to start from, cut to fit')
   .option('--strength <share>', 'how much of it is made anew (default: 0.8; with --mask 1)', decimal('--strength', 0, 1))
   .option('--mask <file>', 'white where the picture is made anew, black where it stays')
-  .option('--control <file>', 'a picture for a ControlNet; again for the next one', collect)
-  .option('--control-strength <n>', 'how much ControlNets count (default: 1)', decimal('--control-strength', 0, 2))
-  .option('--control-start <share>', 'share of the run at which they begin (default: 0)', decimal('--control-start', 0, 1))
-  .option('--control-end <share>', 'share of the run at which they end (default: 1)', decimal('--control-end', 0, 1))
+  .addOption(CONTROL)
+  .addOption(CONTROL_STRENGTH)
+  .addOption(CONTROL_START)
+  .addOption(CONTROL_END)
   .addOption(SECONDS)
   .option(
     '--tile-size <pixels>',

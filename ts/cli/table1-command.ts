@@ -1,7 +1,16 @@
 import { Option, type Command } from 'commander'
 import { invalidArgument } from '../errors.ts'
 import { decimal, entries, integer, list, parsePolicies } from './arguments.ts'
-import { HEIGHT, MAX_SEQUENCE_LENGTH, SECONDS, WIDTH } from './picture-options.ts'
+import {
+  CONTROLS,
+  CONTROL_END,
+  CONTROL_START,
+  CONTROL_STRENGTH,
+  HEIGHT,
+  MAX_SEQUENCE_LENGTH,
+  SECONDS,
+  WIDTH,
+} from './picture-options.ts'
 import type { Table1Arguments } from './table1.ts'
 
 const EXAMPLES = `
@@ -39,6 +48,10 @@ export function addTable1(program: Command, signal: () => AbortSignal): void {
     .addOption(HEIGHT)
     .addOption(MAX_SEQUENCE_LENGTH)
     .addOption(SECONDS)
+    .addOption(CONTROLS)
+    .addOption(CONTROL_STRENGTH)
+    .addOption(CONTROL_START)
+    .addOption(CONTROL_END)
     .option('--seed <n>', 'seed of the first picture; each further one adds 1', integer('--seed', 0), 0)
     .option('--threads <n>', 'threads of the network; 0: one per physical core', integer('--threads', 0, 1024))
     .option('--device <device>', 'cpu, cuda, cuda:<index> or auto: a GPU where one can be used', 'cpu')

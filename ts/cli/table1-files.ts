@@ -9,6 +9,7 @@ import { OutputFile } from './output-file.ts'
 /** The options of `sada-bench table1` that name files. */
 export interface Table1Files {
   readonly coco?: string
+  readonly control?: readonly string[]
   readonly prompts?: string
   readonly resume?: readonly string[]
   readonly timing?: readonly string[]
@@ -40,7 +41,7 @@ export async function journalsOf({ resume, json }: Table1Files): Promise<readonl
 
 /** Refuses what would write over a file that is read or written for another option. Throws INVALID_ARGUMENT. */
 export async function checkFiles(options: Table1Files, journals: readonly string[]): Promise<void> {
-  const { timing = [], prompts, coco, reportOnly } = options
+  const { timing = [], prompts, coco, control = [], reportOnly } = options
   const named = (option: string, paths: readonly (string | undefined)[]) =>
     paths.flatMap((path) => (path === undefined ? [] : [{ option, path }]))
   const written = reportOnly ? 0 : 1
@@ -54,6 +55,7 @@ export async function checkFiles(options: Table1Files, journals: readonly string
       ...named('--timing', timing),
       ...named('--prompts', [prompts]),
       ...named('--coco', [coco]),
+      ...named('--control', control),
     ],
   )
 }

@@ -17,6 +17,7 @@ import { invalidArgument, unknownName } from '../errors.ts'
 import { findModel, isStaged } from '../pipeline/load.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import { loadManifest } from '../plan/model.ts'
+import { benchControls } from './control.ts'
 import { loadOn, type DeviceArguments } from './engines.ts'
 import { OutputFile } from './output-file.ts'
 import { pictureRequest, pictureTerms, type PictureArguments } from './picture-options.ts'
@@ -187,15 +188,16 @@ async function prepare(options: Table1Arguments, pipeline: Pipeline, folder: str
     )
   }
   for (const { prompt } of prompts) model.checkPrompt?.(prompt)
+  const controls = await benchControls(options, pipeline.size)
   return {
     model,
     schedulers,
     guidances: options.guidance ?? [defaults.guidanceScale],
     methods: options.sweep ? withSweeps(methods) : methods,
-    prompts,
+    prompts: prompts.map((prompt) => ({ ...prompt, ...controls.at(prompt.index) })),
     steps: options.steps ?? defaults.steps,
     seed: options.seed,
-    picture: pictureTerms(options),
+    picture: { ...pictureTerms(options), ...controls.terms },
     timingOnly: options.timingOnly,
     plainBy: options.plainBy,
   }

@@ -7,12 +7,16 @@ import { SadaError } from '../../errors.ts'
 const amount = v.pipe(v.number(), v.minValue(0))
 const whole = v.pipe(amount, v.integer())
 
-/** What was asked of each picture beside the prompt: its size in pixels, tokens of the prompt; of a sound, its length. */
+/** What was asked of each picture beside the prompt: its size in pixels, tokens of the prompt; of a sound, its length; what led ControlNets. */
 export const askedPicture = v.object({
   width: v.optional(whole),
   height: v.optional(whole),
   max_sequence_length: v.optional(whole),
   seconds: v.optional(amount),
+  control: v.optional(v.string()),
+  control_strength: v.optional(amount),
+  control_start: v.optional(amount),
+  control_end: v.optional(amount),
 })
 
 /** What all runs of one table share; what differs does not belong together. */
@@ -124,7 +128,7 @@ const withoutSession = (path: string, argument: string): SadaError =>
 
 /** What was asked of each picture, as it is said. */
 export const askedTexts = (picture: Terms['picture'] = {}): string[] =>
-  (['width', 'height', 'max_sequence_length', 'seconds'] as const)
+  (Object.keys(askedPicture.entries) as (keyof typeof askedPicture.entries)[])
     .filter((name) => picture[name] !== undefined)
     .map((name) => `${name.replaceAll('_', ' ')} ${picture[name]}`)
 

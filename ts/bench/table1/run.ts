@@ -4,6 +4,7 @@ import type { MemberStep, StepAction, Trace } from '../../sampler/trace.ts'
 import { closeness, finiteOrNull } from '../fidelity.ts'
 import { pictureFlops, rowFlops } from '../flops.ts'
 import { OthersLoad } from '../load.ts'
+import { requestOf } from '../prompts.ts'
 import type { BenchProgress, Generate } from '../settings.ts'
 import { keyOf, type Missing, type Run } from './journal.ts'
 import type { Method } from './methods.ts'
@@ -138,7 +139,7 @@ class TableRun {
     const reason = new Error('begun')
     try {
       await this.generate({
-        prompt: [prompts[0].prompt],
+        ...requestOf([prompts[0]]),
         seed: [seed],
         scheduler,
         steps,
@@ -205,17 +206,12 @@ class TableRun {
     return this.store.runs.has([scheduler, guidance, kind, index, method, steps].join('|'))
   }
 
-  private async make(
-    { scheduler, guidance }: Place,
-    { prompt, index }: NumberedPrompt,
-    policy: PolicySpec,
-    steps: number,
-  ): Promise<Made> {
+  private async make({ scheduler, guidance }: Place, prompt: NumberedPrompt, policy: PolicySpec, steps: number): Promise<Made> {
     const { seed, model } = this.settings
     const startedAt = performance.now()
     const result = await this.generate({
-      prompt: [prompt],
-      seed: [seed + index],
+      ...requestOf([prompt]),
+      seed: [seed + prompt.index],
       scheduler,
       steps,
       guidanceScale: guidance,
