@@ -94,9 +94,12 @@ class Latents:
         torch.save(latents, path)
         return cls(kl, latents, data.prompts)
 
-    def batch(self) -> tuple[Tensor, list[str]]:
+    def chosen(self) -> Tensor:
+        """Indices of a batch of pictures."""
+        return torch.randint(HELD_OUT, len(self.latents), (BATCH,))
+
+    def batch(self, chosen: Tensor) -> tuple[Tensor, list[str]]:
         """Latents and prompts, of which some are left out, for guidance."""
-        chosen = torch.randint(HELD_OUT, len(self.latents), (BATCH,))
         return self.latents[chosen], ["" if random.random() < UNCONDITIONAL else varied(self.prompts[k]) for k in chosen.tolist()]
 
 

@@ -126,7 +126,7 @@ def main() -> None:
         return ids_of(clip, prompts), ids_of(t5, prompts)
 
     def batch() -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        latents, prompts = data.batch()
+        latents, prompts = data.batch(data.chosen())
         return packed(latents), read(prompts)
 
     network, empty = Denoiser(len(clip), len(t5)), read([""])

@@ -68,7 +68,7 @@ def main() -> None:
     alphas = DPMSolverMultistepScheduler(**SD_NOISE).alphas_cumprod
 
     def loss(network: Denoiser) -> Tensor:
-        latents, prompts = data.batch()
+        latents, prompts = data.batch(data.chosen())
         return loss_of(network, alphas, latents, ids_of(tokenizer, prompts))
 
     network = Denoiser(len(tokenizer))
