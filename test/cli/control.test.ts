@@ -104,4 +104,21 @@ test('table1: runs that other pictures led do not belong with them', async () =>
   assert.match(idle.stderr, /"--control" to be left out with --report-only/)
 })
 
+test('sada calibrate measures what is asked for: with these pictures, in this size', async () => {
+  const cwd = await edges()
+  writeFileSync(join(cwd, 'prompts.txt'), 'a cat\n')
+  const model = ['-m', familyFolder('sd2-controlnet'), '--prompts', 'prompts.txt', '--samples', '1', '--steps', '6', '--json']
+  const ratios = async (...more: string[]): Promise<number[]> => {
+    const { code, stdout, stderr } = await run('sada', ['calibrate', 'magcache', ...model, ...more], cwd)
+    assert.is(code, 0, stderr)
+    return (JSON.parse(stdout) as { ratios: number[] }).ratios
+  }
+  const plain = await ratios()
+  assert.not.equal(await ratios('--control', 'edges'), plain)
+  assert.not.equal(await ratios('--width', '48'), plain)
+  const odd = await run('sada', ['calibrate', 'magcache', ...model, '--height', '31'], cwd)
+  assert.equal([odd.code, odd.stdout], [2, ''])
+  assert.match(odd.stderr, /"height" to be a multiple of/)
+})
+
 test.run()

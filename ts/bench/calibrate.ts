@@ -3,7 +3,7 @@ import { magCacheRatios } from '../policy/magcache.ts'
 import { fitPolynomial, type PolynomialFit } from '../policy/polynomial-fit.ts'
 import { polynomialAt } from '../policy/teacache.ts'
 import type { MemberStep } from '../sampler/trace.ts'
-import type { BenchPrompt } from './prompts.ts'
+import { requestOf, type BenchPrompt } from './prompts.ts'
 import type { BenchProgress, Generate } from './settings.ts'
 import { greatest, mean } from './statistics.ts'
 
@@ -88,12 +88,12 @@ async function measure(
   const pictures: (readonly MemberStep[])[] = []
   let found: Omit<Measured, 'pictures'> | undefined
   progress.start(prompts.length)
-  for (const [k, { prompt }] of prompts.entries()) {
-    const options = { prompt, scheduler, steps, guidanceScale: guidance, seed: [seed + k], policy, signal }
+  for (const [k, prompt] of prompts.entries()) {
+    const options = { ...requestOf([prompt]), scheduler, steps, guidanceScale: guidance, seed: [seed + k], policy, signal }
     const { trace } = await generate(options)
     found = { scheduler: trace.scheduler, steps: trace.steps, guidance: trace.guidance }
     pictures.push(trace.members[0].steps)
-    progress.advance(1, prompt)
+    progress.advance(1, prompt.prompt)
   }
   return { ...found!, pictures }
 }

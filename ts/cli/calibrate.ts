@@ -5,13 +5,17 @@ import {
   type MagCacheCalibration,
   type TeaCacheCalibration,
 } from '../bench/calibrate.ts'
-import { filePrompts, modelPrompts } from '../bench/prompts.ts'
+import { filePrompts, modelPrompts, type BenchPrompt } from '../bench/prompts.ts'
+import type { Generate } from '../bench/settings.ts'
 import { unknownName } from '../errors.ts'
 import { findModel } from '../pipeline/load.ts'
+import { benchControls } from './control.ts'
 import { loadOn, type DeviceArguments } from './engines.ts'
+import { pictureRequest, type PictureArguments } from './picture-options.ts'
 import { createProgress } from './progress.ts'
+import { engineSizesFor } from './request.ts'
 
-export interface CalibrateArguments extends DeviceArguments {
+export interface CalibrateArguments extends DeviceArguments, PictureArguments {
   readonly model: string
   readonly samples: number
   readonly prompts?: string
@@ -30,11 +34,15 @@ export async function calibrate(policy: string, options: CalibrateArguments, sig
   if (policy !== 'teacache' && policy !== 'magcache') {
     throw unknownName('policy to calibrate', policy, ['teacache', 'magcache'])
   }
-  const settings = await settingsFor(options)
-  const pipeline = await loadOn(options.model, options, { pictures: 2 }, signal)
+  const prompts = await promptsFor(options)
+  const pipeline = await loadOn(options.model, options, engineSizesFor({ ...options, count: 1 }), signal)
   const progress = createProgress()
   try {
-    const generate = pipeline.generate.bind(pipeline)
+    const { scheduler, steps, guidance, seed } = options
+    const controls = await benchControls(options, pipeline.size)
+    const led = prompts.map((prompt, k) => ({ ...prompt, ...controls.at(k) }))
+    const settings: CalibrationSettings = { prompts: led, scheduler, steps, guidance, seed }
+    const generate: Generate = (call) => pipeline.generate({ ...call, ...pictureRequest(options) })
     const found =
       policy === 'teacache'
         ? await calibrateTeaCache(generate, settings, options.degree, progress, signal)
@@ -47,11 +55,8 @@ export async function calibrate(policy: string, options: CalibrateArguments, sig
   }
 }
 
-async function settingsFor(options: CalibrateArguments): Promise<CalibrationSettings> {
-  const { model, prompts, samples, scheduler, steps, guidance, seed } = options
-  const chosen = prompts === undefined ? await modelPrompts(await findModel(model), samples) : await filePrompts(prompts, samples)
-  return { prompts: chosen, scheduler, steps, guidance, seed }
-}
+const promptsFor = async ({ model, prompts, samples }: CalibrateArguments): Promise<BenchPrompt[]> =>
+  prompts === undefined ? modelPrompts(await findModel(model), samples) : filePrompts(prompts, samples)
 
 function asText(found: Calibration): string {
   const { policy, model, scheduler, steps, guidance, pictures } = found
