@@ -83,6 +83,9 @@ const wrong: [args: string[], code: number, said: RegExp][] = [
   [['a kid', '-o', 'file/x.png'], 1, /\[OUTPUT_FAILED\]/],
   [['a kid', '-m', './nowhere'], 1, /\[MODEL_NOT_FOUND\]/],
   [['doctor', '--jsn'], 2, /Did you mean --json\?/],
+  [['doctor', '--steps', '5'], 2, /"--steps" to be left out: "doctor" does not take it, received 5\./],
+  [['calibrate', 'magcache', '--negative', 'dark'], 2, /"--negative" to be left out: "calibrate" does not take it/],
+  [['engines', 'build', '--device', 'cuda'], 2, /"--device" to be left out: "build" does not take it/],
 ]
 
 test('wrong usage is one line on stderr, without a stack, and the exit code of its kind; nothing is left behind', async () => {

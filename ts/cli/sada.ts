@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command } from 'commander'
+import { invalidArgument } from '../errors.ts'
 import { packageVersion } from '../version.ts'
 import { collect, decimal, integer, parsePolicy, size } from './arguments.ts'
 import type { GenerateArguments } from './generate.ts'
@@ -176,5 +177,30 @@ program
     process.stdout.write(text)
     process.exitCode = exitCode
   })
+
+/** What subcommands take of the options above; all of them take --json. */
+const TAKES: Readonly<Record<string, readonly string[]>> = {
+  build: ['model', 'count', 'width', 'height', 'seconds'],
+  calibrate: [
+    ...['model', 'seed', 'steps', 'guidance', 'scheduler', 'threads', 'device', 'engine'],
+    ...['width', 'height', 'maxSequenceLength', 'seconds', 'control', 'controlStrength', 'controlStart', 'controlEnd'],
+  ],
+}
+
+/** Refuses an option that would change nothing. Throws INVALID_ARGUMENT. */
+program.hook('preAction', (_, command) => {
+  if (command === program) return
+  const takes = ['json', ...(TAKES[command.name()] ?? [])]
+  const idle = program.options.find((option) => {
+    const name = option.attributeName()
+    return program.getOptionValueSource(name) === 'cli' && !takes.includes(name)
+  })
+  if (idle)
+    throw invalidArgument(
+      idle.long!,
+      `left out: "${command.name()}" does not take it`,
+      program.getOptionValue(idle.attributeName()),
+    )
+})
 
 void runProgram(program, (interruption) => (signal = interruption))
