@@ -42,6 +42,9 @@ function headerOf(file: Uint8Array): JpegHeader {
   return header
 }
 
+/** What a JPEG file says of its size. */
+export const sizeOfJpeg = (file: Uint8Array): Pick<Pixels, 'width' | 'height'> => headerOf(file)
+
 /** The orientation that an EXIF segment names (TIFF 6.0: byte order, then a directory of entries of 12 bytes); 1 where it names none. */
 function orientationOf(tiff: Uint8Array): number {
   const view = new DataView(tiff.buffer, tiff.byteOffset, tiff.byteLength)

@@ -5,7 +5,7 @@ import { asSadaError, loadAddon } from '../native/load.ts'
 import type { Workspace } from '../native/types.ts'
 import { recorded, type Recording } from '../policy/recording.ts'
 import { checkCall } from '../sampler/checks.ts'
-import { awaited, never } from '../sampler/abort.ts'
+import { awaited, never, orAborted } from '../sampler/abort.ts'
 import { DenoisingLoop, type LoopOptions } from '../sampler/loop.ts'
 import { planRun, quoteOf, type MemoryQuote, type Purpose, type RunSetting } from '../sampler/memory.ts'
 import type { Trace } from '../sampler/trace.ts'
@@ -194,7 +194,7 @@ export class Pipeline {
 
   private async run(options: GenerateOptions): Promise<GenerateResult> {
     const signal = options.signal ? AbortSignal.any([options.signal, this.closing.signal]) : this.closing.signal
-    const { planned, prepare, schedulerWarnings } = await this.plan(options)
+    const { planned, prepare, schedulerWarnings } = await orAborted(this.plan(options), signal)
     for (const warning of schedulerWarnings) process.emitWarning(warning, { type: 'SadaWarning' })
     const { setting, plan, warnings } = planned
     const notes = options.record ? recorded(setting.policy) : undefined

@@ -1,5 +1,6 @@
 import { promisify } from 'node:util'
 import { inflate } from 'node:zlib'
+import type { Pixels } from '../families/family.ts'
 
 /** What is read of a file; the rest (profiles, texts, further frames) is not looked at. */
 const READ = ['IHDR', 'PLTE', 'tRNS', 'IDAT', 'IEND']
@@ -45,6 +46,12 @@ export async function pictureOf(file: Uint8Array, mostPixels: number): Promise<U
     throw error.code === 'ERR_BUFFER_TOO_LARGE' ? new Error('it unpacks to more than its header says') : error
   })
   return Buffer.concat(parts)
+}
+
+/** What a PNG file says of its size; nothing where its header is cut. */
+export function sizeOfPng(file: Uint8Array): Pick<Pixels, 'width' | 'height'> {
+  const header = Buffer.from(file.buffer, file.byteOffset, file.byteLength).subarray(SIGNATURE_BYTES + HEAD_BYTES)
+  return header.length < 8 ? { width: 0, height: 0 } : { width: header.readUInt32BE(0), height: header.readUInt32BE(4) }
 }
 
 /** Bytes that the picture of a header has when it is unpacked: each row has one more, that of its filter. */

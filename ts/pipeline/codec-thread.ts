@@ -1,0 +1,73 @@
+import { existsSync } from 'node:fs'
+import { extname, join } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { SadaError } from '../errors.ts'
+import type { Pixels } from '../families/family.ts'
+import { pixelsIn, runCodec, type CodecTask } from './codec.ts'
+
+/** Tasks of more pixels are made beside the event loop, which they would hold for longer than a step of a small network. */
+const MOST_INLINE = 2 ** 16
+const FILE = join(__dirname, `codec-worker${extname(__filename)}`)
+
+export interface CodecCall {
+  readonly id: number
+  readonly task: CodecTask
+}
+/** What the thread answers. */
+export type CodecAnswer = { readonly id: number } & ({ readonly result: Uint8Array | Pixels } | { readonly failure: string })
+
+interface Waiting {
+  resolve(result: Uint8Array | Pixels): void
+  reject(error: Error): void
+}
+
+/** One thread for all pictures of this one, started by the first: a new one's code would be slow each time. It keeps no process alive. */
+class CodecThread {
+  private readonly worker = new Worker(FILE)
+  private readonly waiting = new Map<number, Waiting>()
+  private calls = 0
+  isOver = false
+
+  constructor() {
+    this.worker.on('message', (answer: CodecAnswer) => {
+      const waiting = this.waiting.get(answer.id)!
+      this.waiting.delete(answer.id)
+      if (this.waiting.size === 0) this.worker.unref()
+      if ('failure' in answer) waiting.reject(new Error(answer.failure))
+      else waiting.resolve(answer.result)
+    })
+    this.worker.on('error', (cause: NodeJS.ErrnoException) => {
+      const code = cause.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'OUT_OF_MEMORY' : 'INTERNAL'
+      this.end(new SadaError(code, `The thread of picture files ended: ${cause.message}.`, { cause }))
+    })
+    this.worker.on('exit', () => this.end(new SadaError('INTERNAL', 'The thread of picture files ended.')))
+  }
+
+  run(task: CodecTask): Promise<Uint8Array | Pixels> {
+    return new Promise((resolve, reject) => {
+      const call: CodecCall = { id: this.calls++, task }
+      this.worker.postMessage(call)
+      this.worker.ref()
+      this.waiting.set(call.id, { resolve, reject })
+    })
+  }
+
+  private end(error: SadaError): void {
+    this.isOver = true
+    for (const waiting of this.waiting.values()) waiting.reject(error)
+    this.waiting.clear()
+  }
+}
+
+let shared: CodecThread | undefined
+
+/**
+ * Makes a file of a picture, or a picture of a file, beside the event loop where that is long work. Rejects with an Error as `runCodec` does; with
+ * a SadaError, OUT_OF_MEMORY or INTERNAL, where the thread ends.
+ */
+export async function codec(task: CodecTask): Promise<Uint8Array | Pixels> {
+  // A bundler may have left the thread's file behind.
+  if (pixelsIn(task) <= MOST_INLINE || !existsSync(FILE)) return runCodec(task)
+  if (shared === undefined || shared.isOver) shared = new CodecThread()
+  return shared.run(task)
+}
