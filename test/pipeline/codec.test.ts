@@ -119,9 +119,15 @@ test('a process ends when its pictures are made, or when it wants to', () => {
 })
 
 test('a thread that dies fails what it was at work on; the next picture has a new one', () => {
-  const script = `${MAKE}; process.once('worker', (thread) => thread.terminate())
+  const script = `${MAKE}; process.once('worker', (thread) => thread.once('message', () => thread.terminate()))
     png().catch(({ code, message }) => { console.log(code, message); return png() }).then(({ length }) => console.log(length > 200))`
   assert.equal(ended(script), ['INTERNAL The thread of picture files ended.\ntrue\n', 0, null])
+})
+
+test('where no thread starts, pictures are made all the same', () => {
+  const script = `${MAKE}; let threads = 0; process.on('worker', (thread) => { threads++; thread.terminate() })
+    Promise.all([png(), png()]).then(png).then(({ length }) => console.log(length > 200, threads))`
+  assert.equal(ended(script), ['true 1\n', 0, null])
 })
 
 test('a worker that makes pictures can be ended meanwhile', () => {

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import { extname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { SadaError } from '../errors.ts'
@@ -13,8 +12,9 @@ export interface CodecCall {
   readonly id: number
   readonly task: CodecTask
 }
-/** What the thread answers. */
-export type CodecAnswer = { readonly id: number } & ({ readonly result: Uint8Array | Pixels } | { readonly failure: string })
+/** What the thread says: first that it runs, then what became of each call. */
+export type CodecAnswer =
+  'running' | { readonly id: number; readonly result: Uint8Array | Pixels } | { readonly id: number; readonly failure: string }
 
 interface Waiting {
   resolve(result: Uint8Array | Pixels): void
@@ -26,15 +26,13 @@ class CodecThread {
   private readonly worker = new Worker(FILE)
   private readonly waiting = new Map<number, Waiting>()
   private calls = 0
-  isOver = false
+  private isRunning = false
+  state: 'usable' | 'ended' | 'not started' = 'usable'
 
   constructor() {
     this.worker.on('message', (answer: CodecAnswer) => {
-      const waiting = this.waiting.get(answer.id)!
-      this.waiting.delete(answer.id)
-      if (this.waiting.size === 0) this.worker.unref()
-      if ('failure' in answer) waiting.reject(new Error(answer.failure))
-      else waiting.resolve(answer.result)
+      if (answer === 'running') this.isRunning = true
+      else this.settle(answer)
     })
     this.worker.on('error', (cause: NodeJS.ErrnoException) => {
       const code = cause.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'OUT_OF_MEMORY' : 'INTERNAL'
@@ -52,8 +50,16 @@ class CodecThread {
     })
   }
 
+  private settle(answer: Exclude<CodecAnswer, 'running'>): void {
+    const waiting = this.waiting.get(answer.id)!
+    this.waiting.delete(answer.id)
+    if (this.waiting.size === 0) this.worker.unref()
+    if ('failure' in answer) waiting.reject(new Error(answer.failure))
+    else waiting.resolve(answer.result)
+  }
+
   private end(error: SadaError): void {
-    this.isOver = true
+    if (this.state === 'usable') this.state = this.isRunning ? 'ended' : 'not started'
     for (const waiting of this.waiting.values()) waiting.reject(error)
     this.waiting.clear()
   }
@@ -63,11 +69,17 @@ let shared: CodecThread | undefined
 
 /**
  * Makes a file of a picture, or a picture of a file, beside the event loop where that is long work. Rejects with an Error as `runCodec` does; with
- * a SadaError, OUT_OF_MEMORY or INTERNAL, where the thread ends.
+ * a SadaError, OUT_OF_MEMORY or INTERNAL, where the thread ends. Where none can be started (its file lies in an archive, or a bundler left
+ * it behind) the event loop does the work.
  */
 export async function codec(task: CodecTask): Promise<Uint8Array | Pixels> {
-  // A bundler may have left the thread's file behind.
-  if (pixelsIn(task) <= MOST_INLINE || !existsSync(FILE)) return runCodec(task)
-  if (shared === undefined || shared.isOver) shared = new CodecThread()
-  return shared.run(task)
+  if (pixelsIn(task) <= MOST_INLINE || shared?.state === 'not started') return runCodec(task)
+  try {
+    if (shared?.state !== 'usable') shared = new CodecThread()
+    return await shared.run(task)
+  } catch (error) {
+    // Also where this process cannot have threads, as a window of Electron.
+    if (shared?.state === undefined || shared.state === 'not started') return runCodec(task)
+    throw error
+  }
 }

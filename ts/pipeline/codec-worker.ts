@@ -6,6 +6,7 @@ import type { CodecAnswer, CodecCall } from './codec-thread.ts'
 const answer = (given: CodecAnswer, moved: readonly ArrayBufferLike[] = []): void =>
   parentPort!.postMessage(given, moved as ArrayBuffer[])
 
+parentPort!.postMessage('running' satisfies CodecAnswer)
 parentPort!.on('message', ({ id, task }: CodecCall) => {
   runCodec(task).then(
     (result) => answer({ id, result }, [result instanceof Uint8Array ? result.buffer : result.data.buffer]),
