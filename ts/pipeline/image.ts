@@ -32,9 +32,14 @@ export function toPicture(
   const pixels = height * width
   const data = new Uint8Array(pixels * 3)
   const scale = 255 / (high - low)
-  for (let c = 0; c < 3; c++) {
-    for (let p = 0; p < pixels; p++)
-      data[p * 3 + c] = Math.min(255, Math.max(0, Math.round((sample[c * pixels + p] - low) * scale)))
+  const byteOf = (value: number): number => {
+    const level = (value - low) * scale
+    return level > 0 ? (level < 255 ? Math.floor(level + 0.5) : 255) : 0
+  }
+  for (let p = 0; p < pixels; p++) {
+    data[p * 3] = byteOf(sample[p])
+    data[p * 3 + 1] = byteOf(sample[pixels + p])
+    data[p * 3 + 2] = byteOf(sample[2 * pixels + p])
   }
   return new Picture(width, height, data)
 }
