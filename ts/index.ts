@@ -1,6 +1,8 @@
+import type * as Loading from './pipeline/load.ts'
 import type { Pipeline } from './pipeline/pipeline.ts'
 import type { FamilySettings } from './families/index.ts'
 import type { MemoryQuote } from './sampler/memory.ts'
+import type * as Sampling from './sampler/sample.ts'
 import type { SampleOptions, SampleResult } from './sampler/sample.ts'
 
 export { SadaError, type SadaErrorCode } from './errors.ts'
@@ -21,7 +23,12 @@ export type { SampleOptions, SampleResult } from './sampler/sample.ts'
 export type { MemoryOptions, MemoryQuote, StorageChoice } from './sampler/memory.ts'
 export type { MemberStep, MemberTrace, StepAction, StepEvent, Trace } from './sampler/trace.ts'
 
-// Importing this module reads nothing else from disk: both entry points load what they need at their first call.
+// Importing this module reads nothing else from disk: both entry points load what they need at their first call. By `require`, as test
+// runners that run modules in contexts of their own have no `import()`.
+/* eslint-disable @typescript-eslint/no-require-imports */
+const pipeline = () => require('./pipeline/load.js') as typeof Loading
+const sampler = () => require('./sampler/sample.js') as typeof Sampling
+/* eslint-enable @typescript-eslint/no-require-imports */
 
 /**
  * Loads a model: a bundled one by name (`'avatar'`), a folder that holds a `plan.json`, or one in the layout of diffusers and Optimum.
@@ -31,8 +38,7 @@ export type { MemberStep, MemberTrace, StepAction, StepEvent, Trace } from './sa
  * `settings.signal`.
  */
 export async function load(model: string, settings?: FamilySettings): Promise<Pipeline> {
-  const pipeline = await import('./pipeline/load.ts')
-  return pipeline.load(model, settings)
+  return pipeline().load(model, settings)
 }
 
 /**
@@ -41,8 +47,7 @@ export async function load(model: string, settings?: FamilySettings): Promise<Pi
  * BACKEND_UNAVAILABLE or OUT_OF_MEMORY; or with the signal's reason, at once, when it fires.
  */
 export async function sample(options: SampleOptions): Promise<SampleResult> {
-  const sampler = await import('./sampler/sample.ts')
-  return sampler.sample(options)
+  return sampler().sample(options)
 }
 
 /**
@@ -50,6 +55,5 @@ export async function sample(options: SampleOptions): Promise<SampleResult> {
  * does for its options; INVALID_ARGUMENT where the run does not fit into `memory.budget`.
  */
 export async function sampleMemory(options: SampleOptions): Promise<MemoryQuote> {
-  const sampler = await import('./sampler/sample.ts')
-  return sampler.sampleMemory(options)
+  return sampler().sampleMemory(options)
 }

@@ -1,3 +1,4 @@
+import type * as Jpeg from 'jpeg-js'
 import type { Pixels } from '../families/family.ts'
 import { checkBytes, isRgb, sizeOfJpeg, upright } from './jpeg.ts'
 import { pictureOf, sizeOfPng } from './png.ts'
@@ -37,8 +38,9 @@ export async function runCodec(task: CodecTask): Promise<Uint8Array | Pixels> {
   return encode({ width, height, data: data, channels: 3, depth: 8, text: { ...task.text } })
 }
 
-async function decodeJpeg(file: Uint8Array): Promise<Pixels> {
-  const { decode: read } = await import('jpeg-js')
+function decodeJpeg(file: Uint8Array): Pixels {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  const { decode: read } = require('jpeg-js') as typeof Jpeg
   checkBytes(file)
   const limits = { maxResolutionInMP: MOST_PIXELS / 1e6, maxMemoryUsageInMB: 4096 }
   const { width, height, data } = read(file, { useTArray: true, ...limits, ...(isRgb(file) && { colorTransform: false }) })
