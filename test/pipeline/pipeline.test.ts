@@ -197,6 +197,8 @@ test('bad input is an error that names it, and loses nothing', async () => {
 test('words the model does not know are named', async () => {
   const { unknownWords } = await pipeline.generate({ ...robot, steps: 1, prompt: 'an orange robot with wings, wings and fur' })
   assert.equal(unknownWords, ['wings', 'and', 'fur'])
+  const strange = await pipeline.generate({ ...robot, steps: 1, prompt: 'a Émile robot, 日本 🤖 2 robot’s' })
+  assert.equal(strange.unknownWords, ['s', 'émile', '日本', '🤖', '2'])
 })
 
 test('dispose ends runs in progress with DISPOSED, twice is once, and nothing is left behind', async () => {

@@ -3,6 +3,9 @@ import { SadaError } from '../errors.ts'
 import { readModelFile } from './files.ts'
 import type { Manifest } from './manifest.ts'
 
+/** What people take for a word, also in other scripts; of some of it a model's pattern may see a piece, or nothing. */
+const WORD = /[\p{L}\p{M}\p{N}\p{So}]+/gu
+
 export interface Encoded {
   readonly ids: Float32Array
   /** Words of the prompt that the vocabulary lacks. */
@@ -36,18 +39,21 @@ export class Tokenizer {
   /** Token ids of a prompt, padded to the model's length. Throws PROMPT_TOO_LONG. */
   encode(prompt: string): Encoded {
     const { lowercase, length, unknown, aliases } = this.spec
-    const found = (lowercase ? prompt.toLowerCase() : prompt).match(this.pattern) ?? []
+    const text = lowercase ? prompt.toLowerCase() : prompt
+    const found = text.match(this.pattern) ?? []
     const words = found.map((word) => (Object.hasOwn(aliases, word) ? aliases[word] : word))
     if (words.length > length) {
       throw new SadaError(
         'PROMPT_TOO_LONG',
-        `The prompt has ${words.length} words and commas; this model reads ${length}. Shorten it: ${JSON.stringify(prompt)}`,
+        `The prompt has ${words.length} words and commas; this model reads ${length}. Shorten it: ${JSON.stringify(prompt.slice(0, 500))}`,
         {
           argument: 'prompt',
         },
       )
     }
-    const missing = words.filter((word) => !this.index.has(word))
+    const passedOver = (text.match(WORD) ?? []).filter((word) => word.replace(this.pattern, '') !== '')
+    const pieces = new Set(passedOver.flatMap((word) => word.match(this.pattern) ?? []))
+    const missing = [...words.filter((word) => !this.index.has(word) && !pieces.has(word)), ...passedOver]
     return { ids: this.pad(words.map((word) => this.index.get(word) ?? unknown)), unknown: [...new Set(missing)] }
   }
 
