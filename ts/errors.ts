@@ -58,6 +58,12 @@ export class SadaError extends Error {
     if (details.stage !== undefined) this.stage = details.stage
     if (details.step !== undefined) this.step = details.step
   }
+
+  /** What an answer or a log needs of it: JSON has an error's own fields alone, of which `message` is none. */
+  toJSON(): Pick<SadaError, 'name' | 'code' | 'message' | 'argument' | 'stage' | 'step'> {
+    const { name, code, message, argument, stage, step } = this
+    return { name, code, message, argument, stage, step }
+  }
 }
 
 /** `Expected "steps" to be an integer from 1 to 1000, received 0. <hint>` */
@@ -66,17 +72,24 @@ export function invalidArgument(argument: string, expected: string, received: un
   return new SadaError('INVALID_ARGUMENT', message, { argument })
 }
 
-/** An unknown name with the nearest known one suggested. */
-export function unknownName(argument: string, name: string, known: readonly string[]): SadaError {
+/** An unknown name with the nearest known one suggested; `what` it would be a name of, which is the argument where no other is given. */
+export function unknownName(what: string, name: string, known: readonly string[], argument = what): SadaError {
   const nearest = nearestName(name, known)
   const hint = nearest ? ` Did you mean "${nearest}"?` : ''
-  return new SadaError('UNKNOWN_NAME', `Unknown ${argument} "${name}".${hint} Known: ${known.join(', ')}.`, { argument })
+  return new SadaError('UNKNOWN_NAME', `Unknown ${what} ${show(name)}.${hint} Known: ${known.join(', ')}.`, { argument })
 }
 
-/** Throws UNKNOWN_NAME for an option that would go unheard. `names`: those that there are; `offered`: those worth telling of. */
-export function checkNames(options: object, names: Readonly<Record<string, unknown>>, offered = Object.keys(names)): void {
-  const unknown = Object.entries(options).find(([name, value]) => value !== undefined && !Object.hasOwn(names, name))
-  if (unknown !== undefined) throw unknownName('option', unknown[0], offered)
+/** Throws UNKNOWN_NAME for an option that would go unheard. `names`: those that there are; `offered`: those worth telling of; `within`: the option whose fields they are. */
+export function checkNames(
+  options: object,
+  names: Readonly<Record<string, unknown>>,
+  { offered = Object.keys(names), within }: { readonly offered?: readonly string[]; readonly within?: string } = {},
+): void {
+  const [unknown] = Object.entries(options).find(([name, value]) => value !== undefined && !Object.hasOwn(names, name)) ?? []
+  if (unknown === undefined) return
+  throw within === undefined
+    ? unknownName('option', unknown, offered, unknown)
+    : unknownName(`option of "${within}"`, unknown, offered, `${within}.${unknown}`)
 }
 
 /** Of an operator of an engine. */
@@ -85,8 +98,12 @@ export function checkThreads(threads: number | undefined): void {
     throw invalidArgument('threads', 'an integer from 0 (one per physical core) to 1024', threads)
 }
 
+/** No name is nearly as long. */
+const LONGEST_TYPO = 100
+
 /** The known name within two edits (or a third of the length) of `name`, if any; else the first one that begins with it. */
 export function nearestName(name: string, known: readonly string[]): string | undefined {
+  if (name.length > LONGEST_TYPO) return undefined
   let best: string | undefined
   let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1
   for (const candidate of known) {

@@ -2,6 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { SadaError } from '../../ts/errors.ts'
 import { load, sample } from '../../ts/index.ts'
+import { familyFolder } from '../support/families.ts'
 
 const options = {
   scheduler: { _class_name: 'EulerDiscreteScheduler' },
@@ -33,10 +34,83 @@ test('what is no object of options, no signal or no callback is refused by name,
       assert.instance(error, SadaError)
       assert.is(error.argument, 'signal')
       assert.is((await refusal(() => call({ ...whole, onStep: bad }))).argument, 'onStep')
+      assert.is((await refusal(() => call({ ...whole, record: bad }))).argument, 'record')
     }
   }
+  for (const call of [
+    () => sample({ ...options, policy: null as never }),
+    () => pipeline.generate({ prompt: 'a robot', policy: null as never }),
+  ])
+    assert.is((await refusal(call)).argument, 'policy')
   await pipeline.dispose()
   assert.is((await refusal(() => load('avatar', null as never))).argument, 'settings')
+})
+
+test('an option that there is none of is named as it was written, also within another', async () => {
+  const pipeline = await load('avatar')
+  const led = await load(familyFolder('sd2-controlnet'), { threads: 1 })
+  const call = { prompt: 'a robot', steps: 2 }
+  const image = { width: 32, height: 32, data: new Uint8Array(1024) }
+  const attempts: [call: () => Promise<unknown>, argument: string, said: RegExp][] = [
+    [() => sample({ ...options, stpes: 2 } as never), 'stpes', /Unknown option "stpes"\. Did you mean "steps"\?/],
+    [() => pipeline.generate({ ...call, guidance: 3 } as never), 'guidance', /Unknown option "guidance"/],
+    [() => load('avatar', { thread: 1 } as never), 'thread', /Did you mean "threads"\?/],
+    [() => pipeline.generate({ ...call, memory: { budgt: 1 } } as never), 'memory.budgt', /option of "memory" "budgt"/],
+    [() => sample({ ...options, memory: { budgt: 1 } } as never), 'memory.budgt', /Did you mean "budget"\?/],
+    [() => led.generate({ ...call, control: { image, strenght: 1 } } as never), 'control.strenght', /Did you mean "strength"\?/],
+    [() => sample({ ...options, policy: { name: 'sada', tolerence: 1 } }), 'policy.tolerence', /Did you mean "tolerance"\?/],
+    [() => sample({ ...options, policy: { name: 'replay', recordng: 1 } }), 'policy.recordng', /Known: recording/],
+  ]
+  for (const [attempt, argument, said] of attempts) {
+    const error = await refusal(attempt)
+    assert.equal([error.code, error.argument], ['UNKNOWN_NAME', argument])
+    assert.match(error.message, said)
+  }
+  const target = await refusal(() => sample({ ...options, policy: { name: 'auto', target: 2 } }))
+  assert.equal([target.code, target.argument], ['INVALID_ARGUMENT', 'policy.target'])
+  await Promise.all([pipeline.dispose(), led.dispose()])
+})
+
+test('a call is what was asked, whatever becomes of its lists and objects afterwards', async () => {
+  const pipeline = await load('avatar')
+  const call = { prompt: ['a robot'], seed: [1], steps: 3, guidanceScale: 1, onStep: () => {}, policy: { name: 'every-n', n: 2 } }
+  const expected = (await pipeline.generate(structuredClone({ ...call, onStep: undefined }))).latents
+  const changed = pipeline.generate(call)
+  call.prompt[0] = 'a kid'
+  call.prompt.push('a toon person')
+  call.seed[0] = 5
+  call.policy.n = 1
+  Object.assign(call, { onStep: 'none', steps: 0, prompt: 7 })
+  assert.equal((await changed).latents, expected)
+  await pipeline.dispose()
+  const own = { ...options, shape: [1, 4], scheduler: { ...options.scheduler, beta_start: 0.001 } }
+  const wanted = (await sample(own)).latents
+  const running = sample(own)
+  own.shape[1] = 2
+  own.scheduler.beta_start = 0.01
+  assert.equal((await running).latents, wanted)
+})
+
+test('what a scheduler makes nothing of is in the trace as well', async () => {
+  const scheduler = { ...options.scheduler, beta_schedul: 'linear' }
+  const { trace } = await sample({ ...options, scheduler })
+  assert.match(trace.warnings!.join(), /beta_schedul/)
+})
+
+test('an error in JSON has its message', () => {
+  const error = new SadaError('INVALID_ARGUMENT', 'Expected.', { argument: 'steps', cause: new Error('inside') })
+  const told = { name: 'SadaError', code: 'INVALID_ARGUMENT', message: 'Expected.', argument: 'steps' }
+  assert.equal(JSON.parse(JSON.stringify({ error })), { error: told })
+})
+
+test('a message is no longer than can be read, whatever it was given', async () => {
+  const long = 'x'.repeat(1e6)
+  const errors = [
+    await refusal(() => sample({ ...options, [long]: 1 })),
+    await refusal(() => sample({ ...options, policy: long })),
+    await refusal(() => load(long)),
+  ]
+  for (const { message } of errors) assert.ok(message.length < 2000, `${message.length} characters`)
 })
 
 test.run()

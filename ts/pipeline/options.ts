@@ -65,7 +65,7 @@ const MOST_PICTURES = 64
 
 /** Checks everything a call was given before anything is allocated. */
 export function checkGenerateOptions(options: GenerateOptions, offer: Offer): CheckedOptions {
-  checkNames(options, { ...OPTIONS, ...FAMILY_OPTIONS }, [...Object.keys(OPTIONS), ...offer.takes])
+  checkNames(options, { ...OPTIONS, ...FAMILY_OPTIONS }, { offered: [...Object.keys(OPTIONS), ...offer.takes] })
   const prompts = typeof options.prompt === 'string' ? [options.prompt] : options.prompt
   if (
     !Array.isArray(prompts) ||
@@ -85,12 +85,12 @@ export function checkGenerateOptions(options: GenerateOptions, offer: Offer): Ch
     throw invalidArgument('guidanceScale', 'a number from 0 to 100', guidance)
   }
   const { scheduler, schedulerWarnings } = readScheduler(options.scheduler ?? defaults.scheduler, schedulers)
-  const { preview = 1 } = options
+  const { preview = 1, policy = 'sada' } = options
   if (!Number.isInteger(preview) || preview < 1 || preview > 1000)
     throw invalidArgument('preview', 'an integer from 1 to 1000', preview)
   const audit = checkAudit(options.audit)
   const request = { ...checkFamilyOptions(options, offer), prompts, seed, steps, guidance, scheduler }
-  return { request, policy: createPolicy(options.policy ?? 'sada'), audit, schedulerWarnings }
+  return { request, policy: createPolicy(policy), audit, schedulerWarnings }
 }
 
 /** A scheduler by name, or a configuration. Throws UNKNOWN_NAME, INVALID_ARGUMENT or INVALID_SCHEDULE. */

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import { invalidArgument, SadaError } from '../errors.ts'
+import { checkNames, invalidArgument, SadaError } from '../errors.ts'
 import type { Family, FamilyRun, Output, Pixels, Request } from '../families/family.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
 import type { Workspace } from '../native/types.ts'
@@ -110,9 +110,9 @@ export class Pipeline {
     if (this.lost) throw this.lost
     if (this.runs.size >= MOST_RUNS)
       throw new SadaError('QUEUE_FULL', `${MOST_RUNS} calls of generate are in progress; wait for one to end.`)
-    checkCall(options)
-    options.signal?.throwIfAborted()
-    const run = this.run(options)
+    const call = checkCall(options)
+    call.signal?.throwIfAborted()
+    const run = this.run(call)
     this.runs.add(run)
     try {
       return await run
@@ -132,10 +132,10 @@ export class Pipeline {
    */
   async memory(options: GenerateOptions): Promise<MemoryQuote> {
     if (this.closing.signal.aborted) throw this.closing.signal.reason
-    checkCall(options)
+    const call = checkCall(options)
     const { gpu, networkEngine, activationBytes } = this.family
     try {
-      return quoteOf((await this.plan(options)).planned, gpu, activationBytes, networkEngine === undefined)
+      return quoteOf((await this.plan(call)).planned, gpu, activationBytes, networkEngine === undefined)
     } catch (error) {
       throw asSadaError(error)
     }
@@ -200,7 +200,10 @@ export class Pipeline {
     const notes = options.record ? recorded(setting.policy) : undefined
     const workspace = new (loadAddon().Workspace)(this.family.gpu, plan)
     try {
-      const { loop, run } = await prepare(workspace, { ...setting, policy: notes?.policy ?? setting.policy }, signal, warnings)
+      const { loop, run } = await prepare(workspace, { ...setting, policy: notes?.policy ?? setting.policy }, signal, [
+        ...schedulerWarnings,
+        ...warnings,
+      ])
       const { unknownWords, droppedTokens } = run
       const result = await loop.run()
       const made = results(await run.finish(result.latents, signal))
@@ -269,11 +272,15 @@ function holdsLatents(init: NonNullable<GenerateOptions['init']>): init is { rea
   throw invalidArgument('init.latents', 'a Float32Array', init.latents)
 }
 
-/** One control, or a list of them. Throws INVALID_ARGUMENT. */
+const CONTROL: Readonly<Record<keyof ControlOptions, true>> = { image: true, strength: true, start: true, end: true }
+
+/** One control, or a list of them. Throws INVALID_ARGUMENT or UNKNOWN_NAME. */
 function listOf(control: NonNullable<GenerateOptions['control']>): readonly ControlOptions[] {
   const all: readonly ControlOptions[] = Array.isArray(control) ? control : [control]
-  if (all.every((each) => typeof each === 'object' && each !== null)) return all
-  throw invalidArgument('control', '{ image, strength, start, end }, or an array of them', control)
+  if (!all.every((each) => typeof each === 'object' && each !== null))
+    throw invalidArgument('control', '{ image, strength, start, end }, or an array of them', control)
+  for (const each of all) checkNames(each, CONTROL, { within: 'control' })
+  return all
 }
 
 function results(output: Output): Pick<GenerateResult, 'images' | 'audio'> {

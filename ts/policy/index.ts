@@ -54,8 +54,10 @@ export const policies: Readonly<Record<string, AnyDefinition>> = {
 /** Checks a policy's name and options. Throws UNKNOWN_NAME or INVALID_ARGUMENT. */
 export function createPolicy(spec: PolicySpec): Policy {
   const { name, given } = parse(spec)
-  if (name === 'auto' && typeof given.target === 'object')
+  if (name === 'auto' && typeof given.target === 'object' && given.target !== null)
     return createPolicy({ ...given, target: undefined, ...given.target, name })
+  if (name === 'auto' && given.target !== undefined)
+    throw invalidArgument('policy.target', '{ speedup }, { psnrDb } or { ms }', given.target)
   if (name === 'replay') return replay(given)
   const names = [...Object.keys(policies), 'replay']
   if (!Object.hasOwn(policies, name)) throw unknownName('policy', name, names)
@@ -98,7 +100,7 @@ function noiseWarnings(name: string, { freshNoise }: AnyDefinition, { solver }: 
 /** `{ name: 'replay', recording }`: the recorded policy with its recorded options, told what to do. */
 function replay(given: Readonly<Record<string, unknown>>): Policy {
   const unknown = Object.keys(given).find((option) => option !== 'recording')
-  if (unknown !== undefined) throw unknownName('option of policy "replay"', unknown, ['recording'])
+  if (unknown !== undefined) throw unknownName('option of policy "replay"', unknown, ['recording'], `policy.${unknown}`)
   const recording = checkRecording(given.recording)
   return replayed(createPolicy({ ...recording.options, name: recording.policy }), recording)
 }

@@ -22,7 +22,9 @@ export type OptionTable<O> = { readonly [K in keyof O]: OptionSpec<O[K]> }
 /** Checks given options against the table: unknown names and values out of range are errors that say so. */
 export function checkOptions<O>(policy: string, table: OptionTable<O>, given: Readonly<Record<string, unknown>>): void {
   for (const [name, value] of Object.entries(given)) {
-    if (!Object.hasOwn(table, name)) throw unknownName(`option of policy "${policy}"`, name, Object.keys(table))
+    if (!Object.hasOwn(table, name)) {
+      throw unknownName(`option of policy "${policy}"`, name, Object.keys(table), `policy.${name}`)
+    }
     checkOption(`policy.${name}`, table[name as keyof O] as OptionSpec, value)
   }
 }

@@ -1,11 +1,30 @@
 import { invalidArgument, SadaError } from '../errors.ts'
 
-/** What every call takes: an object of options, a signal, a callback. Throws INVALID_ARGUMENT. */
-export function checkCall(options: { readonly signal?: unknown; readonly onStep?: unknown }): void {
+/**
+ * Checks what every call takes, and returns the call as it is now, whatever becomes of the caller's lists and objects; samples and pixels are
+ * not copied. Throws INVALID_ARGUMENT.
+ */
+export function checkCall<T extends CallOptions>(options: T): T {
   if (typeof options !== 'object' || options === null) throw invalidArgument('options', 'an object', options)
-  const { signal, onStep } = options
+  const { signal, onStep, record } = options
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidArgument('signal', 'an AbortSignal', signal)
   if (onStep !== undefined && typeof onStep !== 'function') throw invalidArgument('onStep', 'a function', onStep)
+  if (record !== undefined && typeof record !== 'boolean') throw invalidArgument('record', 'true or false', record)
+  const call: Record<string, unknown> = {}
+  for (const name in options) call[name] = copyOf(options[name])
+  return call as T
+}
+
+interface CallOptions {
+  readonly signal?: unknown
+  readonly onStep?: unknown
+  readonly record?: unknown
+}
+
+function copyOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(copyOf)
+  const isPlain = typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+  return isPlain ? Object.fromEntries(Object.entries(value).map(([name, each]) => [name, copyOf(each)])) : value
 }
 
 /** A network's answer that cannot be gone on with. */

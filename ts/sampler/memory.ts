@@ -1,4 +1,4 @@
-import { invalidArgument, SadaError } from '../errors.ts'
+import { checkNames, invalidArgument, SadaError } from '../errors.ts'
 import { loadAddon } from '../native/load.ts'
 import type { GpuRef, Workspace } from '../native/types.ts'
 import { bytesOf, TENSOR_ALIGNMENT, type Storage, type TensorUse, type WorkspacePlan } from '../native/workspace-plan.ts'
@@ -227,6 +227,7 @@ export function quoteOf(
 function checkBudget(memory: MemoryOptions | undefined): number {
   if (memory === undefined) return Infinity
   if (typeof memory !== 'object' || memory === null) throw invalidArgument('memory', 'an object { budget }', memory)
+  checkNames(memory, { budget: true }, { within: 'memory' })
   const { budget } = memory
   if (budget === undefined) return Infinity
   if (typeof budget !== 'number' || !(budget >= 0)) throw invalidArgument('memory.budget', 'a number of bytes', budget)

@@ -66,8 +66,8 @@ export interface SampleResult {
  * Rejects with a `SadaError` (INVALID_ARGUMENT, INVALID_SCHEDULE, UNKNOWN_NAME, NETWORK_FAILED, NETWORK_OUTPUT, NON_FINITE,
  * BACKEND_UNAVAILABLE, OUT_OF_MEMORY), or with the signal's reason, at once, when it fires.
  */
-export async function sample(options: SampleOptions): Promise<SampleResult> {
-  checkCall(options)
+export async function sample(given: SampleOptions): Promise<SampleResult> {
+  const options = checkCall(given)
   const { signal = never } = options
   signal.throwIfAborted()
   const { policy, prepare, schedulerWarnings } = check(options)
@@ -77,7 +77,10 @@ export async function sample(options: SampleOptions): Promise<SampleResult> {
     const { setting, plan, warnings } = await planRun(prepare, policy, undefined, options.memory)
     const notes = options.record ? recorded(setting.policy) : undefined
     workspace = new (loadAddon().Workspace)(undefined, plan)
-    const loop = await prepare(workspace, { ...setting, policy: notes?.policy ?? setting.policy }, signal, warnings)
+    const loop = await prepare(workspace, { ...setting, policy: notes?.policy ?? setting.policy }, signal, [
+      ...schedulerWarnings,
+      ...warnings,
+    ])
     return { ...(await loop.run()), ...(notes && { recording: notes.take() }) }
   } catch (error) {
     throw asSadaError(error)
@@ -87,8 +90,8 @@ export async function sample(options: SampleOptions): Promise<SampleResult> {
 }
 
 /** What `sample` takes with the same options, before anything is allocated; the network's own memory is not part of it. */
-export async function sampleMemory(options: SampleOptions): Promise<MemoryQuote> {
-  checkCall(options)
+export async function sampleMemory(given: SampleOptions): Promise<MemoryQuote> {
+  const options = checkCall(given)
   const { policy, prepare } = check(options)
   try {
     return quoteOf(await planRun(prepare, policy, undefined, options.memory), undefined)
@@ -121,7 +124,8 @@ function check(options: SampleOptions) {
   const [members, length] = checkShape(options.shape)
   const call = options.network
   if (typeof call !== 'function') throw invalidArgument('network', 'a function that returns a Float32Array', call)
-  const policy = createPolicy(options.policy ?? 'sada')
+  const { policy: chosen = 'sada' } = options
+  const policy = createPolicy(chosen)
   const { config, warnings: schedulerWarnings } = parseSchedulerConfig(options.scheduler)
   const { steps, sigmas, mu } = options
   const schedule = createSchedule(config, { steps, sigmas, mu })
