@@ -1,6 +1,7 @@
 import { invalidArgument, unknownName } from '../errors.ts'
 import { parseSchedulerConfig, type FlowEulerConfig, type SchedulerConfig, type SolverName } from '../schedule/config.ts'
 import { dynamicShiftFor } from '../schedule/flow-grid.ts'
+import { roundHalfEven } from '../schedule/grid.ts'
 import { createSchedule, type Schedule, type ScheduleOptions } from '../schedule/schedule.ts'
 import { parsePythonJson } from '../schedule/python-json.ts'
 import type { Folder } from './folder.ts'
@@ -104,7 +105,7 @@ export function scheduleFor(config: SchedulerConfig, request: Request, options: 
   const { denoisingStart, denoisingEnd } = request
   const count = config.numTrainTimesteps
   const before = (share: number): number => {
-    const cutoff = Math.round(count - share * count)
+    const cutoff = roundHalfEven(count - share * count)
     return whole.timesteps.filter((timestep) => timestep >= cutoff).length
   }
   const from = denoisingStart === undefined ? strengthStart(whole, request) : before(denoisingStart)
