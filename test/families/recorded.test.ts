@@ -5,7 +5,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Folder } from '../../ts/families/folder.ts'
 import { TextTokenizer } from '../../ts/families/tokenizers.ts'
-import { load, type Pipeline } from '../../ts/index.ts'
+import { load, type GenerateOptions, type Pipeline } from '../../ts/index.ts'
 import { assertPicture, familyFolder, optionsOf, recordedCases, relativeError } from '../support/families.ts'
 
 // Every family against diffusers' own pipelines on the same weights: final latents, and the pictures or sounds made of them.
@@ -126,6 +126,28 @@ test('pixart: capitals and blanks around a prompt are nothing to it, and what is
     assert.is(more, dropped + 20)
     await pipeline.dispose()
   }
+})
+
+test('sdxl: from noise negative sizes count together, with a crop of their own; from a picture each by itself, with the crop of the others', async () => {
+  const pipeline = await load(familyFolder('sdxl'), { threads: 1 })
+  const own = [32, 32] as const
+  const init = { width: 32, height: 32, data: Uint8Array.from({ length: 1024 }, (_, k) => (k * 7) % 256) }
+  const [noise, picture] = [undefined, init].map((from) => async (sizes: Partial<GenerateOptions>) => {
+    const start = from ? { init: from } : { width: 32, height: 32 }
+    return (await pipeline.generate({ prompt: 'a cat', steps: 2, policy: 'none', ...start, ...sizes })).latents
+  })
+  const [original, target] = [{ negativeOriginalSize: [16, 16] }, { negativeTargetSize: own }] as const
+  const crop = { negativeCropTopLeft: [1, 2] } as const
+  assert.equal(await noise(original), await noise({}))
+  assert.not.equal(await noise({ ...original, ...target }), await noise({}))
+  assert.not.equal(await noise({ ...original, ...target, ...crop }), await noise({ ...original, ...target }))
+  const told = await picture(original)
+  assert.equal(told, await picture({ ...original, ...target, ...crop }))
+  assert.not.equal(told, await picture({}))
+  const cut = { cropTopLeft: [4, 8] } as const
+  assert.equal(await picture({ ...cut, negativeOriginalSize: own, ...target }), await picture(cut))
+  assert.not.equal(await noise({ ...cut, negativeOriginalSize: own, ...target }), await noise(cut))
+  await pipeline.dispose()
 })
 
 const TOKENIZERS = [

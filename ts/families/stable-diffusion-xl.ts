@@ -4,7 +4,7 @@ import { Autoencoder } from './autoencoder.ts'
 import { Component, type LoadContext } from './component.ts'
 import { ControlNet } from './controlnet.ts'
 import { rowsOf } from './denoiser.ts'
-import type { Request } from './family.ts'
+import type { FamilyRequest, Request } from './family.ts'
 import { promptsOf, type LatentSize } from './latent-family.ts'
 import { loadNetwork } from './network-plan.ts'
 import { residualInputs } from './input-shapes.ts'
@@ -127,9 +127,9 @@ export class StableDiffusionXl extends UnetFamily {
     const { scale } = this.autoencoder
     const own = [height * scale, width * scale] as const
     const { originalSize = own, cropTopLeft = [0, 0], targetSize = own } = request
-    const { negativeOriginalSize, negativeCropTopLeft = [0, 0], negativeTargetSize } = request
     const count = this.unet.dimension(this.xl.names.sizes, 1, 6)
     if (count === 5) {
+      const { negativeOriginalSize, negativeCropTopLeft = [0, 0] } = request
       return [
         Float32Array.of(...originalSize, ...cropTopLeft, AESTHETIC.conditional),
         Float32Array.of(...(negativeOriginalSize ?? originalSize), ...negativeCropTopLeft, AESTHETIC.unconditional),
@@ -138,13 +138,21 @@ export class StableDiffusionXl extends UnetFamily {
     if (count !== 6)
       throw new SadaError('IO_MISMATCH', `${this.unet.path}: expected 5 or 6 sizes in "time_ids", the file has ${count}.`)
     const conditional = Float32Array.of(...originalSize, ...cropTopLeft, ...targetSize)
-    // diffusers takes the negative sizes only where both are given.
-    const isOther = negativeOriginalSize !== undefined && negativeTargetSize !== undefined
-    const unconditional = isOther
-      ? Float32Array.of(...negativeOriginalSize, ...negativeCropTopLeft, ...negativeTargetSize)
-      : conditional
-    return [conditional, unconditional]
+    return [conditional, Float32Array.of(...negativeSizes(request, { originalSize, cropTopLeft, targetSize }))]
   }
+}
+
+type Sizes = Required<Pick<FamilyRequest, 'originalSize' | 'cropTopLeft' | 'targetSize'>>
+
+/**
+ * As diffusers' pipelines differ: from noise the negative sizes count where both are given, with a crop of their own; from a picture each
+ * counts by itself, beside the crop that the prompt's have.
+ */
+function negativeSizes(request: Request, { originalSize, cropTopLeft, targetSize }: Sizes): number[] {
+  const { init, negativeOriginalSize: original, negativeCropTopLeft: crop = [0, 0], negativeTargetSize: target } = request
+  if (init !== undefined) return [...(original ?? originalSize), ...cropTopLeft, ...(target ?? targetSize)]
+  const areGiven = original !== undefined && target !== undefined
+  return areGiven ? [...original, ...crop, ...target] : [...originalSize, ...cropTopLeft, ...targetSize]
 }
 
 function zeros({ states, pooled }: Pick<Encoded, 'states' | 'pooled'>): { states: Float32Array[]; pooled: Float32Array[] } {
