@@ -1,6 +1,6 @@
 import type { Pixels } from '../families/family.ts'
 
-const [START_OF_SCAN, END] = [0xda, 0xd9]
+const START_OF_SCAN = 0xda
 const [JFIF, EXIF, ADOBE] = [0xe0, 0xe1, 0xee]
 /** Markers of a frame's header; those between are of tables. */
 const isFrame = (marker: number): boolean => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)
@@ -28,7 +28,7 @@ function headerOf(file: Uint8Array): JpegHeader {
     const [marker, length] = [file[at + 1], (file[at + 2] << 8) | file[at + 3]]
     const body = file.subarray(at + 4, at + 2 + length)
     const text = (from: number, to: number): string => String.fromCharCode(...body.subarray(from, to))
-    if (marker === START_OF_SCAN || marker === END) break
+    if (marker === START_OF_SCAN) break
     if (marker === JFIF && text(0, 5) === 'JFIF\0') header = { ...header, isJfif: true }
     if (marker === ADOBE && text(0, 5) === 'Adobe') header = { ...header, transform: body[11] }
     if (marker === EXIF && text(0, 6) === 'Exif\0\0') header = { ...header, orientation: orientationOf(body.subarray(6)) }

@@ -1,0 +1,102 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { checkBytes, isRgb, upright } from '../../ts/pipeline/jpeg.ts'
+
+// What is read of a JPEG file's header, on headers written by hand (ITU T.81, annex B). Whole files are in media.test.ts.
+
+type Segment = readonly [marker: number, body: readonly number[]]
+const bytes = (text: string): number[] => [...Buffer.from(text, 'latin1')]
+const written = ([marker, body]: Segment): number[] => [0xff, marker, (body.length + 2) >> 8, (body.length + 2) & 255, ...body]
+const file = (...parts: (Segment | number)[]): Uint8Array =>
+  Uint8Array.from([0xff, 0xd8, ...parts.flatMap((part) => (typeof part === 'number' ? [part] : written(part)))])
+
+const frame = (names: string, marker = 0xc0): Segment => [
+  marker,
+  [8, 0, 8, 0, 8, names.length, ...bytes(names).flatMap((name) => [name, 0x11, 0])],
+]
+const [rgb, ycc] = [frame('RGB'), frame('\x01\x02\x03')]
+const jfif: Segment = [0xe0, [...bytes('JFIF\0'), 1, 1, 0, 0, 1, 0, 1, 0, 0]]
+const adobe = (transform: number): Segment => [0xee, [...bytes('Adobe'), 0, 100, 0, 0, 0, 0, transform]]
+const scan: Segment = [0xda, [3, 0, 0, 0, 0, 0, 0, 0, 63, 0]]
+const comment = (text: string): Segment => [0xfe, bytes(text)]
+
+test('colours are what libjpeg takes them for: JFIF has luminance, Adobe says what it has, names count where there is neither', () => {
+  const cases: [is: boolean, what: string, file: Uint8Array][] = [
+    [true, 'names', file(rgb)],
+    [false, 'other names', file(ycc)],
+    [false, 'JFIF', file(jfif, rgb)],
+    [false, "JFIF before Adobe's", file(jfif, adobe(0), ycc)],
+    [true, 'an extension of JFIF alone', file([0xe0, bytes('JFXX\0\x10')], rgb)],
+    [true, 'a comment on JFIF', file(comment('JFIF\0'), rgb)],
+    [true, "Adobe's: no transform", file(adobe(0), ycc)],
+    [true, "Adobe's behind the frame", file(ycc, adobe(0))],
+    [false, "Adobe's: luminance", file(adobe(1), rgb)],
+    [false, 'four components', file(adobe(0), frame('\x01\x02\x03\x04'))],
+    [true, "a segment of Adobe's number", file([0xee, [...bytes('Ducky'), 0, 100, 0, 0, 0, 0, 1]], rgb)],
+    [true, "a comment on Adobe's", file([0xfe, adobe(1)[1]], rgb)],
+  ]
+  for (const [is, what, header] of cases) assert.is(isRgb(header), is, what)
+})
+
+test('a header ends at the first scan, or at what is no marker; long segments are passed over', () => {
+  assert.is(isRgb(file(ycc, scan, adobe(0))), false)
+  assert.is(isRgb(file(ycc, 0, adobe(0))), false)
+  assert.is(isRgb(file(comment('x'.repeat(300)), comment('x'.repeat(600)), rgb)), true)
+})
+
+test('a frame has any marker from C0 to CF but those of Huffman tables, arithmetic tables and extensions', () => {
+  for (let marker = 0xc0; marker <= 0xcf; marker++)
+    assert.is(isRgb(file(frame('RGB', marker))), ![0xc4, 0xc8, 0xcc].includes(marker), marker.toString(16))
+  for (const marker of [0xbf, 0xd0, 0xdb, 0xdd]) assert.is(isRgb(file(frame('RGB', marker))), false, marker.toString(16))
+})
+
+/** 3 × 2 pixels, numbered row by row, as a file with these parts has them seen: width, height, numbers. */
+const seen = (...parts: Segment[]): string => {
+  const pixels = Uint8Array.from({ length: 24 }, (_, k) => Math.floor(k / 4) + 1)
+  const { width, height, data } = upright({ width: 3, height: 2, data: pixels }, file(...parts))
+  return `${width}×${height} ${data.filter((_, k) => k % 4 === 0).join('')}`
+}
+const exif = (tiff: readonly number[], head = 'Exif\0\0'): Segment => [0xe1, [...bytes(head), ...tiff]]
+const DIRECTORY = [...bytes('MM'), 0, 42, 0, 0, 0, 8]
+const ENTRY = [0x01, 0x12, 0, 3, 0, 0, 0, 1, 0]
+/** The entry ends with the number: what would fill it up is left out. */
+const turnedBy = (orientation: number): number[] => [...DIRECTORY, 0, 1, ...ENTRY, orientation]
+
+test('a picture is turned and mirrored by what its EXIF segment says, wherever that and its entry stand', () => {
+  const turned = ['123456', '321654', '654321', '456123', '142536', '415263', '635241', '362514']
+  for (const [k, numbers] of turned.entries())
+    assert.is(seen(exif(turnedBy(k + 1))), `${k < 4 ? '3×2' : '2×3'} ${numbers}`, `orientation ${k + 1}`)
+  const others = [1, 2].flatMap((tag) => [0x01, tag, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0])
+  assert.is(seen(exif([...DIRECTORY, 0, 3, ...others, ...ENTRY, 2])), '3×2 321654')
+  assert.is(seen(exif([...bytes('MM'), 0, 42, 0, 0, 0, 10, 0, 0, 0, 1, ...ENTRY, 2])), '3×2 321654')
+  assert.is(seen(exif(turnedBy(2)), jfif, adobe(1), rgb), '3×2 321654')
+  assert.is(isRgb(file(jfif, exif(turnedBy(2)), rgb)), false)
+})
+
+test('a picture lies as it is where no EXIF segment names an orientation, or one that is cut', () => {
+  for (const parts of [
+    [jfif, rgb],
+    [exif(turnedBy(2), 'Exif\0\x01')],
+    [comment(`Exif\0\0${Buffer.from(turnedBy(2)).toString('latin1')}`)],
+    [exif(turnedBy(2).slice(0, -2))],
+    [exif(turnedBy(2).slice(0, -1))],
+    [exif(turnedBy(9))],
+    [exif(turnedBy(0))],
+    [exif(DIRECTORY)],
+    [exif(DIRECTORY.slice(0, 7))],
+    [exif([])],
+  ])
+    assert.is(seen(...parts), '3×2 123456')
+})
+
+test('a block takes a bit at least: a file of n bytes has at most 8·n of them, and what is left over of one', () => {
+  const sized = (width: number): Uint8Array => file([0xc0, [8, 0, 8, width >> 8, width & 255, 1, 1, 0x11, 0]])
+  const blocks = 8 * sized(0).length
+  checkBytes(sized(8 * blocks))
+  checkBytes(sized(8 * blocks + 7))
+  assert.throws(() => checkBytes(sized(8 * blocks + 8)), new RegExp(`too few for ${8 * blocks + 8} × 8 pixels`))
+  // Without a frame it is for the decoder to say what is wrong.
+  checkBytes(file(jfif))
+})
+
+test.run()
