@@ -37,6 +37,10 @@ test('what is no picture is an error that names the argument', async () => {
     new Uint8Array(sound.subarray(0, 40)),
     { width: 2, height: 2, data: new Uint8Array(5) },
     { width: 0, height: 0, data: new Uint8Array(0) },
+    { width: 2, height: 0, data: new Uint8Array(0) },
+    { width: -1, height: -3, data: new Uint8Array(3) },
+    { width: 1.5, height: 2, data: new Uint8Array(3) },
+    { width: 2, height: 1.5, data: new Uint8Array(3) },
     { width: 2, height: 2, data: [1, 2, 3, 4] },
     null,
   ]
@@ -44,6 +48,8 @@ test('what is no picture is an error that names the argument', async () => {
     const error: any = await readImage('mask', input as Uint8Array).catch((e: unknown) => e)
     assert.equal([error.code, error.argument], ['INVALID_ARGUMENT', 'mask'])
   }
+  // The smallest that is one.
+  assert.is((await readImage('mask', { width: 1, height: 1, data: new Uint8Array(1) })).width, 1)
   const webp = new Uint8Array(Buffer.from('RIFF\x24\0\0\0WEBPVP8 ', 'latin1'))
   const said = await readImage('mask', webp).catch((e: SadaError) => e.message)
   assert.match(said as string, /"mask" to be a PNG or JPEG file, received "a file that is neither"/)
@@ -66,6 +72,16 @@ test('resizing keeps means and flat colours, covers the size and cuts evenly', (
   assert.equal([...resize(ramp, 4, 1).data].slice(1, 3), [50, 90])
   // From 8 × 2 to 2 × 2: the middle, columns 3 and 4.
   assert.equal([...resize(ramp, 2, 2).data], [60, 80, 60, 80])
+})
+
+test('a pixel of a quarter of the size is the mean over a triangle of four pixels to either side', () => {
+  // Weights of columns 0 to 5 for the left pixel, whose centre is 2: 5, 7, 7, 5, 3, 1 of 28; of 2 to 7 for the right one, mirrored.
+  const left = [5, 7, 7, 5, 3, 1, 0, 0]
+  for (const [column, share] of left.entries()) {
+    const data = Uint8Array.from({ length: 64 }, (_, k) => (k % 8 === column ? 224 : 0))
+    const expected = [8 * share, 8 * left[7 - column]]
+    assert.equal([...resize({ width: 8, height: 8, data }, 2, 2).data], [...expected, ...expected], `column ${column}`)
+  }
 })
 
 /** Pictures of 9 × 2 by Pillow 13.0, `Image.save` of modes "1" and "P" with `bits=2`: rows that fill no whole bytes. */

@@ -41,7 +41,7 @@ function weights(from: number, to: number, offset: number, scale: number): { fro
     const centre = offset + (k + 0.5) / scale
     const first = Math.max(0, Math.floor(centre - reach + 0.5))
     const last = Math.min(from - 1, Math.ceil(centre + reach - 0.5) - 1)
-    const plain = Array.from({ length: last - first + 1 }, (__, j) => Math.max(0, 1 - Math.abs(first + j + 0.5 - centre) / reach))
+    const plain = Array.from({ length: last - first + 1 }, (__, j) => 1 - Math.abs(first + j + 0.5 - centre) / reach)
     const sum = plain.reduce((total, each) => total + each, 0)
     return { from: first, shares: plain.map((each) => each / sum) }
   })
