@@ -63,7 +63,8 @@ function definition(pieces: readonly [string, number][], { unknown, end, charsma
       special_tokens: { '</s>': { id: '</s>', ids: [end], tokens: ['</s>'] } },
     },
     decoder: null,
-    model: { type: 'Unigram', unk_id: unknown, vocab: pieces },
+    // Also what becomes a place by being normalized is one.
+    model: { type: 'Unigram', unk_id: unknown, vocab: [...pieces, ...extra.map(({ content }) => [content, 0]).reverse()] },
   }
 }
 

@@ -15,6 +15,8 @@ interface Library {
   encode(text: string, options?: { add_special_tokens?: boolean }): { readonly ids: number[] }
   token_to_id(token: string): number | undefined
   get_vocab(): Map<string, number>
+  /** What is done to the text between special tokens, before it is split into words. */
+  normalizer: Normalize | null
 }
 
 /** Longest prompt that is looked at, in UTF-16 code units; no encoder reads nearly as much. */
@@ -25,8 +27,6 @@ const MOST_MERGES = 500_000
 interface Settings {
   readonly pad: number
   readonly maxLength: number
-  /** What happens to a text before the library sees it. */
-  readonly normalize: (text: string) => string
 }
 
 export interface TokenIds {
@@ -49,13 +49,11 @@ export class TextTokenizer {
   private readonly before: readonly number[]
   private readonly after: readonly number[]
   private readonly pad: number
-  private readonly normalize: (text: string) => string
 
-  private constructor(library: Library, { pad, maxLength, normalize }: Settings) {
+  private constructor(library: Library, { pad, maxLength }: Settings) {
     this.library = library
     this.pad = pad
     this.maxLength = maxLength
-    this.normalize = normalize
     // What special tokens go around a text: what is left of an encoded letter without the letter.
     const whole = library.encode('a').ids
     const letter = library.encode('a', { add_special_tokens: false }).ids
@@ -78,17 +76,15 @@ export class TextTokenizer {
       const { Tokenizer } = require('@huggingface/tokenizers') as LibraryModule
       const { rest, normalize } = withoutCharsmap(definition)
       const library = new Tokenizer(withUnicodeBlanks(rest), config)
+      // Not on the whole text: a special token is one as it is written, not what becomes one.
+      library.normalizer = inTurn(isLowercasing(rest) ? withoutFinalSigma(normalize) : normalize, library.normalizer)
       const largest = Math.max(...library.get_vocab().values())
       if (largest >= vocabularySize)
         throw new Error(`it has ids up to ${largest}, its text encoder knows ${vocabularySize} from 0`)
       const padToken = tokenOf(config.pad_token) ?? tokenOf(config.eos_token) ?? '<pad>'
       const pad = library.token_to_id(padToken)
       if (pad === undefined) throw new Error(`its padding "${padToken}" is not in its vocabulary`)
-      return new TextTokenizer(library, {
-        pad,
-        maxLength: maxLengthOf(config),
-        normalize: isLowercasing(rest) ? withoutFinalSigma(normalize) : normalize,
-      })
+      return new TextTokenizer(library, { pad, maxLength: maxLengthOf(config) })
     } catch (error) {
       if (error instanceof SadaError) throw error
       // What the library trips over where a part is missing.
@@ -104,7 +100,7 @@ export class TextTokenizer {
         argument: 'prompt',
       })
     const room = length - this.before.length - this.after.length
-    const content = this.library.encode(this.normalize(text), { add_special_tokens: false }).ids
+    const content = this.library.encode(text, { add_special_tokens: false }).ids
     const used = [...this.before, ...content.slice(0, room), ...this.after]
     const padding = Array<number>(length - used.length)
     return {
@@ -115,8 +111,15 @@ export class TextTokenizer {
   }
 }
 
+type Normalize = (text: string) => string
+
+const inTurn =
+  (first: Normalize, second: Normalize | null): Normalize =>
+  (text) =>
+    second ? second(first(text)) : first(text)
+
 /** JavaScript makes a Σ at the end of a word ς, transformers' tokenizers make every Σ σ. */
-function withoutFinalSigma(normalize: (text: string) => string): (text: string) => string {
+function withoutFinalSigma(normalize: Normalize): Normalize {
   return (text) => normalize(text).replaceAll('Σ', 'σ')
 }
 
