@@ -67,6 +67,13 @@ test('a tokenizer that does not fit is refused at load', async () => {
   assert.is(await codeOf((folder) => rmSync(join(folder, 'vocab.json'))), 'MODEL_NOT_FOUND')
   assert.is(await codeOf((folder) => writeFileSync(join(folder, 'vocab.json'), '{"a": "b"}')), 'TOKENIZER_INVALID')
   assert.is(await codeOf((folder) => writeFileSync(join(folder, 'vocab.json'), '{"a": 0}')), 'TOKENIZER_INVALID')
+  for (const id of [-1, 1.5, null]) {
+    const other = (folder: string): void => {
+      const vocab = JSON.parse(readFileSync(join(folder, 'vocab.json'), 'utf8')) as object
+      writeFileSync(join(folder, 'vocab.json'), JSON.stringify({ ...vocab, zzz: id }))
+    }
+    assert.is(await codeOf(other), 'TOKENIZER_INVALID', String(id))
+  }
   for (const token of ['<|startoftext|>', '<|endoftext|>']) {
     const without = (folder: string): void => {
       const vocab = JSON.parse(readFileSync(join(folder, 'vocab.json'), 'utf8')) as Record<string, number>
@@ -83,14 +90,76 @@ test('a tokenizer that does not fit is refused at load', async () => {
   }
 })
 
-test('a free pattern is refused', async () => {
-  const change = (folder: string): void => {
+/** A tokenizer of a folder whose configurations say something else. */
+async function changed(from: string, config: object, special?: object): Promise<TextTokenizer> {
+  const folder = join(scratch, 'tokenizer')
+  rmSync(folder, { recursive: true, force: true })
+  cpSync(join(fixtures, from), folder, { recursive: true })
+  const path = join(folder, 'tokenizer_config.json')
+  writeFileSync(path, JSON.stringify({ ...(JSON.parse(readFileSync(path, 'utf8')) as object), ...config }))
+  if (special) writeFileSync(join(folder, 'special_tokens_map.json'), JSON.stringify(special))
+  return TextTokenizer.load(await Folder.open(scratch), 'tokenizer')
+}
+
+test('special tokens are those that the configuration names, as text or as objects; without one for padding it is the end', async () => {
+  for (const [from, start, end] of [
+    ['clip', 'bos_token', 'eos_token'],
+    ['roberta', 'cls_token', 'sep_token'],
+  ] as const) {
+    const vocab = JSON.parse(readFileSync(join(fixtures, from, 'vocab.json'), 'utf8')) as Record<string, number>
+    const tokenizer = await changed(from, { [start]: '!', [end]: { content: '?' }, eos_token: { content: '?' }, pad_token: null })
+    const { ids, mask } = tokenizer.encode('', 4)
+    assert.equal(
+      [ids, mask],
+      [
+        [vocab['!'], vocab['?'], vocab['?'], vocab['?']],
+        [1, 1, 0, 0],
+      ],
+      from,
+    )
+    const own = await changed(from, { [start]: undefined, [end]: undefined, pad_token: '#' })
+    const [first, last] = from === 'clip' ? ['<|startoftext|>', '<|endoftext|>'] : ['<s>', '</s>']
+    assert.equal(own.encode('', 3).ids, [vocab[first], vocab[last], vocab['#']], from)
+  }
+})
+
+test('special_tokens_map.json goes before a configuration of the older form, and after one that lists all its tokens', async () => {
+  const vocab = JSON.parse(readFileSync(join(fixtures, 'clip/vocab.json'), 'utf8')) as Record<string, number>
+  const padding = (tokenizer: TextTokenizer): number => tokenizer.encode('', 3).ids[2]
+  assert.is(padding(await changed('clip', { pad_token: '#' }, { pad_token: '!' })), vocab['!'])
+  assert.is(padding(await changed('clip', { pad_token: '#', added_tokens_decoder: {} }, { pad_token: '!' })), vocab['#'])
+  assert.is(padding(await changed('clip', { pad_token: undefined, added_tokens_decoder: {} }, { pad_token: '!' })), vocab['!'])
+  assert.is(padding(await changed('clip', { pad_token: '#' }, {})), vocab['#'])
+})
+
+test('a length is a whole number from 4 to 8192, else 512; a text of more than 100 000 characters is refused', async () => {
+  for (const [written, length] of [
+    [4, 4],
+    [8192, 8192],
+    [3, 512],
+    [8193, 512],
+    [76.5, 512],
+    ['77', 512],
+    [1e30, 512],
+    [undefined, 512],
+  ])
+    assert.is((await changed('clip', { model_max_length: written })).maxLength, length)
+  const tokenizer = await changed('t5', {})
+  assert.is(tokenizer.encode(' '.repeat(100_000)).dropped, 0)
+  assert.throws(() => tokenizer.encode(' '.repeat(100_001)), /has 100001 characters; at most 100000/)
+})
+
+test('a free pattern is refused; a word of that name is none', async () => {
+  const changing = (change: (definition: any) => void) => (folder: string) => {
     const path = join(folder, 'tokenizer.json')
-    const definition = JSON.parse(readFileSync(path, 'utf8'))
-    definition.normalizer.normalizers[1].pattern.Regex = '(\\s+)+$'
+    const definition: unknown = JSON.parse(readFileSync(path, 'utf8'))
+    change(definition)
     writeFileSync(path, JSON.stringify(definition))
   }
-  assert.is(await codeOf(change, undefined, 'clip-json'), 'TOKENIZER_INVALID')
+  const pattern = changing(({ normalizer }) => (normalizer.normalizers[1].pattern.Regex = '(\\s+)+$'))
+  assert.is(await codeOf(pattern, undefined, 'clip-json'), 'TOKENIZER_INVALID')
+  const word = changing(({ model }) => (model.vocab.Regex = 0))
+  assert.is(await codeOf(word, undefined, 'clip-json'), undefined)
 })
 
 test.run()
