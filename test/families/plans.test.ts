@@ -40,6 +40,13 @@ test('an undamaged plan loads its stages and not the whole', async () => {
   assert.is(error, undefined)
 })
 
+const backwards: Edit = ({ reuse: [, range] }) => ([range.from, range.to] = [range.to, range.from])
+
+test('a range of stages may be one, and may begin with the first', async () => {
+  const change = edited(({ stages, reuse }) => (reuse[0] = { from: stages[0].name, to: stages[0].name }))
+  assert.is(await refusal(change), undefined)
+})
+
 const DAMAGES: [string, (unet: string) => void, string, RegExp][] = [
   ['another schema', edited((p) => (p.schema = 'sada-plan/9')), 'MANIFEST_INVALID', /at \/schema/],
   ['a file outside', edited((p) => (p.stages[0].file = '../embed.onnx')), 'MANIFEST_INVALID', /at \/stages\/0\/file/],
@@ -50,6 +57,11 @@ const DAMAGES: [string, (unet: string) => void, string, RegExp][] = [
   ['no output', edited((p) => p.stages.pop()), 'MANIFEST_INVALID', /does not make \/output/],
   ['an input nobody reads', edited((p) => p.conditioning.push('y')), 'MANIFEST_INVALID', /no stage reads the input "y"/],
   ['tokens without a grid', edited((p) => (p.tokens.grid = null)), 'MANIFEST_INVALID', /tokens\/grid/],
+  ['a stage without a name', edited((p) => (p.stages[0].name = '')), 'MANIFEST_INVALID', /at \/stages\/0\/name/],
+  ['no range', edited((p) => (p.reuse[0].from = 'x')), 'MANIFEST_INVALID', /\/reuse\/0 is no range of stages: "x" to/],
+  ['half a range', edited((p) => (p.reuse[1].to = 'x')), 'MANIFEST_INVALID', /\/reuse\/1 is no range of stages/],
+  ['a range backwards', edited(backwards), 'MANIFEST_INVALID', /\/reuse\/1 is no range of stages/],
+  ['no object', (unet) => writeFileSync(join(unet, 'plan.json'), '7'), 'MANIFEST_INVALID', /plan\.json/],
   ['no file', (unet) => rmSync(join(unet, 'middle.onnx')), 'MODEL_NOT_FOUND', /middle\.onnx/],
   ['no weights', (unet) => rmSync(join(unet, 'model.onnx_data')), 'MODEL_NOT_FOUND', /model\.onnx_data/],
   ['a cut file', (unet) => truncateSync(join(unet, 'middle.onnx'), 1000), 'MODEL_CORRUPT', /middle\.onnx/],

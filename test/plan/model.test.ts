@@ -112,16 +112,44 @@ test('a manifest that is right but for another shape or name is IO_MISMATCH: fil
 })
 
 test('a vocabulary that is not a list of words is TOKENIZER_INVALID', async () => {
-  for (const text of ['{}', '[1, 2]', '[']) {
+  for (const text of ['{}', '[1, 2]', '["a", 1]', '[']) {
     writeFileSync(join(folder, 'vocab.json'), text)
     assert.is((await refusal()).code, 'TOKENIZER_INVALID')
   }
+  rmSync(join(folder, 'vocab.json'))
+  assert.is((await refusal()).code, 'MODEL_NOT_FOUND')
 })
 
 test("names of an object's own prototype are no tensors", () => {
   const plan = JSON.parse(readFileSync(join(original, 'plan.json'), 'utf8')) as Plan
   plan.stages[0].inputs = ['sample', 'level', 'constructor']
   assert.throws(() => readManifest(plan, 'plan.json'), /"constructor".*no shape/)
+})
+
+test('sizes are whole numbers from 1 to 2³¹ − 1; what is read without a prompt fits; every output has a shape', () => {
+  const reading = (edit: (plan: Plan) => void) => () => {
+    const plan = JSON.parse(readFileSync(join(original, 'plan.json'), 'utf8')) as Plan
+    edit(plan)
+    return readManifest(plan, 'plan.json')
+  }
+  for (const size of [1, 2 ** 31 - 1]) reading((plan) => (plan.latents = [size, 64, 64]))()
+  for (const size of [0, 1.5, 2 ** 31, '3'])
+    assert.throws(
+      reading((plan) => (plan.latents = [size, 64, 64])),
+      /at \/latents\/0/,
+    )
+  const unconditional = (count: number) => (plan: Plan) => (plan.text.unconditional = Array(count).fill(0))
+  reading(unconditional(40))()
+  assert.throws(reading(unconditional(41)), /\/text\/unconditional has more tokens than \/text\/length, 40/)
+  assert.throws(
+    reading((plan) => (plan.stages[0].outputs as string[]).push('extra')),
+    /"extra" of \/stages\/0 has no shape/,
+  )
+  assert.throws(
+    reading((plan) => (plan.stages = [])),
+    /at \/stages/,
+  )
+  assert.throws(() => readManifest(7, 'plan.json'), /plan\.json: .* at \/\./)
 })
 
 test('nothing is left of what did not load', async () => {
