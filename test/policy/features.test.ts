@@ -110,6 +110,9 @@ for (const policy of active) {
 test('deepcache: the power schedule of the published worked example; equal intervals otherwise', () => {
   const options = { interval: 5, uniform: false, center: 15, power: 1.4 }
   assert.equal(deepCacheSchedule(50, options), [0, 5, 9, 13, 17, 21, 26, 31, 37, 43])
+  // Powers at which steps coincide, lowered by the published code in numpy.
+  assert.equal(deepCacheSchedule(20, { ...options, interval: 2, center: 0, power: 5 }), [0, 1, 2, 4, 6, 8, 10, 12, 14, 17])
+  assert.equal(deepCacheSchedule(28, { ...options, interval: 3, center: 25, power: 5 }), [0, 6, 11, 15, 19, 22, 24, 25, 26, 27])
   assert.equal(deepCacheSchedule(11, { ...options, uniform: true }), [0, 5, 10])
   assert.equal(deepCacheSchedule(3, options), [0])
   assert.throws(() => deepCacheSchedule(50, { ...options, interval: 2, center: 25 }), /around center 25/)

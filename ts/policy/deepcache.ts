@@ -86,7 +86,6 @@ export function deepCacheSchedule(steps: number, options: Omit<DeepCacheOptions,
   const { interval, uniform, center, power } = options
   const count = Math.ceil(steps / interval)
   if (uniform || interval === 1) return Array.from({ length: count }, (_, k) => k * interval)
-  if (count === 1) return [0]
   // With a large power several steps coincide; it is lowered until they do not.
   for (let p = power; p > 1; p -= 0.02) {
     const found = powerSchedule(steps, count, center, p)
