@@ -1,8 +1,9 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Request } from '../../ts/families/family.ts'
-import { scheduleFor } from '../../ts/families/scheduler.ts'
+import { partOf, scheduleFor, shiftFor } from '../../ts/families/scheduler.ts'
 import { parseSchedulerConfig } from '../../ts/schedule/config.ts'
+import { createSchedule } from '../../ts/schedule/schedule.ts'
 
 // Which of a schedule's steps a request takes.
 
@@ -26,6 +27,53 @@ test('a share of the noise levels ends at a timestep that is rounded as Python r
     assert.equal(timesteps({ denoisingEnd: share }), all.slice(0, count), `to ${share}`)
     assert.equal(timesteps({ denoisingStart: share }), all.slice(count), `from ${share}`)
   }
+})
+
+const { config: flow } = parseSchedulerConfig({ _class_name: 'FlowMatchEulerDiscreteScheduler', shift: 3 })
+const picture = { width: 1, height: 1, data: new Uint8Array(1) }
+
+test('from a picture a whole number of steps is cut off, in flow matching what is left over of one is made', () => {
+  const steps = (of: typeof config, share: Partial<Request>): number =>
+    scheduleFor(of, { ...request, ...share }, { steps: 8 }).steps
+  for (const [share, ofNoise, ofFlow] of [
+    [{ init: picture, strength: 0.6 }, 4, 5],
+    [{ init: picture, strength: 0.5 }, 4, 4],
+    [{ init: picture, strength: 1 }, 8, 8],
+    [{ init: picture }, 6, 7],
+    [{ init: picture, mask: picture }, 8, 8],
+    [{ strength: 0.5 }, 8, 8],
+  ] as const)
+    assert.equal([steps(config, share), steps(flow, share)], [ofNoise, ofFlow], JSON.stringify(share))
+  const none = (share: Partial<Request>) => () => scheduleFor(config, { ...request, ...share }, { steps: 8 })
+  assert.throws(none({ init: picture, strength: 0 }), /"strength" to be such that at least one of the 8 steps is left/)
+  assert.throws(none({ init: picture, denoisingStart: 1 }), /"denoisingStart"/)
+  assert.throws(none({ denoisingEnd: 0 }), /"denoisingEnd"/)
+})
+
+test('a part of a schedule has the levels of its steps and of where it ends; its first step leans on none', () => {
+  const { config: dpm } = parseSchedulerConfig({ _class_name: 'DPMSolverMultistepScheduler' })
+  const whole = createSchedule(dpm, { steps: 8 })
+  const part = partOf(whole, 2, 5)
+  assert.equal([part.steps, part.timesteps, part.sigmas], [3, whole.timesteps.slice(2, 5), whole.sigmas.slice(2, 6)])
+  assert.equal([part.levels, part.times], [whole.levels.slice(2, 6), whole.times.slice(2, 6)])
+  assert.equal([part.betaAt, part.orders], [whole.betaAt.slice(2, 5), [1, 2, 2]])
+  assert.is(partOf(whole, 2).steps, 6)
+})
+
+test('noise levels that follow the number of tokens: a line between two of them, as the configuration says, else as diffusers’ pipelines', () => {
+  const dynamic = { _class_name: 'FlowMatchEulerDiscreteScheduler', use_dynamic_shifting: true }
+  const own = { ...dynamic, base_shift: 0.25, max_shift: 1.25, base_image_seq_len: 100, max_image_seq_len: 500 }
+  // DPM-Solver++ has no fields for the line.
+  const other = { _class_name: 'DPMSolverMultistepScheduler', use_flow_sigmas: true, prediction_type: 'flow_prediction' }
+  for (const [fields, ...points] of [
+    [dynamic, [256, 0.5], [2176, 0.825], [4096, 1.15]],
+    [own, [100, 0.25], [300, 0.75], [500, 1.25]],
+    [{ ...other, use_dynamic_shifting: true }, [256, 0.5], [2176, 0.83], [4096, 1.16]],
+  ] as const) {
+    for (const [tokens, mu] of points)
+      assert.ok(Math.abs(shiftFor(parseSchedulerConfig(fields).config, tokens, 1.16)! - mu) < 1e-12, `${tokens} ${mu}`)
+  }
+  for (const still of [flow, config, parseSchedulerConfig(other).config]) assert.is(shiftFor(still, 4096, 1.16), undefined)
 })
 
 test.run()

@@ -120,6 +120,6 @@ export function scheduleFor(config: SchedulerConfig, request: Request, options: 
 /** diffusers cuts a whole number of steps off; Flux cuts off the steps that are left over. */
 function strengthStart({ steps, frame }: Schedule, { init, mask, strength = mask === undefined ? 0.8 : 1 }: Request): number {
   if (init === undefined) return 0
-  const kept = Math.min(steps * strength, steps)
-  return Math.max(frame === 'flow' ? Math.floor(steps - kept) : steps - Math.floor(kept), 0)
+  const kept = steps * strength
+  return frame === 'flow' ? Math.floor(steps - kept) : steps - Math.floor(kept)
 }
