@@ -1,6 +1,13 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { FamilySettings } from '../../ts/index.ts'
+import { loadFamily } from '../../ts/families/index.ts'
+import type { FamilySettings, GenerateOptions } from '../../ts/index.ts'
+import { findOnnxRuntime, loadAddon } from '../../ts/native/load.ts'
+import type { NetworkFile, OpenDeviceEngine } from '../../ts/plan/device-engine.ts'
+import { Pipeline } from '../../ts/pipeline/pipeline.ts'
 import { filesForEngines } from '../../ts/pipeline/load.ts'
 import { familyFolder } from '../support/families.ts'
 
@@ -120,6 +127,47 @@ test('where nothing is asked for engines are made for the own size of a model an
   const files = await filesForEngines(familyFolder('sd2'), { stages: false })
   const [sample] = files.find(({ stage }) => stage === 'unet')!.profiles[0]
   assert.equal([sample.smallest, sample.usual, sample.largest].map(String), ['1,4,16,16', '2,4,16,16', '4,4,16,16'])
+})
+
+/** ONNX Runtime on the CPU in the place of an engine that serves the sizes of its profiles alone. */
+const compiled: OpenDeviceEngine = () => {
+  const engine = new (loadAddon().Engine)({ library: findOnnxRuntime() })
+  const load = async ({ file }: NetworkFile): Promise<number> => (await file.load(engine, { threads: 1 })).session
+  return Promise.resolve({ engine, compiles: true, load })
+}
+
+test('sizes, prompts and lengths that compiled engines were not made for are refused', async () => {
+  const flux = mkdtempSync(join(tmpdir(), 'sada-flux-'))
+  cpSync(familyFolder('flux'), flux, { recursive: true })
+  const path = join(flux, 'tokenizer_2/tokenizer_config.json')
+  writeFileSync(path, JSON.stringify({ ...(JSON.parse(readFileSync(path, 'utf8')) as object), model_max_length: 24 }))
+  for (const [folder, most] of [
+    [flux, 24],
+    [familyFolder('sd3'), 256],
+    [familyFolder('pixart'), 120],
+  ] as const) {
+    const pipeline = new Pipeline(await loadFamily(folder, { threads: 1, engineSizes }, compiled))
+    const call = { prompt: 'a cat', width: 32, height: 32, steps: 1, policy: 'none' }
+    const said = (options: Partial<GenerateOptions>): Promise<string> =>
+      pipeline.memory({ ...call, ...options }).then(
+        () => 'fits',
+        (error: Error) => error.message,
+      )
+    assert.is(await said({ maxSequenceLength: most }), 'fits')
+    assert.match(
+      await said({ maxSequenceLength: most + 1 }),
+      new RegExp(`"maxSequenceLength" to be at most ${most}, for which the engines`),
+    )
+    assert.is(await said({ width: 64, height: 48 }), 'fits')
+    assert.match(await said({ width: 28 }), /"width" to be from 32 to 64, for which .* received 28/)
+    assert.match(await said({ height: 52 }), /"height" to be from 32 to 48/)
+    const prompt = (count: number): string[] => Array<string>(count).fill('a cat')
+    const each = folder === flux ? 1 : 2
+    assert.is(await said({ prompt: prompt(6 / each) }), 'fits')
+    assert.match(await said({ prompt: prompt(6 / each + 1) }), new RegExp(`at most ${6 / each} prompts`))
+    await pipeline.dispose()
+  }
+  rmSync(flux, { recursive: true })
 })
 
 test.run()

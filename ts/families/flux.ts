@@ -9,7 +9,7 @@ import type { FamilyRequest, Request } from './family.ts'
 import { LatentFamily, promptsOf, type Conditioned, type LatentSize, type Packing } from './latent-family.ts'
 import { loadNetwork, type NetworkPlan } from './network-plan.ts'
 import { FLOW_MATCHING, flowAdditions, scheduleFor, Schedulers, shiftFor } from './scheduler.ts'
-import { sizeRange, type SizeRange } from './size-range.ts'
+import { checkLength, sizeRange, type SizeRange } from './size-range.ts'
 import { TextEncoder } from './text-encoder.ts'
 
 const INPUTS = {
@@ -172,10 +172,11 @@ export class Flux extends LatentFamily {
   }
 
   private async read(request: Request, negative: readonly string[], guidance: number, purpose: Purpose) {
-    const { clip, t5, names } = this.parts
+    const { clip, t5, names, transformer, range } = this.parts
     const { prompts, maxSequenceLength } = request
-    const fixed = this.parts.transformer.tensor(names.text).dims[1]
+    const fixed = transformer.tensor(names.text).dims[1]
     const length = maxSequenceLength ?? (fixed > 0 ? fixed : t5.length)
+    checkLength(range, length, t5.length)
     const all = guidance > 1 ? [prompts, negative] : [prompts, []]
     const [states, noStates] = [await t5.encode(all[0], purpose, length), await t5.encode(all[1], purpose, length)]
     const [pooled, noPooled] = [await clip.encode(all[0], purpose), await clip.encode(all[1], purpose)]

@@ -1,4 +1,3 @@
-import { invalidArgument } from '../errors.ts'
 import type { Purpose } from '../sampler/memory.ts'
 import type { Schedule } from '../schedule/schedule.ts'
 import { Autoencoder } from './autoencoder.ts'
@@ -8,6 +7,7 @@ import type { FamilyRequest, Request } from './family.ts'
 import { promptsOf, type LatentSize } from './latent-family.ts'
 import { loadNetwork } from './network-plan.ts'
 import { scheduleFor, Schedulers, VARIANCE_PRESERVING } from './scheduler.ts'
+import { checkLength } from './size-range.ts'
 import { TextEncoder } from './text-encoder.ts'
 import { TransformerFamily, transformerRange, type TransformerParts } from './transformer-family.ts'
 
@@ -58,8 +58,7 @@ export class PixArt extends TransformerFamily {
   protected async readPrompts(request: Request, guidance: number, size: LatentSize, purpose: Purpose) {
     const { inputs, t5, range } = this.pixart
     const { prompts, maxSequenceLength: length = t5.length } = request
-    if (range?.isStrict && length > t5.length)
-      throw invalidArgument('maxSequenceLength', `at most ${t5.length}, for which the engines were made`, length)
+    checkLength(range, length, t5.length)
     const negative = guidance > 1 ? (promptsOf(request, 'negativePrompt') ?? prompts.map(() => '')) : []
     const given = await t5.encode(prompts.map(written), purpose, length)
     const without = await t5.encode(negative.map(written), purpose, length)

@@ -77,6 +77,12 @@ export function checkRows({ largest, isStrict }: SizeRange, members: number, eac
     throw invalidArgument('prompt', `at most ${most} prompts, for which the engines were made`, members, MORE)
 }
 
+/** Throws INVALID_ARGUMENT where they were made for shorter prompts, of `most` tokens. */
+export function checkLength(range: SizeRange | undefined, length: number, most: number): void {
+  if (range?.isStrict && length > most)
+    throw invalidArgument('maxSequenceLength', `at most ${most}, for which the engines were made`, length)
+}
+
 /** Profiles of a stage of a plan: one for each share of its tokens that passes keep. */
 export function planProfiles(plan: PlanFile, { kind, inputs }: PlanFile['stages'][number], range: SizeRange): Profiles {
   const shapeAt = (name: string, { rows, size, length }: Extents, kept: (all: number) => number): number[] => {

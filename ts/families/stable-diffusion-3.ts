@@ -8,6 +8,7 @@ import type { FamilyRequest, Request } from './family.ts'
 import { LARGEST_SIDE, promptsOf, type LatentSize } from './latent-family.ts'
 import { loadNetwork } from './network-plan.ts'
 import { FLOW_MATCHING, flowAdditions, scheduleFor, Schedulers, shiftFor } from './scheduler.ts'
+import { checkLength } from './size-range.ts'
 import { TextEncoder } from './text-encoder.ts'
 import { TransformerFamily, transformerRange, type TransformerParts } from './transformer-family.ts'
 
@@ -107,8 +108,7 @@ export class StableDiffusion3 extends TransformerFamily {
   protected async readPrompts(request: Request, guidance: number, _: LatentSize, purpose: Purpose) {
     const { inputs, clips, range } = this.sd3
     const { prompts, maxSequenceLength: length = T5_LENGTH } = request
-    if (range?.isStrict && length > T5_LENGTH)
-      throw invalidArgument('maxSequenceLength', `at most ${T5_LENGTH}, for which the engines were made`, length)
+    checkLength(range, length, T5_LENGTH)
     const { states, pooled, dropped } = await this.encode(prompts, length, purpose)
     const negative = promptsOf(request, 'negativePrompt') ?? prompts.map(() => '')
     const without = guidance > 1 ? await this.encode(negative, length, purpose) : { states: [], pooled: [] }
