@@ -42,7 +42,11 @@ test('links out of the folder, folders and pipes are no files; a link inside is 
   const folder = await Folder.open(root)
   for (const name of ['leaf', 'parent/secret', 'unet', 'pipe'])
     assert.is(await codeOf(() => folder.bytes(name)), 'PATH_UNSAFE', name)
-  assert.is(await codeOf(() => folder.bytes('none')), 'MODEL_NOT_FOUND')
+  // Also where a file stands in the place of a folder.
+  for (const name of ['none', 'own.json/none']) {
+    assert.is(await codeOf(() => folder.bytes(name)), 'MODEL_NOT_FOUND')
+    assert.equal([await folder.has(name), await folder.optionalJson(name)], [false, {}])
+  }
   assert.equal(await folder.json('within'), { a: 1 })
   // The Hugging Face cache: the caller names where links may lead.
   assert.equal(await (await Folder.open(root, outside)).json('leaf'), {})
@@ -52,6 +56,8 @@ test('what is no JSON object, no UTF-8 or has libraries in it is said so', async
   const folder = await Folder.open(root)
   for (const [name, content] of [
     ['list.json', '[1]'],
+    ['null.json', 'null'],
+    ['number.json', '7'],
     ['cut.json', '{"a":'],
     ['latin.json', Buffer.from([0x7b, 0xe9, 0x7d])],
     ['deep.json', '['.repeat(1e5)],

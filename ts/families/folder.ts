@@ -1,4 +1,4 @@
-import { readdir, realpath, stat } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import { invalidArgument, SadaError } from '../errors.ts'
 import { checkRelative, readRegular } from '../onnx/regular-file.ts'
@@ -29,11 +29,6 @@ export class Folder {
   /** Whether there is anything of that name. */
   async has(relative: string): Promise<boolean> {
     return (await this.find(relative)) !== undefined
-  }
-
-  /** Names in a subfolder, sorted; none where it does not exist. */
-  async list(relative = '.'): Promise<string[]> {
-    return (await readdir(join(this.root, checkRelative(relative))).catch(() => [])).sort()
   }
 
   /** The real path of a regular file. Throws MODEL_NOT_FOUND, PATH_ESCAPE or PATH_UNSAFE. */
