@@ -31,6 +31,40 @@ function linear(channels: number, outputs: number, scale: number) {
   return { autoencoder: { channels, outputs, scale, decode } as unknown as Autoencoder, decode, count: () => decoded }
 }
 
+test('the fit is that of least squares, damped by a ten-thousandth of the latents’ mean square but for what is added', async () => {
+  // A pixel is 2·latent + 1. Of the latents 1 and −1 the sums are Σx² = 2, Σx = 0, Σxy = 4, Σy = 2, so that the weights are 4 / 2.0002 and 1.
+  const decode = (latents: Float32Array): Promise<Float32Array> => Promise.resolve(latents.map((value) => 2 * value + 1))
+  const preview = new LatentPreview({ channels: 1, outputs: 1, scale: 1, decode } as unknown as Autoencoder)
+  const [drawn] = await preview.draw([Float32Array.of(1, -1)], [1, 2], signal)
+  const weight = 4 / 2.0002
+  assert.equal(drawn, Float32Array.of(1 + weight, 1 - weight))
+  // Latents that say nothing give what is added.
+  const dark = await new LatentPreview(linear(2, 1, 1).autoencoder).draw([new Float32Array(8)], [2, 2], signal)
+  assert.ok(dark[0].every((value) => Number.isFinite(value) && Math.abs(value - dark[0][0]) < 1e-6))
+})
+
+test('no more than 16 × 16 latents are decoded for a fit', async () => {
+  for (const [size, few] of [
+    [
+      [17, 40],
+      [16, 16],
+    ],
+    [
+      [16, 3],
+      [16, 3],
+    ],
+  ]) {
+    const sizes: (readonly number[])[] = []
+    const decode = (latents: Float32Array, of: readonly number[]): Promise<Float32Array> => (
+      sizes.push(of),
+      Promise.resolve(latents)
+    )
+    const preview = new LatentPreview({ channels: 1, outputs: 1, scale: 1, decode } as unknown as Autoencoder)
+    await preview.draw([new Float32Array(size[0] * size[1])], [size[0], size[1]], signal)
+    assert.equal(sizes, [few])
+  }
+})
+
 /** Averages over so many rows and columns. */
 function averages(values: Float32Array, width: number, rows: number, columns: number): Float32Array {
   return Float32Array.from({ length: values.length / rows / columns }, (_, k) => {

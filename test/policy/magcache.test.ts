@@ -37,9 +37,28 @@ test("magcache warns of FLUX's ratios on whatever network, and of others where t
     const spec = { scheduler: 'flow-euler', policy: { name: 'magcache', ...policy }, latents: [noise(1)], steps: 10 } as const
     return (await runInJs(spec)).trace.warnings
   }
-  assert.match((await warningsOf({}))![0], "FLUX.1-dev's")
+  const [own, ...others] = (await warningsOf({}))!
+  assert.match(own, "FLUX.1-dev's")
+  assert.equal(others, [])
   assert.is(await warningsOf({ ratios: Array(10).fill(1), keep: -1 }), undefined)
   assert.equal(await warningsOf({ ratios: [1, 1], keep: -1 }), ['The ratios are of a run of 2 steps, this one has 10.'])
+})
+
+test('magcache says from which step on it reuses noise; only calibrating puts changes into the trace', async () => {
+  const ratios = Array<number>(10).fill(1)
+  for (const [retention, step] of [
+    [0, 1],
+    [0.1, 1],
+    [0.24, 2],
+    [0.25, 3],
+  ]) {
+    const policy = { name: 'magcache', keep: -1, ratios, retention } as const
+    const { trace } = await runInJs({ scheduler: 'dpm++', steps: 10, policy, latents: [noise(1)] })
+    assert.match(trace.warnings!.join(), new RegExp(`times over at step ${step}\\.`))
+    const { steps } = trace.members[0]
+    assert.equal(steps.map(({ action }) => action).indexOf('reuse'), step)
+    assert.ok(steps.every(({ change }) => change === undefined))
+  }
 })
 
 test('magcache: ratios are a list of numbers', async () => {

@@ -115,7 +115,7 @@ class MagCacheMember implements MemberPolicy {
     // At step 0 there is nothing to reuse, whatever `retention` says.
     if (calibrate || step === 0 || step < Math.floor(retention * this.steps + 0.5)) return run
     // The curve is read as the published code reads it, rounded as numpy rounds.
-    const index = this.steps === 1 ? ratios.length - 1 : roundHalfEven(step * ((ratios.length - 1) / (this.steps - 1)))
+    const index = roundHalfEven(step * ((ratios.length - 1) / (this.steps - 1)))
     this.ratio *= ratios[index]
     this.error += Math.abs(1 - this.ratio)
     this.count++
