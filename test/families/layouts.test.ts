@@ -233,6 +233,7 @@ test('options that do not fit are named before anything runs', async () => {
     [{ width: 7 }, /"width" .* multiple of 2/],
     [{ height: 0 }, /"height"/],
     [{ width: 1e9 }, /"width"/],
+    [{ width: '4' }, /"width"/],
     [{ seconds: 3 }, /"seconds" .* does not take it/],
     [{ control: { image: picture } }, /"control" .* does not take it/],
     [{ trueGuidanceScale: 2 }, /"trueGuidanceScale"/],
@@ -250,6 +251,7 @@ test('options that do not fit are named before anything runs', async () => {
     [{ strength: 0.5 }, /"init" .* "strength"/],
     [{ negativePrompt: 7 }, /"negativePrompt"/],
     [{ negativePrompt: ['a', 'b'] }, /"negativePrompt" .* array of 1/],
+    [{ prompt: ['a', 'b'], negativePrompt: ['a', 7] }, /"negativePrompt" .* array of 2/],
     [{ scheduler: 'flow-euler' }, /Known: dpm\+\+, euler/],
   ]
   for (const [options, message] of attempts) {

@@ -25,7 +25,7 @@ export interface Control {
 /** What a model may be told beside what every model is told; each family says which it takes. */
 export interface FamilyRequest {
   readonly negativePrompt?: string | readonly string[]
-  /** SDXL: what the second text encoder reads instead; one, or one for each picture. */
+  /** SDXL: what the second of two text encoders reads instead; one, or one for each picture. */
   readonly secondPrompt?: string | readonly string[]
   readonly negativeSecondPrompt?: string | readonly string[]
   readonly width?: number

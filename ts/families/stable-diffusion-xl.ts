@@ -110,7 +110,8 @@ export class StableDiffusionXl extends UnetFamily {
   ): Promise<Omit<Encoded, 'masks'>> {
     const { encoders } = this.xl
     const each: Encoded[] = []
-    for (const encoder of encoders) each.push(await encoder.encode(encoder === encoders.at(-1) ? second : prompts, purpose))
+    // The refiner's only one reads the first prompt, as in diffusers.
+    for (const [k, encoder] of encoders.entries()) each.push(await encoder.encode(k === 0 ? prompts : second, purpose))
     const features = encoders.map((one) => one.features)
     const states = prompts.map((_, k) =>
       sideBySide(
