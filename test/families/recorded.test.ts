@@ -150,6 +150,35 @@ test('sdxl: from noise negative sizes count together, with a crop of their own; 
   await pipeline.dispose()
 })
 
+test('sdxl: tokens count as dropped where either encoder has no room for them', async () => {
+  const pipeline = await load(familyFolder('sdxl'), { threads: 1 })
+  const long = 'cat '.repeat(100)
+  const dropped = async (prompt: string, secondPrompt?: string) =>
+    (await pipeline.generate({ prompt, secondPrompt, steps: 1, width: 16, height: 16, policy: 'none' })).droppedTokens
+  const both = await dropped(long)
+  assert.ok(both[0] > 0)
+  assert.equal([await dropped('a', long), await dropped(long, 'a'), await dropped('a', 'a')], [both, both, [0]])
+  await pipeline.dispose()
+})
+
+test('steps and guidance where nothing is asked are those of diffusers’ pipelines, the size that of the network', async () => {
+  const expected: Record<string, [steps: number, guidance: number, side: number]> = {
+    sd2: [50, 7.5, 32],
+    sdxl: [50, 5, 32],
+    sd3: [28, 7, 32],
+    flux: [28, 3.5, 256],
+    'flux-schnell': [4, 1, 256],
+    pixart: [20, 4.5, 256],
+    musicldm: [200, 2, 0],
+  }
+  for (const [family, [steps, guidanceScale, side]] of Object.entries(expected)) {
+    const pipeline = await load(familyFolder(family), { threads: 1 })
+    const { defaults, size } = pipeline
+    assert.equal([defaults.steps, defaults.guidanceScale, ...size], [steps, guidanceScale, side, side], family)
+    await pipeline.dispose()
+  }
+})
+
 const TOKENIZERS = [
   { ids: 'ids', prompt: 'prompt', tokenizer: 'tokenizer' },
   { ids: 'negative_ids', prompt: 'negative_prompt', tokenizer: 'tokenizer' },
