@@ -15,8 +15,7 @@ export interface FeaturePass {
 
 /** Tensors that stages `from` up to, not including, `to` make and later ones read; of the last stage its output. */
 export function leavingRange(stages: StagedNetwork['stages'], from: number, to: number): string[] {
-  const last = to === stages.length ? [stages.at(-1)!.outputs[0]] : []
-  const read = new Set([...stages.slice(to).flatMap(({ inputs }) => inputs), ...last])
+  const read = new Set([...stages.slice(to).flatMap(({ inputs }) => inputs), stages.at(-1)!.outputs[0]])
   return stages.slice(from, to).flatMap(({ outputs }) => outputs.filter((name) => read.has(name)))
 }
 
