@@ -23,17 +23,18 @@ const read = (prompt: string, changes?: object) => {
 
 test('words are looked up, others are the unknown one and said once, the rest is padding', () => {
   assert.equal(read('a cat'), [[3, 4, 7, 7], []])
-  assert.equal(read('A Kitty, 3 cats'), [[3, 4, 5, 1], ['cats']])
+  assert.equal(read('A Kitty, 3 cats'), [[3, 4, 5, 1], ['cats', '3']])
   assert.equal(read('dog cat dog fox'), [
     [1, 4, 1, 1],
     ['dog', 'fox'],
   ])
-  assert.equal(read('12 !?'), [[7, 7, 7, 7], []])
+  assert.equal(read('12 !?'), [[7, 7, 7, 7], ['12']])
+  assert.equal(read('a Café, Ünï'), [[3, 1, 5, 1], ['café', 'ünï']])
   assert.equal([...tokenizer().unconditional()], [2, 7, 7, 7])
 })
 
-test('capitals are no letters where the plan does not make them small', () => {
-  assert.equal(read('A cat', { lowercase: false }), [[4, 7, 7, 7], []])
+test('capitals are letters that are passed over where the plan does not make them small', () => {
+  assert.equal(read('A cat', { lowercase: false }), [[4, 7, 7, 7], ['A']])
 })
 
 test("names of an object's own prototype are no aliases", () => {
