@@ -176,6 +176,14 @@ test('what is no pair of sets is named', async () => {
     /"accelerated\[8\]" to be 3960 values/,
   )
   assert.match(await message(baseline, accelerated, { ...pictures, captions: ['one'] }), /"context.captions" to be 9/)
+  const bytes = baseline.map((sample) => new Uint8Array(sample.length))
+  assert.match(await message(baseline, bytes as never), /"accelerated\[0\]" to be values in \[−1, 1\], received a Uint8Array/)
+  assert.match(await message(baseline, accelerated, null as never), /"context" to be \{ form, networks \}/)
+  const images = { ...pictures, form: { kind: 'images', shape: [3, 8, 8] } as never }
+  assert.match(
+    await message(baseline, accelerated, images),
+    /"context.form.kind" to be "pictures" or "sounds", received "images"/,
+  )
 })
 
 test('a sample with a value that is no number is named, and does not pass for an equal one', async () => {

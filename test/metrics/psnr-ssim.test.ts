@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { sampleOf } from '../../ts/metrics/picture.ts'
 import { psnr } from '../../ts/metrics/psnr.ts'
 import { ssim } from '../../ts/metrics/ssim.ts'
 import { near } from '../support/metrics.ts'
@@ -58,6 +59,36 @@ test('PSNR: one unit of 255 everywhere is 48.13 dB, equal samples have none, val
   assert.is(psnr([1, 1], [-1, -1]), 0)
   assert.throws(() => psnr([1], [1, 2]), /"b" to be 1 values, as a/)
   assert.throws(() => ssim(new Float32Array(300), new Float32Array(300), [3, 10, 10]), /at least 11/)
+})
+
+test('a picture of bytes becomes a sample; bytes by themselves, and what is no number, are refused', () => {
+  const data = Uint8Array.from({ length: 12 * 11 * 3 }, (_, k) => (k * 37) % 256)
+  const picture = { width: 12, height: 11, data }
+  const sample = sampleOf(picture)
+  for (const [channel, row, column] of [
+    [0, 0, 0],
+    [1, 10, 3],
+    [2, 4, 11],
+  ])
+    near(sample[(channel * 11 + row) * 12 + column], data[(row * 12 + column) * 3 + channel] / 127.5 - 1, 1e-7)
+  assert.equal([...sampleOf({ width: 1, height: 1, data: Uint8Array.of(0, 51, 255) })], [-1, Math.fround(-0.6), 1])
+  assert.throws(() => psnr(data, data), /"a" to be values in \[−1, 1\], received a Uint8Array of length 396\. "sampleOf" makes/)
+  assert.throws(() => ssim(sample, data, [3, 11, 12]), /"b" to be values in/)
+  assert.throws(() => psnr(picture as never, sample), /"a" to be a Float32Array, received an object/)
+  assert.throws(() => psnr(undefined as never, sample), /"a" to be a Float32Array, received undefined/)
+  assert.throws(() => psnr([0, NaN], [0, 0]), /"a" to be numbers, as well as b, received NaN/)
+  assert.throws(
+    () =>
+      ssim(
+        sample,
+        sample.map(() => NaN),
+        [3, 11, 12],
+      ),
+    /to be numbers/,
+  )
+  assert.throws(() => ssim(sample, sample, undefined as never), /"shape" to be \[channels, height, width\]/)
+  for (const wrong of [{ ...picture, width: 11 }, { width: 2, height: 1, data: new Uint8Array(8) }, undefined, sample])
+    assert.throws(() => sampleOf(wrong as never), /"picture" to be \{ width, height, data \}/)
 })
 
 test.run()

@@ -1,4 +1,4 @@
-import type { Picture } from '../pipeline/image.ts'
+import { sampleOf } from '../metrics/picture.ts'
 import { isStaged } from '../pipeline/load.ts'
 import type { GenerateResult, Pipeline } from '../pipeline/pipeline.ts'
 import { loadManifest } from '../plan/model.ts'
@@ -101,9 +101,3 @@ const ofFolder = ({ name, schedulers, takes }: Pipeline) => ({
   // Where guidance away from a negative prompt is an option of its own, the scale is distilled into the network.
   rowsAt: takes.includes('trueGuidanceScale') ? (): number => 1 : twoWithGuidance,
 })
-
-/** A picture as a sample [3, height, width] in [−1, 1], one of 256 values each. */
-export function sampleOf({ width, height, data }: Picture): Float32Array {
-  const pixels = width * height
-  return Float32Array.from({ length: 3 * pixels }, (_, k) => data[(k % pixels) * 3 + Math.floor(k / pixels)] / 127.5 - 1)
-}

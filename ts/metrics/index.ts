@@ -17,7 +17,7 @@ export { kid, type Kid, type KidOptions } from './kid.ts'
 export type { Metric, MetricContext, MetricNeeds, MetricValue, SampleForm } from './metric.ts'
 export type { NetworkName, Unavailable, UnavailableCode } from './network-files.ts'
 export { MetricNetworks, type NetworksOptions } from './networks.ts'
-export type { PictureShape } from './picture.ts'
+export { sampleOf, type PictureShape } from './picture.ts'
 export { psnr } from './psnr.ts'
 export { ssim } from './ssim.ts'
 

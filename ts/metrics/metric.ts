@@ -3,7 +3,7 @@ import type { SampleBias } from './fid.ts'
 import type { InceptionMemory } from './inception.ts'
 import { isPublished, unavailable, type NetworkName, type Unavailable } from './network-files.ts'
 import type { MetricNetworks, Network } from './networks.ts'
-import type { PictureShape } from './picture.ts'
+import { checkSample, type PictureShape } from './picture.ts'
 
 /** What samples are: pictures [channels, height, width], or mono sounds [samples]; values in [−1, 1] either way. */
 export type SampleForm =
@@ -106,11 +106,11 @@ export function metric<N extends NetworkName = never>({ compute, ...description 
 }
 
 /** Their shape, once they are known to be pairs of one. */
-function shapeOf(
-  baseline: readonly Float32Array[],
-  accelerated: readonly Float32Array[],
-  { form, captions }: MetricContext,
-): PictureShape {
+function shapeOf(baseline: readonly Float32Array[], accelerated: readonly Float32Array[], context: MetricContext): PictureShape {
+  if (typeof context?.form !== 'object') throw invalidArgument('context', '{ form, networks }', context)
+  const { form, captions } = context
+  if (form.kind !== 'pictures' && form.kind !== 'sounds')
+    throw invalidArgument('context.form.kind', '"pictures" or "sounds"', (form as SampleForm).kind)
   if (baseline.length === 0) throw invalidArgument('baseline', 'at least one sample', baseline)
   if (accelerated.length !== baseline.length)
     throw invalidArgument('accelerated', `${baseline.length} samples, as the baseline`, accelerated)
@@ -119,6 +119,7 @@ function shapeOf(
   const shape = form.kind === 'pictures' ? form.shape : ([1, 1, baseline[0].length] as const)
   const length = shape[0] * shape[1] * shape[2]
   for (const [name, samples] of Object.entries({ baseline, accelerated })) {
+    for (const [k, sample] of samples.entries()) checkSample(`${name}[${k}]`, sample)
     const wrong = samples.findIndex((sample) => sample.length !== length)
     if (wrong >= 0) throw invalidArgument(`${name}[${wrong}]`, `${length} values`, samples[wrong])
     // Of such no distance is known; it must not pass for that of an equal pair.

@@ -1,4 +1,5 @@
 import { invalidArgument } from '../errors.ts'
+import type { Pixels } from '../families/family.ts'
 
 /** The shape of a sample: [channels, height, width], values in [−1, 1]. */
 export type PictureShape = readonly [channels: number, height: number, width: number]
@@ -10,6 +11,26 @@ export function checkPictures(name: string, samples: readonly Float32Array[], sh
   const length = channels * height * width
   const wrong = samples.findIndex((sample) => sample.length !== length)
   if (wrong >= 0) throw invalidArgument(`${name}[${wrong}]`, `${length} values`, samples[wrong])
+}
+
+/**
+ * A picture of three bytes a pixel, as `generate` makes them, as a sample [3, height, width] in [−1, 1], of 256 values each. Throws
+ * INVALID_ARGUMENT where it is none.
+ */
+export function sampleOf(picture: Pixels): Float32Array {
+  const { width, height, data } = picture ?? {}
+  const pixels = width * height
+  if (!(pixels > 0) || data?.length !== 3 * pixels)
+    throw invalidArgument('picture', '{ width, height, data } with 3 bytes for each pixel', picture)
+  return Float32Array.from({ length: 3 * pixels }, (_, k) => data[(k % pixels) * 3 + Math.floor(k / pixels)] / 127.5 - 1)
+}
+
+/** Throws INVALID_ARGUMENT for what can be no sample: bytes, which all but two are beyond what is compared. */
+export function checkSample(name: string, values: ArrayLike<number>): void {
+  if (typeof values !== 'object' || values === null || typeof values.length !== 'number')
+    throw invalidArgument(name, 'a Float32Array', values)
+  if (ArrayBuffer.isView(values) && (values as unknown as Uint8Array).BYTES_PER_ELEMENT === 1)
+    throw invalidArgument(name, 'values in [−1, 1]', values, '"sampleOf" makes them of a picture.')
 }
 
 /** A sample as the bytes of its 8-bit picture, 0 to 255, in the same order: what FID, KID and CLIP read from a file. */

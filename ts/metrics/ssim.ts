@@ -1,4 +1,5 @@
 import { invalidArgument } from '../errors.ts'
+import { checkSample } from './picture.ts'
 import { clip } from './psnr.ts'
 
 // The standard settings (Wang et al. 2004): a Gaussian window of σ = 1.5 cut at 3.5 σ, K1 = 0.01, K2 = 0.03, on values in [0, 1]: the term that
@@ -15,11 +16,10 @@ const C2 = 0.03 ** 2
  * Structural similarity of two samples [channels, height, width] in [−1, 1], as pictures of [0, 1]: a mean over channels and every place where the
  * window fits whole.
  */
-export function ssim(
-  a: ArrayLike<number>,
-  b: ArrayLike<number>,
-  [channels, height, width]: readonly [number, number, number],
-): number {
+export function ssim(a: ArrayLike<number>, b: ArrayLike<number>, shape: readonly [number, number, number]): number {
+  if (!Array.isArray(shape) || shape.length !== 3) throw invalidArgument('shape', '[channels, height, width]', shape)
+  const [channels, height, width] = shape
+  for (const [name, sample] of Object.entries({ a, b })) checkSample(name, sample)
   if (Math.min(height, width) < SSIM_SMALLEST)
     throw invalidArgument('shape', `pictures of at least ${SSIM_SMALLEST} pixels each way`, `${width}×${height}`)
   const length = channels * height * width
@@ -27,6 +27,7 @@ export function ssim(
     if (sample.length !== length) throw invalidArgument(name, `${length} values`, sample)
   let sum = 0
   for (let c = 0; c < channels; c++) sum += channelSsim(plane(a, c, height * width), plane(b, c, height * width), height, width)
+  if (Number.isNaN(sum)) throw invalidArgument('a', 'numbers, as well as b', NaN)
   return sum / channels
 }
 

@@ -2,7 +2,7 @@ import { InceptionMemory, METRICS, MetricNetworks, type MetricContext, type Metr
 import type { Assembled, Group } from './assemble.ts'
 import { groupsOf } from './assemble.ts'
 import type { JournalContent } from './journal.ts'
-import { sampleOf } from '../model.ts'
+import { sampleOf } from '../../metrics/picture.ts'
 import type { Pictures } from './pictures.ts'
 import type { TableResult, TableRow } from './result.ts'
 
