@@ -24,7 +24,8 @@ async function edges(): Promise<string> {
   mkdirSync(join(cwd, 'edges'))
   for (const [name, value] of Object.entries({ 'c.PNG': 30, 'a.png': 10, 'b.png': 20 }))
     await grey(join(cwd, 'edges', name), value)
-  writeFileSync(join(cwd, 'edges', 'notes.txt'), 'not a picture')
+  for (const other of ['notes.txt', '._a.png', '.png']) writeFileSync(join(cwd, 'edges', other), 'not a picture')
+  mkdirSync(join(cwd, 'edges', 'folder.png'))
   await grey(join(cwd, 'one.png'), 99, [50, 40])
   return cwd
 }
@@ -60,7 +61,7 @@ test('a path that holds no picture is named, and so is a strength with nothing t
   for (const [options, message] of [
     [{ control: [join(cwd, 'empty')] }, /"--control" to be a picture, or a folder of PNG or JPEG files, received ".*empty"/],
     [{ control: [join(cwd, 'missing')] }, /"--control" to be a picture file that can be read, received ".*missing \(ENOENT\)"/],
-    [{ control: [join(cwd, 'edges', 'notes.txt')] }, /"--control"/],
+    [{ control: [join(cwd, 'edges', 'notes.txt')] }, /edges.notes\.txt: Expected "--control" to be a PNG or JPEG file/],
     [{ controlStart: 0.5 }, /"--control" to be given with "--control-start"/],
   ] as const) {
     const error: unknown = await benchControls(options, [16, 16]).catch((e: unknown) => e)

@@ -3,7 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BenchPrompt } from '../bench/prompts.ts'
 import type { Terms } from '../bench/table1/journal.ts'
-import { invalidArgument } from '../errors.ts'
+import { invalidArgument, SadaError } from '../errors.ts'
 import type { Pixels } from '../families/family.ts'
 import { readImage } from '../pipeline/image.ts'
 import { resize } from '../pipeline/resize.ts'
@@ -17,9 +17,16 @@ export function controlShares({ control = [], controlStrength, controlStart, con
   return shares
 }
 
-/** A picture file of the command line. */
-export const readPicture = async (option: string, path: string): Promise<Pixels> =>
-  readImage(option, await readBytes(option, path))
+/** A picture file of the command line. Throws INVALID_ARGUMENT, with the path. */
+export async function readPicture(option: string, path: string): Promise<Pixels> {
+  const bytes = await readBytes(option, path)
+  try {
+    return await readImage(option, bytes)
+  } catch (error) {
+    if (!(error instanceof SadaError)) throw error
+    throw new SadaError(error.code, `${path}: ${error.message}`, { argument: option, cause: error })
+  }
+}
 
 async function readBytes(option: string, path: string): Promise<Uint8Array> {
   try {
@@ -65,13 +72,15 @@ export async function benchControls(options: PictureArguments, size: readonly [n
   }
 }
 
-const PICTURE = /\.(png|jpe?g)$/i
+const PICTURE = /^[^.].*\.(png|jpe?g)$/i
 
 /** A file, or the pictures of a folder in the order of their names. */
 async function picturesIn(path: string): Promise<string[]> {
   const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() ?? false
   if (!isFolder) return [path]
-  const files = (await readdir(path)).filter((name) => PICTURE.test(name)).sort()
+  const entries = await readdir(path, { withFileTypes: true })
+  // Systems put files of their own beside pictures, whose names begin with a dot.
+  const files = entries.flatMap((each) => (!each.isDirectory() && PICTURE.test(each.name) ? each.name : [])).sort()
   if (files.length === 0) throw invalidArgument('--control', 'a picture, or a folder of PNG or JPEG files', path)
   return files.map((name) => join(path, name))
 }

@@ -46,7 +46,7 @@ export const auto: PolicyDefinition<AutoOptions> = {
     const { steps } = solver.schedule
     if (psnrDb > 0 && solver.isStochastic)
       return ['This scheduler adds fresh noise at every step; what a PSNR target goes by was fitted on schedulers that add none.']
-    const runs = Math.round(steps / speedup)
+    const runs = Math.max(2, Math.ceil(steps / speedup - 0.5))
     if (speedup <= 1 || runs >= FEWEST_RUNS) return []
     return [
       `Of ${steps} steps a speed-up of ${speedup} leaves ${runs} network runs, few to predict from: ${runs} plain steps may come as close.`,

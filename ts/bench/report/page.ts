@@ -77,6 +77,7 @@ function about({ machine, versions, model, cases: [{ seed }] }: BenchResult): Ma
       `${versions.onnxruntime}, ${model.threads === 0 ? 'one thread per physical core' : `${model.threads} threads`}`,
     ],
     ['Model', [model.name, ...weight, `${model.size.join('×')} pixels`, ...tokens].join(', ')],
+    ...(model.control === undefined ? [] : ([['Led by', model.control]] as [string, string][])),
     ['Device', machine.device ?? 'cpu'],
     ['Seeds', `from ${seed} on, one for each picture`],
   ]
