@@ -97,6 +97,19 @@ test('what a scheduler makes nothing of is in the trace as well', async () => {
   assert.match(trace.warnings!.join(), /beta_schedul/)
 })
 
+test('a scheduler that is a name, or bytes, is said to be that', async () => {
+  for (const [scheduler, said] of [
+    ['euler', /expected diffusers' file, the object or its text, received "euler"\.$/],
+    ['', /received ""/],
+    [Buffer.from('{}'), /received bytes; read it with 'utf8'/],
+    ['[1]', /expected an object of fields/],
+  ] as const) {
+    const error = await refusal(() => sample({ ...options, scheduler }))
+    assert.equal([error.code, error.argument], ['INVALID_SCHEDULE', 'scheduler'])
+    assert.match(error.message, said)
+  }
+})
+
 test('an error in JSON has its message', () => {
   const error = new SadaError('INVALID_ARGUMENT', 'Expected.', { argument: 'steps', cause: new Error('inside') })
   const told = { name: 'SadaError', code: 'INVALID_ARGUMENT', message: 'Expected.', argument: 'steps' }

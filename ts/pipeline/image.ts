@@ -17,8 +17,12 @@ export class Picture {
     this.data = data
   }
 
-  /** The picture as a PNG file. `text`: latin-1 key/value pairs kept in its text chunks. */
+  /** The picture as a PNG file. `text`: latin-1 key/value pairs kept in its text chunks. Rejects with INVALID_ARGUMENT, OUT_OF_MEMORY or INTERNAL. */
   async png(text: Readonly<Record<string, string>> = {}): Promise<Uint8Array> {
+    const wrong = Object.entries(text).find(([key, value]) => !/^[ -~¡-ÿ]{1,79}$/.test(key) || !/^[\x01-\xff]*$/.test(value))
+    if (wrong) throw invalidArgument('text', 'latin-1 values behind latin-1 keys of 1 to 79 characters', wrong.join(': '))
+    if (this.data.length !== 3 * this.width * this.height)
+      throw invalidArgument('data', `${3 * this.width * this.height} bytes`, this.data)
     return (await codec({ kind: 'encode', pixels: this, text })) as Uint8Array
   }
 }

@@ -87,6 +87,10 @@ export interface ParsedConfig {
  * shared fields carry over, fields listed in `_use_default_values` and missing ones take the target's defaults.
  */
 export function parseSchedulerConfig(input: string | object, as?: SolverName): ParsedConfig {
+  if (ArrayBuffer.isView(input) || (typeof input === 'string' && !/^\ufeff?\s*[[{]/.test(input)))
+    throw schedulerError(
+      `expected diffusers' file, the object or its text, received ${ArrayBuffer.isView(input) ? "bytes; read it with 'utf8'" : JSON.stringify(input.slice(0, 60))}.`,
+    )
   const values = asRecord(typeof input === 'string' ? parsePythonJson(input, { name: 'scheduler_config.json' }) : input)
   const solver = solverFor(values, as)
   const fields = new Fields(withoutDefaults(values))
@@ -98,8 +102,11 @@ const SDE = 'sde-dpmsolver++'
 
 function asRecord(value: unknown): Readonly<Record<string, unknown>> {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
-  throw new SadaError('INVALID_SCHEDULE', 'scheduler_config.json: expected an object of fields.', { argument: 'scheduler' })
+  throw schedulerError('expected an object of fields.')
 }
+
+const schedulerError = (said: string): SadaError =>
+  new SadaError('INVALID_SCHEDULE', `scheduler_config.json: ${said}`, { argument: 'scheduler' })
 
 function solverFor(values: Readonly<Record<string, unknown>>, as: SolverName | undefined): SolverName {
   const solvers = Object.keys(classNames) as SolverName[]
