@@ -1,7 +1,16 @@
 /* global document, ImageData, addEventListener, FormData */
 const form = document.querySelector('form')
+const button = document.querySelector('button')
 const canvas = document.querySelector('canvas')
 const output = document.querySelector('output')
+
+const TEXTS = {
+  starting: () => 'loading the model',
+  loaded: () => 'ready',
+  failed: ({ code, message }) => `${message} [${code}]`,
+  ended: ({ code }) => `the sampler ended with ${code}; another one is about to start`,
+}
+let port
 
 function draw({ width, height, data }) {
   const rgba = new Uint8ClampedArray(width * height * 4).fill(255)
@@ -11,16 +20,26 @@ function draw({ width, height, data }) {
     .putImageData(new ImageData(rgba, width, height), 0, 0)
 }
 
-addEventListener('message', ({ source, data, ports: [port] }) => {
-  if (source === globalThis && data.ended !== undefined) output.value = `the sampler ended with ${data.ended}`
-  if (source !== globalThis || data !== 'connect' || !port) return
-  output.value = 'ready'
-  port.onmessage = ({ data: { step, steps, picture, error } }) => {
-    if (picture) draw(picture)
-    output.value = error ?? (picture ? 'done' : `step ${step + 1} of ${steps}`)
-  }
-  form.onsubmit = (event) => {
-    event.preventDefault()
-    port.postMessage({ prompt: new FormData(form).get('prompt'), seed: Math.floor(Math.random() * 2 ** 32) })
+function answered({ data: { step, steps, picture, error } }) {
+  if (picture) draw(picture)
+  if (error) output.value = TEXTS.failed(error)
+  else output.value = picture ? 'done' : `step ${step + 1} of ${steps}`
+}
+
+addEventListener('message', ({ source, data, ports }) => {
+  if (source !== globalThis) return
+  if (data === 'connect') {
+    port?.close()
+    port = ports[0]
+    port.onmessage = answered
+  } else if (data.state) {
+    output.value = TEXTS[data.state.name](data.state)
+    // Where the model failed to load, the next request loads it again.
+    button.disabled = data.state.name === 'starting' || data.state.name === 'ended'
   }
 })
+
+form.onsubmit = (event) => {
+  event.preventDefault()
+  port.postMessage({ prompt: new FormData(form).get('prompt'), seed: Math.floor(Math.random() * 2 ** 32) })
+}

@@ -2,4 +2,4 @@
 const { ipcRenderer } = require('electron')
 
 ipcRenderer.on('connect', ({ ports }) => window.postMessage('connect', '*', ports))
-ipcRenderer.on('ended', (_, code) => window.postMessage({ ended: code }, '*'))
+ipcRenderer.on('state', (_, state) => window.postMessage({ state }, '*'))

@@ -2,7 +2,7 @@
 const { EventEmitter } = require('node:events')
 const { MessageChannel } = require('node:worker_threads')
 
-process.parentPort = new EventEmitter()
+process.parentPort = Object.assign(new EventEmitter(), { postMessage: () => {} })
 require('./electron/sampler.js')
 
 const { port1, port2 } = new MessageChannel()
@@ -16,7 +16,11 @@ let steps = 0
 port2.on('message', ({ step, picture, error }) => {
   if (step !== undefined) steps++
   if (!picture && !error) return
-  console.log(error ?? `${picture.width}×${picture.height}, ${picture.data.length} bytes, ${steps} steps`)
+  console.log(
+    error
+      ? `${error.message} [${error.code}]`
+      : `${picture.width}×${picture.height}, ${picture.data.length} bytes, ${steps} steps`,
+  )
   process.exit(error ? 1 : 0)
 })
 port2.postMessage({ prompt: 'a teal robot with round eyes', seed: 3 })
