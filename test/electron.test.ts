@@ -76,6 +76,22 @@ test('what is no request is answered with the code of an error', async () => {
   await samplers[0].kill()
 })
 
+test('a new request ends the one before it, of which nothing more is said', async () => {
+  const { page, samplers, quit } = await startApp()
+  page.load()
+  await page.says('ready')
+  const errors: unknown[] = []
+  page.port!.on('message', ({ error }) => error && errors.push(error))
+  page.draw()
+  await page.says(/^step/)
+  page.draw()
+  await page.says('done')
+  assert.is(page.pictures.length, 1)
+  assert.equal(errors, [])
+  quit()
+  await samplers[0].kill()
+})
+
 test('a model that failed to load is loaded again by the next request', async () => {
   const { page, samplers, log, quit } = await startApp({ failingLoads: 2 })
   page.load()
