@@ -189,7 +189,8 @@ const tests = {
     cpSync(consumer, app, { recursive: true })
     const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
     const types = ['--typeRoots', join(root, 'node_modules', '@types'), '--types', 'node']
-    const common = ['--strict', '--target', 'es2022', '--lib', 'es2022', ...types]
+    const strictest = ['--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', 'false']
+    const common = [...strictest, '--target', 'es2022', '--lib', 'es2022', ...types]
     node([tsc, ...common, '--module', 'node16', '--outDir', 'out', 'commonjs.cts', 'module.mts'])
     node([tsc, ...common, '--module', 'esnext', '--moduleResolution', 'bundler', '--noEmit', 'module.mts'])
     assert.equal(node(['out/commonjs.cjs']).stdout.trim(), 'UNKNOWN_NAME')

@@ -120,17 +120,17 @@ export interface Family extends Offer {
   readonly makes: Output['kind']
   readonly engine: Engine
   /** Where another engine than `engine` runs the network: that one. */
-  readonly networkEngine?: Engine
+  readonly networkEngine?: Engine | undefined
   /** The GPU that holds the tensors of a run; undefined: they lie in host memory. */
-  readonly gpu?: GpuRef
+  readonly gpu?: GpuRef | undefined
   /** Why there is none, where one was looked for. */
-  readonly withoutGpu?: string
+  readonly withoutGpu?: string | undefined
   /** Working memory of the engine that runs the network, shared by all runs, where it says; undefined: it does not. */
-  readonly activationBytes?: number
+  readonly activationBytes?: number | undefined
   /** [width, height] of a picture where nothing else is asked; [0, 0] of a sound. */
   readonly size: readonly [number, number]
   /** Of a sound, where nothing else is asked; absent where pictures are made. */
-  readonly sound?: { readonly sampleRate: number; readonly seconds: number }
+  readonly sound?: { readonly sampleRate: number; readonly seconds: number } | undefined
   /** What only running its parts on something small can tell, at load: throws IO_MISMATCH where they do not fit their configurations. */
   check?(signal: AbortSignal): Promise<void>
   /**

@@ -62,16 +62,18 @@ export interface Network {
   readonly guidance: number
   readonly canPrune: boolean
   /** The stages that can be told apart, in order; absent: the network is one piece. */
-  readonly stages?: readonly StageInfo[]
+  readonly stages?: readonly StageInfo[] | undefined
   /** Ranges of them that are made to be left out, each within the next. */
-  readonly reusable?: readonly StageRange[]
+  readonly reusable?: readonly StageRange[] | undefined
   /** Tokens of one member, where they lie and where their criterion is written; absent: no score per token is wanted. */
-  readonly tokens?: {
-    readonly layout: TokenLayout
-    scores(member: number): Slice
-    /** Share of tokens whose last score was ≥ 0, where the trace should have it. */
-    unstableShare?(member: number): number
-  }
+  readonly tokens?:
+    | {
+        readonly layout: TokenLayout
+        scores(member: number): Slice
+        /** Share of tokens whose last score was ≥ 0, where the trace should have it. */
+        unstableShare?(member: number): number
+      }
+    | undefined
   /**
    * Asks the workspace for all that its calls will use, and says what these are; called once, before the first. `features`: of a
    * policy that leaves stages out; `audits`: whether it is also called without them.
