@@ -1,5 +1,15 @@
-import { METRICS, MetricNetworks, psnr, type MetricValue, type Unavailable } from 'sada/metrics'
-import { load, SadaError, type GenerateResult, type Pipeline, type PipelineEvent } from 'sada'
+import { METRICS, MetricNetworks, psnr, type MetricValue, type Network, type Unavailable } from 'sada/metrics'
+import { load, SADA_ERROR_CODES, SadaError, type GenerateResult, type Pipeline, type PipelineEvent } from 'sada'
+import type {
+  AuditReport,
+  DeviceSetting,
+  FamilyName,
+  MemberTrace,
+  SadaErrorCode,
+  SadaErrorDetails,
+  SampleOptions,
+  Seed,
+} from 'sada'
 
 const pipeline: Pipeline = await load('avatar', { threads: 1 })
 const result: GenerateResult = await pipeline.generate({
@@ -26,3 +36,15 @@ const samples = [new Float32Array(768), new Float32Array(768).fill(0.2)]
 const value: MetricValue | Unavailable = await METRICS.psnr.evaluate([samples[0]], [samples[1]], { form, networks })
 console.log('mean' in value && value.mean === psnr(samples[0], samples[1]))
 await networks.dispose()
+
+// Every type that an exported one is made of can be named.
+type Same<A, B> = [A, B] extends [B, A] ? true : never
+const named: [
+  Same<Seed, NonNullable<SampleOptions['seed']>>,
+  Same<AuditReport, NonNullable<MemberTrace['audit']>>,
+  Same<SadaErrorCode, (typeof SADA_ERROR_CODES)[number]>,
+  Same<SadaErrorDetails, NonNullable<ConstructorParameters<typeof SadaError>[2]>>,
+  Same<Network<'lpips-alex'>, Exclude<Awaited<ReturnType<typeof networks.open<'lpips-alex'>>>, Unavailable>>,
+] = [true, true, true, true, true]
+const settings: { readonly device: DeviceSetting; readonly family: FamilyName } = { device: 'cuda:1', family: 'flux' }
+await load('no/such', settings).catch(({ code }: SadaError) => console.log(named[0] && SADA_ERROR_CODES.includes(code)))
