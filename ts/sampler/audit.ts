@@ -11,7 +11,9 @@ import type { NetworkOutput } from './network.ts'
  * them, if the rest of the run neither amplifies nor damps it. A network that takes another branch because of them is not foreseen.
  */
 export interface AuditReport {
+  /** Skips of the run. */
   readonly skipped: number
+  /** Those of them that were computed as well. */
   readonly audited: number
   /** Estimate of that sum, and its 95 % interval (Student's t over the audited skips); without two of them there is no interval. */
   readonly error: { readonly estimate: number; readonly low: number; readonly high: number } | undefined

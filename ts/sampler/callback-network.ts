@@ -14,15 +14,26 @@ export interface NetworkInput {
   readonly timestep: number
   /** Noise level: sample = alpha·x0 + sigma·noise. */
   readonly alpha: number
+  /** The noise's share: alpha² + sigma² = 1, for flow matching alpha + sigma = 1. */
   readonly sigma: number
   /** Sampling step, 0-based. */
   readonly step: number
   /** Members of the batch that run this time, ascending; index conditioning by them. */
   readonly members: readonly number[]
+  /** The run's own; one that never fires where it has none. When it fires, the answer is waited for no longer. */
   readonly signal: AbortSignal
 }
 
-/** Returns the guided prediction, in the scheduler's `prediction_type`, of `sample`'s length. */
+/**
+ * Returns the guided prediction, in the scheduler's `prediction_type`, of `sample`'s length: [members.length, …shape.slice(1)].
+ * Called for the steps that are computed or audited, never before the call before has settled.
+ *
+ * The array is not copied. It must stay unchanged until the next call, or after the last one until `sample` settles; then it may be used
+ * again. `sample` itself, written over, will do.
+ *
+ * What it throws or rejects with is NETWORK_FAILED, as its `cause` (a `SadaError` stays itself). Another type or length is NETWORK_OUTPUT,
+ * NaN or infinity NON_FINITE (in an audit nothing). Each ends the run.
+ */
 export type NetworkFunction = (input: NetworkInput) => Promise<Float32Array> | Float32Array
 
 /** Any asynchronous function as a network. */

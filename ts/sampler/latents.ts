@@ -1,7 +1,7 @@
 import { invalidArgument } from '../errors.ts'
 import { TorchGenerator } from '../noise.ts'
 
-/** One seed for a batch, or one for each member. */
+/** One seed for a batch, or one for each member: integers 0 … 2⁶⁴−1, from 2⁵³ on as bigints. As in PyTorch only their low 32 bits count. */
 export type Seed = number | bigint | readonly (number | bigint)[]
 
 /** Throws INVALID_ARGUMENT unless noise for so many members can be made of it. */

@@ -6,9 +6,14 @@ export type { StepAction }
 
 /** One step of one member. */
 export interface MemberStep {
+  /** 0-based. */
   readonly step: number
+  /** The scheduler's timestep, as the network is told it. */
   readonly timestep: number
-  /** How the step got its clean-sample estimate; `partial`: some stages of the network ran, the others' outputs were predicted. */
+  /**
+   * How the step got its clean-sample estimate. `run`: the whole network ran; `prune`: on some of its tokens;
+   * `partial`: some stages of the network ran, the others' outputs were predicted. Without the network: `extrapolate`, `interpolate`, `reuse`.
+   */
   readonly action: StepAction
   /** Mean of the stability criterion, where it was evaluated; negative means stable. */
   readonly criterion?: number
@@ -37,7 +42,9 @@ export interface MemberStep {
 
 export type StepInProgress = { -readonly [K in keyof MemberStep]: MemberStep[K] }
 
+/** The run of one member. */
 export interface MemberTrace {
+  /** As many as the run has. */
   readonly steps: readonly MemberStep[]
   /** Network runs of this member, a guided pair counting one, a pruned or partial pass one. */
   readonly nfe: number
@@ -47,15 +54,21 @@ export interface MemberTrace {
 
 /** What happened in a run: plain data, fit for JSON. */
 export interface Trace {
+  /** `'flow-euler'`, `'dpm++'`, `'dpm++-sde'`, `'euler'` or `'euler-ancestral'`. */
   readonly scheduler: string
+  /** The policy's name, a preset behind a slash. */
   readonly policy: string
+  /** The policy's options as they held in the run, defaults among them; of a replay those of the recorded policy, which is `policy` here. */
   readonly options: Readonly<Record<string, unknown>>
   /** Settings that could not have an effect, as the policy said before the run; what did not work as it should. Absent where there were none. */
   readonly warnings?: readonly string[]
   /** With an engine on a GPU: CUDA graphs of the network's passes, recorded in this run and launched. Absent where there were none. */
   readonly graphs?: Pick<GraphReport, 'captured' | 'launched'>
+  /** Steps that were made. */
   readonly steps: number
+  /** Guidance scale between two branches of the network; 1 where there is one branch, as always in `sample` and with guidance that is distilled. */
   readonly guidance: number
+  /** One for each member of the batch, of pictures or sounds for each prompt. */
   readonly members: readonly MemberTrace[]
   /** Where the policy's decisions were made, where that is not the host. */
   readonly decidedOn?: 'device'
@@ -67,12 +80,17 @@ export interface Trace {
 
 /** Told to `onStep` after every step. */
 export interface StepEvent {
+  /** The step that was made, 0-based: the last is `steps` − 1. */
   readonly step: number
+  /** Steps of the run. */
   readonly steps: number
+  /** The scheduler's timestep, as the network is told it. */
   readonly timestep: number
+  /** What each member did at this step. */
   readonly members: readonly MemberStep[]
+  /** Since the first step began, in milliseconds. */
   readonly elapsedMs: number
-  /** Expected time to the end, from the steps so far. */
+  /** Expected time to the end of the last step, in milliseconds, from the steps so far. */
   readonly etaMs: number
   /** The clean sample estimated at this step: a copy, [members, …]. Only inside the callback. */
   readonly denoised: () => Float32Array
