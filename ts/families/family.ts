@@ -4,7 +4,10 @@ import type { Purpose } from '../sampler/memory.ts'
 import type { Network } from '../sampler/network.ts'
 import type { Solver } from '../solver/solver.ts'
 
-/** Pixels row by row from the top left; `data` has 1, 3 or 4 values from 0 to 255 for each. */
+/**
+ * Pixels row by row from the top left: `data` is [height, width, 1, 3 or 4], grey, RGB or RGBA from 0 to 255; opacity is not read. 2²⁸ pixels at
+ * most. `data` must not be changed until the call that it is given to has settled.
+ */
 export interface Pixels {
   readonly width: number
   readonly height: number
@@ -13,32 +16,42 @@ export interface Pixels {
 
 /** What leads a ControlNet. */
 export interface Control {
-  /** One picture, or one for each that is made. */
+  /** One picture, or one for each that is made; of the size of those. */
   readonly images: readonly Pixels[]
   /** 0 … 2; default 1. */
   readonly strength?: number
-  /** Shares of the run between which it leads; default 0 to 1. */
+  /** Shares of the run's steps between which it leads, at steps that lie between them whole; default 0 to 1. At least 0, below `end`. */
   readonly start?: number
+  /** Above 0, at most 1; default 1. */
   readonly end?: number
 }
 
 /** What a model may be told beside what every model is told; each family says which it takes. */
 export interface FamilyRequest {
+  /**
+   * What guidance leads away from; one, or one for each picture. Not read where there is no guidance. Default: the empty one, as in diffusers'
+   * pipeline; Flux needs one with `trueGuidanceScale`.
+   */
   readonly negativePrompt?: string | readonly string[]
   /** SDXL: what the second of two text encoders reads instead; one, or one for each picture. */
   readonly secondPrompt?: string | readonly string[]
+  /** SDXL: what the second text encoder reads instead of `negativePrompt`; one, or one for each picture. */
   readonly negativeSecondPrompt?: string | readonly string[]
+  /** In pixels: a multiple of what a latent, or with a transformer a patch of them, covers (mostly 8 or 16), 8192 at most. Default: `init`'s, else `pipeline.size`. */
   readonly width?: number
+  /** As `width`. */
   readonly height?: number
-  /** Where the run starts: a picture, or latents of a run that `denoisingEnd` ended early. */
+  /** Where the run starts: a picture of `width` × `height`, or latents of a run that `denoisingEnd` ended early, as its result has them. */
   readonly init?: Pixels | { readonly latents: Float32Array }
-  /** How much of `init` is made anew, 0 … 1. Default 0.8; with `mask` 1. */
+  /** How much of `init` is made anew, 0 … 1: the share of `steps` that are made. Default 0.8; with `mask` 1. Not read with `denoisingStart`. */
   readonly strength?: number
-  /** White where the picture is made anew, black where `init` stays. */
+  /** White where the picture is made anew, black where `init` stays; of any size. Needs `init` as a picture. */
   readonly mask?: Pixels
+  /** For models with ControlNets: one for each of them, in their order; fewer leave the last ones out. 8 at most. */
   readonly control?: readonly Control[]
   /** SDXL: shares of the noise levels, 0 … 1, between which the run is; with `denoisingStart` from `init`. Default: all of them. */
   readonly denoisingStart?: number
+  /** As `denoisingStart`; default 1. Below 1 the result's `latents` still hold noise, and are what another run takes as `init`. */
   readonly denoisingEnd?: number
   /** Stable Diffusion: share, 0 … 1, by which guided outputs are brought back to the spread of unguided ones. Default 0. */
   readonly guidanceRescale?: number
@@ -54,12 +67,17 @@ export interface FamilyRequest {
    * a picture has more than 2¹⁵ latents (2 megapixels).
    */
   readonly tileSize?: number
-  /** SDXL: what the network is told about sizes, [height, width] and [top, left]. */
+  /** SDXL: what the network is told about sizes, [height, width] in whole pixels. Default: the size of the picture. */
   readonly originalSize?: readonly [number, number]
+  /** SDXL, but not its refiner: [height, width] in whole pixels. Default: the size of the picture. */
   readonly targetSize?: readonly [number, number]
+  /** SDXL: [top, left] in whole pixels. Default [0, 0]. */
   readonly cropTopLeft?: readonly [number, number]
+  /** SDXL, with the negative prompt: as `originalSize`. Told only together with `negativeTargetSize`, as in diffusers; the refiner takes it alone. */
   readonly negativeOriginalSize?: readonly [number, number]
+  /** SDXL, with the negative prompt: as `targetSize`. */
   readonly negativeTargetSize?: readonly [number, number]
+  /** SDXL, with the negative prompt and its sizes: as `cropTopLeft`. */
   readonly negativeCropTopLeft?: readonly [number, number]
 }
 

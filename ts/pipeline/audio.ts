@@ -4,6 +4,7 @@ const BYTES_PER_SAMPLE = 2
 
 /** A mono sound; samples from −1 to 1. */
 export class Sound {
+  /** [seconds · sampleRate], one channel. */
   readonly samples: Float32Array
   /** Samples per second. */
   readonly sampleRate: number

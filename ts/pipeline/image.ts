@@ -17,7 +17,10 @@ export class Picture {
     this.data = data
   }
 
-  /** The picture as a PNG file. `text`: latin-1 key/value pairs kept in its text chunks. Rejects with INVALID_ARGUMENT, OUT_OF_MEMORY or INTERNAL. */
+  /**
+   * The picture as a PNG file. `text`: latin-1 key/value pairs kept in its text chunks, keys of 1 to 79 characters. `data` must not be changed
+   * until it has settled. Rejects with INVALID_ARGUMENT, OUT_OF_MEMORY or INTERNAL.
+   */
   async png(text: Readonly<Record<string, string>> = {}): Promise<Uint8Array> {
     const wrong = Object.entries(text).find(([key, value]) => !/^[ -~¡-ÿ]{1,79}$/.test(key) || !/^[\x01-\xff]*$/.test(value))
     if (wrong) throw invalidArgument('text', 'latin-1 values behind latin-1 keys of 1 to 79 characters', wrong.join(': '))

@@ -8,16 +8,19 @@ import { parseSchedulerConfig } from '../schedule/config.ts'
 import { parsePythonJson } from '../schedule/python-json.ts'
 import type { Picture } from './image.ts'
 
-/** Pixels, or a picture file (PNG or JPEG). */
+/** Pixels, or the bytes of a picture file (PNG or JPEG, at most 2²⁸ pixels). Must not be changed until the call has settled. */
 export type ImageInput = Pixels | Uint8Array
 
 /** What leads a ControlNet, and how much: a picture, or one for each that is made. */
 export type ControlOptions = Omit<Control, 'images'> & { readonly image: ImageInput | readonly ImageInput[] }
 
 export interface GenerateOptions extends Omit<FamilyRequest, 'init' | 'mask' | 'control'> {
-  /** One prompt, or one for each picture. */
+  /**
+   * One prompt, or one for each picture, 64 at most. The end that a text encoder has no room for is dropped (`droppedTokens`). PROMPT_TOO_LONG:
+   * above 100,000 characters; of a model with a `plan.json`, above the words that it reads.
+   */
   readonly prompt: string | readonly string[]
-  /** Integers 0 … 2⁶⁴−1, from 2⁵³ on as bigints: one for the whole batch (one `randn` over all members), or one for each picture. Default 0. */
+  /** Integers 0 … 2⁶⁴−1, from 2⁵³ on as bigints: one for the whole batch (one `randn` over all members), or one for each picture. As in PyTorch only their low 32 bits count. Default 0. */
   readonly seed?: number | bigint | readonly (number | bigint)[]
   /** 1 … 1000. Default: the model's, `pipeline.defaults.steps`. */
   readonly steps?: number
@@ -25,9 +28,9 @@ export interface GenerateOptions extends Omit<FamilyRequest, 'init' | 'mask' | '
   readonly guidanceScale?: number
   /** One of `pipeline.schedulers`, or a diffusers `scheduler_config.json`: its text, or the object. Default: the model's. */
   readonly scheduler?: string | object
-  /** Where the run starts: a picture, or latents of a run that `denoisingEnd` ended early. */
+  /** Where the run starts: a picture of `width` × `height`, or latents of a run that `denoisingEnd` ended early, as its result has them. */
   readonly init?: ImageInput | { readonly latents: Float32Array }
-  /** White where the picture is made anew, black where `init` stays. */
+  /** White where the picture is made anew, black where `init` stays; of any size. Needs `init` as a picture. */
   readonly mask?: ImageInput
   /** For models with ControlNets: one for each of them. */
   readonly control?: ControlOptions | readonly ControlOptions[]
@@ -39,8 +42,9 @@ export interface GenerateOptions extends Omit<FamilyRequest, 'init' | 'mask' | '
   readonly audit?: number
   /** What the run may take; without it, whatever it needs. */
   readonly memory?: MemoryOptions
+  /** Ends the run: `generate` rejects with its reason, at once. */
   readonly signal?: AbortSignal
-  /** Called after every step; a promise it returns is waited for before the next one, and what it throws ends the run. */
+  /** Called after every step; a promise it returns is waited for before the next one. What it throws ends the run, which rejects with it. */
   readonly onStep?: (event: GenerateStep) => unknown
   /** Small pictures of what forms in the event of every so many steps, from 1 to 1000, and of the last. Default: none. */
   readonly preview?: number

@@ -19,8 +19,9 @@ export interface GenerateResult {
   readonly images: readonly Picture[]
   /** One for each prompt; none where the model makes pictures. */
   readonly audio: readonly Sound[]
-  /** Final states of the sampler, [pictures, channels, height, width]; for Flux [pictures, tokens, channels]. */
+  /** Final states of the sampler in its own scale, what `init.latents` takes: [pictures, channels, height, width]; for Flux [pictures, tokens, channels]. */
   readonly latents: Float32Array
+  /** What each step did, and how long it took. */
   readonly trace: Trace
   /** With `record`: plain data, fit for a JSON file. */
   readonly recording?: Recording
@@ -102,7 +103,7 @@ export class Pipeline {
   }
 
   /**
-   * Makes pictures. Rejects with a `SadaError` (INVALID_ARGUMENT, INVALID_SCHEDULE, UNKNOWN_NAME, UNSUPPORTED, PROMPT_TOO_LONG,
+   * Makes pictures, or sounds. Rejects with a `SadaError` (INVALID_ARGUMENT, INVALID_SCHEDULE, UNKNOWN_NAME, UNSUPPORTED, PROMPT_TOO_LONG,
    * NETWORK_FAILED, NON_FINITE, QUEUE_FULL, OUT_OF_MEMORY, DISPOSED), or with the signal's reason, at once, when it fires. After DEVICE_LOST every call rejects with it.
    */
   async generate(options: GenerateOptions): Promise<GenerateResult> {
@@ -141,7 +142,10 @@ export class Pipeline {
     }
   }
 
-  /** `generate` as a stream of typed events; leaving the loop ends the run. */
+  /**
+   * `generate` as a stream of typed events, from the first `next()` on; leaving the loop ends the run. The run does not wait for its reader, as it does for
+   * `onStep`: events queue, and an iterator that is dropped without `return()` runs to the end. Rejects as `generate` does.
+   */
   async *stream(options: GenerateOptions): AsyncGenerator<PipelineEvent, void, undefined> {
     checkCall(options)
     const left = new AbortController()
