@@ -3,8 +3,11 @@ import type { TorchGenerator } from '../noise.ts'
 
 /** What a network says of `count` pictures: [count, dim], one row per picture. */
 export interface Features {
+  /** At least 2. */
   readonly count: number
+  /** Numbers for each picture; 2048 of the Inception network. */
   readonly dim: number
+  /** [count, dim], finite. */
   readonly values: Float64Array
 }
 

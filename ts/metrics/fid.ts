@@ -19,7 +19,7 @@ export function frechetDistance(a: Gaussian, b: Gaussian): number {
   return squares(shift) + traceA + traceB - 2 * nuclearNorm(a.factor, b.factor)
 }
 
-/** FID of two sets of features. It is inflated by small samples: `sampleBias` says by how much. */
+/** FID of two sets of features, each of its own count. It is inflated by small samples: `sampleBias` says by how much. Throws INVALID_ARGUMENT. */
 export function fid(a: Features, b: Features): number {
   checkPair(a, b)
   return frechetDistance(gaussianOf(a), gaussianOf(b))
@@ -49,6 +49,8 @@ export interface SampleBias {
 /**
  * The small-sample bias of `fid(baseline, other)`. Subsets take the same pictures of both sets: row k of one belongs to row k
  * of the other (same prompt and noise), and pairing is part of what is measured.
+ * Throws INVALID_ARGUMENT, below 8 pictures too.
+ * @param seed of the subsets, as `kid` takes it; default 0
  * @param points sizes of the line, evenly spaced in count from half of the pictures to all (two at least)
  */
 export function sampleBias(baseline: Features, other: Features, { seed = 0, points = 5 } = {}): SampleBias {

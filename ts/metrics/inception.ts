@@ -49,6 +49,11 @@ export async function inceptionFeatures(
 export class InceptionMemory {
   private readonly known = new Map<FidFlavour, WeakMap<readonly Float32Array[], Features>>()
 
+  /**
+   * Features of samples [3, height, width] in [−1, 1], one row each, in their order. Kept by flavour and by the array `samples` itself, whatever
+   * network and shape come with it later: it must not be changed. Rejects with INVALID_ARGUMENT where samples and shape do not fit, or with the
+   * signal's reason, between two runs of the network.
+   */
   async features(
     network: Network<'inception-fid'>,
     samples: readonly Float32Array[],

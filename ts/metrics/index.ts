@@ -73,7 +73,10 @@ const clipScoreOf = (network: 'clip-vit-b-32' | 'clip-vit-l-14', flavour: 'raw c
     },
   })
 
-/** The metrics by name, in the order in which a report shows them. */
+/**
+ * The metrics by name, in the order in which a report shows them: `psnr`, `ssim`, `lpips`, `fid`, `fid-clean`, `kid`, `clip-score`,
+ * `clip-score-torchmetrics`, `spectrogram-lpips`.
+ */
 export const METRICS: Readonly<Record<string, Metric>> = {
   psnr: metric({
     unit: 'dB',

@@ -8,18 +8,21 @@ export interface Kid {
   readonly mean: number
   /** Standard deviation over the subsets (divisor: their number), as the packages report it. It is not that of `mean`. */
   readonly std: number
+  /** Subsets that were drawn. */
   readonly subsets: number
+  /** Pictures of each set in a subset. */
   readonly subsetSize: number
 }
 
 export interface KidOptions {
-  /** Default 100. */
+  /** At least 1; default 100. */
   readonly subsets?: number
   /**
-   * Pictures drawn from each set per subset. Default: half of the smaller set, at most 1000. clean-fid takes all of a set up
+   * Pictures drawn from each set per subset, 2 to those of the smaller set. Default: half of the smaller set, at most 1000. clean-fid takes all of a set up
    * to 1000, whose subsets then are one and the same: `subsets: 1, subsetSize: count` gives its value.
    */
   readonly subsetSize?: number
+  /** Of the random subsets, an integer 0 … 2⁵³−1, of which the low 32 bits count. Default 0. */
   readonly seed?: number
 }
 
@@ -28,7 +31,7 @@ const KEPT_PICTURES = 4000
 
 /**
  * Kernel Inception distance (Bińkowski et al. 2018): MMD² with the kernel (x·y/dim + 1)³, unbiased, averaged over random
- * subsets. Its expectation does not depend on how many pictures there are, unlike that of FID.
+ * subsets. Its expectation does not depend on how many pictures there are, unlike that of FID. Throws INVALID_ARGUMENT.
  */
 export function kid(a: Features, b: Features, options: KidOptions = {}): Kid {
   checkPair(a, b)

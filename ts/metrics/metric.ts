@@ -9,12 +9,14 @@ import { checkSample, type PictureShape } from './picture.ts'
 export type SampleForm =
   { readonly kind: 'pictures'; readonly shape: PictureShape } | { readonly kind: 'sounds'; readonly sampleRate: number }
 
+/** What samples are compared with, and how. */
 export interface MetricContext {
   readonly form: SampleForm
+  /** Where metrics find the networks that they need. */
   readonly networks: MetricNetworks
   /** One per sample: what it was to show. */
   readonly captions?: readonly string[]
-  /** Of random subsets. Default 0. */
+  /** Of random subsets, an integer 0 … 2⁵³−1. Default 0. */
   readonly seed?: number
   /** Keeps what the Inception network said of a set, for the next metric and the next comparison with the same baseline. */
   readonly inception?: InceptionMemory
@@ -22,6 +24,7 @@ export interface MetricContext {
   readonly signal?: AbortSignal
 }
 
+/** What a metric says, in its `unit`. */
 export interface MetricValue {
   /** Over the samples; of a metric that compares sets, its value. Null: every pair is equal, and the metric infinite for such. */
   readonly mean: number | null
@@ -37,6 +40,7 @@ export interface MetricValue {
   readonly baseline?: number
   /** How far a small number of samples inflates the value (FID). */
   readonly bias?: SampleBias
+  /** Pairs that were given. */
   readonly samples: number
   /** What must be said beside the value: flavour, model, scale, parameters. */
   readonly settings: Readonly<Record<string, string | number>>
@@ -44,6 +48,7 @@ export interface MetricValue {
   readonly publishedWeights?: boolean
 }
 
+/** What a metric needs; without it, it is `Unavailable`. */
 export interface MetricNeeds {
   readonly kind?: SampleForm['kind'] // left out: either
   readonly samples: number // at least
@@ -54,15 +59,17 @@ export interface MetricNeeds {
 
 /** A metric of the table. */
 export interface Metric {
-  /** '' where the value is a bare number. */
+  /** `'dB'`, or '' where the value is a bare number. */
   readonly unit: string
+  /** Which values are the better ones. */
   readonly direction: 'higher' | 'lower'
   readonly needs: MetricNeeds
   /** One sentence: what is compared, and by whose definition. */
   readonly about: string
   /**
    * Compares samples with those of the baseline, pair by pair (same prompt and noise). What the metric needs and does not have is
-   * in the answer; what cannot be a pair of sample sets throws INVALID_ARGUMENT.
+   * in the answer; what cannot be a pair of sample sets throws INVALID_ARGUMENT, NaN among them too. Rejects with DISPOSED, with what a run of a
+   * network ends with, or with the reason of `context.signal`.
    */
   evaluate(
     baseline: readonly Float32Array[],

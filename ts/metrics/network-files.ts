@@ -52,7 +52,9 @@ const sidecars = {
   'clip-vit-l-14': v.object({ network: v.literal('clip-vit-l-14'), ...clip }),
 }
 
+/** A network that metrics need. */
 export type NetworkName = keyof typeof sidecars
+/** What the `<name>.json` of a network says. */
 export type Sidecar<N extends NetworkName> = v.InferOutput<(typeof sidecars)[N]>
 
 /** The sha256 of the published files, by the part of the network whose source they are; more than one where several were published. */

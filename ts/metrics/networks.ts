@@ -7,6 +7,7 @@ import { readNetwork, unavailable, type NetworkName, type Sidecar, type Unavaila
 /** A float32 tensor as an engine takes and gives it. */
 export interface Tensor {
   readonly dims: readonly number[]
+  /** The last dimension runs fastest. */
   readonly values: Float32Array
 }
 
@@ -14,8 +15,9 @@ export interface Tensor {
 export interface Network<N extends NetworkName> {
   /** Where its files are. */
   readonly folder: string
+  /** What its `<name>.json` says. */
   readonly sidecar: Sidecar<N>
-  /** Runs one of its graphs. `outputs`: what to return, with the shapes the graph gives for these inputs. */
+  /** Runs one of its graphs. `outputs`: what to return, with the shapes the graph gives for these inputs. Rejects with NETWORK_FAILED, IO_MISMATCH, OUT_OF_MEMORY or DISPOSED. */
   run(
     graph: keyof Sidecar<N>['graphs'] & string,
     inputs: Readonly<Record<string, Tensor>>,
@@ -23,12 +25,13 @@ export interface Network<N extends NetworkName> {
   ): Promise<Record<string, Float32Array>>
 }
 
+/** Where networks are found, and how they run. */
 export interface NetworksOptions {
   /** Where the converters put their networks. Left out: metrics that need one are unavailable. */
   readonly folder?: string
   /** Take networks from other weights than the published ones too. Their values compare with nothing published. Default false. */
   readonly allowUnpublished?: boolean
-  /** Threads inside one operator; 0: one per physical core. */
+  /** Threads inside one operator, at most 1024; 0, the default: one per physical core. */
   readonly threads?: number
 }
 

@@ -14,7 +14,8 @@ const C2 = 0.03 ** 2
 
 /**
  * Structural similarity of two samples [channels, height, width] in [−1, 1], as pictures of [0, 1]: a mean over channels and every place where the
- * window fits whole.
+ * window fits whole; 1 where they are equal. Throws INVALID_ARGUMENT for bytes, NaN, fewer than 11 pixels each way, and lengths that are not the
+ * shape's.
  */
 export function ssim(a: ArrayLike<number>, b: ArrayLike<number>, shape: readonly [number, number, number]): number {
   if (!Array.isArray(shape) || shape.length !== 3) throw invalidArgument('shape', '[channels, height, width]', shape)
