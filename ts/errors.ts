@@ -31,8 +31,10 @@ export const SADA_ERROR_CODES = [
   'INTERNAL',
 ] as const
 
+/** One of `SADA_ERROR_CODES`. */
 export type SadaErrorCode = (typeof SADA_ERROR_CODES)[number]
 
+/** What a `SadaError` says beside its message, where it applies. */
 export interface SadaErrorDetails {
   argument?: string
   stage?: string
@@ -40,8 +42,9 @@ export interface SadaErrorDetails {
   cause?: unknown
 }
 
-/** The one error type this package throws, apart from an AbortSignal's own reason. */
+/** The one error type this package throws, apart from an AbortSignal's own reason and what a callback of the caller throws. `cause`: what it came from. */
 export class SadaError extends Error {
+  /** Stable, as the message is not. */
   readonly code: SadaErrorCode
   /** The argument or option at fault, as the caller wrote it: `steps`, `policy.warmup`. */
   readonly argument?: string

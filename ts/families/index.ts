@@ -16,14 +16,15 @@ import { StableDiffusion3 } from './stable-diffusion-3.ts'
 import { StableDiffusion } from './stable-diffusion.ts'
 import { StableDiffusionXl } from './stable-diffusion-xl.ts'
 
+/** What `load` takes; all but those of engines are for folders in the layout of diffusers. */
 export interface FamilySettings extends EngineSettings {
   /** For folders that are laid out otherwise: role (`unet`, `vae_decoder`, …) → its model file, or the subfolder with a `model.onnx`. */
   readonly paths?: Readonly<Record<string, string>>
   /** What kind of model a folder without `model_index.json` holds. */
   readonly family?: FamilyName
-  /** A folder that links in the model's folder may lead into, like that of the Hugging Face cache. */
+  /** A folder that links in the model's folder may lead into, like that of the Hugging Face cache. Default: none, links out of it are PATH_UNSAFE. */
   readonly linksInto?: string
-  /** `false`: the network as one file also where the folder has it in stages as well; nothing can be pruned or reused then. */
+  /** `false`: the network as one file also where the folder has it in stages as well; nothing can be pruned or reused then. Default true. */
   readonly stages?: boolean
 }
 
@@ -53,6 +54,7 @@ const FAMILIES = {
   musicldm: { classes: /^MusicLDMPipeline$/, load: (context, name) => MusicLdm.load(context, name) },
 } satisfies Record<string, Entry>
 
+/** A kind of model. */
 export type FamilyName = keyof typeof FAMILIES
 
 const NAMES = Object.keys(FAMILIES) as FamilyName[]

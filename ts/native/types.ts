@@ -77,7 +77,9 @@ export interface Workspace {
 
 /** CUDA graphs on a GPU: a job with the sizes and addresses of an earlier one is recorded, and from then on launched as one. */
 export interface GraphReport {
+  /** Graphs that were recorded. */
   readonly captured: number
+  /** Jobs that were launched as one of them. */
   readonly launched: number
   /** Why the first one that failed did; the job, and later ones like it, were enqueued command by command. */
   readonly failure?: string

@@ -14,6 +14,7 @@ export type ImageInput = Pixels | Uint8Array
 /** What leads a ControlNet, and how much: a picture, or one for each that is made. */
 export type ControlOptions = Omit<Control, 'images'> & { readonly image: ImageInput | readonly ImageInput[] }
 
+/** What `generate` takes; which of the model's own options, `pipeline.takes` says. */
 export interface GenerateOptions extends Omit<FamilyRequest, 'init' | 'mask' | 'control'> {
   /**
    * One prompt, or one for each picture, 64 at most. The end that a text encoder has no room for is dropped (`droppedTokens`). PROMPT_TOO_LONG:

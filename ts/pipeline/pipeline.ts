@@ -14,6 +14,7 @@ import { Sound } from './audio.ts'
 import { readImage, toPicture, type Picture } from './image.ts'
 import { checkGenerateOptions, type ControlOptions, type GenerateOptions, type GenerateStep, type ImageInput } from './options.ts'
 
+/** What `generate` made, and how. */
 export interface GenerateResult {
   /** One for each prompt; none where the model makes sounds. */
   readonly images: readonly Picture[]
@@ -38,7 +39,7 @@ export type PipelineEvent =
 /** Calls of `generate` in progress at once; more are refused with QUEUE_FULL. */
 const MOST_RUNS = 256
 
-/** A loaded model, ready for any number of calls, also concurrent ones: each has state of its own. */
+/** A loaded model, ready for any number of calls, also concurrent ones, of which 256 may be in progress: each has state of its own. */
 export class Pipeline {
   private readonly family: Family
   private readonly runs = new Set<Promise<unknown>>()
@@ -74,7 +75,7 @@ export class Pipeline {
     return this.family.schedulers
   }
 
-  /** The options of `generate` that are this model's own. */
+  /** The options of `generate` that are this model's own; those of other models are INVALID_ARGUMENT. */
   get takes(): readonly string[] {
     return this.family.takes
   }
@@ -104,7 +105,7 @@ export class Pipeline {
 
   /**
    * Makes pictures, or sounds. Rejects with a `SadaError` (INVALID_ARGUMENT, INVALID_SCHEDULE, UNKNOWN_NAME, UNSUPPORTED, PROMPT_TOO_LONG,
-   * NETWORK_FAILED, NON_FINITE, QUEUE_FULL, OUT_OF_MEMORY, DISPOSED), or with the signal's reason, at once, when it fires. After DEVICE_LOST every call rejects with it.
+   * NETWORK_FAILED, IO_MISMATCH, NON_FINITE, QUEUE_FULL, OUT_OF_MEMORY, DISPOSED), or with the signal's reason, at once, when it fires. After DEVICE_LOST every call rejects with it.
    */
   async generate(options: GenerateOptions): Promise<GenerateResult> {
     if (this.closing.signal.aborted) throw this.closing.signal.reason

@@ -14,10 +14,13 @@ export interface NetworkFile {
 
 /** How far the build of one engine is. */
 export interface BuildProgress {
+  /** The network, or the stage of it, that the engine is for. */
   readonly stage: string
-  /** The builder's own words for what it does, or `WAITING`; and how far that is. */
+  /** The builder's own words for what it does, or `waiting for another build of it`; and how far that is. */
   readonly phase: string
+  /** Steps of the phase that are done. */
   readonly done: number
+  /** Steps that the phase has. */
   readonly of: number
 }
 

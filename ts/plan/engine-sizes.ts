@@ -2,12 +2,13 @@ import { invalidArgument, unknownName } from '../errors.ts'
 
 /** What calls may ask of compiled engines. The more they may, the more memory engines take, and the less any one size is tuned for. */
 export interface EngineSizes {
-  /** Pictures or sounds of one call, at most; default 2. */
+  /** Pictures or sounds of one call, at most: 1 … 64; default 2. */
   readonly pictures?: number
-  /** Pixels, from the least to the most; default the model's own size alone, for which engines are fastest. */
+  /** Pixels, from the least to the most, each as `generate` takes it; default the model's own size alone, for which engines are fastest. */
   readonly width?: readonly [number, number]
+  /** As `width`. */
   readonly height?: readonly [number, number]
-  /** Length of a sound, from the least to the most; default the model's own. */
+  /** Length of a sound in seconds, from the least to the most; default the model's own. */
   readonly seconds?: readonly [number, number]
 }
 

@@ -37,6 +37,7 @@ export interface LoadedStages {
   readonly activationBytes?: number
 }
 
+/** Where a model runs, and what runs it. */
 export interface EngineSettings {
   /** Threads inside one operator of the network, at most 1024; 0, the default: one per physical core. */
   readonly threads?: number
@@ -61,12 +62,13 @@ export interface EngineSettings {
   readonly engineSizes?: EngineSizes
   /** Ends loading: `load` rejects with its reason, at once while an engine is built. */
   readonly signal?: AbortSignal
-  /** Told how far it is, a few times a second while one of TensorRT's engines is built; once where another process builds it. */
+  /** Told how far it is, a few times a second while one of TensorRT's engines is built; once where another process builds it. What it throws ends loading. */
   readonly onBuild?: (progress: BuildProgress) => void
 }
 
 /** An engine is code: nothing of the folder is used but what these bytes vouch for. */
 export interface TrustedEngines {
+  /** Path of what `sada engines build --out` made. */
   readonly folder: string
   /** SHA-256 of its `engines.json`, in hex; a constant of the application, never read from beside the folder. */
   readonly sha256: string

@@ -23,7 +23,11 @@ import { teaCache, teaCachePresets } from './teacache.ts'
 
 export type { Policy }
 
-/** A policy by name, or by name with options: `'sada'`, `{ name: 'every-n', n: 3, order: 1 }`. */
+/**
+ * A policy by name, or by name with options: `'sada'`, `{ name: 'every-n', n: 3, order: 1 }`. A preset stands behind a slash, or in `preset`:
+ * `'sada/poster'`. `{ name: 'replay', recording }` repeats a recorded run. `npx sada policies` lists names, options, ranges and defaults.
+ * UNKNOWN_NAME for other names and options, INVALID_ARGUMENT for values out of range.
+ */
 export type PolicySpec = string | { readonly name: string; readonly preset?: string; readonly [option: string]: unknown }
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each definition has an option type of its own

@@ -11,7 +11,7 @@ export type Purpose = AbortSignal | 'planning'
 /** What a run may take. */
 export interface MemoryOptions {
   /**
-   * Bytes where the run's tensors lie: on the GPU, or without one in host memory. A run that would take more keeps what it remembers
+   * Bytes where the run's tensors lie: on the GPU, or without one in host memory; 0 or more, default without end. A run that would take more keeps what it remembers
    * with less precision, then remembers less, and says so in the trace's warnings; INVALID_ARGUMENT where that is not enough.
    */
   readonly budget?: number

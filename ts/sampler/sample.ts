@@ -15,6 +15,7 @@ import { DenoisingLoop } from './loop.ts'
 import { planRun, quoteOf, type MemoryOptions, type MemoryQuote, type Purpose, type RunSetting } from './memory.ts'
 import type { StepEvent, Trace } from './trace.ts'
 
+/** What `sample` takes. */
 export interface SampleOptions {
   /**
    * A diffusers `scheduler_config.json`: its text, or the object. DPMSolverMultistep ("dpmsolver++" and "sde-dpmsolver++"), EulerDiscrete,
@@ -68,9 +69,11 @@ export interface SampleOptions {
   readonly onStep?: (event: StepEvent) => unknown
 }
 
+/** What `sample` made, and how. */
 export interface SampleResult {
   /** The final state, of `shape`: the clean sample. */
   readonly latents: Float32Array
+  /** What each step did, and how long it took. */
   readonly trace: Trace
   /** With `record`: plain data, fit for a JSON file. */
   readonly recording?: Recording
