@@ -3,6 +3,7 @@ import { TorchGenerator } from '../noise.ts'
 import { checkPair, drawSubset, take, type Features } from './features.ts'
 import { timesItself, timesTransposed, type Matrix } from './matrix.ts'
 
+/** What `kid` says. */
 export interface Kid {
   /** Mean over the subsets of the unbiased MMD²; can be below zero where the distributions are alike. */
   readonly mean: number
@@ -14,6 +15,7 @@ export interface Kid {
   readonly subsetSize: number
 }
 
+/** What `kid` takes beside the features. */
 export interface KidOptions {
   /** At least 1; default 100. */
   readonly subsets?: number

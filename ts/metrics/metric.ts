@@ -5,7 +5,7 @@ import { isPublished, unavailable, type NetworkName, type Unavailable } from './
 import type { MetricNetworks, Network } from './networks.ts'
 import { checkSample, type PictureShape } from './picture.ts'
 
-/** What samples are: pictures [channels, height, width], or mono sounds [samples]; values in [−1, 1] either way. */
+/** What samples are: pictures [channels, height, width], or mono sounds [samples] of `sampleRate` Hz; values in [−1, 1] either way. */
 export type SampleForm =
   { readonly kind: 'pictures'; readonly shape: PictureShape } | { readonly kind: 'sounds'; readonly sampleRate: number }
 
@@ -50,10 +50,15 @@ export interface MetricValue {
 
 /** What a metric needs; without it, it is `Unavailable`. */
 export interface MetricNeeds {
-  readonly kind?: SampleForm['kind'] // left out: either
-  readonly samples: number // at least
-  readonly pixels?: number // each way, at least
+  /** Left out: either. */
+  readonly kind?: SampleForm['kind']
+  /** Pairs, at least. */
+  readonly samples: number
+  /** Each way, at least. */
+  readonly pixels?: number
+  /** Of `MetricNetworks`. */
   readonly network?: NetworkName
+  /** Whether it reads `context.captions`. */
   readonly captions?: boolean
 }
 

@@ -81,17 +81,28 @@ export const CONVERTERS: Record<NetworkName, string> = {
   'clip-vit-l-14': 'models/metrics/convert_clip.py',
 }
 
-/** Why a metric has no value. Stable: programs may switch on it. */
+/**
+ * Why a metric has no value. Stable: programs may switch on it.
+ * - `no-weights`: no folder of networks was given, or the network is not in it;
+ * - `unpublished-weights`: the network was made from other weights than the published ones;
+ * - `damaged-weights`: a file does not match its sidecar, or cannot be read;
+ * - `no-engine`: the native addon or ONNX Runtime cannot be loaded;
+ * - `no-captions`: the metric compares with captions, and there are none;
+ * - `too-few`: fewer samples than the metric is defined for;
+ * - `too-small`: samples with fewer pixels or frames than the metric needs;
+ * - `silent`: a sound of the baseline has no level to count from;
+ * - `wrong-kind`: pictures where sound is needed, or the other way round, also sound of another rate.
+ */
 export type UnavailableCode =
-  | 'no-weights' // no folder of networks was given, or the network is not in it
-  | 'unpublished-weights' // the network was made from other weights than the published ones
-  | 'damaged-weights' // a file does not match its sidecar, or cannot be read
-  | 'no-engine' // the native addon or ONNX Runtime cannot be loaded
+  | 'no-weights'
+  | 'unpublished-weights'
+  | 'damaged-weights'
+  | 'no-engine'
   | 'no-captions'
-  | 'too-few' // fewer samples than the metric is defined for
-  | 'too-small' // samples with fewer pixels or frames than the metric needs
-  | 'silent' // a sound of the baseline has no level to count from
-  | 'wrong-kind' // pictures where sound is needed, or the other way round
+  | 'too-few'
+  | 'too-small'
+  | 'silent'
+  | 'wrong-kind'
 
 /** A metric that cannot be computed here, and why, in words. */
 export interface Unavailable {

@@ -11,7 +11,7 @@ import type { Picture } from './image.ts'
 /** Pixels, or the bytes of a picture file (PNG or JPEG, at most 2²⁸ pixels). Must not be changed until the call has settled. */
 export type ImageInput = Pixels | Uint8Array
 
-/** What leads a ControlNet, and how much: a picture, or one for each that is made. */
+/** What leads a ControlNet, and how much: a picture, or one for each that is made, of `width` × `height`. */
 export type ControlOptions = Omit<Control, 'images'> & { readonly image: ImageInput | readonly ImageInput[] }
 
 /** What `generate` takes; which of the model's own options, `pipeline.takes` says. */
@@ -21,7 +21,10 @@ export interface GenerateOptions extends Omit<FamilyRequest, 'init' | 'mask' | '
    * above 100,000 characters; of a model with a `plan.json`, above the words that it reads.
    */
   readonly prompt: string | readonly string[]
-  /** Integers 0 … 2⁶⁴−1, from 2⁵³ on as bigints: one for the whole batch (one `randn` over all members), or one for each picture. As in PyTorch only their low 32 bits count. Default 0. */
+  /**
+   * Integers 0 … 2⁶⁴−1, from 2⁵³ on as bigints: one for the whole batch (one `randn` over all members), or one for each picture. Default 0.
+   * As in PyTorch only their low 32 bits count.
+   */
   readonly seed?: number | bigint | readonly (number | bigint)[]
   /** 1 … 1000. Default: the model's, `pipeline.defaults.steps`. */
   readonly steps?: number
