@@ -1,33 +1,64 @@
-/** Every `code` a `SadaError` can carry. Stable: programs may switch on it. */
+/**
+ * Every `code` a `SadaError` can carry. Stable: programs may switch on it.
+ * - `INVALID_ARGUMENT`: a value the caller passed does not fit; `argument` names it;
+ * - `INVALID_SCHEDULE`: a scheduler configuration or timestep grid that cannot be sampled;
+ * - `UNKNOWN_NAME`: no scheduler, policy, option or model of that name;
+ * - `MODEL_NOT_FOUND`: no folder or file of a model where it should be;
+ * - `MODEL_CORRUPT`: a model file that is damaged, or not the one that its plan describes;
+ * - `MODEL_TOO_LARGE`: a file larger than any such file needs to be;
+ * - `MODEL_CHANGED`: a file was written to while it was loaded;
+ * - `SHAPE_INVALID`: a tensor with a negative size, or with more elements than can be counted;
+ * - `RESOURCE_LIMIT`: a model that would take more memory than any such model needs;
+ * - `MANIFEST_INVALID`: a JSON file of a model that is none, or lacks what it should say;
+ * - `PATH_ESCAPE`: a path in a model folder that is absolute, or leads out of it by `..`;
+ * - `PATH_UNSAFE`: a link out of a model folder, or what is no regular file in it;
+ * - `UNTRUSTED_CODE`: a compiled library in a model folder;
+ * - `IO_MISMATCH`: a model file whose inputs or outputs differ from its manifest;
+ * - `TOKENIZER_INVALID`: a tokenizer that cannot be used;
+ * - `PROMPT_TOO_LONG`: more than the model, or anyone, reads;
+ * - `NETWORK_FAILED`: the network threw or rejected; `cause` is what it threw;
+ * - `NETWORK_OUTPUT`: the network's answer has the wrong type or length;
+ * - `NON_FINITE`: NaN or infinity in a network's answer; `step` says where;
+ * - `UNSUPPORTED`: this network lacks what was asked for; the message says what is missing;
+ * - `BACKEND_UNAVAILABLE`: a native library that is missing or does not open; the message says where it was looked for;
+ * - `OUT_OF_MEMORY`: what a model or a run takes is not there, in host memory or on the GPU;
+ * - `DEVICE_LOST`: the GPU answers nothing any more in this process: restart it;
+ * - `ENGINE_UNTRUSTED`: a compiled engine that this machine did not make, or that was changed since;
+ * - `ENGINE_INCOMPATIBLE`: a compiled engine of another library, version or GPU;
+ * - `QUEUE_FULL`: more calls in progress than are taken: 256 of one pipeline, or 1024 jobs of its engine;
+ * - `DISPOSED`: a call of what has been disposed, or one that this ended;
+ * - `OUTPUT_FAILED`: a result could not be written;
+ * - `INTERNAL`: none of these; a mistake of this package, mostly.
+ */
 export const SADA_ERROR_CODES = [
-  'INVALID_ARGUMENT', // a value the caller passed does not fit; `argument` names it
-  'INVALID_SCHEDULE', // a scheduler configuration or timestep grid that cannot be sampled
-  'UNKNOWN_NAME', // no scheduler, policy, option or model of that name
+  'INVALID_ARGUMENT',
+  'INVALID_SCHEDULE',
+  'UNKNOWN_NAME',
   'MODEL_NOT_FOUND',
   'MODEL_CORRUPT',
   'MODEL_TOO_LARGE',
-  'MODEL_CHANGED', // a file was written to while it was loaded
-  'SHAPE_INVALID', // a tensor with a negative size, or with more elements than can be counted
-  'RESOURCE_LIMIT', // a model that would take more memory than any such model needs
+  'MODEL_CHANGED',
+  'SHAPE_INVALID',
+  'RESOURCE_LIMIT',
   'MANIFEST_INVALID',
   'PATH_ESCAPE',
   'PATH_UNSAFE',
   'UNTRUSTED_CODE',
-  'IO_MISMATCH', // a model file whose inputs or outputs differ from its manifest
+  'IO_MISMATCH',
   'TOKENIZER_INVALID',
   'PROMPT_TOO_LONG',
-  'NETWORK_FAILED', // the network threw or rejected; `cause` is what it threw
-  'NETWORK_OUTPUT', // the network's answer has the wrong type or length
-  'NON_FINITE', // NaN or infinity in a network's answer; `step` says where
-  'UNSUPPORTED', // this network lacks what was asked for; the message says what is missing
+  'NETWORK_FAILED',
+  'NETWORK_OUTPUT',
+  'NON_FINITE',
+  'UNSUPPORTED',
   'BACKEND_UNAVAILABLE',
   'OUT_OF_MEMORY',
-  'DEVICE_LOST', // the GPU answers nothing any more in this process: restart it
-  'ENGINE_UNTRUSTED', // a compiled engine that this machine did not make, or that was changed since
-  'ENGINE_INCOMPATIBLE', // a compiled engine of another library, version or GPU
+  'DEVICE_LOST',
+  'ENGINE_UNTRUSTED',
+  'ENGINE_INCOMPATIBLE',
   'QUEUE_FULL',
   'DISPOSED',
-  'OUTPUT_FAILED', // a result could not be written
+  'OUTPUT_FAILED',
   'INTERNAL',
 ] as const
 

@@ -73,11 +73,11 @@ export interface FamilyRequest {
   readonly targetSize?: readonly [number, number]
   /** SDXL: [top, left] in whole pixels. Default [0, 0]. */
   readonly cropTopLeft?: readonly [number, number]
-  /** SDXL, with the negative prompt: as `originalSize`. Told only together with `negativeTargetSize`, as in diffusers; the refiner takes it alone. */
+  /** SDXL, with the negative prompt: as `originalSize`. Default that; from noise it counts beside `negativeTargetSize` alone, except with the refiner. */
   readonly negativeOriginalSize?: readonly [number, number]
-  /** SDXL, with the negative prompt: as `targetSize`. */
+  /** SDXL, with the negative prompt: as `targetSize`. Default that; from noise it counts beside `negativeOriginalSize` alone. */
   readonly negativeTargetSize?: readonly [number, number]
-  /** SDXL, with the negative prompt and its sizes: as `cropTopLeft`. */
+  /** SDXL, with the negative prompt: as `cropTopLeft`, default [0, 0]. From noise it counts beside both negative sizes, from `init` with the refiner alone. */
   readonly negativeCropTopLeft?: readonly [number, number]
 }
 
