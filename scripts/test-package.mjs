@@ -145,7 +145,7 @@ const tests = {
       assert.equal(node(['same.mjs']).stdout.trim(), 'true')
     }
     const metrics = module("import * as metrics from 'sada/metrics'; console.log(Object.keys(metrics).sort().join())")
-    assert.equal(metrics, 'InceptionMemory,METRICS,MetricNetworks,fid,kid,psnr,sampleBias,ssim')
+    assert.equal(metrics, 'InceptionMemory,METRICS,MetricNetworks,fid,kid,psnr,sampleBias,sampleOf,ssim')
   },
 
   'importing loads no native code, the first run does'() {
