@@ -56,8 +56,14 @@ test('the same bytes and pixels on both sides of the size from which on a thread
 
 test('text that a PNG file cannot hold is refused, and a picture whose bytes are gone', async () => {
   const picture = noise(2, 2)
-  for (const text of [{ Title: '日本' }, { '': 'x' }, { ['x'.repeat(80)]: 'x' }, { 'a\nb': 'x' }, { a: '\0' }])
-    assert.is(((await picture.png(text).catch((e: unknown) => e)) as SadaError).argument, 'text')
+  const texts: Record<string, string>[] = [
+    { Title: '日本' },
+    { '': 'x' },
+    { ['x'.repeat(80)]: 'x' },
+    { 'a\nb': 'x' },
+    { a: '\0' },
+  ]
+  for (const text of texts) assert.is(((await picture.png(text).catch((e: unknown) => e)) as SadaError).argument, 'text')
   assert.ok((await picture.png({ ['x'.repeat(79)]: 'two\nlines of é' })).length > 0)
   structuredClone(picture.data, { transfer: [picture.data.buffer as ArrayBuffer] })
   const error = (await picture.png().catch((e: unknown) => e)) as SadaError

@@ -23,13 +23,19 @@ const read = (prompt: string, changes?: object) => {
 
 test('words are looked up, others are the unknown one and said once, the rest is padding', () => {
   assert.equal(read('a cat'), [[3, 4, 7, 7], []])
-  assert.equal(read('A Kitty, 3 cats'), [[3, 4, 5, 1], ['cats', '3']])
+  assert.equal(read('A Kitty, 3 cats'), [
+    [3, 4, 5, 1],
+    ['cats', '3'],
+  ])
   assert.equal(read('dog cat dog fox'), [
     [1, 4, 1, 1],
     ['dog', 'fox'],
   ])
   assert.equal(read('12 !?'), [[7, 7, 7, 7], ['12']])
-  assert.equal(read('a Café, Ünï'), [[3, 1, 5, 1], ['café', 'ünï']])
+  assert.equal(read('a Café, Ünï'), [
+    [3, 1, 5, 1],
+    ['café', 'ünï'],
+  ])
   assert.equal([...tokenizer().unconditional()], [2, 7, 7, 7])
 })
 

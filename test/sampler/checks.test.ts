@@ -99,10 +99,10 @@ test('what a scheduler makes nothing of is in the trace as well', async () => {
 
 test('a scheduler that is a name, or bytes, is said to be that', async () => {
   for (const [scheduler, said] of [
-    ['euler', /expected diffusers' file, the object or its text, received "euler"\.$/],
+    ['euler', /expected an object of fields, or the file's text, received "euler"\.$/],
     ['', /received ""/],
-    [Buffer.from('{}'), /received bytes; read it with 'utf8'/],
-    ['[1]', /expected an object of fields/],
+    [Buffer.from('{}'), /received bytes; read the file with 'utf8'/],
+    ['[1]', /received "\[1\]"/],
   ] as const) {
     const error = await refusal(() => sample({ ...options, scheduler }))
     assert.equal([error.code, error.argument], ['INVALID_SCHEDULE', 'scheduler'])

@@ -87,11 +87,7 @@ export interface ParsedConfig {
  * shared fields carry over, fields listed in `_use_default_values` and missing ones take the target's defaults.
  */
 export function parseSchedulerConfig(input: string | object, as?: SolverName): ParsedConfig {
-  if (ArrayBuffer.isView(input) || (typeof input === 'string' && !/^\ufeff?\s*[[{]/.test(input)))
-    throw schedulerError(
-      `expected diffusers' file, the object or its text, received ${ArrayBuffer.isView(input) ? "bytes; read it with 'utf8'" : JSON.stringify(input.slice(0, 60))}.`,
-    )
-  const values = asRecord(typeof input === 'string' ? parsePythonJson(input, { name: 'scheduler_config.json' }) : input)
+  const values = recordOf(input)
   const solver = solverFor(values, as)
   const fields = new Fields(withoutDefaults(values))
   return { config: readers[solver](fields), warnings: warningsFor(fields.values, solver) }
@@ -100,13 +96,15 @@ export function parseSchedulerConfig(input: string | object, as?: SolverName): P
 /** The "algorithm_type" of DPM-Solver++'s SDE variant. */
 const SDE = 'sde-dpmsolver++'
 
-function asRecord(value: unknown): Readonly<Record<string, unknown>> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
-  throw schedulerError('expected an object of fields.')
+function recordOf(input: string | object): Readonly<Record<string, unknown>> {
+  const isText = typeof input === 'string'
+  const value = isText && /^\ufeff?\s*[[{]/.test(input) ? parsePythonJson(input, { name: 'scheduler_config.json' }) : input
+  const isBytes = ArrayBuffer.isView(value)
+  if (typeof value === 'object' && value !== null && !Array.isArray(value) && !isBytes) return value as Record<string, unknown>
+  const received = isBytes ? "bytes; read the file with 'utf8'" : isText ? JSON.stringify(input.slice(0, 60)) : typeof input
+  const said = `scheduler_config.json: expected an object of fields, or the file's text, received ${received}.`
+  throw new SadaError('INVALID_SCHEDULE', said, { argument: 'scheduler' })
 }
-
-const schedulerError = (said: string): SadaError =>
-  new SadaError('INVALID_SCHEDULE', `scheduler_config.json: ${said}`, { argument: 'scheduler' })
 
 function solverFor(values: Readonly<Record<string, unknown>>, as: SolverName | undefined): SolverName {
   const solvers = Object.keys(classNames) as SolverName[]
