@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { SADA_ERROR_CODES, SadaError } from '../../ts/errors.ts'
@@ -21,6 +22,14 @@ test('the addon’s errors keep their code; of a stage or step no error has anot
     }
   }
   assert.is((asSadaError(withCode('ABORTED')) as SadaError).code, 'DISPOSED')
+})
+
+test('every code has its row in docs/errors.md', () => {
+  const rows = readFileSync(join(__dirname, '..', '..', 'docs', 'errors.md'), 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+  const named = rows.flatMap((row) => row.split(' | ')[0].match(/[A-Z]+(_[A-Z]+)*/g) ?? [])
+  for (const code of SADA_ERROR_CODES) assert.is(named.filter((each) => each === code).length, 1, code)
 })
 
 test('what is nobody’s but the caller’s stays what it is', () => {
