@@ -135,7 +135,7 @@ test('a process ends when its pictures are made, or when it wants to', () => {
 })
 
 test('a thread that dies fails what it was at work on; the next picture has a new one', () => {
-  const script = `${MAKE}; process.once('worker', (thread) => thread.once('message', () => thread.terminate()))
+  const script = `${MAKE}; process.once('worker', (thread) => thread.once('message', () => thread.terminate().then(() => thread.emit('message', { id: 0, failure: 'late' }))))
     png().catch(({ code, message }) => { console.log(code, message); return png() }).then(({ length }) => console.log(length > 200))`
   assert.equal(ended(script), ['INTERNAL The thread of picture files ended.\ntrue\n', 0, null])
 })

@@ -34,6 +34,8 @@ class CodecThread {
       if (answer === 'running') this.isRunning = true
       else this.settle(answer)
     })
+    // An answer that there is no memory for.
+    this.worker.on('messageerror', () => void this.worker.terminate())
     this.worker.on('error', (cause: NodeJS.ErrnoException) => {
       const code = cause.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'OUT_OF_MEMORY' : 'INTERNAL'
       this.end(new SadaError(code, `The thread of picture files ended: ${cause.message}.`, { cause }))
@@ -51,7 +53,9 @@ class CodecThread {
   }
 
   private settle(answer: Exclude<CodecAnswer, 'running'>): void {
-    const waiting = this.waiting.get(answer.id)!
+    const waiting = this.waiting.get(answer.id)
+    // An answer that was under way when the thread ended: its call has failed already.
+    if (waiting === undefined) return
     this.waiting.delete(answer.id)
     if (this.waiting.size === 0) this.worker.unref()
     if ('failure' in answer) waiting.reject(new Error(answer.failure))
