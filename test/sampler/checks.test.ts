@@ -91,6 +91,16 @@ test('a call is what was asked, whatever becomes of its lists and objects afterw
   assert.equal((await running).latents, wanted)
 })
 
+test('an object that holds itself is refused, or passed over, as any other value', async () => {
+  const scheduler: Record<string, unknown> = { ...options.scheduler }
+  scheduler.itself = scheduler
+  const { trace } = await sample({ ...options, scheduler })
+  assert.match(trace.warnings!.join(), /"itself" is unknown/)
+  const shape: unknown[] = [1]
+  shape.push(shape)
+  assert.is((await refusal(() => sample({ ...options, shape: shape as number[] }))).argument, 'shape')
+})
+
 test('what a scheduler makes nothing of is in the trace as well', async () => {
   const scheduler = { ...options.scheduler, beta_schedul: 'linear' }
   const { trace } = await sample({ ...options, scheduler })

@@ -21,10 +21,14 @@ interface CallOptions {
   readonly record?: unknown
 }
 
-function copyOf(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(copyOf)
+/** No option lies deeper; what holds itself does. */
+const DEEPEST = 16
+
+function copyOf(value: unknown, depth = 0): unknown {
+  if (depth > DEEPEST) return value
+  if (Array.isArray(value)) return value.map((each) => copyOf(each, depth + 1))
   const isPlain = typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
-  return isPlain ? Object.fromEntries(Object.entries(value).map(([name, each]) => [name, copyOf(each)])) : value
+  return isPlain ? Object.fromEntries(Object.entries(value).map(([name, each]) => [name, copyOf(each, depth + 1)])) : value
 }
 
 /** A network's answer that cannot be gone on with. */
