@@ -144,6 +144,18 @@ test('stream yields every step and then the result; leaving it ends the run', as
   assert.is(loadAddon().counters().workspaces, 0)
 })
 
+test('stream reads its options when it is called, as generate does', async () => {
+  const own = { ...robot, prompt: [robot.prompt as string], steps: 2 }
+  const stream = pipeline.stream(own)
+  own.prompt[0] = 'a person'
+  own.steps = 5
+  const events = []
+  for await (const event of stream) events.push(event)
+  const last = events.at(-1)!
+  const { images } = await pipeline.generate({ ...robot, steps: 2 })
+  assert.equal([events.length, last.type === 'result' && last.images[0].data], [3, images[0].data])
+})
+
 test('abort rejects with the reason; the next run with the same seed is what a fresh one gives', async () => {
   const before = await pipeline.generate(robot)
   const controller = new AbortController()

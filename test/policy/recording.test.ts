@@ -128,6 +128,41 @@ test('a recording that does not fit the run, or is none, is refused with what di
   }
 })
 
+test('a recording in which steps were changed is refused where they need what its policy has not kept, or follows them', async () => {
+  const spec = { scheduler: 'flow-euler', latents: [batch[0]] } as const
+  const { recording } = await record(spec, 'sada')
+  const [steps] = recording.members
+  const skipped = steps.findIndex(({ done }) => done.kind === 'skip')
+  const changed = (at: number, done: unknown): unknown => ({
+    ...recording,
+    members: [steps.map((each, i) => (i === at ? { ...each, done } : each))],
+  })
+  const replayedBy = (value: unknown) => runInJs({ ...spec, policy: replay(value) })
+  const skip = (x0: object): unknown => ({ kind: 'skip', action: 'reuse', x0 })
+  const selection = { maxKept: 8, window: [0, 4], seed: 1, fullAbove: 0.5 }
+  for (const [at, done] of [
+    [skipped, skip({ 'x0[99]': 1 })],
+    [skipped, skip({ x0: 1 })],
+    [skipped, skip({ toString: 1 })],
+    [skipped, { kind: 'prune', selection: { ...selection, maxKept: -1 } }],
+    [skipped, { kind: 'prune', selection: { ...selection, window: [0, 4.5] } }],
+    [skipped, { kind: 'prune', selection: { ...selection, seed: 2 ** 32 } }],
+  ] as const) {
+    await replayedBy(changed(at, done)).then(
+      () => assert.unreachable(),
+      ({ code, argument }: SadaError) => assert.equal([code, argument], ['INVALID_ARGUMENT', 'policy.recording']),
+    )
+  }
+  // After a run in its place the next skips go on from other steps; there are none after the last.
+  const last = steps.map(({ done }) => done.kind).lastIndexOf('skip')
+  const { trace } = await replayedBy(changed(last, { kind: 'run' }))
+  const { action, own } = trace.members[0].steps[last]
+  assert.equal([action, own], ['run', 'extrapolate'])
+  // A measurement that is missing counts as a difference.
+  const silent = { ...recording, members: [steps.map((each) => ({ ...each, means: [] }))] }
+  assert.ok((await replayedBy(silent)).trace.members[0].steps.some(({ deviation }) => deviation === 1))
+})
+
 test('a replay that is recorded gives a recording of the policy that it repeats', async () => {
   const { latents, recording } = await record({ scheduler: 'dpm++', latents: batch }, 'sada')
   const notes = recorded(createPolicy(replay(recording)))

@@ -145,10 +145,14 @@ export class Pipeline {
 
   /**
    * `generate` as a stream of typed events, from the first `next()` on; leaving the loop ends the run. The run does not wait for its reader, as it does for
-   * `onStep`: events queue, and an iterator that is dropped without `return()` runs to the end. Rejects as `generate` does.
+   * `onStep`: events queue, and an iterator that is dropped without `return()` runs to the end. Rejects as `generate` does; throws INVALID_ARGUMENT where
+   * `options`, which are read at the call, are none.
    */
-  async *stream(options: GenerateOptions): AsyncGenerator<PipelineEvent, void, undefined> {
-    checkCall(options)
+  stream(options: GenerateOptions): AsyncGenerator<PipelineEvent, void, undefined> {
+    return this.events(checkCall(options))
+  }
+
+  private async *events(options: GenerateOptions): AsyncGenerator<PipelineEvent, void, undefined> {
     const left = new AbortController()
     const signal = options.signal ? AbortSignal.any([options.signal, left.signal]) : left.signal
     const waiting: PipelineEvent[] = []

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { SadaError } from '../errors.ts'
+import type { Row } from '../solver/row.ts'
 import type {
   Correction,
   Decision,
@@ -15,11 +16,17 @@ import type {
 const numbers = v.array(v.number())
 const row = v.record(v.string(), v.number())
 const pair = v.tuple([v.number(), v.number()])
+const whole = (most: number) => v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(most))
 const decision = v.variant('kind', [
   v.object({ kind: v.literal('run') }),
   v.object({
     kind: v.literal('prune'),
-    selection: v.object({ maxKept: v.number(), window: pair, seed: v.number(), fullAbove: v.number() }),
+    selection: v.object({
+      maxKept: whole(2 ** 31 - 1),
+      window: v.tuple([whole(2 ** 15), whole(2 ** 15)]),
+      seed: whole(2 ** 32 - 1),
+      fullAbove: v.number(),
+    }),
   }),
   v.object({ kind: v.literal('partial'), weights: numbers }),
   v.object({ kind: v.literal('skip'), action: v.picklist(['extrapolate', 'interpolate', 'reuse']), x0: row }),
@@ -164,6 +171,8 @@ class ReplayingMember extends Delegate {
   private readonly steps: Recording['members'][number]
   /** What the policy itself would do at this step. */
   private own: Decision | undefined
+  /** What its policy kept of the steps before. */
+  private kept: readonly string[] = []
 
   constructor(inner: MemberPolicy, steps: Recording['members'][number]) {
     super(inner)
@@ -182,10 +191,19 @@ class ReplayingMember extends Delegate {
     return this.steps[step].done
   }
 
+  override observe(step: number, done: Decision): Observation {
+    const observation = super.observe(step, done)
+    const { store = {}, means = [] } = observation
+    if (done.kind === 'skip') this.checkKept(step, [done.x0], ['x', 'x0Prev'])
+    this.checkKept(step, [...Object.values(store), ...means.flatMap(({ a, b = {} }) => [a, b])], OBSERVABLE)
+    return observation
+  }
+
   override after(step: number, done: Decision, means: readonly number[], magnitude: number): Verdict {
     const verdict = super.after(step, done, means, magnitude)
+    this.kept = this.keeps()
     const then = this.steps[step]
-    const deviation = Math.max(relative(magnitude, then.magnitude), ...means.map((mean, k) => relative(mean, then.means[k])))
+    const deviation = Math.max(relative(magnitude, then.magnitude), ...means.map((mean, k) => relative(mean, then.means[k] ?? 0)))
     const { own } = this
     return {
       ...verdict,
@@ -193,7 +211,18 @@ class ReplayingMember extends Delegate {
       ...(own !== undefined && own.kind !== then.done.kind && { own: own.kind === 'skip' ? own.action : own.kind }),
     }
   }
+
+  /** Decisions that the policy cannot have made lead to steps it has not kept. */
+  private checkKept(step: number, rows: readonly Row[], always: readonly string[]): void {
+    const missing = rows.flatMap((row) => Object.keys(row)).find((name) => !always.includes(name) && !this.kept.includes(name))
+    if (missing === undefined) return
+    const message = `At step ${step} the recording needs "${missing}", which its policy does not keep until then: it was changed, or another version made it.`
+    throw new SadaError('INVALID_ARGUMENT', message, { argument: 'policy.recording' })
+  }
 }
+
+/** What rows of an `Observation` may use of the step itself. */
+const OBSERVABLE = ['x', 'x0', 'y', 'next', 'output']
 
 /** |found − then| relative to the larger of the two; 0 where they are equal. */
 function relative(found: number, then: number): number {
