@@ -389,11 +389,13 @@ def sdxl_controlnet(folder: Path) -> StableDiffusionXLControlNetPipeline:
     return pipeline
 
 
-def write_roberta_tokenizer(folder: Path, length: int) -> RobertaTokenizer:
+# Merges of the toy of RoBERTa's tokenizer; the halves of "beat" come first.
+ROBERTA_MERGES = "t h|th e|Ġ the|a n|an d|Ġ and|i n|o n|Ġ a|s t|b e|a t|Ġ d|r u|ru m|be at".split("|")
+
+
+def write_roberta_tokenizer(folder: Path, length: int, merges: list[str] = ROBERTA_MERGES) -> RobertaTokenizer:
     """Writes byte-level BPE in RoBERTa's layout, at most `length` tokens a prompt; returns it."""
     folder.mkdir(parents=True, exist_ok=True)
-    merges = ["t h", "th e", "Ġ the", "a n", "an d", "Ġ and", "i n", "o n", "Ġ a", "s t", "b e", "be at", "a t", "Ġ d", "r u", "ru m"]
-    merges.sort(key=lambda pair: pair in ("be at",))  # its halves come first
     words = ["<s>", "<pad>", "</s>", "<unk>", *bytes_as_characters(), *(pair.replace(" ", "") for pair in merges), "<mask>"]
     (folder / "vocab.json").write_text(json.dumps({word: k for k, word in enumerate(words)}, ensure_ascii=False))
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")

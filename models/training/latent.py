@@ -1,12 +1,13 @@
 """What the trainings of latent models share: the autoencoder, its latents, tokens of prompts, and a loop that goes on where it was stopped."""
 
+import argparse
 import copy
 import json
 import math
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,18 @@ WIDTH = 64  # of its embeddings
 LATENTS = 8
 AVERAGE = 0.998  # decay of the averaged weights
 SAVED_EVERY = 500  # steps
+SNR_LIMIT = 5.0  # min-SNR weighting (Hang et al., 2023)
+
+
+def options_of(doc: str, name: str, *minutes: str) -> argparse.Namespace:
+    """What the command line says: the folder, and how long each part of a training that `minutes` names takes. Sets the seeds, too."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("folder", type=Path, help=f"with the training's data; the model goes to its subfolder {name}")
+    for each in minutes:
+        parser.add_argument(f"--{each}", type=float, required=True)
+    torch.manual_seed(0)
+    random.seed(0)
+    return parser.parse_args()
 
 
 def minutes_of(limit: float, done: float = 0.0) -> Iterator[float]:
@@ -38,21 +51,23 @@ def cosine(rate: float, warmup: int) -> Callable[[int, float], float]:
     return lambda step, over: rate * min(1, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * over))
 
 
-def autoencoder() -> AutoencoderKL:
+def autoencoder(channels: int = 3) -> AutoencoderKL:
     return AutoencoderKL(
-        latent_channels=LATENTS, block_out_channels=(16, 32, 48), layers_per_block=1, norm_num_groups=8, sample_size=64,
+        in_channels=channels, out_channels=channels, latent_channels=LATENTS, block_out_channels=(16, 32, 48), layers_per_block=1,
         down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3, mid_block_add_attention=False,
-    )
+        norm_num_groups=8, sample_size=64,
+    )  # fmt: skip
 
 
-def train_autoencoder(data: Data, minutes: float) -> AutoencoderKL:
-    kl = autoencoder().train()
+def train_autoencoder(kl: AutoencoderKL, batch: Callable[[], Tensor], minutes: float) -> AutoencoderKL:
+    """On batches of pictures within about ±1."""
+    kl.train()
     optimizer = torch.optim.AdamW(kl.parameters(), weight_decay=0.0)
     rate = cosine(2e-3, 50)
     for step, over in enumerate(minutes_of(minutes)):
         for group in optimizer.param_groups:
             group["lr"] = rate(step, over)
-        pictures = data.batch()[0][:32]
+        pictures = batch()
         posterior = kl.encode(pictures).latent_dist
         error = kl.decode(posterior.sample()).sample - pictures
         loss = error.abs().mean() + 4 * error.square().mean() + 1e-5 * posterior.kl().mean()
@@ -66,10 +81,9 @@ def train_autoencoder(data: Data, minutes: float) -> AutoencoderKL:
 
 
 @torch.no_grad()
-def encoded(kl: AutoencoderKL, pictures: Tensor) -> Tensor:
-    """Means of the latents of all pictures, with a deviation of 1; sets the autoencoder's scaling factor."""
-    parts = [kl.encode(part.float() / 127.5 - 1).latent_dist.mean for part in pictures.split(256)]
-    latents = torch.cat(parts)
+def encoded(kl: AutoencoderKL, parts: Iterable[Tensor]) -> Tensor:
+    """Means of the latents of all parts of the pictures, with a deviation of 1; sets the autoencoder's scaling factor."""
+    latents = torch.cat([kl.encode(part).latent_dist.mean for part in parts])
     kl.register_to_config(scaling_factor=round(1 / latents.std().item(), 5))
     return latents * kl.config.scaling_factor
 
@@ -88,8 +102,8 @@ class Latents:
         data, path, out = Data(folder, vary=False), folder / "latents.pt", folder / "autoencoder"
         if path.exists():
             return cls(AutoencoderKL.from_pretrained(out), torch.load(path), data.prompts)
-        kl = train_autoencoder(data, minutes)
-        latents = encoded(kl, data.pictures)
+        kl = train_autoencoder(autoencoder(), lambda: data.batch()[0][:32], minutes)
+        latents = encoded(kl, (part.float() / 127.5 - 1 for part in data.pictures.split(256)))
         kl.save_pretrained(out)
         torch.save(latents, path)
         return cls(kl, latents, data.prompts)
@@ -122,6 +136,16 @@ def clip_encoder(words: int) -> CLIPTextModel:
 
 def ids_of(tokenizer: PreTrainedTokenizerBase, prompts: list[str]) -> Tensor:
     return tokenizer(prompts, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt").input_ids
+
+
+def noise_loss(network: nn.Module, alphas: Tensor, latents: Tensor, prompts: object) -> Tensor:
+    """Of the noise that `network` finds in latents noised to random timesteps; `alphas`: cumulative products."""
+    timestep = torch.randint(0, len(alphas), (len(latents),))
+    kept = alphas[timestep][:, None, None, None]
+    noise = torch.randn_like(latents)
+    error = network(kept.sqrt() * latents + (1 - kept).sqrt() * noise, timestep, prompts) - noise
+    snr = alphas[timestep] / (1 - alphas[timestep])
+    return (error.square().mean(dim=(1, 2, 3)) * (snr.clamp(max=SNR_LIMIT) / snr)).mean()
 
 
 def train(network: nn.Module, loss_of: Callable[[nn.Module], Tensor], rate: float, minutes: float, path: Path) -> nn.Module:

@@ -8,9 +8,7 @@ training, one for each of the first prompts of the bundled model's prompts.json,
 training that was stopped goes on from its last checkpoint.
 """
 
-import argparse
 import json
-import random
 import re
 import sys
 from pathlib import Path
@@ -22,9 +20,8 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from export.tiny import SD_NOISE  # noqa: E402
-from training.latent import Latents, ids_of, train  # noqa: E402
+from training.latent import Latents, ids_of, noise_loss, options_of, train  # noqa: E402
 from training.train import HELD_OUT, Data  # noqa: E402
-from training.train_unet import loss_of  # noqa: E402
 
 EDGES = 32  # how many are written
 STEEP = 0.12  # change of brightness over two pixels, of 1, from which on there is an edge
@@ -77,12 +74,7 @@ def write_edges(data: Data, prompts: dict[str, list[str]], out: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="that of train_unet.py")
-    parser.add_argument("--minutes", type=float, required=True)
-    options = parser.parse_args()
-    torch.manual_seed(0)
-    random.seed(0)
+    options = options_of(__doc__, "controlnet", "minutes")
 
     pictures = Data(options.folder, vary=False)
     data = Latents.prepared(options.folder, 0)
@@ -96,7 +88,7 @@ def main() -> None:
         latents, texts = data.batch(chosen)
         edges = edges_of(pictures.pictures[chosen])
         steered = lambda sample, timestep, ids: network(sample, timestep, ids, edges)  # noqa: E731
-        return loss_of(steered, alphas, latents, ids_of(pipeline.tokenizer, texts))
+        return noise_loss(steered, alphas, latents, ids_of(pipeline.tokenizer, texts))
 
     network = Controlled(pipeline)
     print(f"{sum(value.numel() for value in network.net.parameters()) / 1e6:.1f} million parameters", flush=True)

@@ -9,10 +9,8 @@ Writes a folder of diffusers (FluxPipeline). First the network learns the flow; 
 taught to a copy that is told the scale. A training that was stopped goes on from its last checkpoint.
 """
 
-import argparse
 import copy
 import math
-import random
 import sys
 from collections import Counter
 from pathlib import Path
@@ -26,7 +24,7 @@ from transformers import T5Config, T5EncoderModel
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from export.parts import flux_positions  # noqa: E402
 from export.tiny import unigram, write_t5_tokenizer  # noqa: E402
-from training.latent import LATENTS, LENGTH, WIDTH, Latents, clip_encoder, clip_tokenizer, ids_of, train  # noqa: E402
+from training.latent import LATENTS, LENGTH, WIDTH, Latents, clip_encoder, clip_tokenizer, ids_of, options_of, train  # noqa: E402
 
 GUIDANCE = (1.0, 9.0)  # scales that are distilled
 LOGIT_SIGMA = (0.2, 1.0)  # mean and deviation in training
@@ -109,14 +107,7 @@ def distillation_loss(network: Denoiser, teacher: Denoiser, latents: Tensor, ids
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="where render.mjs wrote; the pipeline goes to its subfolder flux")
-    parser.add_argument("--autoencoder-minutes", type=float, required=True)
-    parser.add_argument("--minutes", type=float, required=True)
-    parser.add_argument("--distillation-minutes", type=float, required=True)
-    options = parser.parse_args()
-    torch.manual_seed(0)
-    random.seed(0)
+    options = options_of(__doc__, "flux", "autoencoder-minutes", "minutes", "distillation-minutes")
 
     data, out = Latents.prepared(options.folder, options.autoencoder_minutes), options.folder / "flux"
     data.autoencoder.register_to_config(shift_factor=0.0)

@@ -8,20 +8,15 @@ connections and an autoencoder, none of which the bundled network has.
 Writes a folder of diffusers (StableDiffusionPipeline). A training that was stopped goes on from its last checkpoint.
 """
 
-import argparse
-import random
 import sys
 from pathlib import Path
 
-import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from export.tiny import SD_NOISE  # noqa: E402
-from training.latent import LATENTS, WIDTH, Latents, clip_encoder, clip_tokenizer, ids_of, train  # noqa: E402
-
-SNR_LIMIT = 5.0  # min-SNR weighting (Hang et al., 2023)
+from training.latent import LATENTS, WIDTH, Latents, clip_encoder, clip_tokenizer, ids_of, noise_loss, options_of, train  # noqa: E402
 
 
 def unet() -> UNet2DConditionModel:
@@ -45,23 +40,8 @@ class Denoiser(nn.Module):
         return self.unet(sample, timestep, self.text(ids).last_hidden_state).sample
 
 
-def loss_of(network: Denoiser, alphas: Tensor, latents: Tensor, ids: Tensor) -> Tensor:
-    timestep = torch.randint(0, len(alphas), (len(latents),))
-    kept = alphas[timestep][:, None, None, None]
-    noise = torch.randn_like(latents)
-    error = network(kept.sqrt() * latents + (1 - kept).sqrt() * noise, timestep, ids) - noise
-    snr = alphas[timestep] / (1 - alphas[timestep])
-    return (error.square().mean(dim=(1, 2, 3)) * (snr.clamp(max=SNR_LIMIT) / snr)).mean()
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="where render.mjs wrote; the pipeline goes to its subfolder unet")
-    parser.add_argument("--autoencoder-minutes", type=float, required=True)
-    parser.add_argument("--minutes", type=float, required=True)
-    options = parser.parse_args()
-    torch.manual_seed(0)
-    random.seed(0)
+    options = options_of(__doc__, "unet", "autoencoder-minutes", "minutes")
 
     data, out = Latents.prepared(options.folder, options.autoencoder_minutes), options.folder / "unet"
     tokenizer = clip_tokenizer(data.prompts, out / "tokenizer")
@@ -69,7 +49,7 @@ def main() -> None:
 
     def loss(network: Denoiser) -> Tensor:
         latents, prompts = data.batch(data.chosen())
-        return loss_of(network, alphas, latents, ids_of(tokenizer, prompts))
+        return noise_loss(network, alphas, latents, ids_of(tokenizer, prompts))
 
     network = Denoiser(len(tokenizer))
     print(f"{sum(value.numel() for value in network.parameters()) / 1e6:.1f} million parameters", flush=True)
