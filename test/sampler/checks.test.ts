@@ -46,6 +46,33 @@ test('what is no object of options, no signal or no callback is refused by name,
   assert.is((await refusal(() => load('avatar', null as never))).argument, 'settings')
 })
 
+test('an option that is undefined is one that was left out', async () => {
+  const open = <T extends object>(call: T, names: readonly string[]): T => ({
+    ...Object.fromEntries(names.map((name) => [name, undefined])),
+    ...call,
+  })
+  const own = ['sigmas', 'mu', 'latents', 'policy', 'layout', 'record', 'audit', 'memory', 'signal', 'onStep']
+  const [{ latents: samples }, { latents: opened }] = [await sample(options), await sample(open(options, own))]
+  assert.equal(opened, samples)
+  const pipeline = await load(
+    'avatar',
+    open({}, ['threads', 'memoryArena', 'device', 'engine', 'onnxruntime', 'signal', 'onBuild']),
+  )
+  const call = { prompt: 'a robot', steps: 2 }
+  const [{ images }] = [await pipeline.generate(call)]
+  const more = ['seed', 'guidanceScale', 'scheduler', 'init', 'mask', 'control', 'preview', 'width', 'height', 'negativePrompt']
+  const again = await pipeline.generate(
+    open(
+      call,
+      [...own, ...more].filter((name) => !['sigmas', 'mu', 'layout', 'latents'].includes(name)),
+    ),
+  )
+  assert.equal(again.images[0].data, images[0].data)
+  const within = { ...call, policy: { name: 'sada', preset: undefined, tolerance: undefined }, memory: { budget: undefined } }
+  assert.equal((await pipeline.generate(within)).images[0].data, images[0].data)
+  await pipeline.dispose()
+})
+
 test('an option that there is none of is named as it was written, also within another', async () => {
   const pipeline = await load('avatar')
   const led = await load(familyFolder('sd2-controlnet'), { threads: 1 })

@@ -19,11 +19,11 @@ export interface Control {
   /** One picture, or one for each that is made; of the size of those. */
   readonly images: readonly Pixels[]
   /** 0 … 2; default 1. */
-  readonly strength?: number
+  readonly strength?: number | undefined
   /** Shares of the run's steps between which it leads, at steps that lie between them whole; default 0 to 1. At least 0, below `end`. */
-  readonly start?: number
+  readonly start?: number | undefined
   /** Above 0, at most 1; default 1. */
-  readonly end?: number
+  readonly end?: number | undefined
 }
 
 /** What a model may be told beside what every model is told; each family says which it takes. */
@@ -32,53 +32,53 @@ export interface FamilyRequest {
    * What guidance leads away from; one, or one for each picture. Not read where there is no guidance. Default: the empty one, as in diffusers'
    * pipeline; Flux needs one with `trueGuidanceScale`.
    */
-  readonly negativePrompt?: string | readonly string[]
+  readonly negativePrompt?: string | readonly string[] | undefined
   /** SDXL: what the second of two text encoders reads instead; one, or one for each picture. */
-  readonly secondPrompt?: string | readonly string[]
+  readonly secondPrompt?: string | readonly string[] | undefined
   /** SDXL: what the second text encoder reads instead of `negativePrompt`; one, or one for each picture. */
-  readonly negativeSecondPrompt?: string | readonly string[]
+  readonly negativeSecondPrompt?: string | readonly string[] | undefined
   /** In pixels: a multiple of what a latent, or with a transformer a patch of them, covers (mostly 8 or 16), 8192 at most. Default: `init`'s, else `pipeline.size`. */
-  readonly width?: number
+  readonly width?: number | undefined
   /** As `width`. */
-  readonly height?: number
+  readonly height?: number | undefined
   /** Where the run starts: a picture of `width` × `height`, or latents of a run that `denoisingEnd` ended early, as its result has them. */
-  readonly init?: Pixels | { readonly latents: Float32Array }
+  readonly init?: Pixels | { readonly latents: Float32Array } | undefined
   /** How much of `init` is made anew, 0 … 1: the share of `steps` that are made. Default 0.8; with `mask` 1. Not read with `denoisingStart`. */
-  readonly strength?: number
+  readonly strength?: number | undefined
   /** White where the picture is made anew, black where `init` stays; of any size. Needs `init` as a picture. */
-  readonly mask?: Pixels
+  readonly mask?: Pixels | undefined
   /** For models with ControlNets: one for each of them, in their order; fewer leave the last ones out. 8 at most. */
-  readonly control?: readonly Control[]
+  readonly control?: readonly Control[] | undefined
   /** SDXL: shares of the noise levels, 0 … 1, between which the run is; with `denoisingStart` from `init`. Default: all of them. */
-  readonly denoisingStart?: number
+  readonly denoisingStart?: number | undefined
   /** As `denoisingStart`; default 1. Below 1 the result's `latents` still hold noise, and are what another run takes as `init`. */
-  readonly denoisingEnd?: number
+  readonly denoisingEnd?: number | undefined
   /** Stable Diffusion: share, 0 … 1, by which guided outputs are brought back to the spread of unguided ones. Default 0. */
-  readonly guidanceRescale?: number
+  readonly guidanceRescale?: number | undefined
   /** Flux: guidance away from the negative prompt, beside the distilled one; 1 … 100. Default 1, none. */
-  readonly trueGuidanceScale?: number
+  readonly trueGuidanceScale?: number | undefined
   /** Flux, Stable Diffusion 3, PixArt: tokens of the prompt that T5 reads, 4 … 512. Default: as in diffusers' pipeline. */
-  readonly maxSequenceLength?: number
+  readonly maxSequenceLength?: number | undefined
   /** Length of the sound in seconds, 600 at most. Default: the model's own. */
-  readonly seconds?: number
+  readonly seconds?: number | undefined
   /**
    * Side, in pixels (of a spectrogram: in frames), of the overlapping tiles in which larger pictures are decoded and encoded, which bounds
    * memory; a multiple of four latents, 8192 at most. 0: never in tiles. Default: tiles of the size that the autoencoder was made for, where
    * a picture has more than 2¹⁵ latents (2 megapixels).
    */
-  readonly tileSize?: number
+  readonly tileSize?: number | undefined
   /** SDXL: what the network is told about sizes, [height, width] in whole pixels. Default: the size of the picture. */
-  readonly originalSize?: readonly [number, number]
+  readonly originalSize?: readonly [number, number] | undefined
   /** SDXL, but not its refiner: [height, width] in whole pixels. Default: the size of the picture. */
-  readonly targetSize?: readonly [number, number]
+  readonly targetSize?: readonly [number, number] | undefined
   /** SDXL: [top, left] in whole pixels. Default [0, 0]. */
-  readonly cropTopLeft?: readonly [number, number]
+  readonly cropTopLeft?: readonly [number, number] | undefined
   /** SDXL, with the negative prompt: as `originalSize`. Default that; from noise it counts beside `negativeTargetSize` alone, except with the refiner. */
-  readonly negativeOriginalSize?: readonly [number, number]
+  readonly negativeOriginalSize?: readonly [number, number] | undefined
   /** SDXL, with the negative prompt: as `targetSize`. Default that; from noise it counts beside `negativeOriginalSize` alone. */
-  readonly negativeTargetSize?: readonly [number, number]
+  readonly negativeTargetSize?: readonly [number, number] | undefined
   /** SDXL, with the negative prompt: as `cropTopLeft`, default [0, 0]. From noise it counts beside both negative sizes, from `init` with the refiner alone. */
-  readonly negativeCropTopLeft?: readonly [number, number]
+  readonly negativeCropTopLeft?: readonly [number, number] | undefined
 }
 
 /** A request whose common part has been checked and completed. */

@@ -19,13 +19,13 @@ import { StableDiffusionXl } from './stable-diffusion-xl.ts'
 /** What `load` takes; all but those of engines are for folders in the layout of diffusers. */
 export interface FamilySettings extends EngineSettings {
   /** For folders that are laid out otherwise: role (`unet`, `vae_decoder`, …) → its model file, or the subfolder with a `model.onnx`. */
-  readonly paths?: Readonly<Record<string, string>>
+  readonly paths?: Readonly<Record<string, string>> | undefined
   /** What kind of model a folder without `model_index.json` holds. */
-  readonly family?: FamilyName
+  readonly family?: FamilyName | undefined
   /** A folder that links in the model's folder may lead into, like that of the Hugging Face cache. Default: none, links out of it are PATH_UNSAFE. */
-  readonly linksInto?: string
+  readonly linksInto?: string | undefined
   /** `false`: the network as one file also where the folder has it in stages as well; nothing can be pruned or reused then. Default true. */
-  readonly stages?: boolean
+  readonly stages?: boolean | undefined
 }
 
 interface Entry {

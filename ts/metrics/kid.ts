@@ -18,14 +18,14 @@ export interface Kid {
 /** What `kid` takes beside the features. */
 export interface KidOptions {
   /** At least 1; default 100. */
-  readonly subsets?: number
+  readonly subsets?: number | undefined
   /**
    * Pictures drawn from each set per subset, 2 to those of the smaller set. Default: half of the smaller set, at most 1000. clean-fid takes all of a set up
    * to 1000, whose subsets then are one and the same: `subsets: 1, subsetSize: count` gives its value.
    */
-  readonly subsetSize?: number
+  readonly subsetSize?: number | undefined
   /** Of the random subsets, an integer 0 … 2⁵³−1, of which the low 32 bits count. Default 0. */
-  readonly seed?: number
+  readonly seed?: number | undefined
 }
 
 /** Above so many pictures the kernels of all pairs are not kept: three tables of this squared in float64. */

@@ -15,13 +15,13 @@ export interface MetricContext {
   /** Where metrics find the networks that they need. */
   readonly networks: MetricNetworks
   /** One per sample: what it was to show. */
-  readonly captions?: readonly string[]
+  readonly captions?: readonly string[] | undefined
   /** Of random subsets, an integer 0 … 2⁵³−1. Default 0. */
-  readonly seed?: number
+  readonly seed?: number | undefined
   /** Keeps what the Inception network said of a set, for the next metric and the next comparison with the same baseline. */
-  readonly inception?: InceptionMemory
+  readonly inception?: InceptionMemory | undefined
   /** Ends an evaluation between two runs of a network; its reason is thrown. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 /** What a metric says, in its `unit`. */

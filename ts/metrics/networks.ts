@@ -28,11 +28,11 @@ export interface Network<N extends NetworkName> {
 /** Where networks are found, and how they run. */
 export interface NetworksOptions {
   /** Where the converters put their networks. Left out: metrics that need one are unavailable. */
-  readonly folder?: string
+  readonly folder?: string | undefined
   /** Take networks from other weights than the published ones too. Their values compare with nothing published. Default false. */
-  readonly allowUnpublished?: boolean
+  readonly allowUnpublished?: boolean | undefined
   /** Threads inside one operator, at most 1024; 0, the default: one per physical core. */
-  readonly threads?: number
+  readonly threads?: number | undefined
 }
 
 /** The networks of a folder, each opened when it is first asked for, on one engine. */

@@ -25,33 +25,33 @@ export interface GenerateOptions extends Omit<FamilyRequest, 'init' | 'mask' | '
    * Integers 0 … 2⁶⁴−1, from 2⁵³ on as bigints: one for the whole batch (one `randn` over all members), or one for each picture. Default 0.
    * As in PyTorch only their low 32 bits count.
    */
-  readonly seed?: number | bigint | readonly (number | bigint)[]
+  readonly seed?: number | bigint | readonly (number | bigint)[] | undefined
   /** 1 … 1000. Default: the model's, `pipeline.defaults.steps`. */
-  readonly steps?: number
+  readonly steps?: number | undefined
   /** 0 … 100; 1 runs the network once per step, without guidance. Default: the model's, `pipeline.defaults.guidanceScale`. */
-  readonly guidanceScale?: number
+  readonly guidanceScale?: number | undefined
   /** One of `pipeline.schedulers`, or a diffusers `scheduler_config.json`: its text, or the object. Default: the model's. */
-  readonly scheduler?: string | object
+  readonly scheduler?: string | object | undefined
   /** Where the run starts: a picture of `width` × `height`, or latents of a run that `denoisingEnd` ended early, as its result has them. */
-  readonly init?: ImageInput | { readonly latents: Float32Array }
+  readonly init?: ImageInput | { readonly latents: Float32Array } | undefined
   /** White where the picture is made anew, black where `init` stays; of any size. Needs `init` as a picture. */
-  readonly mask?: ImageInput
+  readonly mask?: ImageInput | undefined
   /** For models with ControlNets: one for each of them. */
-  readonly control?: ControlOptions | readonly ControlOptions[]
+  readonly control?: ControlOptions | readonly ControlOptions[] | undefined
   /** Default `'sada'`; `'none'` switches acceleration off. */
-  readonly policy?: PolicySpec
+  readonly policy?: PolicySpec | undefined
   /** Note every decision and measurement, for `policy: { name: 'replay', recording }`. */
-  readonly record?: boolean
+  readonly record?: boolean | undefined
   /** Share of the skipped steps, 0 … 1, that are computed as well, beside the run: the trace then says what they got wrong. Default 0. */
-  readonly audit?: number
+  readonly audit?: number | undefined
   /** What the run may take; without it, whatever it needs. */
-  readonly memory?: MemoryOptions
+  readonly memory?: MemoryOptions | undefined
   /** Ends the run: `generate` rejects with its reason, at once. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** Called after every step; a promise it returns is waited for before the next one. What it throws ends the run, which rejects with it. */
-  readonly onStep?: (event: GenerateStep) => unknown
+  readonly onStep?: ((event: GenerateStep) => unknown) | undefined
   /** Small pictures of what forms in the event of every so many steps, from 1 to 1000, and of the last. Default: none. */
-  readonly preview?: number
+  readonly preview?: number | undefined
 }
 
 /** Told to `onStep` after every step of `generate`. */

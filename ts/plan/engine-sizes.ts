@@ -3,13 +3,13 @@ import { invalidArgument, unknownName } from '../errors.ts'
 /** What calls may ask of compiled engines. The more they may, the more memory engines take, and the less any one size is tuned for. */
 export interface EngineSizes {
   /** Pictures or sounds of one call, at most: 1 … 64; default 2. */
-  readonly pictures?: number
+  readonly pictures?: number | undefined
   /** Pixels, from the least to the most, each as `generate` takes it; default the model's own size alone, for which engines are fastest. */
-  readonly width?: readonly [number, number]
+  readonly width?: readonly [number, number] | undefined
   /** As `width`. */
-  readonly height?: readonly [number, number]
+  readonly height?: readonly [number, number] | undefined
   /** Length of a sound in seconds, from the least to the most; default the model's own. */
-  readonly seconds?: readonly [number, number]
+  readonly seconds?: readonly [number, number] | undefined
 }
 
 const NAMES = ['pictures', 'width', 'height', 'seconds']

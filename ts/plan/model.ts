@@ -40,30 +40,30 @@ export interface LoadedStages {
 /** Where a model runs, and what runs it. */
 export interface EngineSettings {
   /** Threads inside one operator of the network, at most 1024; 0, the default: one per physical core. */
-  readonly threads?: number
+  readonly threads?: number | undefined
   /** Keep the engine's working memory between runs. Default true. */
-  readonly memoryArena?: boolean
+  readonly memoryArena?: boolean | undefined
   /**
    * Where sampling runs. `cpu` (default); `cuda` or `cuda:<index>`: latents, history, caches and the step's arithmetic on that GPU
    * (BACKEND_UNAVAILABLE with the reason where it cannot be used); `auto`: a GPU where one can be used, else the CPU.
    */
-  readonly device?: DeviceSetting
+  readonly device?: DeviceSetting | undefined
   /**
    * What runs the networks: `onnxruntime` (default), on the CPU, on a GPU of `device` through its CUDA provider where a build that has it is
    * found; or `tensorrt`, on that GPU. TensorRT's engines are built when a model is first loaded, which takes seconds to minutes, and kept
    * (`sada engines`).
    */
-  readonly engine?: 'onnxruntime' | 'tensorrt'
+  readonly engine?: 'onnxruntime' | 'tensorrt' | undefined
   /** A build of ONNX Runtime with the CUDA provider, or its folder; default `SADA_ONNXRUNTIME_PATH`, then pip's `onnxruntime-gpu`. */
-  readonly onnxruntime?: string
+  readonly onnxruntime?: string | undefined
   /** TensorRT's engines that the application brings along (`sada engines build --out`), so that they need not be built here. */
-  readonly engines?: TrustedEngines
+  readonly engines?: TrustedEngines | undefined
   /** The sizes that TensorRT's engines of a folder in the layout of diffusers serve; calls of others are refused (INVALID_ARGUMENT). */
-  readonly engineSizes?: EngineSizes
+  readonly engineSizes?: EngineSizes | undefined
   /** Ends loading: `load` rejects with its reason, at once while an engine is built. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** Told how far it is, a few times a second while one of TensorRT's engines is built; once where another process builds it. What it throws ends loading. */
-  readonly onBuild?: (progress: BuildProgress) => void
+  readonly onBuild?: ((progress: BuildProgress) => void) | undefined
 }
 
 /** An engine is code: nothing of the folder is used but what these bytes vouch for. */

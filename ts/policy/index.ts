@@ -28,7 +28,8 @@ export type { Policy }
  * `'sada/poster'`. `{ name: 'replay', recording }` repeats a recorded run. `npx sada policies` lists names, options, ranges and defaults.
  * UNKNOWN_NAME for other names and options, INVALID_ARGUMENT for values out of range.
  */
-export type PolicySpec = string | { readonly name: string; readonly preset?: string; readonly [option: string]: unknown }
+export type PolicySpec =
+  string | { readonly name: string; readonly preset?: string | undefined; readonly [option: string]: unknown }
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each definition has an option type of its own
 type AnyDefinition = PolicyDefinition<any>

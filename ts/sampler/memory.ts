@@ -14,7 +14,7 @@ export interface MemoryOptions {
    * Bytes where the run's tensors lie: on the GPU, or without one in host memory; 0 or more, default without end. A run that would take more keeps what it remembers
    * with less precision, then remembers less, and says so in the trace's warnings; INVALID_ARGUMENT where that is not enough.
    */
-  readonly budget?: number
+  readonly budget?: number | undefined
 }
 
 /** What a run takes, in bytes. */

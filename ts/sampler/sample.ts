@@ -23,50 +23,50 @@ export interface SampleOptions {
    */
   readonly scheduler: string | object
   /** Sampling steps, 1 … 1000. May be left out where `sigmas` are given; else it is as many as they make. */
-  readonly steps?: number
+  readonly steps?: number | undefined
   /**
    * The noise levels themselves, never rising, as diffusers' `set_timesteps(sigmas=…)` takes them. EulerDiscrete: σ/α, one more than steps,
    * above 0 but for the last. FlowMatchEulerDiscrete: σ above 0, at most 1, as many as steps, before the shift; the final 0 is added. The
    * others refuse them (INVALID_ARGUMENT).
    */
-  readonly sigmas?: readonly number[]
+  readonly sigmas?: readonly number[] | undefined
   /**
    * Resolution-dependent shift of schedulers with `use_dynamic_shifting`, as diffusers takes it; finite. FlowMatchEulerDiscrete must be given
    * it then, and does not read it otherwise. DPMSolverMultistep takes it then, in place of `flow_shift`. All else refuse it (INVALID_ARGUMENT).
    */
-  readonly mu?: number
+  readonly mu?: number | undefined
   /** [batch, …]: at least two sizes, each at least 1; at most 2³¹ − 1 elements in all. */
   readonly shape: readonly number[]
   /**
    * The initial state, of `shape`, in the scheduler's own scale (diffusers' `latents`, `init_noise_sigma` included); finite. Either it or `seed`,
    * but both where the scheduler is stochastic. Must not be changed until the network is called; it is not written to.
    */
-  readonly latents?: Float32Array
+  readonly latents?: Float32Array | undefined
   /**
    * Noise as PyTorch's CPU generator makes it: one `randn(shape)`, or with an array one generator per member. A stochastic scheduler goes on
    * drawing from it at every step, and needs it; beside `latents` it is for that alone.
    */
-  readonly seed?: Seed
+  readonly seed?: Seed | undefined
   /** Of your own; guidance is its business. */
   readonly network: NetworkFunction
   /** Default `'sada'`; `'none'` computes every step. Those that leave out parts of a network are UNSUPPORTED here. */
-  readonly policy?: PolicySpec
+  readonly policy?: PolicySpec | undefined
   /**
    * How a member's elements form tokens; given, the trace says for each computed step which share of them was unstable. `'channels-first'`:
    * `shape` is [batch, channels, height, width], a token one place of the map; `'tokens'`: it is [batch, tokens, channels]. The policy
    * `seacache` needs the former.
    */
-  readonly layout?: 'channels-first' | 'tokens'
+  readonly layout?: 'channels-first' | 'tokens' | undefined
   /** Note every decision and measurement, for `policy: { name: 'replay', recording }`. */
-  readonly record?: boolean
+  readonly record?: boolean | undefined
   /** Share of the skipped steps, 0 … 1, that are computed as well, beside the run: the trace then says what they got wrong. Default 0. */
-  readonly audit?: number
+  readonly audit?: number | undefined
   /** What the run may take of the host's memory; the network's own is not part of it. */
-  readonly memory?: MemoryOptions
+  readonly memory?: MemoryOptions | undefined
   /** Ends the run: `sample` rejects with its reason, at once, whatever the network does. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** Called after every step; a promise it returns is waited for before the next one. What it throws ends the run, which rejects with it. */
-  readonly onStep?: (event: StepEvent) => unknown
+  readonly onStep?: ((event: StepEvent) => unknown) | undefined
 }
 
 /** What `sample` made, and how. */

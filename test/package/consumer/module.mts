@@ -17,6 +17,11 @@ const result: GenerateResult = await pipeline.generate({
   seed: [1, 2n],
   steps: 3,
   guidanceScale: 1,
+  // What a caller leaves open need not be left out.
+  signal: undefined,
+  onStep: undefined,
+  policy: { name: 'sada', preset: undefined },
+  memory: { budget: undefined },
 })
 const png: Uint8Array = await result.images[0].png()
 const events: PipelineEvent['type'][] = []
