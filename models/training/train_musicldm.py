@@ -62,10 +62,15 @@ class Sounds:
 
 def vocoder() -> SpeechT5HifiGan:
     """The layers of the published one, with fewer channels."""
-    return SpeechT5HifiGan(SpeechT5HifiGanConfig(
+    network = SpeechT5HifiGan(SpeechT5HifiGanConfig(
         model_in_dim=BANDS, sampling_rate=RATE, upsample_initial_channel=128, upsample_rates=[5, 4, 2, 2, 2],
         upsample_kernel_sizes=[16, 16, 8, 4, 4], resblock_kernel_sizes=[3, 7], resblock_dilation_sizes=[[1, 3], [1, 3]], normalize_before=False,
     ))  # fmt: skip
+    # Its own weights are so small at first that it is silent, and spectra of silence teach nothing.
+    for layer in network.modules():
+        if isinstance(layer, (nn.Conv1d, nn.ConvTranspose1d)):
+            layer.reset_parameters()
+    return network
 
 
 def spectra(waves: Tensor) -> list[Tensor]:
@@ -111,7 +116,7 @@ def unet() -> UNet2DConditionModel:
         sample_size=FRAMES // 4, in_channels=LATENTS, out_channels=LATENTS, layers_per_block=1, block_out_channels=channels,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=channels, attention_head_dim=32, norm_num_groups=16,
+        cross_attention_dim=channels, attention_head_dim=(2, 4, 6), norm_num_groups=16,
         class_embed_type="simple_projection", projection_class_embeddings_input_dim=WIDTH, class_embeddings_concat=True,
     )  # fmt: skip
 

@@ -52,6 +52,8 @@ export const auto: PolicyDefinition<AutoOptions> = {
       `Of ${steps} steps a speed-up of ${speedup} leaves ${runs} network runs, few to predict from: ${runs} plain steps may come as close.`,
     ]
   },
+  outcome: ({ ms: most }, ms) =>
+    most > 0 && ms > most ? [`The run took ${Math.ceil(ms)} ms, more than the ${most} ms that were its target.`] : [],
 }
 
 /** Below so many network runs plain steps come as close: 10 of 20 do with DPM++ and Euler on the bundled model (bench/results/steps.json). */

@@ -73,7 +73,8 @@ export function createPolicy(spec: PolicySpec): Policy {
     begin(context) {
       const options = resolveOptions(definition.options, given, context) as Readonly<Record<string, unknown>>
       const warnings = [...noiseWarnings(name, definition, context), ...(definition.preflight?.(options, context) ?? [])]
-      return { options, members: definition.begin(options, context), warnings }
+      const outcome = (ms: number): readonly string[] => definition.outcome?.(options, ms) ?? []
+      return { options, members: definition.begin(options, context), warnings, outcome }
     },
     rememberingLess(options) {
       const counted = Object.entries(definition.options).find(([, { fewest }]) => fewest !== undefined)

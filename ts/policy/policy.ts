@@ -179,11 +179,15 @@ export interface Policy {
   readonly name: string
   /** The same policy remembering one step less, and that in words; undefined where it cannot. `options` are those of a run. */
   rememberingLess?(options: Readonly<Record<string, unknown>>): { readonly policy: Policy; readonly says: string } | undefined
-  /** Called once per run: the options as they hold for this run, one policy object for each member, and what the preflight says. */
+  /**
+   * Called once per run: the options as they hold for this run, one policy object for each member, what the preflight says, and what there is
+   * to say after it, told the milliseconds of its loop.
+   */
   begin(context: RunContext): {
     readonly options: Readonly<Record<string, unknown>>
     readonly members: readonly MemberPolicy[]
     readonly warnings?: readonly string[]
+    readonly outcome?: (ms: number) => readonly string[]
   }
 }
 

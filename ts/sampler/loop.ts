@@ -55,6 +55,7 @@ export class DenoisingLoop {
   /** The largest calls that the run makes. Nothing is allocated once this is known. */
   readonly needs: PreparedRun['needs']
   private readonly warnings: readonly string[]
+  private readonly outcome: (ms: number) => readonly string[]
   private readonly features: Features | undefined
   private readonly audit: Audit | undefined
   private readonly freshNoise: FreshNoise | undefined
@@ -72,6 +73,7 @@ export class DenoisingLoop {
       options: policyOptions,
       members,
       warnings = [],
+      outcome = () => [],
     } = policy.begin({
       solver,
       members: latents.length,
@@ -84,6 +86,7 @@ export class DenoisingLoop {
     })
     this.policyOptions = policyOptions
     this.warnings = [...(options.warnings ?? []), ...warnings]
+    this.outcome = outcome
     this.features = members[0].features
     if (this.features && !network.stages) throw onePiece(policy.name)
     this.audit = options.audit ? new Audit(options.audit, solver, latents.length) : undefined
@@ -273,7 +276,7 @@ export class DenoisingLoop {
       scheduler: solver.schedule.solver,
       policy: policy.name,
       options: this.policyOptions,
-      ...notesOf(this.warnings, workspace.graphs()),
+      ...notesOf([...this.warnings, ...this.outcome(ms)], workspace.graphs()),
       steps: solver.schedule.steps,
       guidance: network.guidance,
       members: this.members.map(({ index, trace, nfe }) => ({

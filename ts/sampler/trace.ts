@@ -60,7 +60,7 @@ export interface Trace {
   readonly policy: string
   /** The policy's options as they held in the run, defaults among them; of a replay those of the recorded policy, which is `policy` here. */
   readonly options: Readonly<Record<string, unknown>>
-  /** Settings, and fields of the scheduler's configuration, that could not have an effect; what a budget changed; what did not work as it should. Absent where there were none. */
+  /** Settings, and fields of the scheduler's configuration, that could not have an effect; what a budget changed; what did not work as it should; a time that was not kept. Absent where there were none. */
   readonly warnings?: readonly string[]
   /** With an engine on a GPU: CUDA graphs of the network's passes, recorded in this run and launched. Absent where there were none. */
   readonly graphs?: Pick<GraphReport, 'captured' | 'launched'>
