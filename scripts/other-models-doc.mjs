@@ -1,4 +1,4 @@
-// Writes docs/other-models.md from bench/results/{unet,controlnet,flux}.json: node scripts/other-models-doc.mjs
+// Writes docs/other-models.md from bench/results/{unet,controlnet,sdxl,flux,musicldm}.json: node scripts/other-models-doc.mjs
 import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -38,6 +38,31 @@ parameters, 64 image tokens; trained for 60 minutes on one core (some 1300 steps
   commands: `python models/training/train_flux.py data --autoencoder-minutes 10 --minutes 60 --distillation-minutes 20
 cd models && python -m export ../data/flux -o ../flux && cd ..
 npx sada-bench table1 -m flux --prompts models/avatar/prompts.json --samples 32 --steps 50 --width 64 --height 64 --scheduler flow-euler,dpm++ --guidance 1,3,7 --plain-by flops --resume flux.jsonl --json bench/results/flux.json`,
+}
+const SDXL = {
+  file: 'sdxl.json',
+  title: "A U-Net of Stable Diffusion XL's classes",
+  about: `Two text encoders side by side, pooled text and sizes beside the time, no attention at full resolution, in diffusers' classes \`StableDiffusionXLPipeline\` and
+\`UNet2DConditionModel\`; predicts noise, on the same noise schedule and latents as the U-Net above. 5.7 million parameters; trained for 60 minutes on one core (some SDXL_STEPS steps of 64) by
+[models/training/train_sdxl.py](../models/training/train_sdxl.py).`,
+  missing: ' Policies that a U-Net cannot run are missing.',
+  commands: `python models/training/train_sdxl.py data --autoencoder-minutes 10 --minutes 60
+cd models && python -m export ../data/sdxl -o ../sdxl && cd ..
+npx sada-bench table1 -m sdxl --prompts models/avatar/prompts.json --samples 32 --scheduler dpm++,euler --guidance 1,3,7 --plain-by flops --resume sdxl.jsonl --json bench/results/sdxl.json`,
+}
+const MUSICLDM = {
+  file: 'musicldm.json',
+  title: "Sounds: a model of MusicLDM's classes",
+  about: `CLAP's vector of a text beside the time, self-attention alone, latents of mel spectrograms, a vocoder, in diffusers' class \`MusicLDMPipeline\`. 2.9 million parameters,
+sounds of 1.28 seconds: instruments that play a few notes over drums, as their prompts say
+([models/training/sounds.py](../models/training/sounds.py)). Trained for 40 minutes on one core (some MUSIC_STEPS steps of 64), autoencoder and vocoder for 8 and 6, by
+[models/training/train_musicldm.py](../models/training/train_musicldm.py); the vocoder on spectra alone, so that sounds hum. What is compared are mel spectrograms of the sounds themselves, as
+pictures, from 80 dB below a full-scale tone of 1 kHz up to its level.`,
+  missing: ' Policies that a U-Net cannot run are missing.',
+  commands: `python models/training/sounds.py 16000 sounds
+python models/training/train_musicldm.py sounds --autoencoder-minutes 8 --vocoder-minutes 6 --minutes 40
+cd models && python -m export ../sounds/musicldm -o ../musicldm && cd ..
+npx sada-bench table1 -m musicldm --prompts sounds/prompts.json --samples 32 --steps 50 --scheduler dpm++,euler --guidance 1,3,7 --plain-by flops --resume musicldm.jsonl --json bench/results/musicldm.json`,
 }
 
 const OURS = ['sada', 'auto:speedup=2', 'every-n']
@@ -113,11 +138,11 @@ writeFileSync(
 Written by \`node scripts/other-models-doc.mjs\`.
 
 The defaults of \`sada\` were set on the bundled model, a transformer on pixels that predicts the clean picture. Whether they hold elsewhere cannot be seen on that. So others were trained for
-this alone, on the same rendered pictures (\`node models/training/render.mjs 60000 data\`; what that needs: [models/README.md](../models/README.md)). **Nothing of \`sada\` was changed for them.**
+this alone, all but one on the same rendered pictures (\`node models/training/render.mjs 60000 data\`; what that needs: [models/README.md](../models/README.md)). **Nothing of \`sada\` was changed for them.**
 
 PSNR of 8-bit pictures in dB against the run of every step: mean / mean of the worst tenth. Behind "÷" by how much the network's operations are fewer. Every policy is at its defaults, as
 published policies were made for larger models, on which errors that show in these figures may not be seen. Wall times are not given: two runs shared the machine. All are small models, and
-their pictures are those of the bundled one; no pretrained model of these architectures was at hand.
+their pictures, but for the sounds, are those of the bundled one; no pretrained model of these architectures was at hand.
 
-${[UNET, CONTROLNET, FLUX].map(section).join('\n')}`,
+${[UNET, CONTROLNET, SDXL, FLUX, MUSICLDM].map(section).join('\n')}`,
 )
