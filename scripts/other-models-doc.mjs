@@ -48,7 +48,7 @@ const SDXL = {
   missing: ' Policies that a U-Net cannot run are missing.',
   commands: `python models/training/train_sdxl.py data --autoencoder-minutes 10 --minutes 60
 cd models && python -m export ../data/sdxl -o ../sdxl && cd ..
-npx sada-bench table1 -m sdxl --prompts models/avatar/prompts.json --samples 32 --scheduler dpm++,euler --guidance 1,3,7 --plain-by flops --resume sdxl.jsonl --json bench/results/sdxl.json`,
+npx sada-bench table1 -m sdxl --prompts models/avatar/prompts.json --samples 24 --scheduler dpm++,euler --guidance 1,3,7 --plain-by flops --resume sdxl.jsonl --json bench/results/sdxl.json`,
 }
 const MUSICLDM = {
   file: 'musicldm.json',
@@ -62,7 +62,7 @@ pictures, from 80 dB below a full-scale tone of 1 kHz up to its level.`,
   commands: `python models/training/sounds.py 16000 sounds
 python models/training/train_musicldm.py sounds --autoencoder-minutes 8 --vocoder-minutes 6 --minutes 40
 cd models && python -m export ../sounds/musicldm -o ../musicldm && cd ..
-npx sada-bench table1 -m musicldm --prompts sounds/prompts.json --samples 32 --steps 50 --scheduler dpm++,euler --guidance 1,3,7 --plain-by flops --resume musicldm.jsonl --json bench/results/musicldm.json`,
+npx sada-bench table1 -m musicldm --prompts sounds/prompts.json --samples 24 --steps 50 --scheduler dpm++,euler --guidance 1,3,7 --plain-by flops --resume musicldm.jsonl --json bench/results/musicldm.json`,
 }
 
 const OURS = ['sada', 'auto:speedup=2', 'every-n']

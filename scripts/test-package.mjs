@@ -185,7 +185,7 @@ const tests = {
     assert.ok(cost <= Math.max(MOST_IMPORT_MS, start), `${cost} ms`)
   },
 
-  'TypeScript consumers compile under node16 and bundler resolution, and run'() {
+  'TypeScript consumers compile under node16, bundler and node10 resolution, and run'() {
     cpSync(consumer, app, { recursive: true })
     const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
     const types = ['--typeRoots', join(root, 'node_modules', '@types'), '--types', 'node']
@@ -193,6 +193,7 @@ const tests = {
     const common = [...strictest, '--target', 'es2022', '--lib', 'es2022', ...types]
     node([tsc, ...common, '--module', 'node16', '--outDir', 'out', 'commonjs.cts', 'module.mts'])
     node([tsc, ...common, '--module', 'esnext', '--moduleResolution', 'bundler', '--noEmit', 'module.mts'])
+    node([tsc, ...common, '--module', 'commonjs', '--moduleResolution', 'node10', '--noEmit', 'commonjs.cts'])
     assert.equal(node(['out/commonjs.cjs']).stdout.trim(), 'UNKNOWN_NAME')
     assert.match(node(['out/module.mjs']).stdout, /64 2\nINVALID_ARGUMENT\ntrue step,step,result\ntrue\ntrue\n$/)
   },
