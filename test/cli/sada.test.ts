@@ -45,6 +45,18 @@ test('several pictures make one sheet; --json says everything as one object; unk
   assert.is((await png(join(cwd, 'x.png'))).text.Seed, '0 1 2')
 })
 
+test('seeds that a number cannot hold are taken, counted on from and told exactly', async () => {
+  const cwd = emptyFolder()
+  const words = ['a kid', '--seed', '9007199254740991', '-n', '2', '--steps', '1', '--policy', 'none', '-o', 'x.png', '--json']
+  assert.is(JSON.parse((await run('sada', words, cwd)).stdout).seed, 9007199254740991)
+  assert.is((await png(join(cwd, 'x.png'))).text.Seed, '9007199254740991 9007199254740992')
+  const told = JSON.parse((await run('sada', ['info', 'x.png', '--json'], cwd)).stdout)
+  assert.equal(told.seeds, [9007199254740991, '9007199254740992'])
+  const again = told.command.map((each: string) => each.replace('--seed=9007199254740991', '--seed=9007199254740992'))
+  const { code, stdout } = await run('sada', [...again, '-o', 'y.png', '--json'], cwd)
+  assert.equal([code, JSON.parse(stdout).seed], [0, '9007199254740992'])
+})
+
 test('-o - puts the PNG alone on stdout', async () => {
   const { code, stdout, stderr } = await run('sada', ['a kid', '--steps', '2', '--policy', 'none', '-o', '-'])
   assert.is(code, 0)
@@ -69,8 +81,13 @@ const wrong: [args: string[], code: number, said: RegExp][] = [
   [[], 2, /"prompt".*\[INVALID_ARGUMENT\]/],
   [['a kid', '--stpes', '5'], 2, /--stpes.*Did you mean --steps\?.*\[INVALID_ARGUMENT\]/],
   [['a kid', '--steps', '0'], 2, /"--steps" to be an integer from 1 to 1000, received "0"\. \[INVALID_ARGUMENT\]/],
-  [['a kid', '--seed', '9007199254740992'], 2, /"--seed" to be an integer at most 2⁵³ − 1 = 9007199254740991, received/],
-  [['a kid', '--seed', '9007199254740991', '-n', '2'], 2, /"--seed" to be at most 2⁵³ − 2,/],
+  [
+    ['a kid', '--seed', '18446744073709551616'],
+    2,
+    /"--seed" to be an integer from 0 to 2⁶⁴ − 1 = 18446744073709551615, received/,
+  ],
+  [['a kid', '--seed', '18446744073709551615', '-n', '2'], 2, /"--seed" to be at most 2⁶⁴ − 2,/],
+  [['a kid', '--seed', '1.5'], 2, /"--seed" to be an integer from 0/],
   [['a kid', '--guidance', 'much'], 2, /"--guidance".*\[INVALID_ARGUMENT\]/],
   [['a kid', '--policy', 'sadda'], 2, /Did you mean "sada"\?.*\[UNKNOWN_NAME\]/],
   [['a kid', '--scheduler', 'eular'], 2, /Did you mean "euler"\?.*\[UNKNOWN_NAME\]/],

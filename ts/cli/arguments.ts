@@ -12,6 +12,25 @@ export function integer(option: string, min: number, max = Number.MAX_SAFE_INTEG
   }
 }
 
+/** Parser of a seed; those that a number cannot hold are bigints. */
+export function seed(option: string): (text: string) => number | bigint {
+  return (text) => {
+    const value = /^\+?\d+$/.test(text) ? BigInt(text) : -1n
+    if (value >= 0n && value <= HIGHEST_SEED) return numberOf(value)
+    throw invalidArgument(option, `an integer from 0 to 2⁶⁴ − 1 = ${HIGHEST_SEED}`, text)
+  }
+}
+
+const HIGHEST_SEED = 2n ** 64n - 1n
+const numberOf = (value: bigint): number | bigint => (value <= Number.MAX_SAFE_INTEGER ? Number(value) : value)
+
+/** So many seeds that follow each other. Throws INVALID_ARGUMENT. */
+export function seedsFrom(first: number | bigint, count: number): (number | bigint)[] {
+  if (BigInt(first) + BigInt(count - 1) > HIGHEST_SEED)
+    throw invalidArgument('--seed', `at most 2⁶⁴ − ${count}, so that ${count} follow each other`, String(first))
+  return Array.from({ length: count }, (_, k) => numberOf(BigInt(first) + BigInt(k)))
+}
+
 /** Parser of an option that takes a number. */
 export function decimal(option: string, min: number, max: number): (text: string) => number {
   return (text) => {

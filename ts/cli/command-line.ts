@@ -5,7 +5,7 @@ export function commandFor(prompt: string, options: GenerateArguments): string[]
   const { model, count, seed, steps, guidance, scheduler, policy, negative, width, height } = options
   const { trueGuidance, secondPrompt, maxSequenceLength, init, strength, mask, control = [] } = options
   const { controlStrength, controlStart, controlEnd, seconds, tileSize, memoryBudget } = options
-  const given: [string, string | number | undefined][] = [
+  const given: [string, string | number | bigint | undefined][] = [
     ['--model', model],
     ['--count', count === 1 ? undefined : count],
     ['--seed', seed],

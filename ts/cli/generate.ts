@@ -19,7 +19,7 @@ import { isLive } from './terminal.ts'
 /** The options of `sada`, parsed. */
 export interface GenerateArguments extends PictureArguments {
   readonly count: number
-  readonly seed: number
+  readonly seed: number | bigint
   readonly steps?: number
   readonly guidance?: number
   readonly scheduler?: string

@@ -8,7 +8,8 @@ export interface Info {
   readonly height: number
   readonly prompt: string
   readonly software: string
-  readonly seeds: readonly number[]
+  /** Text where a number would be rounded. */
+  readonly seeds: readonly (number | string)[]
   readonly settings: Readonly<Record<string, unknown>>
   /** The arguments of `sada` that make it again. */
   readonly command: readonly string[]
@@ -30,6 +31,8 @@ export async function info(path: string, json: boolean): Promise<string> {
   return [...lines.map(([name, value]) => printable(name.padEnd(column) + value)), '', `sada ${quoted(command)}`, ''].join('\n')
 }
 
+const exact = (seed: string): number | string => (Number.isSafeInteger(Number(seed)) ? Number(seed) : seed)
+
 async function readInfo(path: string): Promise<Info> {
   const { decode } = await import('fast-png')
   try {
@@ -43,7 +46,7 @@ async function readInfo(path: string): Promise<Info> {
       height,
       prompt: promptOf(command),
       software: text.Software ?? '',
-      seeds: (text.Seed ?? '').split(' ').filter(Boolean).map(Number),
+      seeds: (text.Seed ?? '').split(' ').filter(Boolean).map(exact),
       settings: settings as Record<string, unknown>,
       command,
     }

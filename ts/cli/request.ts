@@ -1,9 +1,8 @@
-import { invalidArgument } from '../errors.ts'
 import type { Pixels } from '../families/family.ts'
 import type { GenerateOptions } from '../pipeline/options.ts'
 import type { EngineSizes } from '../plan/engine-sizes.ts'
 import { resize } from '../pipeline/resize.ts'
-import { parsePolicy } from './arguments.ts'
+import { parsePolicy, seedsFrom } from './arguments.ts'
 import { controlShares, readPicture } from './control.ts'
 import type { GenerateArguments } from './generate.ts'
 import { pictureRequest } from './picture-options.ts'
@@ -12,15 +11,12 @@ import { pictureRequest } from './picture-options.ts'
 const UNIT = 16
 
 /** What the command line asks of `generate`, apart from pictures. */
-export function requestFor(prompt: string, options: GenerateArguments): GenerateOptions & { seed: readonly number[] } {
+export function requestFor(prompt: string, options: GenerateArguments): GenerateOptions {
   const { count, seed, steps, guidance, scheduler, policy, negative } = options
   const { trueGuidance, secondPrompt, strength, tileSize, memoryBudget } = options
-  if (seed > Number.MAX_SAFE_INTEGER - (count - 1))
-    throw invalidArgument('--seed', `at most 2⁵³ − ${count}, so that ${count} follow each other`, seed)
-  const members = Array.from({ length: count }, (_, k) => k)
   return {
-    prompt: members.map(() => prompt),
-    seed: members.map((k) => seed + k),
+    prompt: Array.from({ length: count }, () => prompt),
+    seed: seedsFrom(seed, count),
     steps,
     guidanceScale: guidance,
     scheduler,

@@ -2,7 +2,7 @@
 import { Command } from 'commander'
 import { invalidArgument } from '../errors.ts'
 import { packageVersion } from '../version.ts'
-import { collect, decimal, integer, parsePolicy, size } from './arguments.ts'
+import { collect, decimal, integer, parsePolicy, seed, size } from './arguments.ts'
 import type { GenerateArguments } from './generate.ts'
 import {
   CONTROL,
@@ -45,7 +45,7 @@ program
   .version(packageVersion())
   .argument('[prompt...]', 'what to draw; "sada models" says what a model knows')
   .option('-n, --count <n>', 'pictures, with the seeds that follow each other', integer('--count', 1, 64), 1)
-  .option('--seed <n>', 'seed of the first picture', integer('--seed', 0), 0)
+  .option('--seed <n>', 'seed of the first picture', seed('--seed'), 0)
   .option('--steps <n>', "sampling steps (default: the model's)", integer('--steps', 1, 1000))
   .option('--guidance <scale>', "guidance scale; 1 is none (default: the model's)", decimal('--guidance', 0, 100))
   .option('--scheduler <name>', "flow-euler, dpm++, euler, dpm++-sde or euler-ancestral (default: the model's)")

@@ -1,5 +1,6 @@
 import { greatest, least } from '../bench/statistics.ts'
 import type { GenerateResult, Pipeline } from '../pipeline/pipeline.ts'
+import { seedsFrom } from './arguments.ts'
 import { commandFor } from './command-line.ts'
 import type { GenerateArguments } from './generate.ts'
 import type { OutputFile } from './output-file.ts'
@@ -46,7 +47,7 @@ async function pictureOf({ prompt, options, pipeline }: Asked, { images, trace }
   const bytes = await whole.png({
     Title: latin1(prompt),
     Software: softwareOf(pipeline),
-    Seed: images.map((_, k) => options.seed + k).join(' '),
+    Seed: seedsFrom(options.seed, images.length).join(' '),
     // Characters that a text chunk cannot hold are escaped.
     Settings: escaped(JSON.stringify(settings)),
     Command: escaped(JSON.stringify(commandFor(prompt, options))),
@@ -78,7 +79,8 @@ function describe(file: OutputFile | undefined, asked: Asked, { trace, unknownWo
     bytes: bytes.length,
     ...what,
     prompt,
-    seed: options.seed,
+    // JSON's readers would round it.
+    seed: typeof options.seed === 'bigint' ? String(options.seed) : options.seed,
     ...settingsOf(options, pipeline),
     device: pipeline.device,
     policy: trace.policy,
