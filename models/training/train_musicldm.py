@@ -2,11 +2,11 @@
 vocoder.
 
     python models/training/sounds.py 16000 sounds
-    python models/training/train_musicldm.py sounds --autoencoder-minutes 8 --vocoder-minutes 6 --minutes 45
+    python models/training/train_musicldm.py sounds --autoencoder-minutes 8 --vocoder-minutes 6 --text-minutes 2 --minutes 60
     cd models && python -m export ../sounds/musicldm -o ../musicldm
 
-Writes a folder of diffusers (MusicLDMPipeline). CLAP's text encoder is trained with the network, not beside sounds; its half for sounds is
-random and never used. A training that was stopped goes on from its last checkpoint.
+Writes a folder of diffusers (MusicLDMPipeline). CLAP's text encoder is taught what prompts say, then trained with the network, not beside
+sounds; its half for sounds is random and never used. A training that was stopped goes on from its last checkpoint.
 """
 
 import json
@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from export.parts import ClapText  # noqa: E402
 from export.tiny import write_roberta_tokenizer  # noqa: E402
 from training.latent import LATENTS, WIDTH, autoencoder, cosine, encoded, minutes_of, noise_loss, options_of, train, train_autoencoder  # noqa: E402
-from training.sounds import BANDS, FRAMES, HELD_OUT, HOP, RATE, Spec, spectrogram  # noqa: E402
+from training.sounds import BANDS, DRUMS, EFFECTS, FRAMES, HELD_OUT, HOP, INSTRUMENTS, MELODIES, RATE, REGISTERS, Spec, spectrogram  # noqa: E402
 from training.train import BATCH, UNCONDITIONAL  # noqa: E402
 
 NOISE = {"num_train_timesteps": 1000, "beta_start": 0.0015, "beta_end": 0.0195, "beta_schedule": "scaled_linear", "steps_offset": 1}
@@ -133,13 +133,41 @@ def clap(words: int) -> ClapModel:
     return ClapModel(ClapConfig(text_config=text.to_dict(), audio_config=sound.to_dict(), projection_dim=WIDTH))
 
 
+# What prompts are made of.
+PHRASES = [*INSTRUMENTS, *(f" {each} " for each in REGISTERS), *MELODIES, *filter(None, EFFECTS), *DRUMS]
+
+
+def train_text(sounds: Sounds, tokenizer: RobertaTokenizer, minutes: float) -> ClapModel:
+    """A text encoder whose vectors tell which phrases a prompt has."""
+    network = clap(len(tokenizer)).train()
+    text, told = ClapText(network), nn.Linear(WIDTH, len(PHRASES))
+    optimizer = torch.optim.AdamW([*text.parameters(), *told.parameters()], weight_decay=0.01)
+    rate = cosine(1e-3, 50)
+    for step, over in enumerate(minutes_of(minutes)):
+        for group in optimizer.param_groups:
+            group["lr"] = rate(step, over)
+        prompts = [sounds.prompt(k) for k in sounds.chosen(256).tolist()]
+        read = tokenizer(prompts, padding=True, truncation=True, return_tensors="pt")
+        said = torch.tensor([[float(phrase in prompt) for phrase in PHRASES] for prompt in prompts])
+        loss = nn.functional.binary_cross_entropy_with_logits(told(WIDTH**0.5 * text(read.input_ids, read.attention_mask)), said)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if step % 50 == 0:
+            print(f"text: step {step}, {over:4.0%}, loss {loss.item():.4f}", flush=True)
+    return network
+
+
 class Denoiser(nn.Module):
     """What is trained together: the network and the encoder of its prompts."""
 
-    def __init__(self, words: int) -> None:
+    def __init__(self, text: ClapModel) -> None:
         super().__init__()
         self.unet = unet()
-        self.clap = clap(words)
+        self.clap = text
+        with torch.no_grad():
+            # CLAP's vectors have length 1, so that their elements are small.
+            self.unet.class_embedding.weight *= WIDTH**0.5
 
     def forward(self, sample: Tensor, timestep: Tensor, prompts: tuple[Tensor, Tensor]) -> Tensor:
         return self.unet(sample, timestep, None, class_labels=ClapText(self.clap)(*prompts)).sample
@@ -160,7 +188,7 @@ def prepared(sounds: Sounds, folder: Path, minutes: float, vocoder_minutes: floa
 
 
 def main() -> None:
-    options = options_of(__doc__, "musicldm", "autoencoder-minutes", "vocoder-minutes", "minutes")
+    options = options_of(__doc__, "musicldm", "autoencoder-minutes", "vocoder-minutes", "text-minutes", "minutes")
 
     sounds, out = Sounds(options.folder), options.folder / "musicldm"
     kl, voice, latents = prepared(sounds, options.folder, options.autoencoder_minutes, options.vocoder_minutes)
@@ -172,7 +200,7 @@ def main() -> None:
         texts = tokenizer([sounds.prompt(k) for k in chosen.tolist()], padding=True, truncation=True, return_tensors="pt")
         return noise_loss(network, alphas, latents[chosen], (texts.input_ids, texts.attention_mask))
 
-    network = Denoiser(len(tokenizer))
+    network = Denoiser(train_text(sounds, tokenizer, options.text_minutes))
     print(f"{sum(value.numel() for value in network.unet.parameters()) / 1e6:.1f} million parameters", flush=True)
     averaged = train(network, loss, 1e-3, options.minutes, options.folder / "musicldm.pt")
     MusicLDMPipeline(
