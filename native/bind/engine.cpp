@@ -151,8 +151,10 @@ EngineThread& Engine::open() const {
 
 Napi::Value Engine::load(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    EngineThread& thread = open();
-    return thread.worker.submit(std::make_shared<LoadJob>(thread, read_session_options(info[0])));
+    open();
+    SessionOptions options = read_session_options(info[0]);
+    EngineThread& thread = open();  // what was read may have run code of the caller's
+    return thread.worker.submit(std::make_shared<LoadJob>(thread, std::move(options)));
   });
 }
 
@@ -168,9 +170,10 @@ std::shared_ptr<TensorSet> Engine::tensors_of(const Napi::Value& value) {
 
 Napi::Value Engine::run(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    EngineThread& thread = open();
+    open();
     std::shared_ptr<TensorSet> tensors = tensors_of(info[0]);
     std::vector<Command> commands = read_commands(info[1], *tensors);
+    EngineThread& thread = open();  // as in `load`
     return handle_of(info.Env(), thread, std::make_shared<RunJob>(thread, std::move(tensors), std::move(commands)));
   });
 }
