@@ -28,6 +28,7 @@ Command read_move(const Napi::Object& op, const TensorSet& tensors, bool is_gath
   move.channels_first = order == "channels-first";
   move.indices = read_integers(op.Get("indices"), "indices", 0, move.tokens - 1);
   const int64_t kept = static_cast<int64_t>(move.indices.size());
+  if (kept > move.tokens) throw invalid("Expected \"indices\" to name each token once, received " + std::to_string(kept) + " of " + std::to_string(move.tokens) + " tokens.");
   if (move.tokens > kMostFloats / move.channels / move.rows) throw invalid("Expected rows x tokens x channels to be at most 2^40.");
   const int64_t whole = move.rows * move.tokens * move.channels, part = move.rows * kept * move.channels;
   move.from = read_slice(op.Get("from"), tensors, is_gather ? whole : part, "from");

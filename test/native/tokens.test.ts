@@ -70,6 +70,7 @@ test('copy moves floats within the workspace, overlapping ones too', async () =>
 const wrong: [string, object, RegExp][] = [
   ['an index twice', { indices: Int32Array.of(1, 1) }, /once, received 1 twice/],
   ['an index beyond', { indices: Int32Array.of(0, 4) }, /indices/],
+  ['more indices than tokens', { indices: new Int32Array(5) }, /once, received 5 of 4 tokens/],
   ['a negative index', { indices: Int32Array.of(-1, 0) }, /indices/],
   ['indices of another type', { indices: new Float32Array(2) }, /indices/],
   ['no indices', { indices: undefined }, /indices/],
