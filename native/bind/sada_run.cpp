@@ -64,9 +64,11 @@ std::shared_ptr<SadaRun> read_sada_run(const Napi::Value& value, TensorSet& tens
   DeviceSada places;
   places.length = read_integer(object, "length", 1, int64_t{1} << 31);
   const Napi::Array buffers = read_list(object, "buffers", kSadaBuffers, kSadaBuffers), samples = read_list(object, "samples", 1, 2);
-  for (uint32_t k = 0; k < buffers.Length(); ++k) places.buffer[k] = read_slice(buffers.Get(k), tensors, places.length, "buffers");
-  for (uint32_t k = 0; k < samples.Length(); ++k) places.sample[k] = read_slice(samples.Get(k), tensors, places.length, "samples");
-  places.rows = static_cast<int32_t>(samples.Length());
+  // Now: reading an array may run code of the caller's, which may make it longer.
+  const uint32_t rows = samples.Length();
+  for (uint32_t k = 0; k < kSadaBuffers; ++k) places.buffer[k] = read_slice(buffers.Get(k), tensors, places.length, "buffers");
+  for (uint32_t k = 0; k < rows; ++k) places.sample[k] = read_slice(samples.Get(k), tensors, places.length, "samples");
+  places.rows = static_cast<int32_t>(rows);
   places.level = read_slice(object.Get("level"), tensors, places.rows, "level");
   places.cond = read_slice(object.Get("cond"), tensors, places.length, "cond");
   if (!object.Get("uncond").IsUndefined()) places.uncond = read_slice(object.Get("uncond"), tensors, places.length, "uncond");

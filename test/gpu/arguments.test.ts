@@ -1,0 +1,38 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { addon, newEngine } from '../support/engines.ts'
+import { emulatedGpu, hasEmulatedGpu } from '../support/emulated-gpu.ts'
+
+/** What the addon is told of runs on a GPU (emulated): lists that change while they are read. */
+
+if (!hasEmulatedGpu()) {
+  test.skip('arguments of runs on an emulated GPU', () => {})
+} else {
+  const gpu = { library: emulatedGpu, index: 0 }
+
+  // One step of Euler's method; of the level after it there is no more than that.
+  const level = (...rows: number[]): number[] => [0.5, 1, 1, ...rows, 1, 0]
+  const program = Float64Array.of(0.1, 1, 1, 0.5, 0, 0, 3, 1, 6, 1, 1, ...level(0, 0, 0), ...level(0, 0, 0))
+
+  for (const grown of ['buffers', 'samples'] as const) {
+    test(`a run's "${grown}" that become longer while they are read`, async () => {
+      const engine = newEngine()
+      const workspace = new addon.Workspace(gpu)
+      const slice = { tensor: workspace.allocate(8), offset: 0 }
+      const lists = { buffers: Array(10).fill(slice), samples: [slice] }
+      Object.defineProperty(lists.buffers, 0, {
+        get: () => {
+          for (let k = 0; lists[grown].length < 1000; k++) lists[grown].push(slice)
+          return slice
+        },
+      })
+      const pass = [{ kind: 'copy', from: slice, to: slice, length: 8 }] as const
+      const run = engine.sample(workspace, { ...lists, length: 8, level: slice, cond: slice, program, pass })
+      assert.type(run.advance, 'function')
+      workspace.dispose()
+      await engine.dispose()
+    })
+  }
+}
+
+test.run()
