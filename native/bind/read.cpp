@@ -85,6 +85,7 @@ DeviceLimits read_limits(const Napi::Value& value) {
   limits.members = static_cast<int32_t>(read_integer(object, "members", 0, int64_t{1} << 30));
   limits.token_length = read_integer(object, "tokenLength", 0, kMostFloats);
   limits.host_indices = read_integer(object, "indices", 0, kMostFloats);
+  if (limits.members > 0 && limits.host_indices > kMostFloats / limits.members) throw invalid("Expected members x indices to be at most 2^40.");
   return limits;
 }
 

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { addon, newEngine } from '../support/engines.ts'
 import { emulatedGpu, hasEmulatedGpu } from '../support/emulated-gpu.ts'
 
-/** What the addon is told of runs on a GPU (emulated): lists that change while they are read. */
+/** What the addon is told of runs on a GPU (emulated): lists that change while they are read, numbers that do not go together. */
 
 if (!hasEmulatedGpu()) {
   test.skip('arguments of runs on an emulated GPU', () => {})
@@ -33,6 +33,16 @@ if (!hasEmulatedGpu()) {
       await engine.dispose()
     })
   }
+
+  test('members and indices whose product is beyond all memory', () => {
+    const calls = { length: 1, members: 2 ** 30, tokenLength: 0, indices: 2 ** 31 }
+    for (const call of [() => addon.gpuScratch(emulatedGpu, calls), () => new addon.Workspace(gpu, { tensors: [], calls })]) {
+      assert.throws(
+        call,
+        (error: Error & { code?: string }) => error.code === 'INVALID_ARGUMENT' && error.message.includes('2^40'),
+      )
+    }
+  })
 }
 
 test.run()
