@@ -28,15 +28,16 @@ class Pass {
   }
 
   void run() {
-    ms_.clear();
+    std::vector<double> ms;
     next_move_ = 0;
     stop_where_cancelled();
     for (const Command& command : commands_) {
       const auto from = Clock::now();
       std::visit([this](const auto& each) { make(each); }, command);
-      note(from);
+      ms.push_back(milliseconds_since(from));
       stop_where_cancelled();
     }
+    ms_ = std::move(ms);  // a recording that fails on its way leaves those of the pass that was made
   }
 
   void run(PassGraphs& graphs) {
@@ -53,7 +54,6 @@ class Pass {
   using Clock = std::chrono::steady_clock;
 
   static double milliseconds_since(Clock::time_point from) { return std::chrono::duration<double, std::milli>(Clock::now() - from).count(); }
-  void note(Clock::time_point from) { ms_.push_back(milliseconds_since(from)); }
   void stop_where_cancelled() const {
     if (cancellation_.cancelled()) throw Error("ABORTED", "The run was aborted.");
   }

@@ -201,6 +201,14 @@ if (!hasTensorRtDouble()) {
       assert.equal(await passes.run(values(3), [0]), expected(values(3), [0]))
     }))
 
+  test('a recording that fails in the middle takes nothing from the times of the pass that was made', () =>
+    withPasses(async (passes, engine) => {
+      const ms = (): Promise<Float64Array> => engine.run(passes.workspace, passes.ops([0])).done
+      assert.is((await ms()).length, 3)
+      assert.is((await during({ SADA_DOUBLE_FAIL: 'enqueue:2' }, ms)).length, 3)
+      assert.match(String(passes.graphs.failure), 'asked to fail enqueue')
+    }))
+
   test('a failure on the stream ends the job that launched the graph', () =>
     withPasses(async (passes) => {
       await during({ SADA_DOUBLE_FAIL: 'none', SADA_EMULATED_LOST_AFTER: '1000000000' }, async () => {
