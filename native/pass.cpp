@@ -97,7 +97,6 @@ class Pass {
   // Everything that a recording of these commands depends on: stages, members and token counts by their sizes, and every address.
   std::string key() const {
     std::string key;
-    append(key, &sessions_);
     append(key, gpu_->generation());
     append(key, indices_);
     for (size_t place : places_) append(key, place);
@@ -109,7 +108,8 @@ class Pass {
   }
 
   void describe(std::string& key, const StageCommand& stage) const {
-    append(key, stage.session);
+    // Not by its place: an engine may lie where one that is gone lay.
+    append(key, session(stage).number());
     append(key, session(stage).generation());
     for (const std::vector<Binding>* side : {&stage.inputs, &stage.outputs}) {
       append(key, side->size());

@@ -1,6 +1,7 @@
 // A library that runs networks. Loaded and run on the engine's own thread; float32 in and out.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -60,6 +61,8 @@ class Cancellation {
 class Session {
  public:
   virtual ~Session() = default;
+  // Of this session alone, also after it is gone.
+  int64_t number() const { return number_; }
   virtual const SessionInfo& info() const = 0;
   // Whether bindings name the GPU's memory, and the work is added to the stream that `run` is given.
   virtual bool is_on_gpu() const { return false; }
@@ -70,6 +73,13 @@ class Session {
   // `gpu`: the stream of the workspace for sessions on a GPU, else null. Throws Error: IO_MISMATCH, NETWORK_FAILED, OUT_OF_MEMORY, ABORTED,
   // DEVICE_LOST.
   virtual void run(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation& cancellation, GpuStream* gpu) = 0;
+
+ private:
+  static int64_t next_number() {
+    static std::atomic<int64_t> made{0};
+    return ++made;
+  }
+  const int64_t number_ = next_number();
 };
 
 class EngineLibrary {

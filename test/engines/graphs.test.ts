@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { findOnnxRuntime, loadAddon } from '../../ts/native/load.ts'
@@ -208,6 +210,31 @@ if (!hasTensorRtDouble()) {
       assert.is((await during({ SADA_DOUBLE_FAIL: 'enqueue:2' }, ms)).length, 3)
       assert.match(String(passes.graphs.failure), 'asked to fail enqueue')
     }))
+
+  test('what was recorded with an engine that is gone is not launched with one that lies in its place', async () => {
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    const workspace = new addon.Workspace(gpu)
+    const [a, b, made, product] = ['a', 'b', 'sum', 'product'].map((name) =>
+      bound(workspace, name, new Float32Array(name === 'product' ? 2 : 3), [1, name === 'product' ? 2 : 3]),
+    )
+    const pass = async (): Promise<GraphReport> => {
+      const engine = new addon.Engine({ library: tensorRtDouble, kind: 'tensorrt', gpu })
+      const { session } = await engine.load({ bytes: sum() })
+      await engine.run(workspace, [{ kind: 'stage', session, inputs: [a, b], outputs: [made, product] }]).done
+      await engine.dispose()
+      return workspace.graphs()
+    }
+    // One by one, and collected, each engine has the memory of the one before.
+    for (let k = 0; k < 6; k++) {
+      assert.equal(await pass(), { captured: 0, launched: 0 }, `engine ${k}: its first pass`)
+      for (let turn = 0; turn < 4; turn++) {
+        await new Promise((resolve) => setImmediate(resolve))
+        collect()
+      }
+    }
+    workspace.dispose()
+  })
 
   test('a failure on the stream ends the job that launched the graph', () =>
     withPasses(async (passes) => {
