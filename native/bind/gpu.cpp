@@ -87,21 +87,21 @@ class FindJob : public PromiseJob {
 
 Napi::Value find_gpus(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    if (!info[0].IsString()) throw invalid("Expected \"library\" to be the path of a GPU library.");
+    std::string library = read_string(info[0], "library");
     const int32_t only = info[1].IsUndefined() ? -1 : static_cast<int32_t>(read_integer(info[1], "index", 0, 1 << 20));
     Worker& worker = addon_data(info.Env()).step_worker(info.Env());
-    return worker.submit(std::make_shared<FindJob>(worker.courier(), info[0].As<Napi::String>().Utf8Value(), only));
+    return worker.submit(std::make_shared<FindJob>(worker.courier(), std::move(library), only));
   });
 }
 
 Napi::Value measure_gpu_scratch(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    if (!info[0].IsString()) throw invalid("Expected \"library\" to be the path of a GPU library.");
+    const std::string library = read_string(info[0], "library");
     DeviceLimits limits = read_limits(info[1]);
     Napi::Object scratch = Napi::Object::New(info.Env());
     scratch.Set("pinned", static_cast<double>(GpuLibrary::pinned_bytes(limits)));
     limits.members = std::min(limits.members, kMaxMembers);
-    scratch.Set("device", static_cast<double>(GpuLibrary::open(info[0].As<Napi::String>().Utf8Value()).scratch_bytes(limits)));
+    scratch.Set("device", static_cast<double>(GpuLibrary::open(library).scratch_bytes(limits)));
     return scratch;
   });
 }

@@ -43,8 +43,9 @@ int64_t read_integer(const Napi::Value& value, const char* name, int64_t low, in
 
 int64_t read_integer(const Napi::Object& object, const char* name, int64_t low, int64_t high) { return read_integer(object.Get(name), name, low, high); }
 
-std::string read_string(const Napi::Object& object, const char* name) {
-  const Napi::Value value = object.Get(name);
+std::string read_string(const Napi::Object& object, const char* name) { return read_string(object.Get(name), name); }
+
+std::string read_string(const Napi::Value& value, const char* name) {
   if (!value.IsString()) throw invalid(std::string("Expected \"") + name + "\" to be a string, received " + show(value) + ".");
   std::string string = value.As<Napi::String>().Utf8Value();
   if (string.find('\0') != std::string::npos) throw invalid(std::string("Expected \"") + name + "\" to hold no NUL character.");

@@ -16,6 +16,7 @@ Napi::Object read_object(const Napi::Value& value, const char* name);
 Napi::Array read_array(const Napi::Object& object, const char* name, uint32_t most);
 int64_t read_integer(const Napi::Value& value, const char* name, int64_t low, int64_t high);
 int64_t read_integer(const Napi::Object& object, const char* name, int64_t low, int64_t high);
+std::string read_string(const Napi::Value& value, const char* name);
 std::string read_string(const Napi::Object& object, const char* name);
 
 // The floats of a Float32Array that is not detached.

@@ -45,4 +45,12 @@ if (!hasEmulatedGpu()) {
   })
 }
 
+test('a library whose path holds a NUL character is not the one that its beginning names', () => {
+  const library = `${emulatedGpu}\0/elsewhere.so`
+  const calls = { length: 1, members: 1, tokenLength: 0, indices: 0 }
+  for (const call of [() => addon.gpus(library), () => addon.gpuScratch(library, calls)]) {
+    assert.throws(call, (error: Error & { code?: string }) => error.code === 'INVALID_ARGUMENT' && error.message.includes('NUL'))
+  }
+})
+
 test.run()
