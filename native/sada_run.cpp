@@ -57,8 +57,7 @@ std::vector<double> SadaRun::advance(int step, const Sessions& sessions, Cancell
   for (int made = count_made(); made < end && report_[2] == 0.0; made = count_made()) {
     if (cancellation.cancelled() || is_cancelled_) throw Error("ABORTED", "The run was aborted.");
     if (is_recorded(sessions)) {
-      // A skip that is not taken costs an attempt; the next round makes up for it.
-      for (int k = made; k < end && gpu_.launch_of(gpu_generation_, graph_); ++k) {}
+      launch(end - made);
     } else if (attempt(sessions, cancellation) && made + 1 < program_.steps()) {
       // At once after a pass was enqueued: an engine may allocate in its first run after its sizes changed, and another run may change them
       // before this one's next step.
@@ -69,7 +68,18 @@ std::vector<double> SadaRun::advance(int step, const Sessions& sessions, Cancell
   return std::vector<double>(all, all + kSadaHeader + kSadaRecord * request_.steps);
 }
 
-bool SadaRun::is_recorded(const Sessions& sessions) const { return graph_ != nullptr && generation_of(pass_, sessions, tensors_) == generation_; }
+bool SadaRun::is_recorded(const Sessions& sessions) const { return graph_ != nullptr && !cannot_record_ && generation_of(pass_, sessions, tensors_) == generation_; }
+
+void SadaRun::launch(int attempts) {
+  try {
+    // A skip that is not taken costs an attempt; the next round makes up for it.
+    for (int k = 0; k < attempts && gpu_.launch_of(gpu_generation_, graph_); ++k) {}
+  } catch (const Error& error) {
+    if (error.code() == std::string("DEVICE_LOST")) throw;
+    cannot_record_ = true;  // the graph stays until the run goes: launches of it may be under way
+    tensors_.graphs()->note(error.what());
+  }
+}
 
 void SadaRun::record(const Sessions& sessions, Cancellation& cancellation) {
   if (cannot_record_ || !is_recordable(pass_, sessions)) return;

@@ -29,6 +29,8 @@ class SadaRun {
   void start();
   // Whether `graph_` is what one attempt is now.
   bool is_recorded(const Sessions& sessions) const;
+  // Adds attempts as the graph; where that fails, the next ones are asked for their decisions.
+  void launch(int attempts);
   // Makes it that, where it can be recorded.
   void record(const Sessions& sessions, Cancellation& cancellation);
   // Whether the network's pass was part of it.
