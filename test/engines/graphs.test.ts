@@ -174,12 +174,14 @@ if (!hasTensorRtDouble()) {
       for (let k = 0; k < 3; k++) await passes.run(values(k), [0, 3])
       const before = passes.graphs
       const ahead = new addon.Workspace(gpu)
-      const [from, to] = [ahead.allocate(12), ahead.allocate(12)]
+      // Long enough that the next job is aborted before these copies end, also on a busy machine.
+      const length = 1 << 16
+      const [from, to] = [ahead.allocate(length), ahead.allocate(length)]
       const copies = Array.from({ length: 5000 }, (): EngineOp => ({
         kind: 'copy',
         from: { tensor: from, offset: 0 },
         to: { tensor: to, offset: 0 },
-        length: 12,
+        length,
       }))
       const running = engine.run(ahead, copies)
       const waiting = engine.run(passes.workspace, passes.ops([0, 3]))
