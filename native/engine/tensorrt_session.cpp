@@ -71,7 +71,8 @@ class EngineSession : public Session {
     Profile& profile = choose(inputs);
     IExecutionContext& context = *profile.context;
     runtime_->listen();
-    // The arena may have moved when another engine was loaded.
+    // The arena may have moved when another engine was loaded, or gone where there was no memory for that.
+    runtime_->arena().reserve(info_.activation_bytes);
     if (profile.arena != runtime_->arena().get()) attach(profile);
     for (const Binding& input : inputs) {
       runtime_->check(context.setInputShape(input.name.c_str(), to_dims(input.dims)), "refuses " + show(input.dims) + " for \"" + input.name + "\"");

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert'
 import { findOnnxRuntime, loadAddon } from '../../ts/native/load.ts'
 import type { Engine, EngineOp, GraphReport, Workspace } from '../../ts/native/types.ts'
 import { emulatedGpu } from '../support/emulated-gpu.ts'
-import { bound, fixtureBytes, read } from '../support/engines.ts'
+import { bound, codeOf, fixtureBytes, read } from '../support/engines.ts'
 import { during } from '../support/environment.ts'
 import { hasTensorRtDouble, packEngine, tensorRtDouble } from '../support/tensorrt-double.ts'
 
@@ -130,6 +130,14 @@ if (!hasTensorRtDouble()) {
       for (let k = 0; k < 3; k++) await passes.run(values(k), [1])
       assert.equal(passes.graphs, { captured: 1, launched: 1 })
       await engine.load({ bytes: sum(1 << 20) }) // the arena that they share grows
+      for (let k = 0; k < 3; k++) assert.equal(await passes.run(values(k), [1]), expected(values(k), [1]))
+      assert.equal(passes.graphs, { captured: 2, launched: 2 })
+    }))
+
+  test('an engine that there is no memory for takes nothing from those before it, recorded or not', () =>
+    withPasses(async (passes, engine) => {
+      for (let k = 0; k < 3; k++) await passes.run(values(k), [1])
+      assert.is(await codeOf(engine.load({ bytes: sum(2 ** 40) })), 'OUT_OF_MEMORY')
       for (let k = 0; k < 3; k++) assert.equal(await passes.run(values(k), [1]), expected(values(k), [1]))
       assert.equal(passes.graphs, { captured: 2, launched: 2 })
     }))
