@@ -69,10 +69,11 @@ DeviceStatus create(int32_t index, Device** out) {
   if (device == nullptr) return cudaErrorMemoryAllocation;
   device->index = index;
   const DeviceStatus status = on(device, [&] {
-    int major = 0;
-    cudaError_t made = cuda::has_kernels();
+    int major = 0, architecture = 0;
+    cudaError_t made = cuda::kernel_architecture(&architecture);
     if (made == cudaSuccess) made = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index);
-    device->has_early_starts = major >= 9;
+    // Kernels that were compiled for older GPUs do not wait, whatever runs them.
+    device->has_early_starts = major >= 9 && architecture >= 90;
     return made != cudaSuccess ? made : cudaStreamCreateWithFlags(&device->stream, cudaStreamNonBlocking);
   });
   if (status == cudaSuccess) *out = device;

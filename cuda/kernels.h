@@ -18,8 +18,9 @@ struct StepScratch {
   bool has_early_starts = false;
 };
 
-// Fails where the library has no code for the current GPU.
-cudaError_t has_kernels();
+// The architecture that the kernels of the current GPU were compiled for, 90 for 9.0, whatever the GPU then made of it. Fails where the library has
+// no code for it.
+cudaError_t kernel_architecture(int* architecture);
 cudaError_t step(const DeviceStep* members, int count, double* sums, const StepScratch& scratch, cudaStream_t stream);
 
 // The step of one member of up to `length` elements that device memory holds; of none where it has no tiles. Without token means.

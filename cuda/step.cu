@@ -298,9 +298,11 @@ bool is_within(const StepRequest& request, const DeviceLimits& limits) {
 
 }  // namespace
 
-cudaError_t has_kernels() {
+cudaError_t kernel_architecture(int* architecture) {
   cudaFuncAttributes attributes;
-  return cudaFuncGetAttributes(&attributes, step_kernel<1, AnyType>);
+  const cudaError_t status = cudaFuncGetAttributes(&attributes, step_kernel<1, AnyType>);
+  if (status == cudaSuccess) *architecture = attributes.ptxVersion;
+  return status;
 }
 
 // One that decisions on the device wrote; how many rows it sums is not known here, so there is room for the most that they do.

@@ -93,7 +93,7 @@ void SadaRun::record(const Sessions& sessions, Cancellation& cancellation) {
     gpu_.call(what, [&](const DeviceTable& table, Device* device) { return table.sada_before(device, run_, true); });
     began = true;
     enqueue_pass(pass_, sessions, tensors_, cancellation);
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {  // whatever it is, the recording ends
     failure = error.what();
   }
   try {

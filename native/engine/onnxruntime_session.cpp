@@ -8,9 +8,9 @@
 namespace sada::ort {
 
 OrtSession::OrtSession(std::shared_ptr<Library> library, SessionHandle* session) : library_(std::move(library)), session_(library_->own(session, kReleaseSession)) {
-  counters().sessions += 1;
   describe(info_.inputs, input_types_, kSessionGetInputCount, kSessionGetInputName, kSessionGetInputTypeInfo);
   describe(info_.outputs, output_types_, kSessionGetOutputCount, kSessionGetOutputName, kSessionGetOutputTypeInfo);
+  counters().sessions += 1;  // where that failed there is none
 }
 
 OrtSession::~OrtSession() { counters().sessions -= 1; }
