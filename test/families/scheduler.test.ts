@@ -1,7 +1,11 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Request } from '../../ts/families/family.ts'
-import { partOf, scheduleFor, shiftFor } from '../../ts/families/scheduler.ts'
+import { Folder } from '../../ts/families/folder.ts'
+import { FLOW_MATCHING, flowAdditions, partOf, scheduleFor, Schedulers, shiftFor } from '../../ts/families/scheduler.ts'
 import { parseSchedulerConfig } from '../../ts/schedule/config.ts'
 import { createSchedule } from '../../ts/schedule/schedule.ts'
 
@@ -74,6 +78,25 @@ test('noise levels that follow the number of tokens: a line between two of them,
       assert.ok(Math.abs(shiftFor(parseSchedulerConfig(fields).config, tokens, 1.16)! - mu) < 1e-12, `${tokens} ${mu}`)
   }
   for (const still of [flow, config, parseSchedulerConfig(other).config]) assert.is(shiftFor(still, 4096, 1.16), undefined)
+})
+
+test('DPM-Solver++ for flow matching keeps the shift of the folder, whichever class saved it', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'sada-scheduler-'))
+  mkdirSync(join(root, 'scheduler'))
+  // `lambda_min_clipped` as diffusers saves it; timesteps are diffusers' with "flow_shift" 3.
+  const shifted = '"use_flow_sigmas": true, "prediction_type": "flow_prediction", "flow_shift": 3.0'
+  for (const [text, own] of [
+    ['{"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}', 'flow-euler'],
+    [`{"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": -Infinity, ${shifted}}`, 'dpm++'],
+    [`{"_class_name": "UniPCMultistepScheduler", "solver_type": "bh2", ${shifted}}`, 'flow-euler'],
+  ]) {
+    writeFileSync(join(root, 'scheduler/scheduler_config.json'), text)
+    const folder = await Folder.open(root)
+    const schedulers = await Schedulers.load(folder, FLOW_MATCHING, await flowAdditions(folder))
+    assert.is(schedulers.own, own)
+    assert.equal(createSchedule(schedulers.configOf('dpm++'), { steps: 4 }).timesteps, [999, 899, 749, 499], text)
+  }
+  rmSync(root, { recursive: true })
 })
 
 test.run()

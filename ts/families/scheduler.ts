@@ -59,10 +59,11 @@ export class Schedulers {
   }
 }
 
-/** What a configuration of flow matching lacks to be read as DPM-Solver++. */
+/** What a configuration of flow matching lacks to be read as DPM-Solver++. One of DPM-Solver++ or UniPC has its shift by another name. */
 export async function flowAdditions(folder: Folder): Promise<Readonly<Record<string, unknown>>> {
-  const { shift = 1 } = await folder.json(FILE)
-  return { use_flow_sigmas: true, prediction_type: 'flow_prediction', flow_shift: Number(shift) }
+  const fields = parsePythonJson(await folder.text(FILE), { name: FILE }) as { shift?: unknown; flow_shift?: unknown } | null
+  const { shift, flow_shift: own = shift ?? 1 } = fields ?? {}
+  return { use_flow_sigmas: true, prediction_type: 'flow_prediction', flow_shift: Number(own) }
 }
 
 /**
