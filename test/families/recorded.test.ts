@@ -150,6 +150,25 @@ test('sdxl: from noise negative sizes count together, with a crop of their own; 
   await pipeline.dispose()
 })
 
+test('sdxl: no negative prompt is zeros unless the folder says otherwise: the default of diffusers’ pipelines', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sada-sdxl-'))
+  cpSync(familyFolder('sdxl'), folder, { recursive: true })
+  const index = JSON.parse(readFileSync(join(folder, 'model_index.json'), 'utf8')) as object
+  const made = async (forced: boolean | undefined, negativePrompt?: string) => {
+    writeFileSync(join(folder, 'model_index.json'), JSON.stringify({ ...index, force_zeros_for_empty_prompt: forced }))
+    const pipeline = await load(folder, { threads: 1 })
+    const call = { prompt: 'a cat', negativePrompt, steps: 2, width: 16, height: 16, policy: 'none' } as const
+    const { latents } = await pipeline.generate(call)
+    await pipeline.dispose()
+    return latents
+  }
+  const zeros = await made(true)
+  assert.equal(await made(undefined), zeros)
+  assert.equal(await made(false), await made(true, ''))
+  assert.not.equal(await made(false), zeros)
+  rmSync(folder, { recursive: true })
+})
+
 test('sdxl: tokens count as dropped where either encoder has no room for them', async () => {
   const pipeline = await load(familyFolder('sdxl'), { threads: 1 })
   const long = 'cat '.repeat(100)

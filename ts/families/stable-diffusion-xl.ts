@@ -71,7 +71,8 @@ export class StableDiffusionXl extends UnetFamily {
     const controlNets = await ControlNet.loadAll(context, unet, range)
     const residuals = Object.fromEntries(residualInputs(unet).map((each) => [each, [each]]))
     const { sample, time, text, pooled, sizes } = unet.meanings(INPUTS, residuals)
-    const { force_zeros_for_empty_prompt: forceZeros } = await folder.optionalJson('model_index.json')
+    // Also where it is not written, as in diffusers.
+    const { force_zeros_for_empty_prompt: forceZeros = true } = await folder.optionalJson('model_index.json')
     return new StableDiffusionXl(
       context,
       { name, unet, plan, range, autoencoder, schedulers, controlNets, inputs: { sample, time }, guidance: 5 },
