@@ -38,6 +38,24 @@ test('a ControlNet is led by one picture, or by one for each that is made, as al
   await pipeline.dispose()
 })
 
+test('a run that ends early is the beginning of the whole one, also where a ControlNet leads a part of it', async () => {
+  const pipeline = await load(familyFolder('sdxl-controlnet'), { threads: 1 })
+  const call = {
+    ...CALLS.sdxl,
+    prompt: prompts[0],
+    steps: 8,
+    policy: 'none',
+    control: { image: edges, start: 0.1, end: 0.4 },
+  } as const
+  let half: Float32Array | undefined
+  await pipeline.generate({ ...call, onStep: ({ step, state }) => (step === 3 ? (half = state()) : undefined) })
+  const { latents, trace } = await pipeline.generate({ ...call, denoisingEnd: 0.5 })
+  assert.is(trace.steps, 4)
+  assert.equal(latents, half)
+  assert.not.equal((await pipeline.generate({ ...call, denoisingEnd: 0.5, control: undefined })).latents, half)
+  await pipeline.dispose()
+})
+
 for (const [family, given] of Object.entries(CALLS)) {
   let pipeline: Pipeline
   const generate = async (options: Partial<GenerateOptions>) => {

@@ -20,7 +20,10 @@ export interface Control {
   readonly images: readonly Pixels[]
   /** 0 … 2; default 1. */
   readonly strength?: number | undefined
-  /** Shares of the run's steps between which it leads, at steps that lie between them whole; default 0 to 1. At least 0, below `end`. */
+  /**
+   * Shares of the run's steps, those that `denoisingEnd` leaves out among them, between which it leads, at steps that lie between them whole;
+   * default 0 to 1. At least 0, below `end`.
+   */
   readonly start?: number | undefined
   /** Above 0, at most 1; default 1. */
   readonly end?: number | undefined

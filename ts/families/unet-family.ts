@@ -145,7 +145,9 @@ export abstract class UnetFamily extends LatentFamily {
       time: { input: inputs.time, value: ({ timestep }) => timestep },
       written: nets.length > 0 ? residualShapes(unet, size) : {},
     })
-    const led = { ...common, steps: schedule.steps, size, channels, pixels, nets, controls, pictures, unet, network, tensors }
+    // A run that ends early is the beginning of a whole one, also in what its ControlNets do, as in diffusers.
+    const { steps } = request.denoisingEnd === undefined ? schedule : this.schedule({ ...request, denoisingEnd: undefined })
+    const led = { ...common, steps, size, channels, pixels, nets, controls, pictures, unet, network, tensors }
     const controlled = controls.length > 0 ? new ControlledNetwork(led) : network
     const { guidanceRescale: rescale = 0 } = request
     if (rescale === 0) return { network: controlled, droppedTokens }
