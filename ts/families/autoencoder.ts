@@ -14,6 +14,8 @@ import { inTiles, type FeatureMap } from './tiles.ts'
 const MOST_LATENTS = 2 ** 15
 /** Side of a tile in pixels where the configuration does not say what size the autoencoder was made for. */
 const TILE_SIZE = 512
+/** Channels of the latents where neither the file nor its configuration says: diffusers' default, which Stable Diffusion 1 and 2 have. */
+const CHANNELS = 4
 /** A quarter of a tile's side overlaps: whole latents. */
 const QUARTERS = 4
 /** Latents along a side of what is decoded at load, to see how large it comes out; and the scales that there are. */
@@ -44,7 +46,7 @@ export class Autoencoder {
     this.sample = decoder.output('sample', 'sample_out', 'image')
     decoder.expectRank(latent, 4)
     decoder.expectRank(this.sample, 4)
-    this.channels = decoder.dimension(latent, 1, decoder.config.latent_channels)
+    this.channels = decoder.dimension(latent, 1, decoder.config.latent_channels ?? CHANNELS)
     decoder.expectDimension(this.sample, 1, outputs, 'the channels of what this family decodes')
     this.outputs = outputs
     // Exports without a configuration are of Stable Diffusion 1 and 2.
@@ -153,8 +155,10 @@ export class Autoencoder {
     }
     const { sample } = encoder.meanings({ sample: ['sample', 'image'] })
     const name = encoder.output('latent_parameters', 'latent_sample', 'latent')
+    // Parameters are means, and logarithms of variances behind them.
+    const expected = name === 'latent_parameters' ? 2 * this.channels : this.channels
     const made = {
-      channels: encoder.dimension(name, 1, this.channels),
+      channels: encoder.dimension(name, 1, expected),
       height: height / this.scale,
       width: width / this.scale,
     }

@@ -84,7 +84,7 @@ export abstract class UnetFamily extends LatentFamily {
     unet.expectRank(this.output, 4)
     const { channels } = autoencoder
     // The latents, the mask, and the latents of what is kept.
-    this.readsMask = unet.tensor(inputs.sample).dims[1] === 2 * channels + 1
+    this.readsMask = unet.dimension(inputs.sample, 1, unet.config.in_channels ?? channels) === 2 * channels + 1
     if (!this.readsMask) unet.expectDimension(inputs.sample, 1, channels, 'the channels of the autoencoder')
     // Those of old folders may be a pair.
     const isPair = Array.isArray(unet.config.sample_size)
