@@ -45,7 +45,8 @@ export class MusicLdm extends UnetFamily {
 
   static async load(context: LoadContext, name: string): Promise<MusicLdm> {
     const schedulers = await Schedulers.load(context.folder, VARIANCE_PRESERVING)
-    const text = await TextEncoder.load(context, 'text_encoder', 'tokenizer', { pooled: ['text_embeds', 'pooler_output'] })
+    const outputs = { pooled: ['text_embeds', 'pooler_output'], masked: true }
+    const text = await TextEncoder.load(context, 'text_encoder', 'tokenizer', outputs)
     const range = await soundRange(context)
     const autoencoder = await Autoencoder.load(context, 1, range)
     const vocoder = await Vocoder.load(context, range)

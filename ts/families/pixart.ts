@@ -43,7 +43,8 @@ export class PixArt extends TransformerFamily {
   /** `length`: tokens of a prompt, where nothing else is asked. */
   static async load(context: LoadContext, name: string, length: number): Promise<PixArt> {
     const schedulers = await Schedulers.load(context.folder, VARIANCE_PRESERVING)
-    const t5 = await TextEncoder.load(context, 'text_encoder', 'tokenizer', { states: ['last_hidden_state'] }, () => length)
+    const outputs = { states: ['last_hidden_state'], masked: true }
+    const t5 = await TextEncoder.load(context, 'text_encoder', 'tokenizer', outputs, () => length)
     const range = await transformerRange(context, [1, t5.length])
     const autoencoder = await Autoencoder.load(context, 3, range)
     const { component: transformer, plan } = await loadNetwork(context, 'transformer', range)

@@ -20,6 +20,8 @@ export interface EncoderOutputs {
   /** `penultimate`: the second last of `hidden_states.*`. */
   readonly states?: readonly string[] | 'penultimate'
   readonly pooled?: readonly string[]
+  /** Whether the encoder is told which tokens are padding; else, where a file asks, that none is: diffusers does not tell it. */
+  readonly masked?: boolean
 }
 
 /** Tokens of a prompt by those that the tokenizer's files name. */
@@ -38,9 +40,12 @@ export class TextEncoder {
   private readonly names: { ids: string; mask?: string }
   private readonly states?: string
   private readonly pooled?: string
+  private readonly masked: boolean
 
-  private constructor(component: Component, tokenizer: TextTokenizer, { states, pooled }: EncoderOutputs, lengthOf: LengthOf) {
+  private constructor(component: Component, tokenizer: TextTokenizer, outputs: EncoderOutputs, lengthOf: LengthOf) {
+    const { states, pooled, masked = false } = outputs
     this.component = component
+    this.masked = masked
     this.tokenizer = tokenizer
     this.names = component.meanings({ ids: ['input_ids'] }, { mask: ['attention_mask'] })
     this.states = states === 'penultimate' ? penultimate(component) : states && component.output(...states)
@@ -89,7 +94,7 @@ export class TextEncoder {
     const dims = [1, length]
     const inputs = {
       [this.names.ids]: { data: Float32Array.from(ids), dims },
-      ...(this.names.mask !== undefined && { [this.names.mask]: { data: mask, dims } }),
+      ...(this.names.mask !== undefined && { [this.names.mask]: { data: this.masked ? mask : mask.map(() => 1), dims } }),
     }
     const wanted = {
       ...(this.states !== undefined && { [this.states]: [1, length, this.features] }),

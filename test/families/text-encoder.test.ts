@@ -1,0 +1,39 @@
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { load } from '../../ts/index.ts'
+import { field, initializer, model, node, shape, tensor, value } from '../support/onnx.ts'
+
+const layout = join(__dirname, '../fixtures/layouts/optimum')
+const floats = (...values: number[]): Uint8Array => field(9, Buffer.from(Float32Array.from(values).buffer))
+
+/** The text encoder of test/fixtures/layouts/make.py, of which only what the mask leaves is read. */
+const masked = model([
+  initializer(tensor('scale', [1, 1, 4], floats(0.001, 0.001, 0.001, 0.001))),
+  initializer(shape('last', [2])),
+  node('Mul', { inputs: ['input_ids', 'attention_mask'], outputs: ['read'] }),
+  node('Unsqueeze', { inputs: ['read', 'last'], outputs: ['column'] }),
+  node('Mul', { inputs: ['column', 'scale'], outputs: ['last_hidden_state'] }),
+  value(11, 'input_ids', [-1, -1]),
+  value(11, 'attention_mask', [-1, -1]),
+  value(12, 'last_hidden_state', [-1, -1, 4]),
+])
+
+test('CLIP reads its padding, as in diffusers, also where a file asks for a mask', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sada-text-'))
+  const call = { prompt: 'a cat', steps: 3, seed: 3, guidanceScale: 3, policy: 'none' } as const
+  const latents: Float32Array[] = []
+  cpSync(layout, folder, { recursive: true })
+  for (const change of [() => {}, () => writeFileSync(join(folder, 'text_encoder/model.onnx'), masked)]) {
+    change()
+    const pipeline = await load(folder, { threads: 1 })
+    latents.push((await pipeline.generate(call)).latents)
+    await pipeline.dispose()
+  }
+  assert.equal(latents[1], latents[0])
+  rmSync(folder, { recursive: true })
+})
+
+test.run()
