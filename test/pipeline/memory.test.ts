@@ -1,7 +1,11 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { load, type GenerateOptions, type Pipeline, type SadaError } from '../../ts/index.ts'
-import { expectQuoted } from '../support/counted-memory.ts'
+import { loadFamily } from '../../ts/families/index.ts'
+import type { Family } from '../../ts/families/family.ts'
+import { Pipeline as Pipe } from '../../ts/pipeline/pipeline.ts'
+import { countedMemory, expectQuoted } from '../support/counted-memory.ts'
+import { familyFolder } from '../support/families.ts'
 
 /** `pipeline.memory`: the plan that a run's workspace is made from. */
 
@@ -70,6 +74,26 @@ test('features in bfloat16 change a picture by no more than such a rounding can'
   const worst = half.latents.reduce((most, value, k) => Math.max(most, Math.abs(value - whole.latents[k])), 0)
   // Features are rounded to half a unit of 8 bits, 0.2 %, at two of three steps; pictures span −1 … 1.
   assert.ok(worst > 0 && worst < 0.1, `differs by ${worst}`)
+})
+
+test('the memory of a run is given back before the autoencoder works', async () => {
+  const before = countedMemory()
+  const family = await loadFamily(familyFolder('sd2'), { threads: 1 })
+  const begin: Family['begin'] = async (...given) => {
+    const run = await family.begin(...given)
+    const finish: typeof run.finish = (...made) => {
+      assert.equal(countedMemory(), before)
+      return run.finish(...made)
+    }
+    return { ...run, finish }
+  }
+  const watched = new Pipe(Object.create(family, { begin: { value: begin } }) as Family)
+  let during = before.bytes
+  const onStep = () => void (during = countedMemory().bytes)
+  const { images } = await watched.generate({ prompt: 'a cat', steps: 2, width: 32, height: 32, onStep })
+  assert.ok(during > before.bytes)
+  assert.is(images.length, 1)
+  await watched.dispose()
 })
 
 test('options are checked as for a run', async () => {

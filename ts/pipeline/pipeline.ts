@@ -215,6 +215,8 @@ export class Pipeline {
       ])
       const { unknownWords, droppedTokens } = run
       const result = await loop.run()
+      // Not beside what autoencoders take.
+      workspace.dispose()
       const made = results(await run.finish(result.latents, signal))
       return { ...made, ...result, unknownWords, droppedTokens, ...(notes && { recording: notes.take() }) }
     } finally {
