@@ -59,6 +59,16 @@ async function codeOf(change: (folder: string) => void, vocabularySize?: number,
   )
 }
 
+test('vocabularies may be several times as large as those of CLIP and T5', async () => {
+  const larger = (folder: string): void => {
+    const vocab = JSON.parse(readFileSync(join(folder, 'vocab.json'), 'utf8')) as Record<string, number>
+    const { length } = Object.keys(vocab)
+    const more = Array.from({ length: 150_000 }, (_, k) => [`x${k}`, length + k])
+    writeFileSync(join(folder, 'vocab.json'), JSON.stringify({ ...vocab, ...Object.fromEntries(more) }))
+  }
+  assert.is(await codeOf(larger), undefined)
+})
+
 test('a tokenizer that does not fit is refused at load', async () => {
   const size = Object.keys(JSON.parse(readFileSync(join(fixtures, 'clip/vocab.json'), 'utf8')) as object).length
   assert.is(await codeOf(() => {}, size), undefined)

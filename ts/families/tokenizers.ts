@@ -78,7 +78,8 @@ export class TextTokenizer {
       const library = new Tokenizer(withUnicodeBlanks(rest), config)
       // Not on the whole text: a special token is one as it is written, not what becomes one.
       library.normalizer = inTurn(isLowercasing(rest) ? withoutFinalSigma(normalize) : normalize, library.normalizer)
-      const largest = Math.max(...library.get_vocab().values())
+      // As arguments of one call they would be too many from some 120 000 on.
+      const largest = [...library.get_vocab().values()].reduce((most, id) => Math.max(most, id), 0)
       if (largest >= vocabularySize)
         throw new Error(`it has ids up to ${largest}, its text encoder knows ${vocabularySize} from 0`)
       const padToken = tokenOf(config.pad_token) ?? tokenOf(config.eos_token) ?? '<pad>'
