@@ -4,6 +4,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { latentMask } from '../../ts/families/start.ts'
 import { load, type GenerateOptions, type Pipeline, type Pixels } from '../../ts/index.ts'
+import { relativeError } from '../support/families.ts'
 
 // Where a run starts, and what is kept of a picture, on a model made of formulas (test/fixtures/layouts/make.py): a latent is a picture's
 // colour in a square of 2 × 2. What diffusers makes of pictures and masks is in recorded.test.ts.
@@ -44,6 +45,23 @@ test('members of a batch start from the picture as they would alone, with a seed
   assert.equal(all.slice(0, 64), three)
   assert.ok(all.every(Number.isFinite))
   for (const b of [1, 2]) assert.not.equal(all.slice(64 * b, 64 * (b + 1)), three)
+})
+
+test('latents of a whole run get noise as the picture has whose latents they are: what diffusers makes of latents for an image', async () => {
+  const init = picture(3, (p, c) => (grey[p] + 40 * c) % 256)
+  // Of each square of 2 × 2 its colour, halved by the scaling factor; the fourth channel is 0.
+  const own = Float32Array.from({ length: 4 * 6 }, (_, k) => {
+    const [c, y, x] = [Math.floor(k / 6), Math.floor((k % 6) / 3), k % 3]
+    return c === 3 ? 0 : ((init.data[(2 * y * width + 2 * x) * 3 + c] / 255) * 2 - 1) / 2
+  })
+  for (const seed of [3, [3, 4]]) {
+    const call = { prompt: ['a cat', 'a'], seed, strength: 0.6 }
+    const expected = (await generate({ ...call, init })).latents
+    const latents = Float32Array.from([...own, ...own])
+    const made = await generate({ ...call, width, height, init: { latents } })
+    assert.ok(relativeError(made.latents, expected) < 1e-6)
+    assert.equal(latents, Float32Array.from([...own, ...own]))
+  }
 })
 
 test('a latent is made anew where the upper left of its pixels is at least half white: torch’s "nearest"', () => {

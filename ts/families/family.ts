@@ -44,7 +44,10 @@ export interface FamilyRequest {
   readonly width?: number | undefined
   /** As `width`. */
   readonly height?: number | undefined
-  /** Where the run starts: a picture of `width` × `height`, or latents of a run that `denoisingEnd` ended early, as its result has them. */
+  /**
+   * Where the run starts: a picture of `width` × `height`, or latents as a run's result has them: with `denoisingStart` those of one that
+   * `denoisingEnd` ended early, without it those of a whole one, which get noise as a picture does.
+   */
   readonly init?: Pixels | { readonly latents: Float32Array } | undefined
   /** How much of `init` is made anew, 0 … 1: the share of `steps` that are made. Default 0.8; with `mask` 1. Not read with `denoisingStart`. */
   readonly strength?: number | undefined

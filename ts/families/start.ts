@@ -43,10 +43,16 @@ export function startOf({ request, schedule, length, picture, mask, kept, arrang
   const { prompts, seed, init, denoisingStart } = request
   const members = prompts.length
   const source = new NoiseSource(seed, members)
-  if (init !== undefined && 'latents' in init) return { latents: split(init.latents.slice(), members), noise: source }
+  if (init !== undefined && 'latents' in init) {
+    const given = split(init.latents.slice(), members)
+    // What starts in the middle of a run has its noise already; what a whole one made gets some, as a picture does.
+    if (denoisingStart !== undefined) return { latents: given, noise: source }
+    const { x0, n } = stateOf(schedule.levels[0], schedule.frame)
+    return { latents: source.draw(length).map((each, b) => mix(x0, given[b], n, arrange(each))), noise: source }
+  }
   if (picture === undefined)
     return { latents: initialLatents(source, length, schedule.initNoiseSigma).map((each) => arrange(each)), noise: source }
-  // What starts in the middle of a run has its noise already; diffusers draws some nonetheless where there is a mask.
+  // A picture in the middle of a run gets none either; diffusers draws some nonetheless where there is a mask.
   if (denoisingStart !== undefined && mask === undefined)
     return { latents: drawn(picture, source, arrange).map((each) => each.slice()), noise: source }
   const isWhole = mask !== undefined && denoisingStart === undefined && (request.strength ?? 1) === 1

@@ -32,7 +32,10 @@ export interface GenerateOptions extends Omit<FamilyRequest, 'init' | 'mask' | '
   readonly guidanceScale?: number | undefined
   /** One of `pipeline.schedulers`, or a diffusers `scheduler_config.json`: its text, or the object. Default: the model's. */
   readonly scheduler?: string | object | undefined
-  /** Where the run starts: a picture of `width` × `height`, or latents of a run that `denoisingEnd` ended early, as its result has them. */
+  /**
+   * Where the run starts: a picture of `width` × `height`, or latents as a run's result has them: with `denoisingStart` those of one that
+   * `denoisingEnd` ended early, without it those of a whole one, which get noise as a picture does.
+   */
   readonly init?: ImageInput | { readonly latents: Float32Array } | undefined
   /** White where the picture is made anew, black where `init` stays; of any size. Needs `init` as a picture. */
   readonly mask?: ImageInput | undefined
