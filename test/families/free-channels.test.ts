@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { load, type FamilySettings, type GenerateOptions, type Pixels } from '../../ts/index.ts'
+import { filesForEngines } from '../../ts/pipeline/load.ts'
 import { familyFolder } from '../support/families.ts'
 
 // Exporters that left the number of channels free, too: diffusers' convert_stable_diffusion_checkpoint_to_onnx.py (the "onnx" branches of
@@ -13,17 +14,16 @@ const layouts = join(__dirname, '../fixtures/layouts')
 const folder = mkdtempSync(join(tmpdir(), 'sada-free-'))
 test.after(() => rmSync(folder, { recursive: true }))
 
-/** Makes every size of `channels` in a file one without a value: Dimension { dim_value } becomes Dimension { dim_param: '' }, as long. */
-function free(file: string, channels: number): void {
+/** Makes every size of `channels` behind a batch in a file one without a value: Dimension { dim_value } becomes Dimension { dim_param: '' }, as long. */
+function free(file: string, channels: number, batch = 'batch'): void {
   const path = join(folder, file)
   const bytes = readFileSync(path)
-  const [said, unsaid] = [Buffer.from([0x0a, 2, 8, channels]), Buffer.from([0x0a, 2, 0x12, 0])]
-  let count = 0
-  for (let at = bytes.indexOf(said); at >= 0; at = bytes.indexOf(said, at)) {
-    unsaid.copy(bytes, at)
-    count++
-  }
-  assert.ok(count > 0, `${file} has no size ${channels}`)
+  const [said, unsaid] = [
+    [8, channels],
+    [0x12, 0],
+  ].map((size) => Buffer.from([...Buffer.from(batch), 0x0a, 2, ...size]))
+  assert.ok(bytes.includes(said), `${file} has no size ${channels}`)
+  for (let at = bytes.indexOf(said); at >= 0; at = bytes.indexOf(said, at)) unsaid.copy(bytes, at)
   writeFileSync(path, bytes)
 }
 
@@ -51,13 +51,16 @@ for (const [layout, encoded] of [
     const init = picture(3, 8, 8)
     const expected = [await latentsOf({}), await latentsOf({ init })]
     for (const part of ['unet', 'vae_decoder']) free(`${part}/model.onnx`, 4)
-    free('vae_encoder/model.onnx', encoded)
+    for (const channels of [encoded, 3]) free('vae_encoder/model.onnx', channels)
     for (const part of ['vae_decoder', 'vae_encoder']) {
       const path = join(folder, part, 'config.json')
       const config = JSON.parse(readFileSync(path, 'utf8')) as object
       writeFileSync(path, JSON.stringify({ ...config, latent_channels: undefined }))
     }
     assert.equal([await latentsOf({}), await latentsOf({ init })], expected)
+    const files = await filesForEngines(folder, {})
+    const channels = files.map(({ stage, profiles }) => [stage, profiles[0].map(({ usual }) => usual[1])[0]])
+    assert.equal(Object.fromEntries(channels), { unet: 4, vae_decoder: 4, vae_encoder: 3 })
   })
 }
 
@@ -65,7 +68,7 @@ test('a network for inpainting whose channels its configuration alone says', asy
   cpSync(familyFolder('sd2-inpainting'), folder, { recursive: true })
   const options = { init: picture(3, 32, 32), mask: picture(1, 32, 32) }
   const expected = await latentsOf(options, { stages: false })
-  free('unet/model.onnx', 9)
+  free('unet/model.onnx', 9, 'rows')
   assert.equal(await latentsOf(options, { stages: false }), expected)
 })
 

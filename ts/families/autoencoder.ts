@@ -4,7 +4,7 @@ import { Component, type LoadContext } from './component.ts'
 import type { Pixels } from './family.ts'
 import type { JsonObject } from './folder.ts'
 import type { LatentSize } from './latent-family.ts'
-import { LATENT_AXES, partProfiles, PICTURE_AXES, type SizeRange } from './size-range.ts'
+import { DEFAULT_CHANNELS, LATENT_AXES, partProfiles, PICTURE_AXES, type SizeRange } from './size-range.ts'
 import { inTiles, type FeatureMap } from './tiles.ts'
 
 /**
@@ -14,8 +14,6 @@ import { inTiles, type FeatureMap } from './tiles.ts'
 const MOST_LATENTS = 2 ** 15
 /** Side of a tile in pixels where the configuration does not say what size the autoencoder was made for. */
 const TILE_SIZE = 512
-/** Channels of the latents where neither the file nor its configuration says: diffusers' default, which Stable Diffusion 1 and 2 have. */
-const CHANNELS = 4
 /** A quarter of a tile's side overlaps: whole latents. */
 const QUARTERS = 4
 /** Latents along a side of what is decoded at load, to see how large it comes out; and the scales that there are. */
@@ -46,7 +44,7 @@ export class Autoencoder {
     this.sample = decoder.output('sample', 'sample_out', 'image')
     decoder.expectRank(latent, 4)
     decoder.expectRank(this.sample, 4)
-    this.channels = decoder.dimension(latent, 1, decoder.config.latent_channels ?? CHANNELS)
+    this.channels = decoder.dimension(latent, 1, decoder.config.latent_channels ?? DEFAULT_CHANNELS.vae_decoder)
     decoder.expectDimension(this.sample, 1, outputs, 'the channels of what this family decodes')
     this.outputs = outputs
     // Exports without a configuration are of Stable Diffusion 1 and 2.

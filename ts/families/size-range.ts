@@ -154,6 +154,9 @@ export const partProfiles =
     component.inputs.map(({ name }) => between(name, range, (extents) => shapeOf(component, name, axes, extents, range))),
   ]
 
+/** Channels of the inputs of parts where neither the file nor its configuration says: diffusers' defaults, which Stable Diffusion 1 and 2 have. */
+export const DEFAULT_CHANNELS: Readonly<Record<string, number>> = { unet: 4, vae_decoder: 4, vae_encoder: 3 }
+
 export const LATENT_AXES: readonly Axis[] = ['one', 'channels', 'height', 'width']
 export const PICTURE_AXES: readonly Axis[] = ['one', 'channels', 'pixelHeight', 'pixelWidth']
 export const SPECTROGRAM_AXES: readonly Axis[] = ['one', 'pixelHeight', 'pixelWidth']
@@ -182,7 +185,8 @@ function shapeOf(
   return axes.slice(axes.length - dims.length).map((axis, k) => {
     const count = counted[axis]
     if (count !== undefined && dims[k] < 0) return count
-    const { in_channels: channels, latent_channels: latents } = component.config
-    return component.dimension(name, k, axis === 'channels' ? (component.role === 'vae_decoder' ? latents : channels) : undefined)
+    const { role, config } = component
+    const said = role === 'vae_decoder' ? config.latent_channels : config.in_channels
+    return component.dimension(name, k, axis === 'channels' ? (said ?? DEFAULT_CHANNELS[role]) : undefined)
   })
 }
