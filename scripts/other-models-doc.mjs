@@ -43,8 +43,8 @@ const SDXL = {
   file: 'sdxl.json',
   title: "A U-Net of Stable Diffusion XL's classes",
   about: `Two text encoders side by side, pooled text and sizes beside the time, no attention at full resolution, in diffusers' classes \`StableDiffusionXLPipeline\` and
-\`UNet2DConditionModel\`; predicts noise, on the same noise schedule and latents as the U-Net above. 5.7 million parameters; trained for 60 minutes on one core (some SDXL_STEPS steps of 64) by
-[models/training/train_sdxl.py](../models/training/train_sdxl.py).`,
+\`UNet2DConditionModel\`; predicts noise, on the same noise schedule and latents as the U-Net above. 5.7 million parameters; trained for 60 minutes on one core (some 2090 steps of 64) by
+[models/training/train_sdxl.py](../models/training/train_sdxl.py). Pictures follow their prompts' colours and kinds, with blurred details.`,
   missing: ' Policies that a U-Net cannot run are missing.',
   commands: `python models/training/train_sdxl.py data --autoencoder-minutes 10 --minutes 60
 cd models && python -m export ../data/sdxl -o ../sdxl && cd ..
@@ -52,6 +52,7 @@ npx sada-bench table1 -m sdxl --prompts models/avatar/prompts.json --samples 24 
 }
 const MUSICLDM = {
   file: 'musicldm.json',
+  made: 'sounds',
   title: "Sounds: a model of MusicLDM's classes",
   about: `CLAP's vector of a text beside the time, self-attention alone, latents of mel spectrograms, a vocoder, in diffusers' class \`MusicLDMPipeline\`. 2.9 million parameters,
 sounds of 1.28 seconds: instruments that play a few notes over drums, as their prompts say
@@ -93,7 +94,7 @@ function lineOf({ sada, others, closest, asFast }) {
   return [...cells, ...others.map((row) => says(row.psnr_db))]
 }
 
-function section({ file, title, about, missing, commands }) {
+function section({ file, title, about, made = 'pictures', missing, commands }) {
   const { rows, steps, sessions } = JSON.parse(readFileSync(join(root, 'bench', 'results', file), 'utf8'))
   const places = [...new Set(rows.map(nameOf))].sort().map((name) => placeOf(rows.filter((row) => nameOf(row) === name)))
   const table = [HEAD, HEAD.map(() => '---'), ...places.map(lineOf)].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
@@ -108,7 +109,7 @@ function section({ file, title, about, missing, commands }) {
 
 ${about}
 
-${steps} steps, ${places[0].sada.samples} pictures a row ([bench/results/${file}](../bench/results/${file})).${missing}
+${steps} steps, ${places[0].sada.samples} ${made} a row ([bench/results/${file}](../bench/results/${file})).${missing}
 
 ${table}
 
