@@ -3,9 +3,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { SadaError } from '../../ts/errors.ts'
 import type { Request } from '../../ts/families/family.ts'
 import { Folder } from '../../ts/families/folder.ts'
-import { FLOW_MATCHING, flowAdditions, partOf, scheduleFor, Schedulers, shiftFor } from '../../ts/families/scheduler.ts'
+import {
+  FLOW_MATCHING,
+  flowAdditions,
+  partOf,
+  scheduleFor,
+  Schedulers,
+  shiftFor,
+  VARIANCE_PRESERVING,
+} from '../../ts/families/scheduler.ts'
 import { parseSchedulerConfig } from '../../ts/schedule/config.ts'
 import { createSchedule } from '../../ts/schedule/schedule.ts'
 
@@ -95,7 +104,32 @@ test('DPM-Solver++ for flow matching keeps the shift of the folder, whichever cl
     const schedulers = await Schedulers.load(folder, FLOW_MATCHING, await flowAdditions(folder))
     assert.is(schedulers.own, own)
     assert.equal(createSchedule(schedulers.configOf('dpm++'), { steps: 4 }).timesteps, [999, 899, 749, 499], text)
+    const plain = schedulers.configOf('flow-euler')
+    assert.ok(plain.solver === 'flow-euler' && plain.shift === 3, text)
   }
+  rmSync(root, { recursive: true })
+})
+
+test('a folder whose scheduler says that its network knows other noise is refused, not run', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'sada-scheduler-'))
+  mkdirSync(join(root, 'scheduler'))
+  const load = async (own: string, names: typeof FLOW_MATCHING) => {
+    writeFileSync(join(root, 'scheduler/scheduler_config.json'), JSON.stringify({ _class_name: own }))
+    return Schedulers.load(await Folder.open(root), names)
+  }
+  for (const [own, names] of [
+    ['EDMEulerScheduler', VARIANCE_PRESERVING],
+    ['EDMDPMSolverMultistepScheduler', FLOW_MATCHING],
+    ['FlowMatchHeunDiscreteScheduler', VARIANCE_PRESERVING],
+    ['FlowMatchEulerDiscreteScheduler', VARIANCE_PRESERVING],
+  ] as const)
+    await load(own, names).then(
+      () => assert.unreachable(own),
+      ({ code, message }: SadaError) => assert.ok(code === 'UNSUPPORTED' && message.includes(`"${own}"`), message),
+    )
+  for (const own of ['DDIMScheduler', 'PNDMScheduler', 'DDPMScheduler', 'UniPCMultistepScheduler', 'LCMScheduler'])
+    assert.is((await load(own, VARIANCE_PRESERVING)).own, 'dpm++', own)
+  assert.is((await load('FlowMatchHeunDiscreteScheduler', FLOW_MATCHING)).own, 'flow-euler')
   rmSync(root, { recursive: true })
 })
 

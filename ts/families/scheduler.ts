@@ -1,4 +1,4 @@
-import { invalidArgument, unknownName } from '../errors.ts'
+import { invalidArgument, SadaError, unknownName } from '../errors.ts'
 import { parseSchedulerConfig, type FlowEulerConfig, type SchedulerConfig, type SolverName } from '../schedule/config.ts'
 import { dynamicShiftFor } from '../schedule/flow-grid.ts'
 import { roundHalfEven } from '../schedule/grid.ts'
@@ -13,6 +13,9 @@ const FILE = 'scheduler/scheduler_config.json'
 export const VARIANCE_PRESERVING: readonly SolverName[] = ['dpm++', 'euler', 'dpm++-sde', 'euler-ancestral']
 export const FLOW_MATCHING: readonly SolverName[] = ['flow-euler', 'dpm++', 'dpm++-sde']
 
+/** Classes of diffusers whose networks were trained on noise levels that none of these schedulers makes: they would run, and make noise. */
+const OTHER_NOISE = /^(EDM|CMStochastic|KarrasVe|ScoreSdeVe|VQDiffusion)/
+
 /** The schedulers that a folder's configuration can be read as. */
 export class Schedulers {
   readonly names: readonly SolverName[]
@@ -23,6 +26,7 @@ export class Schedulers {
   private readonly additions: Readonly<Record<string, unknown>>
 
   private constructor(text: string, names: readonly SolverName[], additions: Readonly<Record<string, unknown>>) {
+    checkNoise(text, names)
     this.text = text
     this.names = names
     this.additions = additions
@@ -31,7 +35,7 @@ export class Schedulers {
     for (const name of names) this.parse(name)
   }
 
-  /** Reads the folder's configuration as each of `names`. Throws INVALID_SCHEDULE, INVALID_ARGUMENT or MODEL_NOT_FOUND. */
+  /** Reads the folder's configuration as each of `names`. Throws INVALID_SCHEDULE, INVALID_ARGUMENT, UNSUPPORTED or MODEL_NOT_FOUND. */
   static async load(
     folder: Folder,
     names: readonly SolverName[],
@@ -50,12 +54,13 @@ export class Schedulers {
 
   private parse(name: SolverName): SchedulerConfig {
     const { config } = parseSchedulerConfig(this.text, name)
-    return name !== 'flow-euler' && Object.keys(this.additions).length > 0
-      ? parseSchedulerConfig(
-          { ...(parsePythonJson(this.text, { name: FILE }) as object), ...this.additions, _class_name: undefined },
-          name,
-        ).config
-      : config
+    if (Object.keys(this.additions).length === 0) return config
+    const fields = parsePythonJson(this.text, { name: FILE }) as object
+    const completed =
+      name === 'flow-euler'
+        ? { shift: this.additions.flow_shift, ...fields }
+        : { ...fields, ...this.additions, _class_name: undefined }
+    return parseSchedulerConfig(completed, name).config
   }
 }
 
@@ -74,6 +79,16 @@ export function shiftFor(config: SchedulerConfig, tokens: number, maxShift: numb
   if (!('useDynamicShifting' in config && config.useDynamicShifting)) return undefined
   const preset = { baseShift: 0.5, maxShift, baseImageSeqLen: 256, maxImageSeqLen: 4096 }
   return dynamicShiftFor({ ...preset, ...config } as FlowEulerConfig, tokens)
+}
+
+/** Throws UNSUPPORTED where the folder's own scheduler says that its network was trained on other noise than `names` make. */
+function checkNoise(text: string, names: readonly SolverName[]): void {
+  const { _class_name: own } = (parsePythonJson(text, { name: FILE }) ?? {}) as { _class_name?: unknown }
+  if (typeof own !== 'string') return
+  const isOther = OTHER_NOISE.test(own) || (own.startsWith('FlowMatch') && !names.includes('flow-euler'))
+  if (!isOther) return
+  const message = `${FILE} is of class "${own}": no scheduler of this model family (${names.join(', ')}) makes the noise levels that such a network was trained on.`
+  throw new SadaError('UNSUPPORTED', message, { stage: 'scheduler' })
 }
 
 function ownSolver(text: string): SolverName | undefined {
