@@ -44,7 +44,8 @@ const SDXL = {
   title: "A U-Net of Stable Diffusion XL's classes",
   about: `Two text encoders side by side, pooled text and sizes beside the time, no attention at full resolution, in diffusers' classes \`StableDiffusionXLPipeline\` and
 \`UNet2DConditionModel\`; predicts noise, on the same noise schedule and latents as the U-Net above. 5.7 million parameters; trained for 60 minutes on one core (some 2090 steps of 64) by
-[models/training/train_sdxl.py](../models/training/train_sdxl.py). Pictures follow their prompts' colours and kinds, with blurred details.`,
+[models/training/train_sdxl.py](../models/training/train_sdxl.py). Pictures follow their prompts' colours and kinds, with blurred details. The spacing
+of its steps, \`leading\` as in the published one, lets fewer plain steps begin at another noise level: that is much of what they are off, most with Euler.`,
   missing: ' Policies that a U-Net cannot run are missing.',
   commands: `python models/training/train_sdxl.py data --autoencoder-minutes 10 --minutes 60
 cd models && python -m export ../data/sdxl -o ../sdxl && cd ..
@@ -59,7 +60,7 @@ sounds of 1.28 seconds: instruments that play a few notes over drums, as their p
 ([models/training/sounds.py](../models/training/sounds.py)); trained on one core by [models/training/train_musicldm.py](../models/training/train_musicldm.py): the autoencoder for 8 minutes, the vocoder for 6, on spectra
 alone, so that sounds hum. The U-Net took two parts, some 2100 steps of 64 in all: 40 minutes with a text encoder that had not been taught yet, after which prompts hardly counted, and 22 with
 one that had; the script does it in one. Drums follow prompts, melodies hardly. What is compared are mel spectrograms of the sounds themselves, as pictures, from 80 dB below a full-scale tone
-of 1 kHz up to its level.`,
+of 1 kHz up to its level. Fewer plain steps begin at another noise level, as above.`,
   missing: ' Policies that a U-Net cannot run are missing.',
   commands: `python models/training/sounds.py 16000 sounds
 python models/training/train_musicldm.py sounds --autoencoder-minutes 8 --vocoder-minutes 6 --text-minutes 2 --minutes 60
