@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { isAbsolute, join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SadaError } from '../../ts/errors.ts'
@@ -257,6 +257,18 @@ test('SADA_CACHE names the folder', () => {
   assert.is(cacheFolder(), join('/somewhere', 'engines'))
   if (before === undefined) delete process.env.SADA_CACHE
   else process.env.SADA_CACHE = before
+})
+
+test('an empty or relative folder of the platform counts as none', () => {
+  const before = process.env
+  const name = process.platform === 'win32' ? 'LOCALAPPDATA' : 'XDG_CACHE_HOME'
+  const found = ['', 'relative'].map((path) => {
+    process.env = { ...before, SADA_CACHE: '', [name]: path }
+    return cacheFolder()
+  })
+  process.env = before
+  assert.ok(isAbsolute(found[0]), found[0])
+  assert.is(found[1], found[0])
 })
 
 test('targets are read as people write them', () => {

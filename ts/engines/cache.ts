@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { lstat, readdir, rm, utimes } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { isAbsolute, join } from 'node:path'
 import * as v from 'valibot'
 import { SadaError } from '../errors.ts'
 import { makeFolder } from './folder.ts'
@@ -58,10 +58,13 @@ export function cacheFolder(): string {
   const own = process.env.SADA_CACHE
   if (own) return join(own, 'engines')
   if (process.platform === 'win32')
-    return join(process.env.LOCALAPPDATA ?? join(homedir(), 'AppData', 'Local'), 'sada', 'engines')
+    return join(absolute(process.env.LOCALAPPDATA) ?? join(homedir(), 'AppData', 'Local'), 'sada', 'engines')
   if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'sada', 'engines')
-  return join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'sada', 'engines')
+  return join(absolute(process.env.XDG_CACHE_HOME) ?? join(homedir(), '.cache'), 'sada', 'engines')
 }
+
+/** As XDG has it, an empty or relative path counts as none: it would be another folder for each that a process starts in. */
+const absolute = (path = ''): string | undefined => (isAbsolute(path) ? path : undefined)
 
 /** The name under which an engine is kept: SHA-256 of its description. */
 export function engineKey(description: EngineDescription): string {
