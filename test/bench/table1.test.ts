@@ -103,6 +103,15 @@ test('a journal gives back what was added, over a line that was cut off', async 
   assert.equal([...runs.values()], [run('sada', 0, 30), run('sada', 1, null)])
 })
 
+test('a prompt is read back whatever separates its lines', async () => {
+  const path = join(emptyFolder(), 'runs.jsonl')
+  const journal = await Journal.open(path)
+  const odd = run('sada', 0, 30, { prompt: 'one\u2028two\u2029three\u0085four\rfive\nsix' })
+  for (const each of [session, odd]) await journal.add(each)
+  await journal.close()
+  assert.equal([...(await readJournals([path])).runs.values()], [odd])
+})
+
 test('journals of other steps are refused, and so is a line that is none', async () => {
   const folder = emptyFolder()
   const [a, b] = ['a.jsonl', 'b.jsonl'].map((name) => join(folder, name))

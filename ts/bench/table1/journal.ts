@@ -1,6 +1,5 @@
 import { createReadStream } from 'node:fs'
 import { open, stat, truncate, type FileHandle } from 'node:fs/promises'
-import { createInterface } from 'node:readline'
 import * as v from 'valibot'
 import { SadaError } from '../../errors.ts'
 
@@ -177,7 +176,7 @@ async function* lines(path: string, argument: string): AsyncGenerator<JournalLin
   if (whole === 0) return
   const stream = createReadStream(path, { encoding: 'utf8', end: whole - 1 })
   let number = 0
-  for await (const text of createInterface({ input: stream, crlfDelay: Infinity })) {
+  for await (const text of splitLines(stream)) {
     number++
     if (text.trim() === '') continue
     let parsed: unknown
@@ -189,6 +188,16 @@ async function* lines(path: string, argument: string): AsyncGenerator<JournalLin
     const checked = v.safeParse(line, parsed)
     if (!checked.success) fail(`line ${number}: ${checked.issues[0].message} (${v.getDotPath(checked.issues[0]) ?? 'the line'})`)
     else yield checked.output
+  }
+}
+
+/** What ends with a line feed. Node's own lines end, from version 22 on, also at U+2028 and U+2029, which JSON leaves in a prompt as they are. */
+async function* splitLines(stream: AsyncIterable<string>): AsyncGenerator<string> {
+  let rest = ''
+  for await (const block of stream) {
+    const parts = (rest + block).split('\n')
+    rest = parts.pop()!
+    yield* parts
   }
 }
 
