@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -17,6 +17,13 @@ test('a file that was there is kept until it is written, one that was not goes a
   for (const file of files) await file.release()
   assert.equal(readdirSync(folder), ['old', 'written'])
   assert.equal([readFileSync(join(folder, 'old'), 'utf8'), readFileSync(join(folder, 'written'), 'utf8')], ['kept', 'done'])
+})
+
+test('a link that led nowhere stays, and what was made at its end goes again', async () => {
+  const folder = emptyFolder()
+  symlinkSync(join(folder, 'target'), join(folder, 'link'))
+  await (await OutputFile.reserve(join(folder, 'link'))).release()
+  assert.equal(readdirSync(folder), ['link'])
 })
 
 test('all are reserved, or none', async () => {

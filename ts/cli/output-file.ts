@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { open, stat, unlink, writeFile } from 'node:fs/promises'
+import { open, realpath, stat, unlink, writeFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { makeFolder } from '../engines/folder.ts'
 import { SadaError } from '../errors.ts'
@@ -71,7 +71,8 @@ export class OutputFile {
 
   /** Takes back what reserving has made. */
   async release(): Promise<void> {
-    if (this.made) await unlink(this.path).catch(() => {})
+    // A link that led nowhere was there before; what it leads to was not.
+    if (this.made) await unlink(await realpath(this.path).catch(() => this.path)).catch(() => {})
   }
 }
 
