@@ -157,6 +157,18 @@ test('names of kinds and schedulers, which come from files, do not lead out of t
   assert.equal([readdirSync(folder), readdirSync(join(folder, 'a'))], [['a'], ['b']])
 })
 
+test('a folder of pictures that takes none ends with a code', async () => {
+  const file = join(emptyFolder(), 'runs.pictures')
+  writeFileSync(file, '')
+  const keeping = new Pictures([file]).keep(run('sada', 0, 30), new Float32Array(12), { shape: [3, 2, 2], range: [-1, 1] })
+  const { code, message } = await keeping.then(
+    () => ({ code: '', message: '' }),
+    (error: SadaError) => error,
+  )
+  assert.is(code, 'OUTPUT_FAILED')
+  assert.ok(message.includes(file), message)
+})
+
 test.run()
 
 test.run()

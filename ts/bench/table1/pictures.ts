@@ -1,5 +1,6 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { SadaError } from '../../errors.ts'
 import { Picture, readImage, toPicture } from '../../pipeline/image.ts'
 import type { BenchModel } from '../model.ts'
 import type { Run } from './journal.ts'
@@ -24,10 +25,17 @@ export class Pictures {
     this.folders = folders
   }
 
+  /** Throws OUTPUT_FAILED. */
   async keep(run: Named, sample: Float32Array, { shape, range }: Pick<BenchModel, 'shape' | 'range'>): Promise<void> {
     const path = join(this.folders[0], fileOf(run))
-    await mkdir(join(path, '..'), { recursive: true })
-    await writeFile(path, await toPicture(sample, shape, range).png())
+    const png = await toPicture(sample, shape, range).png()
+    try {
+      await mkdir(dirname(path), { recursive: true })
+      await writeFile(path, png)
+    } catch (error) {
+      const message = `Cannot keep a picture in ${this.folders[0]}: ${(error as Error).message}.`
+      throw new SadaError('OUTPUT_FAILED', message, { argument: 'resume', cause: error })
+    }
   }
 
   /** undefined: it was not kept. */
