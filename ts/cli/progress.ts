@@ -34,7 +34,8 @@ class Bar implements BenchProgress {
   advance(work: number, task: string): void {
     this.done = Math.min(this.total, this.done + work)
     const left = ((performance.now() - this.startedAt) / this.done) * (this.total - this.done)
-    this.bar.update(this.done, { left: `${duration(left)} left`, task: visible(task) })
+    // Nothing is known of the time before anything is done: what was finished in an earlier process is no work.
+    this.bar.update(this.done, { left: this.done > 0 ? `${duration(left)} left` : '', task: visible(task) })
   }
 
   stop(): void {
