@@ -71,6 +71,8 @@ export function chosenRuns(content: JournalContent, options: Table1Choice): Jour
     runs = runs.filter((run) => asked.includes(of(run)) || (option === 'policy' && run.method === 'none'))
   }
   if (given?.has('samples')) runs = firstOf(runs, options)
+  // A slice may have none of the first prompts.
+  if (runs.length === 0) throw invalidArgument('--samples', 'so many that a finished run is among them', options.samples)
   const kept = new Set(runs)
   return { ...content, runs: new Map([...content.runs].filter(([, run]) => kept.has(run))) }
 }
