@@ -1,11 +1,12 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { assemble } from '../../ts/bench/table1/assemble.ts'
 import { csv } from '../../ts/bench/table1/csv.ts'
 import type { Run } from '../../ts/bench/table1/journal.ts'
 import { markdown } from '../../ts/bench/table1/markdown.ts'
 import { plainStepsOf } from '../../ts/bench/table1/plain.ts'
 import type { TableResult } from '../../ts/bench/table1/result.ts'
-import { contentOf, run, table } from '../support/table1.ts'
+import { contentOf, run, session, table } from '../support/table1.ts'
 
 test('equal pictures count as 150 dB on both sides, are counted apart, and plain runs are compared over the same pictures', () => {
   const runs = [
@@ -120,6 +121,18 @@ test('on the front stand only rows of as many pictures as the largest, in wall t
   const result = table(busy, { timing })
   assert.equal([front(result, 'wall'), front(result, 'nfe')], [['slow'], ['sada', 'slow']])
   assert.match(markdown(result), /\| 2\.00† \|[^]*†: a wall time that is not to be relied on/)
+})
+
+test('what was missing once and has runs now is not missing', () => {
+  const missing = ['sada', 'deepcache'].map((method) => ({
+    ...{ type: 'missing' as const, scheduler: 'euler', guidance: 3, method },
+    reason: 'An earlier version could not.',
+  }))
+  const result = assemble({ ...contentOf([run('sada', 0, 30)]), missing }, { created: session.created })
+  assert.equal(
+    result.missing.map(({ method }) => method),
+    ['deepcache'],
+  )
 })
 
 test.run()

@@ -1,5 +1,5 @@
 import type { TableResult, TableRow, PlainRow, Published } from './result.ts'
-import { askedTexts, type JournalContent, type Run, type Session, type Terms } from './journal.ts'
+import { askedTexts, type JournalContent, type Missing, type Run, type Session, type Terms } from './journal.ts'
 import { summariseDecibels } from '../decibels.ts'
 import { greatest, least, mean, median, spread } from '../statistics.ts'
 import { plainStepsOf, type PlainBy } from './plain.ts'
@@ -41,6 +41,11 @@ export function assemble({ sessions, runs, missing }: JournalContent, options: A
   const loads = all.map(({ load_average: load }) => load)
   const load = loads.length > 0 ? { p50: median(loads), max: greatest(loads) } : { p50: 0, max: 0 }
   const isBusy = load.p50 > greatest(sessions.map(({ machine }) => machine.cores)) / 2
+  // A journal that another version went on with may have runs of what an earlier one could not.
+  const isRun = (each: Missing): boolean =>
+    groups.some(
+      ({ scheduler, guidance, method }) => scheduler === each.scheduler && guidance === each.guidance && method === each.method,
+    )
   const rows = groups.map((group) => describe(group, steps, all, isBusy, options))
   return {
     schema: 'sada-table1/1',
@@ -60,7 +65,9 @@ export function assemble({ sessions, runs, missing }: JournalContent, options: A
       commit: versions.commit,
     })),
     load,
-    missing: missing.map(({ scheduler, guidance, method, reason }) => ({ scheduler, guidance, method, reason })),
+    missing: missing
+      .filter((each) => !isRun(each))
+      .map(({ scheduler, guidance, method, reason }) => ({ scheduler, guidance, method, reason })),
     rows: rows.map((row) => ({ ...row, pareto: paretoOf(row, rows) })),
     plain: plainRows(all, steps),
   }
