@@ -4,8 +4,9 @@ import { join } from 'node:path'
 
 /** Those of some folders that exist in site-packages of the environment that is active, and of the user. */
 export function pipFolders(names: readonly string[]): string[] {
+  // Empty as good as unset: libraries must not come from whatever folder a process starts in.
   const prefixes = [process.env.VIRTUAL_ENV, process.env.CONDA_PREFIX, join(homedir(), '.local')].filter(
-    (each) => each !== undefined,
+    (each): each is string => each !== undefined && each !== '',
   )
   return prefixes
     .flatMap((prefix) => [
