@@ -157,6 +157,21 @@ test('names of kinds and schedulers, which come from files, do not lead out of t
   assert.equal([readdirSync(folder), readdirSync(join(folder, 'a'))], [['a'], ['b']])
 })
 
+test('a picture that was cut off is refused by its path, as there are thousands of them', async () => {
+  const folder = join(emptyFolder(), 'runs.pictures')
+  const made = run('sada', 0, 30)
+  const pictures = new Pictures([folder])
+  await pictures.keep(made, new Float32Array(12), { shape: [3, 2, 2], range: [-1, 1] })
+  const path = join(folder, 'euler', 'g3', 'full-0', 'sada-4.png')
+  writeFileSync(path, readFileSync(path).subarray(0, 40))
+  const { code, message } = await pictures.find(made).then(
+    () => assert.unreachable(),
+    (error: SadaError) => error,
+  )
+  assert.is(code, 'INVALID_ARGUMENT')
+  assert.ok(message.startsWith(path), message)
+})
+
 test('a folder of pictures that takes none ends with a code', async () => {
   const file = join(emptyFolder(), 'runs.pictures')
   writeFileSync(file, '')

@@ -38,12 +38,18 @@ export class Pictures {
     }
   }
 
-  /** undefined: it was not kept. */
+  /** undefined: it was not kept. Throws INVALID_ARGUMENT, with the path, for a file that is no picture. */
   async find(run: Named): Promise<Picture | undefined> {
     for (const folder of this.folders) {
-      const file = await readFile(join(folder, fileOf(run))).catch(() => undefined)
+      const path = join(folder, fileOf(run))
+      const file = await readFile(path).catch(() => undefined)
       if (file === undefined) continue
-      const { width, height, data } = await readImage('picture', new Uint8Array(file))
+      const { width, height, data } = await readImage('picture', new Uint8Array(file)).catch((error: SadaError) => {
+        throw new SadaError(error.code, `${path}: ${error.message} Delete it to go on without.`, {
+          argument: 'resume',
+          cause: error,
+        })
+      })
       return new Picture(width, height, new Uint8Array(data))
     }
     return undefined
