@@ -42,6 +42,25 @@ test('a lock that is held stays held, however long', async () => {
   assert.not(existsSync(path))
 })
 
+test('of many who find a lock stale one has it at a time, also where one of them ended while taking it over', async () => {
+  const gone = JSON.stringify({ pid: 2 ** 30, host: hostname() })
+  for (let round = 0; round < 4; round++) {
+    const path = newPath()
+    writeFileSync(path, gone)
+    if (round === 0) writeFileSync(`${path}.taking`, gone)
+    let [holders, most] = [0, 0]
+    const hold = async (): Promise<void> => {
+      const unlock = await lockFile(path)
+      most = Math.max(most, ++holders)
+      await wait(2)
+      holders--
+      await unlock()
+    }
+    await Promise.all(Array.from({ length: 12 }, hold))
+    assert.equal([most, existsSync(path), existsSync(`${path}.taking`)], [1, false, false])
+  }
+})
+
 test('who lost a lock does not take it from who has it now', async () => {
   const path = newPath()
   const unlock = await lockFile(path)

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { open, readFile, rm, stat, utimes } from 'node:fs/promises'
+import { open, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 
 const POLL_MS = 50
@@ -21,7 +21,7 @@ export async function lockFile(
   { signal, onWait, staleMs = STALE_MS }: Waiting & { readonly staleMs?: number } = {},
 ): Promise<() => Promise<void>> {
   const content = JSON.stringify({ pid: process.pid, host: hostname(), id: randomUUID() })
-  const seen = new Sighting(staleMs)
+  const [seen, takers] = [new Sighting(staleMs), new Sighting(staleMs)]
   for (let isTold = false; ;) {
     signal?.throwIfAborted()
     try {
@@ -40,7 +40,7 @@ export async function lockFile(
     }
     const found = await seen.look(path)
     if (found.isStale) {
-      await removeIf(path, found.content)
+      await takeAway(path, found.content, content, takers)
       continue
     }
     if (!isTold) onWait?.()
@@ -60,6 +60,28 @@ function hold(path: string, content: string, staleMs: number): () => Promise<voi
   return () => {
     clearInterval(timer)
     return removeIf(path, content)
+  }
+}
+
+/**
+ * Removes a stale lock, one process at a time: who has found it stale but comes second would remove the lock of who came first. `own`: what
+ * this process is known by.
+ */
+async function takeAway(path: string, stale: string, own: string, takers: Sighting): Promise<void> {
+  const taking = `${path}.taking`
+  try {
+    await writeFile(taking, own, { flag: 'wx', mode: 0o600 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    const found = await takers.look(taking)
+    if (found.isStale) await removeIf(taking, found.content)
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    return
+  }
+  try {
+    await removeIf(path, stale)
+  } finally {
+    await removeIf(taking, own)
   }
 }
 
