@@ -112,6 +112,7 @@ test('what cannot be is refused before anything runs', async () => {
     [['--scheduler', 'ddim'], /scheduler/],
     [['--json', '-', '--csv', '-'], /one output only/],
     [['--report-only', '--resume', 'none.jsonl'], /none\.jsonl/],
+    [['--samples', '1', '--resume', 'new.jsonl,none.jsonl'], /none\.jsonl/],
   ] as const) {
     const { code, stdout, stderr } = await run('sada-bench', ['table1', ...args])
     assert.is(code, 2, stderr)

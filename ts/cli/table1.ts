@@ -67,10 +67,10 @@ export async function table1(options: Table1Arguments, signal: AbortSignal): Pro
   }
 }
 
-async function readExisting(journals: readonly string[]): Promise<JournalContent> {
-  const existing: string[] = []
-  for (const each of journals) if ((await stat(each).catch(() => undefined)) !== undefined) existing.push(each)
-  return readJournals(existing)
+/** Only the first may be new: another that is missing would be missed after all runs are made. */
+async function readExisting([first, ...others]: readonly string[]): Promise<JournalContent> {
+  const isNew = (await stat(first).catch(() => undefined)) === undefined
+  return readJournals(isNew ? others : [first, ...others])
 }
 
 async function makeRuns(
