@@ -191,7 +191,7 @@ async function* lines(path: string, argument: string): AsyncGenerator<JournalLin
   }
 }
 
-/** What ends with a line feed. Node's own lines end, from version 22 on, also at U+2028 and U+2029, which JSON leaves in a prompt as they are. */
+/** What ends with a line feed. Node's own lines end also at U+2028 and U+2029, with version 24 but not 20, which JSON leaves in a prompt as they are. */
 async function* splitLines(stream: AsyncIterable<string>): AsyncGenerator<string> {
   let rest = ''
   for await (const block of stream) {
