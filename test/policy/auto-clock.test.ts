@@ -17,7 +17,7 @@ interface Costs {
 }
 
 /** Network runs of each member, where those of the first lie (R, skips .), and the time that all took. */
-async function run(target: object, { step: ofStep, network: ofNetwork, cold = 0 }: Costs, members = 1) {
+async function run(target: object, { step: ofStep, network: ofNetwork, cold = 0 }: Costs, members = 1, audit = 0) {
   now = 1000
   const inner = mixtureNetwork('dpm++')
   const network: NetworkFunction = (call) => {
@@ -26,9 +26,9 @@ async function run(target: object, { step: ofStep, network: ofNetwork, cold = 0 
   }
   const latents = Array.from({ length: members }, (_, b) => new TorchGenerator(b + 1).randn(LENGTH))
   const onStep = (): void => void (now += ofStep)
-  const { trace } = await runInJs({ scheduler: 'dpm++', policy: { name: 'auto', target }, latents, network, onStep })
+  const { trace } = await runInJs({ scheduler: 'dpm++', policy: { name: 'auto', target }, latents, network, onStep, audit })
   const lie = trace.members[0].steps.map(({ action }) => (action === 'run' ? 'R' : '.')).join('')
-  return { runs: trace.members.map(({ nfe }) => nfe), lie, took: now - 1000 }
+  return { runs: trace.members.map(({ nfe }) => nfe), lie, took: now - 1000, warnings: trace.warnings }
 }
 for (const [speedup, costs, runs] of [
   // 50 steps over the speed-up, rounded.
@@ -63,6 +63,19 @@ for (const [ms, costs, runs, took] of [
   test(`${ms} ms, ${JSON.stringify(costs)}: ${runs} runs, and no time for another`, async () => {
     const made = await run({ ms }, costs)
     assert.equal([made.runs, made.took], [[runs], took])
+  })
+}
+
+for (const target of [{ speedup: 2 }, { ms: 3000 }]) {
+  test(`${JSON.stringify(target)}: what an audit takes is no cost of a skip, and no time of the run`, async () => {
+    for (const members of [1, 3]) {
+      const plain = await run(target, { step: 5, network: 95 }, members)
+      for (const audit of [0.3, 1]) {
+        const audited = await run(target, { step: 5, network: 95 }, members, audit)
+        assert.equal([audited.runs, audited.lie, audited.warnings], [plain.runs, plain.lie, plain.warnings])
+        assert.ok(audited.took > plain.took)
+      }
+    }
   })
 }
 

@@ -90,16 +90,21 @@ class Clock {
   private readonly costs: Record<'run' | 'skip', number[]> = { run: [], skip: [] }
   private step = 0
   private ran = false
+  /** What audits took: of the step before the coming one, and of all before that. An audited run decides as it would without. */
+  private aside = 0
+  private asideBefore = 0
 
   get elapsed(): number {
-    return performance.now() - this.startedAt
+    return performance.now() - this.startedAt - this.asideBefore - this.aside
   }
 
   /** Told by every member before its decision at `step`. */
   tick(step: number): void {
     if (step === this.step) return
     const now = performance.now()
-    this.costs[this.ran ? 'run' : 'skip'].push(now - this.lastAt)
+    this.costs[this.ran ? 'run' : 'skip'].push(now - this.lastAt - this.aside)
+    this.asideBefore += this.aside
+    this.aside = 0
     this.lastAt = now
     this.step = step
     this.ran = false
@@ -107,6 +112,11 @@ class Clock {
 
   runs(): void {
     this.ran = true
+  }
+
+  /** Told the same by every member. */
+  audited(ms: number): void {
+    this.aside = ms
   }
 
   /**
@@ -154,6 +164,10 @@ class AutoMember extends SadaMember {
   override after(step: number, done: Decision, means: readonly number[], magnitude: number): Verdict {
     if (done.kind !== 'skip') this.runs++
     return super.after(step, done, means, magnitude)
+  }
+
+  aside(ms: number): void {
+    this.clock.audited(ms)
   }
 
   private decide(step: number): Decision {

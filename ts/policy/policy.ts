@@ -145,6 +145,8 @@ export interface MemberPolicy {
   after(step: number, done: Decision, means: readonly number[], magnitude: number): Verdict
   /** What a computed step has taught about the skips before it: the state to advance from, and the x0 before it. */
   correction?(step: number): Correction | undefined
+  /** Every member is told what computing skips for an audit took of a step, in milliseconds, before the step is made. */
+  aside?(ms: number): void
   /** Names of stored rows that are still needed; every other one is recycled. */
   keeps(): readonly string[]
 }
@@ -181,7 +183,7 @@ export interface Policy {
   rememberingLess?(options: Readonly<Record<string, unknown>>): { readonly policy: Policy; readonly says: string } | undefined
   /**
    * Called once per run: the options as they hold for this run, one policy object for each member, what the preflight says, and what there is
-   * to say after it, told the milliseconds of its loop.
+   * to say after it, told the milliseconds of its loop without what an audit took.
    */
   begin(context: RunContext): {
     readonly options: Readonly<Record<string, unknown>>

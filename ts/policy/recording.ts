@@ -153,6 +153,9 @@ abstract class Delegate implements MemberPolicy {
   correction(step: number): Correction | undefined {
     return this.inner.correction?.(step)
   }
+  aside(ms: number): void {
+    this.inner.aside?.(ms)
+  }
   keeps(): readonly string[] {
     return this.inner.keeps()
   }

@@ -62,6 +62,7 @@ export class DenoisingLoop {
   private device: DeviceRun | undefined
   private startedAt = 0
   private networkMs = 0
+  private auditMs = 0
   private readable?: number // the step whose values `onStep` can read
 
   constructor(options: LoopOptions) {
@@ -155,10 +156,14 @@ export class DenoisingLoop {
       ({ member, decision }) => decision.kind === 'skip' && audit.chooses(step, member.index),
     ) as readonly { member: Member; decision: Extract<Decision, { kind: 'skip' }> }[]
     if (chosen.length === 0) return new Map()
+    const startedAt = performance.now()
     const all = chosen.map(() => run)
     const outputs = await this.runNetwork(step, chosen, all)
     const requests = chosen.map(({ member, decision }, k) => audit.request(step, decision.x0, outputs[k], member.find))
     const sums = await this.options.workspace.step(length, requests)
+    const ms = performance.now() - startedAt
+    this.auditMs += ms
+    for (const { policy } of this.members) policy.aside?.(ms)
     // An answer that is not finite measures nothing, and the run does not depend on it.
     const measured = [...sums].map((sum, k) => [chosen[k].member, sum] as const).filter(([, sum]) => Number.isFinite(sum))
     return new Map(measured.map(([member, sum]) => [member, audit.note(step, member.index, Math.sqrt(sum / length))] as const))
@@ -276,7 +281,7 @@ export class DenoisingLoop {
       scheduler: solver.schedule.solver,
       policy: policy.name,
       options: this.policyOptions,
-      ...notesOf([...this.warnings, ...this.outcome(ms)], workspace.graphs()),
+      ...notesOf([...this.warnings, ...this.outcome(ms - this.auditMs)], workspace.graphs()),
       steps: solver.schedule.steps,
       guidance: network.guidance,
       members: this.members.map(({ index, trace, nfe }) => ({
