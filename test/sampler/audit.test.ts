@@ -108,6 +108,25 @@ test('a share is audited, always the same one, and its interval holds the whole 
   assert.ok(inside / runs >= 0.8, `${inside} of ${runs}`)
 })
 
+test('a skip that was refused is none', async () => {
+  // The network's answers are float32; a cubic through them, as their signs alternate, is not.
+  const { trace } = await runInJs({
+    scheduler: 'flow-euler',
+    steps: 12,
+    policy: { name: 'every-n', n: 3, order: 3, warmup: 4, tail: 0 },
+    latents: [latents[0]],
+    audit: 1,
+    network: ({ sample, step }) => sample.map(() => (step >= 4 ? 0.5 : step % 2 === 0 ? -1e38 : 1e38)),
+  })
+  const { steps, nfe, audit } = trace.members[0]
+  const skips = steps.filter(({ action }) => isSkip(action)).length
+  // By the schedule 5, 6, 8, 9 and 11 are skipped.
+  assert.is(steps[5].action, 'run')
+  assert.ok(skips > 0 && skips < 5)
+  assert.is(audit!.skipped, skips)
+  assert.is(nfe, 12 - skips)
+})
+
 test('of many skips the share that was asked for is audited', () => {
   const schedule = createSchedule(parseSchedulerConfig(configs.euler).config, { steps: 50 })
   for (const share of [0, 0.1, 0.5, 0.8, 1]) {

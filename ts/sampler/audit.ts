@@ -24,18 +24,15 @@ export class Audit {
   private readonly share: number
   private readonly solver: Solver
   private readonly errors: number[][]
-  private readonly skips: number[]
 
   constructor(share: number, solver: Solver, members: number) {
     this.share = share
     this.solver = solver
     this.errors = Array.from({ length: members }, () => [])
-    this.skips = Array.from({ length: members }, () => 0)
   }
 
-  /** Whether this member's skip at this step is recomputed; to be asked once for each skip. */
+  /** Whether this member's skip at this step is recomputed. */
   chooses(step: number, member: number): boolean {
-    this.skips[member]++
     return hash(step * 65537 + member) < this.share
   }
 
@@ -56,9 +53,10 @@ export class Audit {
     return error
   }
 
-  report(member: number): AuditReport {
+  /** What was found of a member that has made so many skips: one that was refused is none. */
+  report(member: number, skipped: number): AuditReport {
     const errors = this.errors[member]
-    const [skipped, audited] = [this.skips[member], errors.length]
+    const audited = errors.length
     if (audited < 2) return { skipped, audited, error: undefined }
     const mean = errors.reduce((sum, e) => sum + e, 0) / audited
     const variance = errors.reduce((sum, e) => sum + (e - mean) ** 2, 0) / (audited - 1)

@@ -287,7 +287,7 @@ export class DenoisingLoop {
       members: this.members.map(({ index, trace, nfe }) => ({
         steps: trace,
         nfe,
-        ...(this.audit && { audit: this.audit.report(index) }),
+        ...(this.audit && { audit: this.audit.report(index, trace.length - nfe) }),
       })),
       ...(this.device && { decidedOn: 'device' }),
       ms,
