@@ -165,6 +165,38 @@ test('where the steps that always run are all there are, that is said before the
   }
 })
 
+test('sada-reference and the poster say that nothing can be skipped where nothing can, and nowhere else', () => {
+  const solver = createSolver(createSchedule(parseSchedulerConfig(configs['dpm++']).config, { steps: 50 }))
+  const context: RunContext = { solver, members: 1, guidance: 1, canPrune: false, tokens: 0, stages: [], reusable: [] }
+  for (const [name, options, isSaid] of [
+    ['sada-reference', {}, false],
+    // The timetable, from step 24 on, asks for no warm-up; up to there the criterion knows no end.
+    ['sada-reference', { warmup: 1000 }, false],
+    ['sada-reference', { end: 0 }, false],
+    ['sada-reference', { warmup: 24, end: 24 }, true],
+    ['sada-reference', { warmup: 23, end: 24 }, false],
+    // 24, the one step at which the timetable decides, is a multiple of the interval.
+    ['sada-reference', { warmup: 24, end: 25 }, true],
+    ['sada-reference', { warmup: 24, end: 26 }, false],
+    // What is decided at step 47 is step 48; the last one always runs.
+    ['sada-reference', { lagrangeNodes: 0, warmup: 47, end: 50 }, false],
+    ['sada-reference', { lagrangeNodes: 0, warmup: 48, end: 50 }, true],
+    ['sada-reference', { lagrangeNodes: 0, warmup: 10, end: 10 }, true],
+    ['sada-reference', { maxConsecutive: 0 }, true],
+    ['sada/poster', {}, false],
+    // One node is no line: nothing is interpolated, and the criterion decides before the second half only.
+    ['sada/poster', { lagrangeNodes: 1 }, false],
+    ['sada/poster', { lagrangeNodes: 1, lagrangeStep: 10 }, true],
+    ['sada/poster', { lagrangeNodes: 1, lagrangeStep: 11 }, false],
+    ['sada/poster', { lagrangeNodes: 2, lagrangeStep: 10 }, false],
+    ['sada/poster', { maxConsecutive: 0 }, true],
+  ] as const) {
+    const said = createPolicy({ name, ...options }).begin(context).warnings!
+    assert.is(said.length, Number(isSaid), `${name} ${JSON.stringify(options)}: ${said.join()}`)
+    if (isSaid) assert.match(said[0], 'nothing can be skipped')
+  }
+})
+
 test('auto: a small budget is not spent at the beginning, and is warned of', async () => {
   for (const scheduler of schedulers) {
     const inner = mixtureNetwork(scheduler)

@@ -3,7 +3,7 @@ import { denoisedFrom, extrapolatedState, namesOf, stabilityCriterion } from './
 import type { PolicyDefinition } from './definition.ts'
 import { flowLevel, remember, x0At } from './history.ts'
 import { run, type Decision, type MemberPolicy, type Observation, type RunContext, type Verdict } from './policy.ts'
-import { leavesNothing, switchedOff } from './preflight.ts'
+import { drySchedule, leavesNothing, switchedOff } from './preflight.ts'
 import { pruningOptions, Pruning, type PruningOptions } from './pruning.ts'
 
 export interface PosterOptions extends PruningOptions {
@@ -75,10 +75,12 @@ export const poster: PolicyDefinition<PosterOptions> = {
   },
   freshNoise: 'refused',
   begin: (options, context) => Array.from({ length: context.members }, () => new PosterMember(options, context)),
-  preflight: ({ warmup, tail, maxConsecutive }, context) => [
-    ...switchedOff('maxConsecutive', maxConsecutive),
-    ...leavesNothing(context, warmup, tail),
-  ],
+  preflight(options, context) {
+    const { warmup, tail, maxConsecutive } = options
+    const nothing = [...switchedOff('maxConsecutive', maxConsecutive), ...leavesNothing(context, warmup, tail)]
+    // With one node there is nothing to interpolate: the second half runs whole, and it may begin with the warm-up's end.
+    return nothing.length > 0 ? nothing : drySchedule(new PosterMember(options, context), context, [-1])
+  },
 }
 
 class PosterMember implements MemberPolicy {

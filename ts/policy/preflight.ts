@@ -12,15 +12,22 @@ export function switchedOff(option: string, value: number, off = 0): string[] {
   return value > off ? [] : [`With ${option} ${value} nothing can be skipped.`]
 }
 
-/** What there is to say where a policy that decides without measuring turns out to run every step. `member` is used up. */
-export function drySchedule(member: MemberPolicy, { solver }: RunContext): string[] {
-  const { steps } = solver.schedule
+/**
+ * What there is to say where a policy turns out to run every step, because it decides without measuring or though each of its
+ * measurements is as in `means`. `member` is used up.
+ */
+export function drySchedule(member: MemberPolicy, context: RunContext, means: readonly number[] = []): string[] {
+  const { steps } = context.solver.schedule
   for (let step = 0; step < steps; step++) {
     const decision = member.before(step)
     if (decision.kind === 'skip') return []
-    member.after(step, decision, [], 0)
+    member.after(step, decision, means, 0)
   }
-  return [`Of ${steps} steps this setting runs all: nothing can be skipped.`]
+  return [runsAll(context)]
+}
+
+export function runsAll({ solver }: RunContext): string {
+  return `Of ${solver.schedule.steps} steps this setting runs all: nothing can be skipped.`
 }
 
 /**

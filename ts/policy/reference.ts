@@ -1,7 +1,7 @@
 import { lagrangeWeights } from '../solver/lagrange.ts'
 import { minus, plus, substitute, times, type Row } from '../solver/row.ts'
 import type { PolicyDefinition } from './definition.ts'
-import { leavesNothing, switchedOff } from './preflight.ts'
+import { runsAll, switchedOff } from './preflight.ts'
 import { run, type Decision, type MemberPolicy, type Observation, type RunContext, type Verdict } from './policy.ts'
 
 export interface ReferenceOptions {
@@ -24,9 +24,9 @@ export const reference: PolicyDefinition<ReferenceOptions> = {
   about: "The authors' published code: one decision for the whole batch, for comparison.",
   source: 'sada-icml, commit bbbadce',
   options: {
-    warmup: { about: 'no skip is decided before this step', default: 10, min: 0, max: 1000, integer: true },
+    warmup: { about: 'before this step the criterion decides no skip', default: 10, min: 0, max: 1000, integer: true },
     end: {
-      about: 'no skip is decided from this step on',
+      about: 'from this step on the timetable decides no skip; without one, nor does the criterion',
       default: ({ solver }) => Math.max(0, solver.schedule.steps - 3),
       defaultText: 'steps − 3',
       min: 0,
@@ -58,11 +58,10 @@ export const reference: PolicyDefinition<ReferenceOptions> = {
     const batch = new Batch(options, context)
     return Array.from({ length: context.members }, () => (isFlow(context) ? new FlowMember(batch) : new DiffusionMember(batch)))
   },
-  preflight: ({ warmup, end, maxConsecutive }, context) => [
-    ...switchedOff('maxConsecutive', maxConsecutive),
-    // What is decided at a step holds for the next one.
-    ...leavesNothing(context, Math.max(warmup, 3) + 1, Math.max(1, context.solver.schedule.steps - 1 - end)),
-  ],
+  preflight(options, context) {
+    const off = switchedOff('maxConsecutive', options.maxConsecutive)
+    return off.length > 0 || new Batch(options, context).maySkip() ? off : [runsAll(context)]
+  },
 }
 
 type Kind = 'run' | 'extrapolate' | 'interpolate'
@@ -97,6 +96,15 @@ class Batch {
   report(criterion: number): void {
     this.criterion += criterion
     this.reported++
+  }
+
+  /** Whether there is a skip where every verdict is stable. Uses the decisions up. */
+  maySkip(): boolean {
+    for (let step = 0; step < this.context.solver.schedule.steps; step++) {
+      if (this.kind(step) !== 'run') return true
+      this.report(-1)
+    }
+    return false
   }
 
   private decide(step: number): void {
