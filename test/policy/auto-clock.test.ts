@@ -2,7 +2,11 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { TorchGenerator } from '../../ts/noise.ts'
 import type { NetworkFunction } from '../../ts/sampler/callback-network.ts'
-import { LENGTH, mixtureNetwork, runInJs } from '../support/run.ts'
+import { createPolicy } from '../../ts/policy/index.ts'
+import { parseSchedulerConfig } from '../../ts/schedule/config.ts'
+import { createSchedule } from '../../ts/schedule/schedule.ts'
+import { createSolver } from '../../ts/solver/solver.ts'
+import { configs, LENGTH, mixtureNetwork, runInJs } from '../support/run.ts'
 
 // Targets of time on a clock that only the network and the steps move: what a target leaves is then a sum. On a real one: auto.serial.test.ts.
 
@@ -78,6 +82,32 @@ for (const target of [{ speedup: 2 }, { ms: 3000 }]) {
     }
   })
 }
+
+test('a skip that was refused costs what a run does', () => {
+  const solver = createSolver(createSchedule(parseSchedulerConfig(configs['dpm++']).config, { steps: 50 }))
+  const context = { solver, members: 1, guidance: 1, canPrune: false, tokens: 0, stages: [], reusable: [] }
+  const made = (refusals: number): string => {
+    const [member] = createPolicy({ name: 'auto', target: { speedup: 2 } }).begin(context).members
+    let lie = ''
+    for (let step = 0, refused = 0; step < 50; step++) {
+      const decision = member.before(step)
+      const isRefused = decision.kind === 'skip' && refused++ < refusals
+      const done = isRefused ? ({ kind: 'run' } as const) : decision
+      const { means = [] } = member.observe(step, done)
+      now += done.kind === 'skip' ? 5 : 100
+      // Errors such that it skips one or two at a time.
+      member.after(step, done, [1e-4, -1].slice(0, means.length), 1)
+      lie += isRefused ? 'r' : done.kind === 'skip' ? '.' : 'R'
+    }
+    return lie
+  }
+  // 50·100 / (runs·100 + (50 − runs)·5) = 2: 23.7 runs.
+  for (const refusals of [0, 1, 2]) {
+    const lie = made(refusals)
+    assert.is(lie.replace(/\./g, '').length, 24, lie)
+    assert.not.match(lie, /r\.{3}/)
+  }
+})
 
 test('many runs are shared by the beginning and a long tail of 8 steps, ordinary ones end with a short one', async () => {
   const lie = async (speedup: number): Promise<string> => (await run({ speedup }, { step: 0, network: 100 })).lie

@@ -156,13 +156,14 @@ class AutoMember extends SadaMember {
 
   override before(step: number): Decision {
     this.clock.tick(step)
-    const decision = this.decide(step)
-    if (decision.kind !== 'skip') this.clock.runs()
-    return decision
+    return this.decide(step)
   }
 
   override after(step: number, done: Decision, means: readonly number[], magnitude: number): Verdict {
-    if (done.kind !== 'skip') this.runs++
+    if (done.kind !== 'skip') {
+      this.runs++
+      this.clock.runs()
+    }
     return super.after(step, done, means, magnitude)
   }
 
