@@ -190,4 +190,31 @@ test('auto with few steps: no forecast where nothing was measured', async () => 
   }
 })
 
+test('a recording whose measurements are beyond float32 is fit for JSON as well, and replayed the same', async () => {
+  // 1e30 squared is beyond float32, which what is measured is made of; its sum is not. One member is well.
+  const network =
+    (size: number): NetworkFunction =>
+    ({ sample, step }) =>
+      sample.map((_, k) => (step % 2 === 0 ? -1 : 1) * (k < LENGTH ? 1 : size))
+  const spec = {
+    scheduler: 'flow-euler',
+    latents: batch,
+    steps: 12,
+  } as const
+  const { policy, take } = recorded(createPolicy('sada'))
+  const { latents } = await runInJs({ ...spec, policy, network: network(1e30) })
+  const recording = JSON.parse(JSON.stringify(take())) as object
+  assert.equal(recording, take())
+  const again = async (size: number) =>
+    runInJs({ ...spec, policy: createPolicy({ name: 'replay', recording }), network: network(size) })
+  const same = await again(1e30)
+  assert.equal(same.latents, latents)
+  for (const { steps } of same.trace.members)
+    assert.ok(steps.every(({ deviation, own }) => deviation === undefined && own === undefined))
+  // What is finite now and was not is said to differ.
+  const [well, other] = (await again(1)).trace.members
+  assert.ok(well.steps.every(({ deviation }) => deviation === undefined))
+  assert.ok(other.steps.slice(2).every(({ action, deviation }) => action !== 'run' || deviation === 1))
+})
+
 test.run()

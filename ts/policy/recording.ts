@@ -40,9 +40,9 @@ const recording = v.object({
   guidance: v.number(),
   /** Noise levels [α, σ] of the run, one more than its steps. */
   levels: v.array(pair),
-  /** For each member and step what was done, and what was measured there. */
+  /** For each member and step what was done, and what was measured there; null for what was not finite, which JSON has no word for. */
   members: v.pipe(
-    v.array(v.array(v.object({ done: decision, means: numbers, magnitude: v.number() }))),
+    v.array(v.array(v.object({ done: decision, means: v.array(v.nullable(v.number())), magnitude: v.number() }))),
     v.minLength(1, 'Expected at least one member'),
   ),
 })
@@ -165,7 +165,11 @@ class RecordingMember extends Delegate {
   readonly steps: Recording['members'][number] = []
 
   override after(step: number, done: Decision, means: readonly number[], magnitude: number): Verdict {
-    this.steps.push({ done: structuredClone(done) as Recording['members'][number][number]['done'], means: [...means], magnitude })
+    this.steps.push({
+      done: structuredClone(done) as Recording['members'][number][number]['done'],
+      means: means.map(finite),
+      magnitude,
+    })
     return super.after(step, done, means, magnitude)
   }
 }
@@ -206,7 +210,10 @@ class ReplayingMember extends Delegate {
     const verdict = super.after(step, done, means, magnitude)
     this.kept = this.keeps()
     const then = this.steps[step]
-    const deviation = Math.max(relative(magnitude, then.magnitude), ...means.map((mean, k) => relative(mean, then.means[k] ?? 0)))
+    const deviation = Math.max(
+      relative(magnitude, then.magnitude),
+      ...means.map((mean, k) => relative(finite(mean), k in then.means ? then.means[k] : 0)),
+    )
     const { own } = this
     return {
       ...verdict,
@@ -227,7 +234,10 @@ class ReplayingMember extends Delegate {
 /** What rows of an `Observation` may use of the step itself. */
 const OBSERVABLE = ['x', 'x0', 'y', 'next', 'output']
 
-/** |found − then| relative to the larger of the two; 0 where they are equal. */
-function relative(found: number, then: number): number {
+const finite = (mean: number): number | null => (Number.isFinite(mean) ? mean : null)
+
+/** |found − then| relative to the larger of the two; 0 where they are equal, 1 where one of them alone is finite. */
+function relative(found: number | null, then: number | null): number {
+  if (found === null || then === null) return found === then ? 0 : 1
   return found === then ? 0 : Math.abs(found - then) / Math.max(Math.abs(found), Math.abs(then))
 }
