@@ -161,8 +161,8 @@ async function recordedCase(scheduler: keyof typeof configs, steps: number, seed
   const latents = [new Numbers(seed).floats(LENGTH)]
   await runInJs({ scheduler, steps, policy: notes.policy, latents })
   const measured = notes.take().members[0].map(({ means, magnitude }) => {
-    const [square = 0, criterion = 0] = means
-    return { refused: false, square, criterion, magnitude }
+    const [square, criterion] = means
+    return { refused: false, square: square ?? 0, criterion: criterion ?? 0, magnitude }
   })
   return { solver: solverOf(scheduler, steps), options: {}, guidance: 1, measured }
 }
