@@ -146,6 +146,9 @@ test('what a target leaves too few runs for, or was not fitted on, is said befor
     /^Of 36 steps a speed-up of 3\.2 leaves 11 network runs, few .*: 11 plain steps may come as close\.$/,
   )
   assert.is(await said({ speedup: 1 }, { steps: 5 }), '')
+  for (const steps of [1, 2])
+    assert.is(await said({ speedup: 3 }, { steps }), `Of ${steps} steps this setting runs all: nothing can be skipped.`)
+  assert.match(await said({ speedup: 3 }, { steps: 3 }), /^Of 3 steps a speed-up of 3 leaves 2 network runs/)
   assert.is(await said({ ms: 1 }), '')
   assert.is(await said({ psnrDb: 30 }), '')
 })

@@ -2,6 +2,7 @@ import { invalidArgument } from '../errors.ts'
 import type { PolicyDefinition } from './definition.ts'
 import { resolveOptions } from './options.ts'
 import { run, type Decision, type RunContext, type Verdict } from './policy.ts'
+import { runsAll } from './preflight.ts'
 import { longTail, sada, SadaMember, type SadaOptions } from './sada.ts'
 
 export interface AutoOptions {
@@ -42,12 +43,15 @@ export const auto: PolicyDefinition<AutoOptions> = {
       (_, b) => new AutoMember(options, { ...ledger, prune: false }, context, clock, b),
     )
   },
-  preflight({ speedup, psnrDb }, { solver }) {
+  preflight({ speedup, psnrDb }, context) {
+    const { solver } = context
     const { steps } = solver.schedule
     if (psnrDb > 0 && solver.isStochastic)
       return ['This scheduler adds fresh noise at every step; what a PSNR target goes by was fitted on schedulers that add none.']
     const runs = Math.max(2, Math.ceil(steps / speedup - 0.5))
     if (speedup <= 1 || runs >= FEWEST_RUNS) return []
+    // Two runs there are always.
+    if (steps <= 2) return [runsAll(context)]
     return [
       `Of ${steps} steps a speed-up of ${speedup} leaves ${runs} network runs, few to predict from: ${runs} plain steps may come as close.`,
     ]
