@@ -41,11 +41,6 @@ export function assemble({ sessions, runs, missing }: JournalContent, options: A
   const loads = all.map(({ load_average: load }) => load)
   const load = loads.length > 0 ? { p50: median(loads), max: greatest(loads) } : { p50: 0, max: 0 }
   const isBusy = load.p50 > greatest(sessions.map(({ machine }) => machine.cores)) / 2
-  // A journal that another version went on with may have runs of what an earlier one could not.
-  const isRun = (each: Missing): boolean =>
-    groups.some(
-      ({ scheduler, guidance, method }) => scheduler === each.scheduler && guidance === each.guidance && method === each.method,
-    )
   const rows = groups.map((group) => describe(group, steps, all, isBusy, options))
   return {
     schema: 'sada-table1/1',
@@ -65,12 +60,19 @@ export function assemble({ sessions, runs, missing }: JournalContent, options: A
       commit: versions.commit,
     })),
     load,
-    missing: missing
-      .filter((each) => !isRun(each))
-      .map(({ scheduler, guidance, method, reason }) => ({ scheduler, guidance, method, reason })),
+    missing: stillMissing(missing, groups),
     rows: rows.map((row) => ({ ...row, pareto: paretoOf(row, rows) })),
     plain: plainRows(all, steps),
   }
+}
+
+/** What could not be run, and was not since: a journal that another version went on with may have runs of what an earlier one could not. */
+function stillMissing(missing: readonly Missing[], groups: readonly Group[]): TableResult['missing'] {
+  const isOf = (a: Missing, b: Group): boolean =>
+    a.scheduler === b.scheduler && a.guidance === b.guidance && a.method === b.method
+  return missing
+    .filter((each) => !groups.some((group) => isOf(each, group)))
+    .map(({ scheduler, guidance, method, reason }) => ({ scheduler, guidance, method, reason }))
 }
 
 /** Runs by scheduler, guidance, kind and method, in the order in which they were first made. */
