@@ -44,6 +44,16 @@ __device__ __forceinline__ void wait_for_earlier_work() {
 #endif
 }
 
+// Has a part of the kernel's parameters, which nothing else wrote, in the cache before the kernel waits: they come from memory as all else does,
+// 64 bytes at a time, and would be waited for one after another where they are used. What is read is looked at so that it stays in the program.
+template <typename T>
+__device__ __forceinline__ void read_ahead(const T& parameters) {
+  uint32_t words = 0;
+#pragma unroll
+  for (int at = 0; at < static_cast<int>(sizeof(T)); at += 64) words ^= *reinterpret_cast<const uint32_t*>(reinterpret_cast<const char*>(&parameters) + at);
+  asm volatile("{ .reg .pred p; setp.eq.u32 p, %0, 0xffffffff; @p nanosleep.u32 1; }" ::"r"(words));
+}
+
 // Counts a caller in and returns how many came before. What those wrote until then is seen by this one.
 __device__ __forceinline__ uint32_t count_in(uint32_t* counter) {
   uint32_t before;

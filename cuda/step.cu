@@ -5,7 +5,8 @@
 // leaves in a slot of shared memory that only it uses, so that sums can name rows by number, and adds up over its two fours. After one
 // barrier, warps make the sums of the tile in the order of tree_sum.h: the stride of 512 lay within a thread, 256 and 128 lie within a lane,
 // 64 to 4 between lanes, 2 and 1 within the lane again. The last block of every group of 1024 tiles, found by counting them, adds up the
-// group's results in float64 by the same tree, and so on until one is left. Nothing depends on the order of blocks.
+// group's results in float64 by the same tree, and so on until one is left: eight results to a thread, all of them read at once, since
+// nothing else is left to do meanwhile. Nothing depends on the order of blocks.
 #include "../native/math/tree_sum.h"
 #include "kernels.h"
 #include "launch.cuh"
@@ -33,9 +34,10 @@ __device__ __forceinline__ float4 multiplied_and_added(float weight, float4 v, f
 
 __device__ __forceinline__ float4 plus(float4 a, float4 b) { return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w); }
 
-// A thread's elements of a tile.
+// A thread's elements of a tile, Four as what each four is kept.
+template <typename Four>
 struct Part {
-  float4 quad[kQuads];
+  Four quad[kQuads];
 };
 
 // How much of a thread's fours there is. Of a whole tile all of it, which leaves nothing to ask.
@@ -51,18 +53,30 @@ struct Extents {
   }
 };
 
-// What a thread must ask for the type of a buffer: nothing, where all have the same.
+// What a thread must ask for the type of a buffer: nothing, where all have the same. Then elements are kept as they are stored, and halves
+// become float32 for each row that has them: in half the registers there is room for more blocks, which counts for more than instructions.
 struct AnyType {
+  using Kept = float4;
   static __device__ __forceinline__ Storage of(Storage type) { return type; }
+  static __device__ __forceinline__ Kept kept(const Quad& stored, Storage type) { return to_terms(stored, type); }
+  static __device__ __forceinline__ float4 terms(const Kept& kept) { return kept; }
+  static constexpr int kBlocks = 5;  // of a multiprocessor at a time, that registers have to do for
 };
 template <Storage kType>
 struct OneType {
+  using Kept = Quad;
   static __device__ __forceinline__ Storage of(Storage) { return kType; }
+  static __device__ __forceinline__ Kept kept(const Quad& stored, Storage) { return stored; }
+  static __device__ __forceinline__ float4 terms(const Kept& kept) { return to_terms(kept, kType); }
+  static constexpr int kBlocks = kType == Storage::kFloat32 ? 5 : 8;
 };
+
+template <typename Types>
+using Inputs = Part<typename Types::Kept>[kMaxInputs];
 
 // All loads are under way before the first is waited for. Inputs that there are none of stay undefined, and are in no row.
 template <typename Types, bool kIsWhole>
-__device__ __forceinline__ void load_inputs(const DeviceStep& step, int64_t at, const Extents<kIsWhole>& extents, Part (&inputs)[kMaxInputs]) {
+__device__ __forceinline__ void load_inputs(const DeviceStep& step, int64_t at, const Extents<kIsWhole>& extents, Inputs<Types>& inputs) {
   Quad stored[kMaxInputs][kQuads];
 #pragma unroll
   for (int k = 0; k < kMaxInputs; ++k) {
@@ -74,21 +88,22 @@ __device__ __forceinline__ void load_inputs(const DeviceStep& step, int64_t at, 
   for (int k = 0; k < kMaxInputs; ++k) {
     if (k >= step.request.inputs) break;
 #pragma unroll
-    for (int q = 0; q < kQuads; ++q) inputs[k].quad[q] = to_terms(stored[k][q], Types::of(step.input_type[k]));
+    for (int q = 0; q < kQuads; ++q) inputs[k].quad[q] = Types::kept(stored[k][q], Types::of(step.input_type[k]));
   }
 }
 
 // weighted_sum.h for a thread's elements.
-__device__ __forceinline__ Part weighted_part(const Row& row, const Part (&inputs)[kMaxInputs]) {
+template <typename Types>
+__device__ __forceinline__ Part<float4> weighted_part(const Row& row, const Inputs<Types>& inputs) {
   const float none = nothing_yet(row);
-  Part sum;
+  Part<float4> sum;
 #pragma unroll
   for (int q = 0; q < kQuads; ++q) sum.quad[q] = make_float4(none, none, none, none);
 #pragma unroll
   for (int k = 0; k < kMaxInputs; ++k) {
     if (!row.has(k)) continue;
 #pragma unroll
-    for (int q = 0; q < kQuads; ++q) sum.quad[q] = multiplied_and_added(row.weight[k], inputs[k].quad[q], sum.quad[q]);
+    for (int q = 0; q < kQuads; ++q) sum.quad[q] = multiplied_and_added(row.weight[k], Types::terms(inputs[k].quad[q]), sum.quad[q]);
   }
   return sum;
 }
@@ -98,12 +113,12 @@ __device__ __forceinline__ int at_slot(int slot, int quad) { return (slot * kQua
 
 // Stores may be inputs: this thread has read all its elements, and no other thread reads them.
 template <typename Types, bool kIsWhole>
-__device__ __forceinline__ void form_rows(const StepMember& member, int64_t at, const Extents<kIsWhole>& extents, const Part (&inputs)[kMaxInputs], const Shared<float4>& tile) {
+__device__ __forceinline__ void form_rows(const StepMember& member, int64_t at, const Extents<kIsWhole>& extents, const Inputs<Types>& inputs, const Shared<float4>& tile) {
   const DeviceStep& step = member.step;
 #pragma unroll
   for (int r = 0; r < kMaxRows; ++r) {
     if (r >= step.request.rows) break;
-    Part row = weighted_part(step.request.row[r], inputs);
+    const Part<float4> row = weighted_part<Types>(step.request.row[r], inputs);
     if (step.request.store[r] != nullptr) {
       const Storage type = Types::of(step.store_type[r]);
 #pragma unroll
@@ -136,7 +151,7 @@ __device__ __forceinline__ int at_sum(const StepMember& member, int s) { return 
 __device__ __forceinline__ void leave_terms(const StepMember& member, int64_t tile_at, const Shared<float4>& tile) {
   const StepRequest& request = member.step.request;
   for (int s = 0; s < request.sums; ++s) {
-    Part terms;
+    Part<float4> terms;
 #pragma unroll
     for (int q = 0; q < kQuads; ++q) {
       terms.quad[q] = terms_of(member, request.sum[s], q, tile);
@@ -160,21 +175,30 @@ __device__ __forceinline__ float sum_of_tile(int from, const Shared<float4>& til
 
 static_assert(kWarps == 4, "a lane adds up four fours of a tile");
 
-// The tree over a group's results, by one warp; valid in its lane 0. Not through L1, which does not see what other blocks wrote.
-__device__ __forceinline__ double sum_of_group(const double* results, int n, int lane) {
-  const auto result = [&](int i) { return i * kLanes + lane < n ? __ldcg(results + i * kLanes + lane) : 0.0; };
-  const auto strides_down_to_128 = [&](int i) {
-    return ((result(i) + result(i + 16)) + (result(i + 8) + result(i + 24))) + ((result(i + 4) + result(i + 20)) + (result(i + 12) + result(i + 28)));
-  };
-  double p = 0.0;
-#pragma unroll 1
-  for (int i = 0; i < 2; ++i) {
-    const double pair = strides_down_to_128(i) + strides_down_to_128(i + 2);
-    p = i == 0 ? pair : p + pair;
+constexpr int kResults = kTile / kThreads;  // of a group, to a thread
+
+// The tree over a thread's results of a group of n, kThreads from one to the next. Not through L1, which does not see what other blocks wrote.
+__device__ __forceinline__ double sum_of_results(const double* results, int n) {
+  const int thread = static_cast<int>(threadIdx.x);
+  double p[kResults];
+#pragma unroll
+  for (int i = 0; i < kResults; ++i) p[i] = thread + i * kThreads < n ? __ldcg(results + thread + i * kThreads) : 0.0;
+#pragma unroll
+  for (int stride = kResults / 2; stride > 0; stride /= 2) {
+#pragma unroll
+    for (int i = 0; i < stride; ++i) p[i] += p[i + stride];
   }
+  return p[0];
+}
+
+// The rest of the tree, over what each thread has of a group, by one warp; valid in its lane 0.
+__device__ __forceinline__ double sum_of_group(const Shared<double>& of_threads, int lane) {
+  const auto of_warp = [&](int warp) { return of_threads[warp * kLanes + lane]; };
+  double p = (of_warp(0) + of_warp(2)) + (of_warp(1) + of_warp(3));
   for (int offset = kLanes / 2; offset > 0; offset /= 2) p += __shfl_down_sync(kAllLanes, p, offset);
   return p;
 }
+static_assert(kWarps == 4, "threads' sums are added as four");
 
 // Whether this block is the last of `size` to come here with its results written. The ticket is left as it was found. The barriers order
 // the block's writes before one thread's count, and that before its reads.
@@ -190,6 +214,9 @@ __device__ __forceinline__ bool is_last(uint32_t* ticket, uint32_t size) {
   return flag[0] != 0;
 }
 
+// Where the threads' shares of sum s lie, behind the flag of is_last(). By then nothing else is wanted in shared memory.
+__device__ __forceinline__ Shared<double> shares_of(int s) { return shared_memory<double>((2 + s * kThreads) * static_cast<int>(sizeof(double))); }
+
 // Warp w makes sums w, w + kWarps, …: of the tile, then of groups of results for as long as this block is the last of its group.
 __device__ __forceinline__ void make_sums(const StepMember& member, const Shared<float4>& tile) {
   const int warp = static_cast<int>(threadIdx.x) / kLanes, lane = static_cast<int>(threadIdx.x) % kLanes, sums = member.step.request.sums;
@@ -202,8 +229,10 @@ __device__ __forceinline__ void make_sums(const StepMember& member, const Shared
     const int64_t group = at / kTile, groups = (n + kTile - 1) / kTile, left = n - group * kTile, from = level + group * kTile;
     const int size = static_cast<int>(left < kTile ? left : kTile);
     if (!is_last(tickets + group, static_cast<uint32_t>(size))) return;
+    for (int s = 0; s < sums; ++s) shares_of(s)[static_cast<int>(threadIdx.x)] = sum_of_results(member.partials + s * member.partials_length + from, size);
+    __syncthreads();
     level += n, tickets += groups, at = group, n = groups;
-    for (int s = warp; s < sums; s += kWarps) leave(s, sum_of_group(member.partials + s * member.partials_length + from, size, lane));
+    for (int s = warp; s < sums; s += kWarps) leave(s, sum_of_group(shares_of(s), lane));
   }
 }
 
@@ -211,7 +240,7 @@ template <typename Types, bool kIsWhole>
 __device__ __forceinline__ void make_elements(const StepMember& member, int64_t tile_at, const Shared<float4>& tile) {
   const int64_t at = tile_at + 4 * static_cast<int64_t>(threadIdx.x);
   const Extents<kIsWhole> extents = {member.step.request.length - at, member.is_aligned};
-  Part inputs[kMaxInputs];
+  Inputs<Types> inputs;
   load_inputs<Types>(member.step, at, extents, inputs);
   form_rows<Types>(member, at, extents, inputs, tile);
 }
@@ -233,17 +262,18 @@ __device__ __forceinline__ void make_tile(const StepMember& member) {
   make_sums(member, tile);
 }
 
-// Blocks of a multiprocessor at a time that registers have to do for.
-constexpr int kBlocks = 5;
-
 template <int kCapacity, typename Types>
-__global__ void __launch_bounds__(kThreads, kBlocks) step_kernel(const Batch<kCapacity> __grid_constant__ batch) {
-  wait_for_earlier_work();
+__global__ void __launch_bounds__(kThreads, Types::kBlocks) step_kernel(const Batch<kCapacity> __grid_constant__ batch) {
   // A single member's place among the parameters is known to the compiler.
-  make_tile<Types>(kCapacity == 1 ? batch.member[0] : batch.member[blockIdx.y]);
+  const StepMember& member = kCapacity == 1 ? batch.member[0] : batch.member[blockIdx.y];
+  read_ahead(member);
+  wait_for_earlier_work();
+  make_tile<Types>(member);
 }
 
-__global__ void __launch_bounds__(kThreads, kBlocks) step_in_memory_kernel(const StepMember* member) { make_tile<OneType<Storage::kFloat32>>(*member); }
+using Floats = OneType<Storage::kFloat32>;
+
+__global__ void __launch_bounds__(kThreads, Floats::kBlocks) step_in_memory_kernel(const StepMember* member) { make_tile<Floats>(*member); }
 
 // Of a step with this many summed rows.
 constexpr size_t shared_bytes(int slots, int sums) { return (static_cast<size_t>(slots) * kQuads + static_cast<size_t>(sums)) * kThreads * sizeof(float4); }
@@ -275,7 +305,7 @@ cudaError_t launch_step(const DeviceStep* members, int count, double* sums, cons
     sums += members[m].request.sums;
   }
   if constexpr (kCapacity == 1) {
-    if (has_type(members[0], Storage::kFloat32)) return launch(step_kernel<1, OneType<Storage::kFloat32>>, shape, stream, batch);
+    if (has_type(members[0], Storage::kFloat32)) return launch(step_kernel<1, Floats>, shape, stream, batch);
     if (has_type(members[0], Storage::kFloat16)) return launch(step_kernel<1, OneType<Storage::kFloat16>>, shape, stream, batch);
   }
   return launch(step_kernel<kCapacity, AnyType>, shape, stream, batch);

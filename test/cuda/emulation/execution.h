@@ -123,6 +123,8 @@ namespace sada::cuda {
 
 // Work on a stream is done one after the other here; that a kernel waits for it is counted.
 inline void wait_for_earlier_work() { emulation::wait_for_earlier_work(); }
+template <typename T>
+void read_ahead(const T&) {}
 inline uint32_t count_in(uint32_t* counter) { return atomicAdd(counter, 1u); }
 
 // A block's shared memory, watched.
