@@ -35,6 +35,7 @@ std::vector<float> moved(bool gather, const sada::TokenMove& move, std::vector<f
 struct Variant {
   bool gather, channels_first, with_cache, halves, on_host;
   int shift;  // elements by which buffers miss their alignment
+  bool of_one_type = false;
 };
 
 // A destination on the device with something in it already.
@@ -64,7 +65,8 @@ struct Destination {
 void check_move(const Sizes& s, const Variant& v, uint32_t seed) {
   cases::Numbers numbers(seed);
   const int64_t whole = s.rows * s.tokens * s.channels, part = s.rows * s.kept * s.channels;
-  const auto type = [&] { return v.halves ? any_type(numbers) : Storage::kFloat32; };
+  const Storage half = numbers.below(2) == 0 ? Storage::kFloat16 : Storage::kBfloat16;
+  const auto type = [&] { return !v.halves ? Storage::kFloat32 : v.of_one_type ? half : any_type(numbers); };
   const Storage from_type = type();
   const std::vector<float> source = numbers.floats((v.gather ? whole : part) + v.shift);
   const std::vector<char> stored = encoded(source, from_type);
@@ -107,6 +109,7 @@ void sizes() {
         cases::test(name, [=] { check_move(s, {gather, channels_first, false, false, false, 0}, at); });
         cases::test(name + ", with a cache", [=] { check_move(s, {gather, channels_first, true, false, true, 0}, at); });
         cases::test(name + ", halves", [=] { check_move(s, {gather, channels_first, true, true, false, 0}, at); });
+        cases::test(name + ", halves of one type", [=] { check_move(s, {gather, channels_first, at % 2 == 0, true, false, static_cast<int>(at % 3), true}, at); });
         cases::test(name + ", halves, misaligned", [=] { check_move(s, {gather, channels_first, true, true, true, 1 + static_cast<int>(at % 3)}, at); });
       }
     }
