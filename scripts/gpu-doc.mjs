@@ -9,6 +9,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const [folder, file] =
   process.argv.length > 3 ? process.argv.slice(2) : [join(root, 'bench', 'results'), join(root, 'docs', 'gpu.md')]
 const files = readdirSync(folder).filter((file) => /^gpu-.*\.json$/.test(file))
+const changed = readdirSync(folder).filter((file) => /^kernel-changes-.*\.json$/.test(file))
 
 const table = (head, rows) =>
   [head, head.map((_, k) => (k === 0 ? '---' : '---:')), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n')
@@ -151,6 +152,44 @@ ${isTold(speed) ? told(speed) : kernelTable(speed.kernels, speed.pytorch)}
 `
 }
 
+/** Changes to kernels that were timed one by one: microseconds of a launch in a graph, each time that was measured. */
+function changes(name) {
+  const { what, gpu, driver, date, cases, copies, step, moves } = JSON.parse(readFileSync(join(folder, name), 'utf8'))
+  const columnsOf = (...wanted) => wanted.map(([kernel, size]) => ({ kernel, size }))
+  const find = (rows, { kernel, size }) => rows.find((row) => row.kernel === kernel && row.size === size)
+  const tableOf = (variants, columns) => {
+    const timed = variants.map(({ change, run, rows }) => [
+      ...[change, run],
+      ...columns.map(
+        (column) =>
+          find(rows, column)
+            ?.replayed_us.map((each) => each.toFixed(2))
+            .join(', ') ?? '',
+      ),
+    ])
+    const copied = ['a copy of as many bytes, a launch', '', ...columns.map((column) => find(copies, column).copy_us.toFixed(2))]
+    return table(['change', 'machine', ...columns.map(({ kernel, size }) => `${kernel}, ${size}`)], [...timed, copied])
+  }
+  const half = 'step, float16'
+  const planes = (kind, of) => [`${kind}, channels first${of}`, '8192/16384 x 320']
+  const large = (kind, of) => [`${kind}, channels first${of}`, '32768/65536 x 320']
+  return `## ${gpu}: changes to kernels
+
+${what[0].toUpperCase()}${what.slice(1)}. Driver ${driver}, ${date}; all of it in [bench/results/${name}](../bench/results/${name}). Microseconds, replayed.
+
+${tableOf(step, columnsOf(['step', '1 x 65536'], ['step', '1 x 262144'], ['step', '1 x 4194304'], [half, '1 x 262144'], [half, '1 x 1048576']))}
+
+${tableOf(moves, columnsOf(planes('gather', ''), planes('gather', ', float16'), large('gather', ', float16'), large('scatter', ''), planes('scatter', ', float16'), large('scatter', ', float16')))}
+
+Every bit the CPU's: ${Object.entries(cases)
+    .map(([variant, counted]) => `${variant}: ${counted}`)
+    .join('; ')}.
+
+What the last block read one after another cost most, half a microsecond to two of each step. Of these the kernels now have: parameters read ahead, a group's results read at once (all 1024, by
+all threads of a block), halves kept as stored in room for eight blocks, moves without types. Together, and as they are now, they have not been timed on a GPU; they are compared with the CPU's bits in an emulation.
+`
+}
+
 writeFileSync(
   file,
   `# On GPUs
@@ -164,6 +203,6 @@ sectors touched" compares with a copy of all that. A step of a picture's latents
 those; that is about what a copy of the smaller steps takes as a whole where it runs from the GPU's cache (18 MiB in float16: 5 µs), so these stay behind it. A large step as PyTorch operations takes about six times as long, each bound by
 the bytes it moves; of latents, where launches and accesses take the time, it is up to ten times.
 
-${files.length > 0 ? files.map(part).join('\n') : '**Not measured.**\n'}`,
+${[...files.map(part), ...changed.map(changes)].join('\n') || '**Not measured.**\n'}`,
 )
 console.log(`${file} is written`)
