@@ -40,6 +40,8 @@ const LONGEST_STRETCH_MS = 8
 interface Candidate {
   readonly member: Member
   readonly decision: Decision
+  /** Nothing may be left out any more: a pass that did was not finite. */
+  readonly isWhole?: boolean
 }
 
 /**
@@ -141,7 +143,7 @@ export class DenoisingLoop {
     const startedAt = performance.now()
     let waiting = this.members.map((member) => ({ member, decision: this.admit(member.policy.before(step)) }))
     const audited = await this.auditSkips(step, waiting)
-    // At most twice: a skip that turns out not to be finite is made again with the network.
+    // At most three times: a skip that is not finite is made again with the network, and a pass that left something out as a whole one.
     while (waiting.length > 0) waiting = await this.attempt(step, waiting)
     const ms = performance.now() - startedAt
     for (const member of this.members) member.trace[step].ms = ms
@@ -169,7 +171,7 @@ export class DenoisingLoop {
     return new Map(measured.map(([member, sum]) => [member, audit.note(step, member.index, Math.sqrt(sum / length))] as const))
   }
 
-  /** Makes the step for `candidates`; returns those whose skip has to be replaced by a run. */
+  /** Makes the step for `candidates`; returns those that have to do more for it. */
   private async attempt(step: number, candidates: readonly Candidate[]): Promise<Candidate[]> {
     const outputs = await this.evaluate(step, candidates)
     const prepared = candidates.map(({ member, decision }) =>
@@ -231,7 +233,8 @@ export class DenoisingLoop {
   }
 
   private featureCall(step: number, spec: Features, running: readonly Candidate[]): FeatureCall {
-    const midway = (k: number, found: FeatureChange): Decision => running[k].member.policy.midway!(step, found)
+    const midway = (k: number, found: FeatureChange): Decision =>
+      running[k].isWhole ? run : running[k].member.policy.midway!(step, found)
     return { spec, decisions: running.map(({ decision }) => decision), ...(spec.probe && { midway }) }
   }
 
@@ -250,7 +253,8 @@ export class DenoisingLoop {
 
   private refuse(step: number, member: Member, prepared: PreparedStep): Candidate {
     member.reject(prepared)
-    if (prepared.decision.kind === 'skip') return { member, decision: run }
+    const { kind } = prepared.decision
+    if (kind !== 'run') return { member, decision: run, isWhole: kind !== 'skip' }
     throw nonFinite(step, member.index, this.options.solver.schedule.timesteps[step])
   }
 
@@ -284,10 +288,10 @@ export class DenoisingLoop {
       ...notesOf([...this.warnings, ...this.outcome(ms - this.auditMs)], workspace.graphs()),
       steps: solver.schedule.steps,
       guidance: network.guidance,
-      members: this.members.map(({ index, trace, nfe }) => ({
+      members: this.members.map(({ index, trace, nfe, skipped }) => ({
         steps: trace,
         nfe,
-        ...(this.audit && { audit: this.audit.report(index, trace.length - nfe) }),
+        ...(this.audit && { audit: this.audit.report(index, skipped) }),
       })),
       ...(this.device && { decidedOn: 'device' }),
       ms,

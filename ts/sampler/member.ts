@@ -25,6 +25,7 @@ export interface PreparedStep {
 export class Member {
   readonly trace: StepInProgress[] = []
   nfe = 0
+  skipped = 0
   readonly index: number
   readonly policy: MemberPolicy
   private readonly workspace: Workspace
@@ -89,8 +90,8 @@ export class Member {
     const observation = this.policy.observe(step, decision)
     const request = new StepRequest((name) => output?.buffers[name] ?? this.buffers.get(name))
     const outputs = this.outputs(observation).map(({ names, row }) => {
-      // A computed step advances its state in place: one buffer less in the cache. A skip may have to be made again from the old one.
-      const inPlace = names[0] === 'x' && decision.kind !== 'skip'
+      // A computed step advances its state in place: one buffer less in the cache. Others may have to be made again from the old one.
+      const inPlace = names[0] === 'x' && decision.kind === 'run'
       const isOwn = names[0] === 'x' || names[0] === 'x0Prev'
       const tensor = inPlace ? (this.slice('x').tensor as number) : this.buffers.take(isOwn ? 'own' : 'history')
       return { names, tensor, index: request.row(substitute(row, definitions), { tensor, offset: 0 }) }
@@ -108,7 +109,8 @@ export class Member {
   }
 
   /** Makes the step's results the member's state. */
-  accept({ outputs }: PreparedStep): void {
+  accept({ decision, outputs }: PreparedStep): void {
+    if (decision.kind === 'skip') this.skipped++
     for (const { names, tensor } of outputs) this.buffers.bind(names, tensor)
   }
 
@@ -128,7 +130,7 @@ export class Member {
     this.buffers.retainOnly(this.policy.keeps())
   }
 
-  /** Gives a prepared skip up: its results are not finite. */
+  /** Gives up a prepared step that is to be made again: its results are not finite. */
   reject({ outputs }: PreparedStep): void {
     for (const { tensor } of outputs) this.buffers.giveBack(tensor)
   }

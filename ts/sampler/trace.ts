@@ -46,7 +46,7 @@ export type StepInProgress = { -readonly [K in keyof MemberStep]: MemberStep[K] 
 export interface MemberTrace {
   /** As many as the run has. */
   readonly steps: readonly MemberStep[]
-  /** Network runs of this member, a guided pair counting one, a pruned or partial pass one. */
+  /** Network runs of this member, a guided pair counting one, a pruned or partial pass one; one that was not finite counts, and the whole one made instead. */
   readonly nfe: number
   /** With `audit`: what the recomputed skips say of the whole. */
   readonly audit?: AuditReport
