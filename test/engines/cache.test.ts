@@ -3,6 +3,7 @@ import {
   chownSync,
   existsSync,
   lstatSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
@@ -136,6 +137,19 @@ test('an engine that lies under another one’s name is refused and deleted', as
   assert.match(warnings[0], 'something else')
 })
 
+// Elsewhere a folder does not open as a file.
+if (process.platform !== 'win32') {
+  test('what cannot be read is made again, and not deleted: it may be as it was', async () => {
+    const { cache, warnings, file } = newCache()
+    await cache.obtain(description, () => Promise.resolve(ENGINE))
+    renameSync(file(), `${file()}.aside`)
+    mkdirSync(file()) // opens, and does not read
+    assert.is(await cache.read(description), undefined)
+    assert.is(warnings.length, 1)
+    assert.match(warnings[0], /EISDIR.* It is made again\.$/)
+  })
+}
+
 test('who wants the same engine at once waits for the one who makes it', async () => {
   const folder = newFolder()
   let builds = 0
@@ -182,14 +196,23 @@ test('who waits for another build of an engine is told so, once', async () => {
   assert.equal(told, [{ stage: 'first', phase: WAITING, done: 0, of: 1 }])
 })
 
-test('engines beyond the limit go, the longest unused first, never the newest', async () => {
-  const { cache } = newCache({ mostBytes: 3300 })
-  for (let k = 0; k < 5; k++) {
-    await cache.obtain({ ...description, version: String(k) }, () => Promise.resolve(ENGINE))
-    await new Promise((resolve) => setTimeout(resolve, 15))
+test('engines beyond the limit go, the longest unused first, never those that a model has just used', async () => {
+  const { folder } = newCache().cache
+  const loaded = () => new EngineCache(folder, { mostBytes: 3300 })
+  const obtain = async (cache: EngineCache, ...versions: string[]) => {
+    for (const version of versions) {
+      await cache.obtain({ ...description, version }, () => Promise.resolve(ENGINE))
+      await new Promise((resolve) => setTimeout(resolve, 15))
+    }
   }
-  const kept = (await cache.list()).map(({ version }) => version)
-  assert.equal(kept, ['4', '3'])
+  const kept = async () => (await loaded().list()).map(({ version }) => version)
+  for (const version of ['0', '1', '2', '3', '4']) await obtain(loaded(), version)
+  assert.equal(await kept(), ['4', '3'])
+  // A model with more engines than fit keeps them: else each load would build some again. Others make room.
+  await obtain(loaded(), '3', 'a', 'b', 'c')
+  assert.equal(await kept(), ['c', 'b', 'a', '3'])
+  await obtain(loaded(), '5')
+  assert.equal(await kept(), ['5', 'c'])
   const small = newCache({ mostBytes: 10 })
   await small.cache.obtain(description, () => Promise.resolve(ENGINE))
   assert.is((await small.cache.list()).length, 1)

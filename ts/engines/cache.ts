@@ -90,6 +90,8 @@ export class EngineCache {
   readonly folder: string
   private readonly mostBytes: number
   private readonly warn: (message: string) => void
+  /** Engines that were read or kept here: a model's own, which it will want again together. */
+  private readonly used = new Set<string>()
 
   constructor(
     folder = cacheFolder(),
@@ -126,10 +128,13 @@ export class EngineCache {
 
   /** The kept engine of this description. One that was changed, cut or put there by someone else is deleted, with a warning. */
   async read(description: EngineDescription): Promise<Uint8Array | undefined> {
-    const path = this.path(engineKey(description))
-    const engine = await this.readChecked(path, (header) => engineKey(header) === engineKey(description))
+    const key = engineKey(description)
+    const path = this.path(key)
+    const engine = await this.readChecked(path, (header) => engineKey(header) === key)
+    if (engine === undefined) return undefined
+    this.used.add(key)
     const now = new Date()
-    if (engine !== undefined) await utimes(path, now, now).catch(() => {})
+    await utimes(path, now, now).catch(() => {})
     return engine
   }
 
@@ -165,8 +170,10 @@ export class EngineCache {
       if (isWanted(found.header as EngineDescription)) return found.content
       throw new SadaError('ENGINE_INCOMPATIBLE', `${path} was made for something else.`)
     } catch (error) {
-      this.warn(`${(error as Error).message} It is deleted and made again.`)
-      await rm(path, { force: true }).catch(() => {})
+      // What a disk or a network's folder did not hand over may be as it was.
+      const isWrong = error instanceof SadaError && (error.code === 'ENGINE_UNTRUSTED' || error.code === 'ENGINE_INCOMPATIBLE')
+      this.warn(`${(error as Error).message} It is ${isWrong ? 'deleted and ' : ''}made again.`)
+      if (isWrong) await rm(path, { force: true }).catch(() => {})
       return undefined
     }
   }
@@ -225,24 +232,26 @@ export class EngineCache {
     const key = engineKey(description)
     try {
       await writeSigned(this.path(key), description, engine, await this.secret())
-      await this.evict(key)
+      this.used.add(key)
+      await this.evict()
     } catch (error) {
       this.warn(`The engine of stage "${description.stage}" is not kept: ${(error as Error).message}`)
     }
   }
 
   /**
-   * Deletes the engines that were not used for the longest time, until the rest fits, never `newest`; and what processes that ended in the
-   * middle left unfinished.
+   * Deletes the engines that were not used for the longest time, until the rest fits, but none that were used here: a model with more than
+   * fits would be built at every load. And what processes that ended in the middle left unfinished.
    */
-  private async evict(newest: string): Promise<void> {
+  private async evict(): Promise<void> {
     let left = 0
     for (const { name, bytes, usedAt } of await this.files()) {
       const isEngine = name.endsWith(SUFFIX)
       if (isEngine) left += bytes
       const isAbandoned = UNFINISHED.test(name) && Date.now() - usedAt.getTime() > ABANDONED_MS
-      const isTooMuch = isEngine && left > this.mostBytes && name !== newest + SUFFIX
-      if (isAbandoned || isTooMuch) await rm(join(this.folder, name), { force: true })
+      const isTooMuch = isEngine && left > this.mostBytes && !this.used.has(name.slice(0, -SUFFIX.length))
+      // One that cannot be deleted is tried again with the next engine.
+      if (isAbandoned || isTooMuch) await rm(join(this.folder, name), { force: true }).catch(() => {})
     }
   }
 
