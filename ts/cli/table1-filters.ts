@@ -52,7 +52,7 @@ export function checkEffects(options: Table1Choice): void {
   }
 }
 
-/** Of finished runs those that are asked for; plain runs and the baseline stand beside any policy. Throws where nothing is left. */
+/** Of finished runs, and of what could not be run, what is asked for; plain runs and the baseline stand beside any policy. Throws where no run is left. */
 export function chosenRuns(content: JournalContent, options: Table1Choice): JournalContent {
   const { given } = options
   const labels = options.policies?.map((spec) => methodFor(spec).label)
@@ -74,7 +74,12 @@ export function chosenRuns(content: JournalContent, options: Table1Choice): Jour
   // A slice may have none of the first prompts.
   if (runs.length === 0) throw invalidArgument('--samples', 'so many that a finished run is among them', options.samples)
   const kept = new Set(runs)
-  return { ...content, runs: new Map([...content.runs].filter(([, run]) => kept.has(run))) }
+  const isAsked = <T>(asked: readonly T[] | undefined, value: T): boolean => !asked?.length || asked.includes(value)
+  const missing = content.missing.filter(
+    ({ scheduler, guidance, method }) =>
+      isAsked(options.scheduler, scheduler) && isAsked(options.guidance, guidance) && isAsked(labels, method),
+  )
+  return { ...content, runs: new Map([...content.runs].filter(([, run]) => kept.has(run))), missing }
 }
 
 /** The prompts that so many samples would be: the first of all, or of the kinds that are asked for. */
