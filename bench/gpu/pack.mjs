@@ -1,7 +1,9 @@
 // Packs what `verify:gpu` needs on a machine without a network or Node: this Node binary, the built package with its run-time
 // dependencies, the GPU library, its bench and its cases (g++ builds them), the bundled model, the script. In slices of at most 60 MiB.
 //
-//   npm run build && npm run build:cuda && node bench/gpu/pack.mjs [FOLDER]      default: build/gpu-bundle
+//   npm run build && npm run build:cuda && node bench/gpu/pack.mjs [--engines] [FOLDER]      default: build/gpu-bundle
+//
+// --engines: also what runs networks on a GPU, as far as scripts/fetch-onnxruntime-gpu.mjs and scripts/fetch-tensorrt.mjs have brought it.
 //
 // The addon is the portable one where it has been built (node scripts/build-prebuilt.mjs linux-x64, after the last change to native/), else
 // this machine's own.
@@ -23,6 +25,7 @@ import {
 } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { findCases, PACKED } from '../../scripts/cuda-cases.mjs'
 import { newestVersion } from '../../scripts/symbol-versions.mjs'
 
@@ -37,7 +40,13 @@ const SCRIPTS = [
 ]
 const SLICE = 60 * 2 ** 20
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
-const target = resolve(process.argv[2] ?? join(root, 'build', 'gpu-bundle'))
+const { values, positionals } = parseArgs({ options: { engines: { type: 'boolean', default: false } }, allowPositionals: true })
+const target = resolve(positionals[0] ?? join(root, 'build', 'gpu-bundle'))
+/** Where the fetching scripts put an engine, and the variable that names it. */
+const ENGINES = {
+  onnxruntime: { from: join(root, 'build', 'onnxruntime-gpu', 'onnxruntime', 'capi'), variable: 'SADA_ONNXRUNTIME_PATH' },
+  tensorrt: { from: join(root, 'build', 'tensorrt', 'tensorrt_rtx_libs'), variable: 'SADA_TENSORRT_PATH' },
+}
 const name = 'sada-gpu'
 const stage = join(target, name)
 
@@ -72,12 +81,25 @@ else console.log(`The addon is this machine's own: "node scripts/build-prebuilt.
 // Run-time dependencies, and theirs.
 const listed = spawnSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: root, encoding: 'utf8' }).stdout
 for (const folder of listed.split('\n').filter((line) => line.includes('node_modules'))) copy(folder.slice(root.length + 1))
+const engines = Object.entries(ENGINES).filter(([name, { from }]) => {
+  if (values.engines && !existsSync(from)) console.log(`Without ${name}: ${from} does not exist.`)
+  return values.engines && existsSync(from)
+})
+for (const [name, { from }] of engines) {
+  const libraries = readdirSync(from).filter((file) => /\.so(\.|$)/.test(file) && !/pybind11|providers_tensorrt/.test(file))
+  for (const file of libraries) cpSync(join(from, file), join(stage, 'engines', name, file), { dereference: true })
+}
 cpSync(process.execPath, join(stage, 'node'))
 chmodSync(join(stage, 'node'), 0o755)
 const commit = spawnSync('git', ['rev-parse', 'HEAD'], { cwd: root, encoding: 'utf8' }).stdout.trim()
 writeFileSync(
   join(stage, 'verify'),
-  `#!/bin/sh\ncd "$(dirname "$0")" && SADA_COMMIT=${commit} exec ./node scripts/verify-gpu.mjs "$@"\n`,
+  [
+    '#!/bin/sh',
+    'cd "$(dirname "$0")" || exit',
+    ...engines.map(([name, { variable }]) => `export ${variable}="\${${variable}:-$PWD/engines/${name}}"`),
+    `SADA_COMMIT=${commit} exec ./node scripts/verify-gpu.mjs "$@"\n`,
+  ].join('\n'),
   { mode: 0o755 },
 )
 
