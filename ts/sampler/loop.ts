@@ -40,8 +40,7 @@ const LONGEST_STRETCH_MS = 8
 interface Candidate {
   readonly member: Member
   readonly decision: Decision
-  /** Nothing may be left out any more: a pass that did was not finite. */
-  readonly isWhole?: boolean
+  readonly isWhole?: boolean // nothing may be left out any more: a pass that did was not finite
 }
 
 /**
