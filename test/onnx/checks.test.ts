@@ -18,6 +18,7 @@ import {
   shape,
   tensor,
   value,
+  varint,
 } from '../support/onnx.ts'
 
 /** The code with which a model is refused before an engine sees it. */
@@ -134,6 +135,36 @@ test('what would be joined into something else than it looks like is corrupt', (
   assert.is(refusal(Buffer.concat([whole, field(7, node('Mul'))])), 'MODEL_CORRUPT')
   assert.is(refusal(model([initializer(tensor('w', [1], Buffer.concat([external('a'), external('b')])))])), 'MODEL_CORRUPT')
   assert.is(refusal(integer(1, 8)), 'MODEL_CORRUPT')
+})
+
+test('what ONNX Runtime would read as something else is corrupt', () => {
+  const x = value(11, 'x', [4])
+  /** A field by a number that protobuf cuts to this one. */
+  const cut = (number: number, content: Uint8Array): Buffer => {
+    const [tag, ...rest] = field(number, content)
+    return Buffer.from([...varint(2n ** 32n + BigInt(tag)), ...rest])
+  }
+  assert.is(refusal(Buffer.concat([model([node('Add'), x]), cut(7, node('EPContext'))])), 'MODEL_CORRUPT')
+  // A number where the text belongs leaves the text that came before.
+  const typed = field(1, Buffer.concat([field(4, 'EPContext'), integer(4, 1)]))
+  assert.is(refusal(model([typed])), 'MODEL_CORRUPT')
+  assert.is(refusal(model([initializer(Buffer.concat([shape('s', [1 << 30]), integer(9, 1)]))])), 'MODEL_CORRUPT')
+  // 2 ** 32 + 7 is cut to 7, whole numbers.
+  const wide = tensor('s', [1], integer(7, 1 << 30), 2 ** 32 + 7)
+  assert.is(refusal(model([initializer(wide), node('ConstantOfShape', { inputs: ['s'] })])), 'MODEL_CORRUPT')
+})
+
+test('what an attribute has once and says twice is corrupt: together that is something else', () => {
+  const half = (dims: number): Buffer => field(5, Buffer.concat([integer(1, dims), integer(2, 7), integer(7, 1 << 16)]))
+  const both = attribute('value', 'tensor', Buffer.concat([half(1), half(2)]))
+  const constant = node('Constant', { outputs: ['s'], attributes: [both] })
+  assert.is(refusal(model([constant, node('ConstantOfShape', { inputs: ['s'] })])), 'MODEL_CORRUPT')
+  const branch = inner('then_branch', node('Add', { inputs: ['b'], outputs: ['a'] }))
+  const more = field(6, node('Add', { inputs: ['a'], outputs: ['b'] }))
+  assert.is(refusal(model([node('If', { attributes: [Buffer.concat([branch, more])] })])), 'MODEL_CORRUPT')
+  const values = field(1, tensor('w', [1]))
+  assert.is(refusal(model([field(15, Buffer.concat([values, values, integer(3, 2)]))])), 'MODEL_CORRUPT')
+  assert.is(refusal(model([], field(20, Buffer.concat([field(1, ''), field(1, '')])))), 'MODEL_CORRUPT')
 })
 
 test('files that are cut or damaged are corrupt or pass, never anything else', () => {

@@ -61,6 +61,8 @@ export interface OnnxModel {
 const LONGEST_SHAPE = 64
 const INT32 = 6
 const INT64 = 7
+/** Protobuf cuts larger numbers of types to 32 bits. */
+const MOST_INT32 = 2 ** 31 - 1
 
 /** Reads the bytes of a model file. Throws MODEL_CORRUPT, MODEL_TOO_LARGE. */
 export function readOnnxModel(bytes: Buffer, path: string): OnnxModel {
@@ -79,9 +81,21 @@ export function readOnnxModel(bytes: Buffer, path: string): OnnxModel {
 }
 
 function readTraining(reader: WireReader, end: number, into: OnnxGraph[]): void {
+  const once = onceOf(reader, [1, 2], 'training')
   reader.message(end, (field, to) => {
+    once(field)
     if (field <= 2) into.push(readGraph(reader, to))
   })
+}
+
+/** Refuses the second message of a field that has one: protobuf joins them into what none of them looked like. */
+function onceOf(reader: WireReader, single: readonly number[], what: string): (field: number) => void {
+  const seen = new Set<number>()
+  return (field) => {
+    if (!single.includes(field)) return
+    if (seen.has(field)) throw reader.corrupt(`${what} holds twice what it has once`)
+    seen.add(field)
+  }
 }
 
 function readFunction(reader: WireReader, end: number): OnnxFunction {
@@ -129,7 +143,9 @@ function readAttribute(reader: WireReader, end: number): OnnxAttribute {
   const [values, tensors]: [number[], OnnxTensor[]] = [[], []]
   const [graphs, sparse]: [OnnxGraph[], OnnxSparse[]] = [[], []]
   let name = ''
+  const once = onceOf(reader, [5, 6, 14, 22], 'an attribute')
   reader.message(end, (field, to, value) => {
+    once(field)
     if (field === 1) name = reader.string(to)
     else if (field === 3 || field === 8) values.push(...reader.numbers(to, value, LONGEST_SHAPE))
     else if (field === 5 || field === 10) tensors.push(readTensor(reader, to))
@@ -142,7 +158,9 @@ function readAttribute(reader: WireReader, end: number): OnnxAttribute {
 
 function readSparse(reader: WireReader, end: number): OnnxSparse {
   const [dims, tensors]: [number[], OnnxTensor[]] = [[], []]
+  const once = onceOf(reader, [1, 2], 'a sparse tensor')
   reader.message(end, (field, to, value) => {
+    once(field)
     if (field === 1 || field === 2) tensors.push(readTensor(reader, to))
     else if (field === 3) dims.push(...reader.numbers(to, value, LONGEST_SHAPE))
   })
@@ -161,8 +179,9 @@ function readTensor(reader: WireReader, end: number): OnnxTensor {
     else if (field === 8) name = reader.string(to)
     else if (field === 9) raw = reader.content(to)
     else if (field === 13) readEntry(reader, to, external)
-    else if (field === 14) isExternal = value === 1
+    else if (field === 14) isExternal ||= value === 1
   })
+  if (Math.abs(type) > MOST_INT32) throw reader.corrupt(`the tensor "${name}" is of the type ${type}`)
   const values = type !== INT32 && type !== INT64 ? undefined : raw ? wholeNumbers(raw, type) : listed
   return { name, type, dims, values, ...((isExternal || external.size > 0) && { external }) }
 }

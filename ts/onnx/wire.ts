@@ -5,6 +5,8 @@ const DEEPEST = 100
 /** Of the whole file. Networks have some hundred thousand; each takes a hundred times its bytes once it is parsed. */
 const MOST_FIELDS = 2 ** 22
 const LONGEST_NAME = 1 << 16
+/** Protobuf cuts a field's number to what fits here, and would read it as another field. */
+const LARGEST_TAG = 2 ** 32 - 1
 
 /** Told of a field: the end of its content, or its value where it is a number. */
 type Visit = (field: number, end: number, value: number | undefined) => void
@@ -17,6 +19,8 @@ export class WireReader {
   private at = 0
   private fields = 0
   private depth = 0
+  /** Whether the field that is visited has a length. */
+  private hasLength = true
 
   constructor(bytes: Buffer, path: string) {
     this.bytes = bytes
@@ -34,11 +38,14 @@ export class WireReader {
 
   /** Calls `visit` for the fields of a message, positioned at the content of those with a length; what it leaves unread is skipped. */
   message(end: number, visit: Visit): void {
+    this.expectLength()
     if (++this.depth > DEEPEST) throw this.tooLarge(`messages within messages, more than ${DEEPEST}`)
     while (this.at < end) {
       if (++this.fields > MOST_FIELDS) throw this.tooLarge(`more than ${MOST_FIELDS} fields`)
       const tag = this.varint()
+      if (!(tag >= 0 && tag <= LARGEST_TAG)) throw this.corrupt('a field has a number that is none')
       const [field, wire] = [Math.floor(tag / 8), tag % 8]
+      this.hasLength = wire === 2
       if (wire === 0) {
         const value = this.varint()
         visit(field, this.at, value)
@@ -57,12 +64,14 @@ export class WireReader {
   }
 
   string(end: number): string {
+    this.expectLength()
     if (end - this.at > LONGEST_NAME) throw this.corrupt(`a name of ${end - this.at} bytes`)
     return this.bytes.toString('utf8', this.at, end)
   }
 
   /** The content of a field, in place. */
   content(end: number): Buffer {
+    this.expectLength()
     return this.bytes.subarray(this.at, end)
   }
 
@@ -72,6 +81,11 @@ export class WireReader {
     const all: number[] = []
     while (this.at < end && all.length < most) all.push(this.varint())
     return all
+  }
+
+  /** Protobuf passes over a field whose content is of another kind, and keeps what it had before. */
+  private expectLength(): void {
+    if (!this.hasLength) throw this.corrupt('a field holds a number instead of text or a message')
   }
 
   /** As int64: numbers beyond 2⁵³ lose their last digits. */
