@@ -69,6 +69,14 @@ test('functions that write out to too many nodes, or call too deep, are too larg
   assert.is(refusal(model([call], ...doubling(40))), 'MODEL_TOO_LARGE')
   const chain = Array.from({ length: 100 }, (_, k) => functionOf(`F${k}`, 'my.ops', [node(`F${k + 1}`, { domain: 'my.ops' }, 7)]))
   assert.is(refusal(model([call], ...chain)), 'MODEL_TOO_LARGE')
+  assert.is(refusal(model([call], ...chain.reverse())), 'MODEL_TOO_LARGE')
+  const within = (levels: number, innermost: Buffer): Buffer =>
+    levels === 0 ? innermost : node('If', { attributes: [inner('then_branch', within(levels - 1, innermost))] })
+  const inBranches = (k: number): Buffer =>
+    Buffer.concat([Buffer.of(7 * 8 + 2), within(28, node(`F${k}`, { domain: 'my.ops' })).subarray(1)])
+  const both = Array.from({ length: 60 }, (_, k) => functionOf(`F${k}`, 'my.ops', [inBranches(k + 1)]))
+  assert.is(refusal(model([call], ...both)), 'MODEL_TOO_LARGE')
+  assert.is(refusal(model([call], ...both.slice(0, 2))), undefined)
 })
 
 test('a graph whose nodes wait for each other is corrupt; one out of order is not', () => {

@@ -5,7 +5,7 @@ import type { OnnxFunction, OnnxGraph, OnnxModel, OnnxNode } from './model.ts'
 const DOMAINS = ['', 'ai.onnx.ml', 'ai.onnx.training', 'com.microsoft', 'com.microsoft.nchwc', 'com.ms.internal.nhwc']
 /** Nodes with all functions written out. The networks of the families have some ten thousand. */
 const MOST_NODES = 2 ** 16
-/** Functions that call functions; ONNX Runtime writes them out one within the other. */
+/** Functions that call functions, and graphs within nodes; ONNX Runtime writes them out one within the other, on its stack. */
 const DEEPEST_CALLS = 64
 
 /** Every graph of a model, also those inside nodes and functions. */
@@ -36,37 +36,54 @@ export function checkOperators(model: OnnxModel, path: string): void {
   }
 }
 
-/** Throws MODEL_CORRUPT where functions call themselves, MODEL_TOO_LARGE where they write out to too many nodes. */
+/** Throws MODEL_CORRUPT where functions call themselves, MODEL_TOO_LARGE where they write out to too many nodes, or too deep. */
 export function checkFunctions(model: OnnxModel, path: string): void {
-  const keyOf = (domain: string, name: string): string => `${domain}\0${name}`
   const functions = new Map<string, OnnxFunction>()
-  for (const each of model.functions) functions.set(keyOf(each.domain, each.name), each)
+  for (const each of model.functions) functions.set(keyOf(each), each)
   if (functions.size < model.functions.length) throw new SadaError('MODEL_CORRUPT', `${path} defines a function twice.`)
-  const sizes = new Map<string, number>()
+  const sizes = new Map<string, Written>()
   const calling = new Set<string>()
-  const sizeOf = (key: string): number => {
+  const sizeOf = (key: string, depth: number): Written => {
     const called = functions.get(key)
-    if (called === undefined) return 0
-    const known = sizes.get(key)
-    if (known !== undefined) return known
+    if (called === undefined) return { nodes: 0, levels: 0 }
     if (calling.has(key)) throw new SadaError('MODEL_CORRUPT', `${path}: the function "${called.name}" calls itself.`)
-    if (calling.size >= DEEPEST_CALLS)
-      throw new SadaError('MODEL_TOO_LARGE', `${path} has functions that call functions, more than ${DEEPEST_CALLS} deep.`)
     calling.add(key)
-    const size = written(called.nodes)
+    const size = sizes.get(key) ?? written(called.nodes, depth)
     calling.delete(key)
     sizes.set(key, size)
     return size
   }
-  const written = (nodes: readonly OnnxNode[]): number =>
-    nodes.reduce((sum, node) => {
-      const inner = innerGraphs(node).reduce((more, graph) => more + written(graph.nodes), 0)
-      return sum + 1 + inner + sizeOf(keyOf(node.domain, node.type))
-    }, 0)
-  const total = [...functions.keys()].reduce((most, key) => Math.max(most, sizeOf(key)), 0) + written(model.graph.nodes)
+  const written = (list: readonly OnnxNode[], depth: number): Written => {
+    let [nodes, levels] = [list.length, 1]
+    const checkDepth = (): void => {
+      if (depth + levels <= DEEPEST_CALLS) return
+      const what = `functions that call functions, or branches within branches, more than ${DEEPEST_CALLS} deep`
+      throw new SadaError('MODEL_TOO_LARGE', `${path} has ${what}.`)
+    }
+    checkDepth() // before it goes deeper: so deep goes the stack here, too
+    for (const node of list) {
+      const called = sizeOf(keyOf({ domain: node.domain, name: node.type }), depth + 1)
+      for (const part of [called, ...innerGraphs(node).map((graph) => written(graph.nodes, depth + 1))]) {
+        nodes += part.nodes
+        levels = Math.max(levels, part.levels + 1)
+      }
+    }
+    checkDepth() // with what was known already, in whatever order functions stand in the file
+    return { nodes, levels }
+  }
+  const most = [...functions.keys()].reduce((found, key) => Math.max(found, sizeOf(key, 0).nodes), 0)
+  const total = most + written(model.graph.nodes, 0).nodes
   if (total > MOST_NODES)
     throw new SadaError('MODEL_TOO_LARGE', `${path} has ${total} nodes with its functions written out; at most ${MOST_NODES}.`)
 }
+
+/** Nodes of a list with all functions written out, and how many lists lie one within the other. */
+interface Written {
+  readonly nodes: number
+  readonly levels: number
+}
+
+const keyOf = ({ domain, name }: Pick<OnnxFunction, 'domain' | 'name'>): string => `${domain}\0${name}`
 
 /** Throws MODEL_CORRUPT where what a node reads depends on what it makes. */
 export function checkOrder(model: OnnxModel, path: string): void {
