@@ -53,6 +53,12 @@ const DAMAGES: [string, (unet: string) => void, string, RegExp][] = [
   ['a size that is none', edited((p) => p.tensors.hidden_0.push('depth')), 'MANIFEST_INVALID', /at \/tensors\/hidden_0/],
   ['a tensor without a shape', edited((p) => delete p.tensors.hidden_0), 'MANIFEST_INVALID', /"hidden_0", which has no shape/],
   ['stages in another order', edited((p) => p.stages.reverse()), 'MANIFEST_INVALID', /before anything makes it/],
+  [
+    'a stage whose name is a path',
+    edited((p) => (p.stages[1].name = '../../../escaped')),
+    'MANIFEST_INVALID',
+    /\/stages\/1\/name/,
+  ],
   ['two stages of one name', edited((p) => (p.stages[1].name = p.stages[0].name)), 'MANIFEST_INVALID', /another stage/],
   ['no output', edited((p) => p.stages.pop()), 'MANIFEST_INVALID', /does not make \/output/],
   ['an input nobody reads', edited((p) => p.conditioning.push('y')), 'MANIFEST_INVALID', /no stage reads the input "y"/],

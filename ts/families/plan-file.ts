@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { SadaError } from '../errors.ts'
+import { stageName } from '../plan/manifest.ts'
 import type { Folder } from './folder.ts'
 import type { LatentSize } from './latent-family.ts'
 
@@ -14,7 +15,7 @@ const extent = v.pipe(v.string(), v.regex(/^(height|width)(\/\d{1,3})?$/, 'Expec
 const names = v.array(v.string())
 
 const stage = v.object({
-  name: v.pipe(v.string(), v.minLength(1)),
+  name: stageName,
   kind: v.picklist(['dense', 'tokens']),
   file: fileName,
   sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),

@@ -11,10 +11,12 @@ const fileName = v.pipe(
   v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'Expected a plain file name inside the model folder'),
 )
 const file = { file: fileName, sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)), bytes: size }
+/** Engines are kept in files of these names (`sada engines build --out`). */
+export const stageName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'Expected a plain name'))
 const names = v.array(v.string())
 
 const stage = v.object({
-  name: v.string(),
+  name: stageName,
   /** `dense` works on the whole map; `tokens` on any subset of its tokens, independently of where they lie. */
   kind: v.picklist(['dense', 'tokens']),
   ...file,
@@ -82,7 +84,9 @@ function checkReferences({ tensors, text, stages, defaults, schedulers }: Manife
   if (text.unconditional.length > text.length)
     throw new SadaError('MANIFEST_INVALID', `${path}: /text/unconditional has more tokens than /text/length, ${text.length}.`)
   const made = new Set(['sample', 'level', ...text.outputs])
-  for (const [k, { inputs, outputs }] of stages.entries()) {
+  for (const [k, { name: own, inputs, outputs }] of stages.entries()) {
+    if (own === 'text' || stages.findIndex((each) => each.name === own) !== k)
+      throw new SadaError('MANIFEST_INVALID', `${path}: /stages/${k} has the name "${own}" of another stage or the text encoder.`)
     for (const name of [...inputs, ...outputs]) {
       if (!Object.hasOwn(tensors, name))
         throw new SadaError('MANIFEST_INVALID', `${path}: tensor "${name}" of /stages/${k} has no shape in /tensors.`)
