@@ -1,6 +1,6 @@
 import { cpSync, existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { findOnnxRuntimeForGpu } from '../../ts/engines/onnxruntime.ts'
@@ -34,6 +34,11 @@ test('a GPU build is found by its provider; without one the reason says where it
   writeFileSync(join(folder, 'libonnxruntime.so.1.31.1'), '')
   for (const path of [folder, join(folder, 'libonnxruntime.so.1.31.1')]) {
     assert.equal(findOnnxRuntimeForGpu(path), { library: join(folder, 'libonnxruntime.so.1.31.1') })
+  }
+  // The loader looks for a bare name elsewhere.
+  for (const path of [folder, join(folder, 'libonnxruntime.so.1.31.1')]) {
+    const found = findOnnxRuntimeForGpu(relative(process.cwd(), path))
+    assert.equal(found, { library: join(folder, 'libonnxruntime.so.1.31.1') })
   }
 })
 

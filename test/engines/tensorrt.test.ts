@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { test } from 'uvu'
@@ -54,6 +54,22 @@ test('a file is taken by its name, with or without the full version; another one
       assert.match((error as SadaError).message, path)
       assert.not.match((error as SadaError).message, 'does not exist')
     }
+  }
+})
+
+test('a place that is named from the folder that a process starts in is that place, and not what the loader finds', () => {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'sada-tensorrt-')))
+  writeFileSync(join(folder, 'libnvinfer.so.11'), 'not a library')
+  const before = process.cwd()
+  process.chdir(folder)
+  try {
+    for (const path of ['.', 'libnvinfer.so.11'])
+      assert.throws(
+        () => openTensorRt(path),
+        (error: Error) => error.message.includes(join(folder, 'libnvinfer.so.11')),
+      )
+  } finally {
+    process.chdir(before)
   }
 })
 

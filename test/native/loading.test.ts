@@ -1,10 +1,12 @@
 import { mkdtempSync, rmSync, copyFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { basename, join, relative, resolve } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { gpuLibraryPaths } from '../../ts/native/gpu.ts'
 import { findOnnxRuntime } from '../../ts/native/load.ts'
 import { runScript } from '../support/child.ts'
+import { during } from '../support/environment.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'sada-'))
 const file = join(folder, 'not-a-library.so')
@@ -38,6 +40,19 @@ test('SADA_ONNXRUNTIME_PATH may be the folder that holds the library, under any 
   })
   rmSync(own, { recursive: true })
   assert.equal([status, stdout], [0, ''], stderr)
+})
+
+test('libraries that are named from the folder that a process starts in are those, and not what the loader finds', async () => {
+  const own = mkdtempSync(join(tmpdir(), 'sada-'))
+  const library = join(own, basename(findOnnxRuntime()))
+  writeFileSync(library, 'not a library')
+  for (const path of [own, library]) {
+    const given = { SADA_ONNXRUNTIME_PATH: relative(process.cwd(), path) }
+    assert.is(await during(given, () => Promise.resolve(findOnnxRuntime())), library)
+  }
+  const gpu = await during({ SADA_CUDA_PATH: 'libsada_cuda.so' }, () => Promise.resolve(gpuLibraryPaths()))
+  assert.equal(gpu, [{ path: resolve('libsada_cuda.so'), exists: false }])
+  rmSync(own, { recursive: true })
 })
 
 test('an ONNX Runtime that is not there, is no library, or is another library', () => {

@@ -1,5 +1,5 @@
 import { existsSync, statSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { invalidArgument, SadaError } from '../errors.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
 import type { TensorRtBuilder } from '../native/types.ts'
@@ -51,7 +51,10 @@ export function openTensorRt(path?: string): TensorRtBuilder {
 
 function candidates(path: string | undefined): { library: string; parser: string }[] {
   const named = path ?? process.env.SADA_TENSORRT_PATH
-  if (named) return statSync(named, { throwIfNoEntry: false })?.isFile() ? [withParser(named)] : inFolder(named)
+  if (named) {
+    const whole = resolve(named) // the system's loader looks for a bare name elsewhere
+    return statSync(whole, { throwIfNoEntry: false })?.isFile() ? [withParser(whole)] : inFolder(whole)
+  }
   const root = process.env.TENSORRT_ROOT
   const folders = [...(root ? [join(root, 'lib'), join(root, 'bin')] : []), ...pipFolders(PIP_PACKAGES)]
   return [...folders.flatMap(inFolder), ...NAMES]

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { asSadaError, loadAddon, ONNXRUNTIME, onnxRuntimeIn } from '../native/load.ts'
 import type { Engine } from '../native/types.ts'
 import type { DeviceEngine, OpenDeviceEngine } from '../plan/device-engine.ts'
@@ -15,7 +15,8 @@ const PIP_FOLDER = join('onnxruntime', 'capi')
  * installed; or why there is none.
  */
 export function findOnnxRuntimeForGpu(path?: string): { readonly library: string } | { readonly reason: string } {
-  const named = path ?? process.env.SADA_ONNXRUNTIME_PATH
+  const given = path ?? process.env.SADA_ONNXRUNTIME_PATH
+  const named = given && resolve(given) // the system's loader looks for a bare name elsewhere
   const folders = named ? [ONNXRUNTIME.test(basename(named)) ? dirname(named) : named] : pipFolders([PIP_FOLDER])
   for (const folder of folders.filter((each) => existsSync(join(each, PROVIDER)))) {
     const library = named && ONNXRUNTIME.test(basename(named)) ? named : onnxRuntimeIn(folder)

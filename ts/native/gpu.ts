@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { invalidArgument, SadaError } from '../errors.ts'
 import { asSadaError, loadAddon, PLATFORM, ROOT } from './load.ts'
 import type { GpuInfo, GpuRef, GpuReport } from './types.ts'
@@ -12,7 +12,9 @@ const LIBRARY = process.platform === 'win32' ? 'sada_cuda.dll' : 'libsada_cuda.s
 /** Every place where the GPU library is looked for, in order; the first that exists is used. */
 export function gpuLibraryPaths(): { readonly path: string; readonly exists: boolean }[] {
   const own = process.env.SADA_CUDA_PATH
-  const paths = own ? [own] : [join(ROOT, 'prebuilt', PLATFORM, LIBRARY), join(ROOT, 'build', 'cuda', 'Release', LIBRARY)]
+  const paths = own
+    ? [resolve(own)]
+    : [join(ROOT, 'prebuilt', PLATFORM, LIBRARY), join(ROOT, 'build', 'cuda', 'Release', LIBRARY)]
   return paths.map((path) => ({ path, exists: existsSync(path) }))
 }
 

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import { SADA_ERROR_CODES, SadaError, type SadaErrorDetails } from '../errors.ts'
 import { encodeStep } from './step-program.ts'
@@ -24,7 +24,8 @@ function addonPaths(): string[] {
 }
 
 function runtimePaths(): string[] {
-  const own = process.env.SADA_ONNXRUNTIME_PATH
+  const given = process.env.SADA_ONNXRUNTIME_PATH
+  const own = given && resolve(given) // the system's loader looks for a bare name elsewhere
   const installed = join(ROOT, 'node_modules', 'onnxruntime-node', 'bin', 'napi-v6', process.platform, process.arch, LIBRARY)
   return own ? [onnxRuntimeIn(own) ?? own] : [join(ROOT, 'prebuilt', PLATFORM, LIBRARY), installed]
 }
