@@ -196,6 +196,20 @@ test('who waits for another build of an engine is told so, once', async () => {
   assert.equal(told, [{ stage: 'first', phase: WAITING, done: 0, of: 1 }])
 })
 
+test('what the telling throws while another build is waited for ends that, and nothing is built', async () => {
+  const { cache, warnings } = newCache()
+  await cache.obtain({ ...description, version: '0' }, () => Promise.resolve(ENGINE)) // makes the folder
+  writeFileSync(join(cache.folder, `${engineKey(description)}.lock`), JSON.stringify({ pid: process.pid, host: hostname() }))
+  const oops = new Error('oops')
+  const onBuild = (): never => {
+    throw oops
+  }
+  const builder = { build: () => assert.unreachable('built') } as unknown as TensorRtBuilder
+  const error = await obtainEngine(builder, { description } as StageSource, cache, { onBuild }).catch((each: unknown) => each)
+  assert.is(error, oops)
+  assert.equal(warnings, [])
+})
+
 test('engines beyond the limit go, the longest unused first, never those that a model has just used', async () => {
   const { folder } = newCache().cache
   const loaded = () => new EngineCache(folder, { mostBytes: 3300 })

@@ -127,9 +127,17 @@ export function obtainEngine(
     await cache.writeTiming(description, built.timingCache)
     return built.engine
   }
-  const { signal, onBuild } = options
-  const onWait = (): void => onBuild?.({ stage: description.stage, phase: WAITING, done: 0, of: 1 })
-  return cache.obtain(description, build, { signal, onWait })
+  const { signal = never, onBuild } = options
+  // What the caller's function throws ends loading; the lock it waits for is not what failed.
+  const telling = new AbortController()
+  const onWait = (): void => {
+    try {
+      onBuild?.({ stage: description.stage, phase: WAITING, done: 0, of: 1 })
+    } catch (error) {
+      telling.abort(error)
+    }
+  }
+  return cache.obtain(description, build, { signal: AbortSignal.any([signal, telling.signal]), onWait })
 }
 
 /** The builder opens weights by itself: they have to be before it, and after it, what they were when they were hashed. */
