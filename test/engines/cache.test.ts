@@ -8,11 +8,13 @@ import {
   readFileSync,
   readdirSync,
   renameSync,
+  rmSync,
   statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
+import promises from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { test } from 'uvu'
@@ -240,6 +242,32 @@ test('a folder that cannot be written: the engine is made, not kept, and a warni
   assert.equal(await cache.obtain(description, () => Promise.resolve(ENGINE)), ENGINE)
   assert.ok(warnings.length >= 1)
   assert.equal(await cache.list(), [])
+})
+
+test('a folder that takes no changes from the middle of a build on: the engine is made all the same', async () => {
+  const { cache, warnings, file } = newCache()
+  const lock = file().replace(/engine$/, 'lock')
+  const build = (): Promise<Uint8Array> => {
+    // What is no file can be deleted as little as one of a disk that is mounted anew, read-only.
+    rmSync(lock)
+    mkdirSync(lock)
+    return Promise.resolve(ENGINE)
+  }
+  assert.equal(await cache.obtain(description, build), ENGINE)
+  assert.equal(warnings, [])
+})
+
+test('an engine that is refused and cannot be deleted is made again, and not taken any more', async () => {
+  const { cache } = newCache()
+  await cache.obtain(description, () => Promise.resolve(Uint8Array.of(1)))
+  const { rm } = promises
+  promises.rm = () => Promise.reject(new Error('EROFS: read-only file system'))
+  try {
+    await cache.forget(description)
+  } finally {
+    promises.rm = rm
+  }
+  assert.equal(await cache.obtain(description, () => Promise.resolve(ENGINE)), ENGINE)
 })
 
 test('clear deletes the engines and says how much that was; the key stays', async () => {

@@ -92,6 +92,8 @@ export class EngineCache {
   private readonly warn: (message: string) => void
   /** Engines that were read or kept here: a model's own, which it will want again together. */
   private readonly used = new Set<string>()
+  /** Engines that the library refused, and that could not be deleted. */
+  private readonly forgotten = new Set<string>()
 
   constructor(
     folder = cacheFolder(),
@@ -122,7 +124,8 @@ export class EngineCache {
       await this.write(description, engine)
       return engine
     } finally {
-      await unlock()
+      // Where the folder takes no changes any more the lock stays, and is taken over as one that nobody touches.
+      await unlock().catch(() => {})
     }
   }
 
@@ -130,6 +133,7 @@ export class EngineCache {
   async read(description: EngineDescription): Promise<Uint8Array | undefined> {
     const key = engineKey(description)
     const path = this.path(key)
+    if (this.forgotten.has(path)) return undefined
     const engine = await this.readChecked(path, (header) => engineKey(header) === key)
     if (engine === undefined) return undefined
     this.used.add(key)
@@ -178,9 +182,10 @@ export class EngineCache {
     }
   }
 
-  /** Deletes the engine of this description, where there is one. */
+  /** Deletes the engine of this description, where there is one; one that cannot be deleted is not read any more. */
   async forget(description: EngineDescription): Promise<void> {
-    await rm(this.path(engineKey(description)), { force: true })
+    const path = this.path(engineKey(description))
+    await rm(path, { force: true }).catch(() => this.forgotten.add(path))
   }
 
   /** Every kept engine, the last used first; of those that cannot be read nothing. Unchecked: for lists alone. */
