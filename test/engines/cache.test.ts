@@ -3,18 +3,15 @@ import {
   chownSync,
   existsSync,
   lstatSync,
-  mkdirSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
   renameSync,
-  rmSync,
   statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import promises from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { test } from 'uvu'
@@ -139,19 +136,6 @@ test('an engine that lies under another one’s name is refused and deleted', as
   assert.match(warnings[0], 'something else')
 })
 
-// Elsewhere a folder does not open as a file.
-if (process.platform !== 'win32') {
-  test('what cannot be read is made again, and not deleted: it may be as it was', async () => {
-    const { cache, warnings, file } = newCache()
-    await cache.obtain(description, () => Promise.resolve(ENGINE))
-    renameSync(file(), `${file()}.aside`)
-    mkdirSync(file()) // opens, and does not read
-    assert.is(await cache.read(description), undefined)
-    assert.is(warnings.length, 1)
-    assert.match(warnings[0], /EISDIR.* It is made again\.$/)
-  })
-}
-
 test('who wants the same engine at once waits for the one who makes it', async () => {
   const folder = newFolder()
   let builds = 0
@@ -198,20 +182,6 @@ test('who waits for another build of an engine is told so, once', async () => {
   assert.equal(told, [{ stage: 'first', phase: WAITING, done: 0, of: 1 }])
 })
 
-test('what the telling throws while another build is waited for ends that, and nothing is built', async () => {
-  const { cache, warnings } = newCache()
-  await cache.obtain({ ...description, version: '0' }, () => Promise.resolve(ENGINE)) // makes the folder
-  writeFileSync(join(cache.folder, `${engineKey(description)}.lock`), JSON.stringify({ pid: process.pid, host: hostname() }))
-  const oops = new Error('oops')
-  const onBuild = (): never => {
-    throw oops
-  }
-  const builder = { build: () => assert.unreachable('built') } as unknown as TensorRtBuilder
-  const error = await obtainEngine(builder, { description } as StageSource, cache, { onBuild }).catch((each: unknown) => each)
-  assert.is(error, oops)
-  assert.equal(warnings, [])
-})
-
 test('engines beyond the limit go, the longest unused first, never those that a model has just used', async () => {
   const { folder } = newCache().cache
   const loaded = () => new EngineCache(folder, { mostBytes: 3300 })
@@ -242,32 +212,6 @@ test('a folder that cannot be written: the engine is made, not kept, and a warni
   assert.equal(await cache.obtain(description, () => Promise.resolve(ENGINE)), ENGINE)
   assert.ok(warnings.length >= 1)
   assert.equal(await cache.list(), [])
-})
-
-test('a folder that takes no changes from the middle of a build on: the engine is made all the same', async () => {
-  const { cache, warnings, file } = newCache()
-  const lock = file().replace(/engine$/, 'lock')
-  const build = (): Promise<Uint8Array> => {
-    // What is no file can be deleted as little as one of a disk that is mounted anew, read-only.
-    rmSync(lock)
-    mkdirSync(lock)
-    return Promise.resolve(ENGINE)
-  }
-  assert.equal(await cache.obtain(description, build), ENGINE)
-  assert.equal(warnings, [])
-})
-
-test('an engine that is refused and cannot be deleted is made again, and not taken any more', async () => {
-  const { cache } = newCache()
-  await cache.obtain(description, () => Promise.resolve(Uint8Array.of(1)))
-  const { rm } = promises
-  promises.rm = () => Promise.reject(new Error('EROFS: read-only file system'))
-  try {
-    await cache.forget(description)
-  } finally {
-    promises.rm = rm
-  }
-  assert.equal(await cache.obtain(description, () => Promise.resolve(ENGINE)), ENGINE)
 })
 
 test('clear deletes the engines and says how much that was; the key stays', async () => {
