@@ -90,6 +90,13 @@ test('weights are a plain file below the model, and lie in it as their shape say
   execFileSync('mkfifo', [join(folder, 'pipe')])
   for (const location of ['link', 'hard', 'pipe', '.', '*/_ORT_MEM_ADDR_/*'])
     assert.is(await codeOf(loaded(sum(location))), 'PATH_UNSAFE', location)
+  mkdirSync(join(folder, 'own', 'deeper'), { recursive: true })
+  writeFileSync(join(folder, 'own', 'deeper', 'weights'), Buffer.alloc(12))
+  assert.is(await codeOf(loaded(sum('own/deeper/weights'))), 'resolved')
+  mkdirSync(join(outside, 'others'))
+  writeFileSync(join(outside, 'others', 'weights'), Buffer.alloc(12))
+  symlinkSync(join(outside, 'others'), join(folder, 'own', 'elsewhere'))
+  assert.is(await codeOf(loaded(sum('own/elsewhere/weights'))), 'PATH_UNSAFE')
   const wrong: Record<string, string>[] = [
     { offset: '8' },
     { offset: '-4' },

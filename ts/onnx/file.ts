@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
+import { realpath } from 'node:fs/promises'
 import { totalmem } from 'node:os'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { SadaError } from '../errors.ts'
 import type { Engine, ExternalTensor, SessionInfo, SessionOptions, TensorInfo } from '../native/types.ts'
 import { checkFunctions, checkOperators, checkOrder, graphsOf } from './checks.ts'
@@ -112,6 +113,7 @@ export class OnnxFile {
 
   /** As the onnx package has it: no link, no second name, which could be that of a file elsewhere. */
   private async openWeights(path: string): Promise<RegularFile> {
+    await this.checkSubfolder(dirname(path))
     const file = await openRegular(path).catch((error: unknown) => {
       const isMissing = error instanceof SadaError && error.code === 'MODEL_NOT_FOUND'
       throw isMissing
@@ -122,6 +124,19 @@ export class OnnxFile {
     await file.handle.close()
     const what = 'has another name somewhere else (a hard link); copy it to make it this folder’s own'
     throw new SadaError('PATH_UNSAFE', `${path} ${what}.`)
+  }
+
+  /** A folder below the model's own is no link either: what is opened in it would lie elsewhere. */
+  private async checkSubfolder(subfolder: string): Promise<void> {
+    const below = relative(this.weightsFolder!, subfolder)
+    if (below === '') return
+    const real = await realpath(subfolder).catch(() => undefined)
+    // One that does not exist is said when its file is opened.
+    if (real === undefined || real === join(await realpath(this.weightsFolder!), below)) return
+    throw new SadaError(
+      'PATH_UNSAFE',
+      `${subfolder} is a link, or lies behind one, to ${real}. Copy the folder with its weights.`,
+    )
   }
 }
 
