@@ -1,5 +1,15 @@
 import { createHash } from 'node:crypto'
-import { appendFileSync, cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -105,6 +115,8 @@ test('another index than the one that is trusted, a changed, cut, exchanged or m
 test('settings that are none, a folder without an index, files outside of it', async () => {
   const folder = newFolder()
   const good = 'a'.repeat(64)
+  assert.is((await failure(ShippedEngines.open({ folder, sha256: good }))).code, 'MODEL_NOT_FOUND')
+  mkdirSync(join(folder, 'engines.json'))
   assert.is((await failure(ShippedEngines.open({ folder, sha256: good }))).code, 'MODEL_NOT_FOUND')
   for (const sha256 of ['', 'A'.repeat(64), undefined as unknown as string]) {
     const { code, argument } = await failure(ShippedEngines.open({ folder, sha256 }))

@@ -83,7 +83,7 @@ export class ShippedEngines {
     const path = join(folder, INDEX)
     const bytes = await readWhole(path)
     if (bytes === undefined)
-      throw new SadaError('MODEL_NOT_FOUND', `${path} does not exist; "sada engines build --out" writes it.`)
+      throw new SadaError('MODEL_NOT_FOUND', `${path} does not exist, or cannot be read; "sada engines build --out" writes it.`)
     const found = sha256(bytes)
     if (found !== trusted) throw new SadaError('ENGINE_UNTRUSTED', `${path} has the SHA-256 ${found}, trusted is ${trusted}.`)
     const result = v.safeParse(index, parsed(bytes, path))

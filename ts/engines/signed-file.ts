@@ -76,12 +76,14 @@ export async function readHeader(path: string): Promise<unknown> {
   }
 }
 
-/** A file's bytes, also where it is larger than `readFile` takes; undefined where it cannot be read. */
+/** A file's bytes, also where it is larger than `readFile` takes; undefined where it cannot be read, or is none. */
 export async function readWhole(path: string): Promise<Buffer | undefined> {
   const file = await open(path, 'r').catch(() => undefined)
   if (file === undefined) return undefined
   try {
-    const { size } = await file.stat()
+    const found = await file.stat()
+    if (!found.isFile()) return undefined
+    const { size } = found
     if (size > constants.MAX_LENGTH)
       throw new SadaError(
         'MODEL_TOO_LARGE',
