@@ -16,8 +16,7 @@ import { hostname, tmpdir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { SadaError } from '../../ts/errors.ts'
-import { obtainEngine, parseTarget, type StageSource } from '../../ts/engines/build.ts'
+import { obtainEngine, type StageSource } from '../../ts/engines/build.ts'
 import { cacheFolder, EngineCache, engineKey, type EngineDescription } from '../../ts/engines/cache.ts'
 import type { TensorRtBuilder } from '../../ts/native/types.ts'
 import { WAITING, type BuildProgress } from '../../ts/plan/device-engine.ts'
@@ -278,27 +277,6 @@ test('an empty or relative folder of the platform counts as none', () => {
   process.env = before
   assert.ok(isAbsolute(found[0]), found[0])
   assert.is(found[1], found[0])
-})
-
-test('targets are read as people write them', () => {
-  for (const [text, number] of [
-    ['sm_89', 89],
-    ['8.9', 89],
-    ['89', 89],
-    [89, 89],
-    ['sm_120', 120],
-    ['12.0', 120],
-    ['sm75', 75],
-  ] as const)
-    assert.is(parseTarget(text), number)
-  for (const bad of ['', 'ada', 'sm_', '8', '8.9.1', 'sm_1234']) {
-    try {
-      parseTarget(bad)
-      assert.unreachable(bad)
-    } catch (error) {
-      assert.is((error as SadaError).argument, 'target')
-    }
-  }
 })
 
 test.run()

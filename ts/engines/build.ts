@@ -75,7 +75,8 @@ export class StageSources {
   private readonly weights = new Map<string, Promise<HashedFile>>()
 
   constructor({ flavour, version }: Pick<TensorRtBuilder, 'flavour' | 'version'>, options: BuildTarget) {
-    const targets = (options.targets ?? []).map(parseTarget)
+    // However they are written, and in whatever order: the engine is the same.
+    const targets = [...new Set((options.targets ?? []).map(parseTarget))].sort((a, b) => a - b)
     const gpu = targets.length === 0 && options.gpu !== undefined ? { gpu: options.gpu } : {}
     this.from = { flavour, version, targets, ...gpu }
   }
@@ -205,7 +206,7 @@ export function unsupportedTarget(
 
 /** `'sm_89'`, `'8.9'`, `'89'` or 89 → 89. Throws INVALID_ARGUMENT. */
 export function parseTarget(target: string | number): number {
-  const match = /^(?:sm_?)?(\d{1,2})\.?(\d)$/.exec(String(target))
+  const match = /^(?:sm_?)?([1-9]\d?)\.?(\d)$/.exec(String(target))
   if (!match) throw invalidArgument('target', 'a compute capability like "sm_89" or "8.9"', target)
   return Number(match[1]) * 10 + Number(match[2])
 }

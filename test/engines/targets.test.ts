@@ -1,0 +1,43 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { parseTarget, StageSources } from '../../ts/engines/build.ts'
+import { engineKey } from '../../ts/engines/cache.ts'
+import type { SadaError } from '../../ts/errors.ts'
+import type { NetworkFile } from '../../ts/plan/device-engine.ts'
+
+test('targets that are written otherwise, twice or in another order are the same', async () => {
+  const file = { sha256: 'a'.repeat(64), withWeights: (use: (weights: [], files: []) => Promise<unknown>) => use([], []) }
+  const network = { model: 'm', stage: 's', file, profiles: [] } as unknown as NetworkFile
+  const keyFor = async (targets: (string | number)[]): Promise<string> =>
+    engineKey((await new StageSources({ flavour: 'tensorrt-rtx', version: '1' }, { targets }).read(network)).description)
+  const key = await keyFor(['sm_89', 'sm_120'])
+  for (const same of [
+    ['12.0', 89],
+    ['8.9', '120', 'sm_89'],
+  ])
+    assert.is(await keyFor(same), key)
+  assert.is.not(await keyFor([89]), key)
+})
+
+test('targets are read as people write them', () => {
+  for (const [text, number] of [
+    ['sm_89', 89],
+    ['8.9', 89],
+    ['89', 89],
+    [89, 89],
+    ['sm_120', 120],
+    ['12.0', 120],
+    ['sm75', 75],
+  ] as const)
+    assert.is(parseTarget(text), number)
+  for (const bad of ['', 'ada', 'sm_', '8', '8.9.1', 'sm_1234', '0.5', '099']) {
+    try {
+      parseTarget(bad)
+      assert.unreachable(bad)
+    } catch (error) {
+      assert.is((error as SadaError).argument, 'target')
+    }
+  }
+})
+
+test.run()
