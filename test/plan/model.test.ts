@@ -92,6 +92,19 @@ const wrong: [string, (plan: Plan) => void, RegExp][] = [
   ['with a stage whose name is a path', (plan) => (plan.stages[0].name = '../embed'), /at \/stages\/0\/name/],
   ['with two stages of one name', (plan) => (plan.stages[2].name = 'first'), /\/stages\/2 has the name "first" of another/],
   ['with a stage named like the text encoder', (plan) => (plan.stages[2].name = 'text'), /\/stages\/2 has the name "text"/],
+  [
+    'whose input is no latents',
+    (plan) => (plan.tensors.sample = ['rows', 3, 'tokens', 64]),
+    /\/tensors\/sample to be \[rows, 3, 64, 64\]/,
+  ],
+  ['whose latents are others', (plan) => (plan.latents = [3, 32, 32]), /\/tensors\/sample to be \[rows, 3, 32, 32\]/],
+  ['without levels', (plan) => (plan.tensors.level = [1]), /\/tensors\/level to be \[rows\], it is \[1\]/],
+  ['whose last stage makes nothing', (plan) => (plan.stages.at(-1)!.outputs = []), /last of \/stages makes nothing/],
+  [
+    'whose tokens are fewer',
+    (plan) => (plan.tokens = { grid: [4, 8], patch: [8, 8] }),
+    /\/tokens cover 32 × 64 of latents that are 64 × 64/,
+  ],
   ['with a negative size', (plan) => (plan.latents = [3, -64, 64]), /at \/latents\/1/],
   ['with a stage that reads what nothing makes', (plan) => (plan.stages[0].inputs = ['hidden_3']), /before anything makes it/],
   ['with a tensor without a shape', (plan) => delete plan.tensors.hidden_2, /"hidden_2".*no shape/],
@@ -135,7 +148,11 @@ test('sizes are whole numbers from 1 to 2³¹ − 1; what is read without a prom
     edit(plan)
     return readManifest(plan, 'plan.json')
   }
-  for (const size of [1, 2 ** 31 - 1]) reading((plan) => (plan.latents = [size, 64, 64]))()
+  const channels = (size: number) => (plan: Plan) => {
+    plan.latents = [size, 64, 64]
+    plan.tensors.sample = plan.tensors.denoised = ['rows', size, 64, 64]
+  }
+  for (const size of [1, 2 ** 31 - 1]) reading(channels(size))()
   for (const size of [0, 1.5, 2 ** 31, '3'])
     assert.throws(
       reading((plan) => (plan.latents = [size, 64, 64])),

@@ -74,6 +74,7 @@ export function readManifest(parsed: unknown, path: string): Manifest {
     throw new SadaError('MANIFEST_INVALID', `${path}: ${issue.message} at ${pointer}.`)
   }
   checkReferences(result.output, path)
+  checkShapes(result.output, path)
   return result.output
 }
 
@@ -100,4 +101,20 @@ function checkReferences({ tensors, text, stages, defaults, schedulers }: Manife
   if (!/^(dense ?)*(tokens ?)*(dense ?)*$/.test(kinds)) {
     throw new SadaError('MANIFEST_INVALID', `${path}: the stages of kind "tokens" must follow each other in /stages.`)
   }
+}
+
+/** What a run writes and takes back has the shape of the latents, and the tokens cover them. */
+function checkShapes({ tensors, latents, tokens: { grid, patch }, stages }: Manifest, path: string): void {
+  const [output] = stages.at(-1)!.outputs
+  if (output === undefined) throw new SadaError('MANIFEST_INVALID', `${path}: the last of /stages makes nothing.`)
+  const wanted = { sample: ['rows', ...latents], level: ['rows'], [output]: ['rows', ...latents] }
+  for (const [name, shape] of Object.entries(wanted)) {
+    if (String(tensors[name]) === String(shape)) continue
+    const found = Object.hasOwn(tensors, name) ? `[${tensors[name].join(', ')}]` : 'none'
+    throw new SadaError('MANIFEST_INVALID', `${path}: expected /tensors/${name} to be [${shape.join(', ')}], it is ${found}.`)
+  }
+  const covered = grid.map((count, k) => count * patch[k])
+  if (covered[0] === latents[1] && covered[1] === latents[2]) return
+  const sides = `${latents[1]} × ${latents[2]}`
+  throw new SadaError('MANIFEST_INVALID', `${path}: /tokens cover ${covered.join(' × ')} of latents that are ${sides}.`)
 }
