@@ -3,7 +3,7 @@ import type { MeasuredCase } from '../bench.ts'
 import { tokenCount } from '../flops.ts'
 import type { BenchModel } from '../model.ts'
 import { plainLabel } from '../table.ts'
-import { dB, ms, schedulerName, times } from './figures.ts'
+import { dB, ms, schedulerName, similarity, times } from './figures.ts'
 import { html, type Markup } from './markup.ts'
 import { differencePicture, fittingAmplification, samplePicture } from './pictures.ts'
 import { closenessPlot, criterionPlot, timePlot } from './plots.ts'
@@ -105,7 +105,7 @@ async function card(
         <dt>plain, same time</dt>
         <dd>${dB(picture.fewer_steps_psnr_db)}</dd>
         <dt>SSIM</dt>
-        <dd>${picture.ssim.toFixed(4)}</dd>
+        <dd>${similarity(picture.ssim)}</dd>
       </dl>
     </div>
     <div class="across">

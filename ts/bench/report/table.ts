@@ -1,6 +1,6 @@
 import type { BenchCase } from '../result.ts'
 import { comparisonLabel, plainLabel } from '../table.ts'
-import { ms, runs, schedulerName, times } from './figures.ts'
+import { ms, runs, schedulerName, similarity, times } from './figures.ts'
 import { html, type Markup } from './markup.ts'
 
 /** All figures: each case beside its rivals. */
@@ -87,4 +87,3 @@ function group(each: BenchCase, kinds: readonly string[]): Markup {
 const cells = (texts: readonly string[]): Markup => html`${texts.map((text) => html`<td>${text}</td>`)}`
 const decibels = (mean: number | null, worst: number | null): string[] =>
   mean === null ? ['equal', ''] : [mean.toFixed(1), worst!.toFixed(1)]
-const similarity = (value: number): string => (value > 0.99995 && value < 1 ? '> 0.9999' : value.toFixed(4))
