@@ -120,7 +120,11 @@ details[open] summary { margin-bottom: 14px }
   .pictures { grid-template-columns: repeat(2, minmax(0, 1fr)) }
   .strip { height: 24px }
 }
-@media print { body { background: #fff } .tile, .sample, figure.plot { break-inside: avoid } }
+@media print {
+  body { background: #fff } .tile, .sample, figure.plot { break-inside: avoid }
+  .scroll { overflow: visible } table { font-size: 8.5px } th, td { padding: 4px 3px; white-space: normal }
+  .key, .swatch, tr.ours { print-color-adjust: exact }
+}
 ${['run', 'partial', 'prune', 'extrapolate', 'interpolate', 'reuse'].map(colourOf).join('\n')}
 `
 
