@@ -3,7 +3,10 @@ import * as assert from 'uvu/assert'
 import { measure, type MeasuredCase } from '../../ts/bench/bench.ts'
 import { reportPage } from '../../ts/bench/report/page.ts'
 import { STYLE } from '../../ts/bench/report/style.ts'
+import { Pictures } from '../../ts/bench/table1/pictures.ts'
+import { tablePage } from '../../ts/bench/table1/page.ts'
 import { fakePipeline, model, resultOf, settings, silent } from '../support/bench.ts'
+import { run, table } from '../support/table1.ts'
 
 const measured = (): Promise<MeasuredCase[]> => measure(fakePipeline(), settings, new AbortController().signal, silent)
 
@@ -23,6 +26,16 @@ test('on paper, which does not scroll, tables are whole, and colours that say so
   const rules = under('print')
   assert.match(rules, /\.scroll { overflow: visible }/)
   assert.match(rules, /\.key, \.swatch, tr\.ours { print-color-adjust: exact }/)
+})
+
+test('a row has a name that leaves room for its figures, however long it is and narrow the window; links and prompts break', async () => {
+  assert.match(STYLE, /tbody th {[^}]*max-width: 300px; white-space: normal; overflow-wrap: break-word/)
+  assert.match(under('(max-width: 520px)'), /tbody th { max-width: 38vw }/)
+  assert.match(STYLE, /\.sample h4 {[^}]*overflow-wrap: anywhere/)
+  const page = await tablePage(table([run(`magcache:ratios=${'0.9x'.repeat(49)}1`, 0, 30)]), new Pictures([]))
+  assert.match(page, /\.strips {[^}]*fit-content\(200px\)[^}]*}\s*\.strips span, \.badge {[^}]*overflow-wrap: anywhere/)
+  // Links stand one beside the other without a space, which lines would break at.
+  assert.match(page, /nav\.contents a { display: inline-block/)
 })
 
 test.run()

@@ -55,7 +55,10 @@ thead th { color: var(--soft); font-weight: 500; border-bottom: 1px solid var(--
 th:first-child, tbody th { text-align: left; font-weight: 400 }
 tbody tr:first-child th, tbody tr:first-child td { border-top: 1px solid var(--rule) }
 tr.group th { font-weight: 650; padding-top: 14px }
-tbody th { position: sticky; left: 0; background: var(--card) }
+tbody th {
+  position: sticky; left: 0; background: var(--card);
+  max-width: 300px; white-space: normal; overflow-wrap: break-word;
+}
 tr.ours th, tr.ours td { font-weight: 650; background: color-mix(in srgb, var(--accent) 11%, var(--card)) }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 16px; margin: 16px 0 0 }
 figure { margin: 0 }
@@ -83,7 +86,7 @@ circle.accelerated { fill: var(--accent) } circle.plain { fill: none; stroke: va
   display: block; width: 100%; height: auto; image-rendering: pixelated; border-radius: 6px; background: #000;
 }
 .pictures figcaption { font-size: 12px; line-height: 1.3; margin: 5px 0 0 }
-.sample h4 { margin: 0 0 6px; font-size: 15px; font-weight: 500; line-height: 1.4 }
+.sample h4 { margin: 0 0 6px; font-size: 15px; font-weight: 500; line-height: 1.4; overflow-wrap: anywhere }
 .about { min-width: 0 }
 .across { grid-column: 1 / -1; margin-top: 8px }
 .strip { display: block; width: 100%; height: 28px }
@@ -119,6 +122,7 @@ details[open] summary { margin-bottom: 14px }
   .big { font-size: 36px }
   .pictures { grid-template-columns: repeat(2, minmax(0, 1fr)) }
   .strip { height: 24px }
+  tbody th { max-width: 38vw }
 }
 @media print {
   body { background: #fff } .tile, .sample, figure.plot { break-inside: avoid }

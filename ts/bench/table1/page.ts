@@ -33,11 +33,12 @@ main { max-width: 1200px }
 circle.rival { fill: var(--base) } circle.ours { fill: var(--accent) } circle.swept { opacity: .45 }
 .line.front { stroke: var(--good); stroke-width: 1.4 } .line.plain { stroke: var(--plain); stroke-width: 1; opacity: .6 }
 .chart .number { font-size: 9.5px } .chart .number.ours { fill: var(--accent); font-weight: 650; font-size: 11px }
-.strips { display: grid; grid-template-columns: max-content 1fr; gap: 5px 14px; align-items: center; font-size: 13px }
+.strips { display: grid; grid-template-columns: fit-content(200px) 1fr; gap: 5px 14px; align-items: center; font-size: 13px }
+.strips span, .badge { overflow-wrap: anywhere; white-space: normal }
 .strips .strip { height: 18px }
 .pictures.three { grid-template-columns: repeat(3, 128px) }
 td.words, th.words { text-align: left }
-nav.contents { display: grid; grid-template-columns: max-content 1fr; gap: 2px 20px } nav.contents a { margin-right: 16px; white-space: nowrap }
+nav.contents { display: grid; grid-template-columns: max-content 1fr; gap: 2px 20px } nav.contents a { display: inline-block; margin-right: 16px }
 .key.ring { height: 9px; width: 9px; border-radius: 9px; border: 2px solid var(--plain) }
 ul.notes { font-size: 14px; color: var(--soft); max-width: 90ch; padding-left: 20px }
 @media (max-width: 520px) { .plots.wide { grid-template-columns: 1fr } .pictures.three { grid-template-columns: repeat(3, 1fr) } nav.contents { grid-template-columns: 1fr } }
