@@ -1,6 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { measure, type MeasuredCase } from '../../ts/bench/bench.ts'
+import { closenessPlot } from '../../ts/bench/report/plots.ts'
 import { reportPage } from '../../ts/bench/report/page.ts'
 import { STYLE } from '../../ts/bench/report/style.ts'
 import { Pictures } from '../../ts/bench/table1/pictures.ts'
@@ -36,6 +37,26 @@ test('a row has a name that leaves room for its figures, however long it is and 
   assert.match(page, /\.strips {[^}]*fit-content\(200px\)[^}]*}\s*\.strips span, \.badge {[^}]*overflow-wrap: anywhere/)
   // Links stand one beside the other without a space, which lines would break at.
   assert.match(page, /nav\.contents a { display: inline-block/)
+})
+
+test('labels of the plot of closeness have room in it, whatever a policy and a kind of prompts are called', async () => {
+  const [{ figures }] = await measured()
+  for (const [policy, kind] of [
+    ['sada', 'full'],
+    ['teacache/hunyuan-video', 'short'],
+    ['every-n', 'prompts of a kind with a name that is a sentence'],
+  ]) {
+    const plot = closenessPlot({ ...figures, policy, pictures: figures.pictures.map((each) => ({ ...each, kind })) }).text
+    const labels = [...plot.matchAll(/<text class="row" x="([\d.]+)"[^>]*>([^<]*)</g)].map(
+      ([, x, text]) => [Number(x), text] as const,
+    )
+    assert.equal(
+      labels.map(([, text]) => text.replace(/^.*: /, '')),
+      [policy, 'plain 15'],
+    )
+    // Of the sans-serif faces of the style sheet none is wider than 0.53 em on average: 5.9 of 11 pixels.
+    for (const [x, text] of labels) assert.ok(x <= 200 && x - 5.9 * text.length >= -1, `${text} ends at ${x}`)
+  }
 })
 
 test.run()

@@ -68,6 +68,11 @@ export function timePlot(accelerated: readonly MemberTrace[], baseline: readonly
 const ROW = 22
 /** Of a plot's height, what the axis takes. */
 const MARGINS = 46
+/** What a character of a label is wide, and how many are shown of a kind, which may be called anything. */
+const CHARACTER = 5.9
+const KIND = 8
+
+const shortened = (kind: string): string => ([...kind].length > KIND ? `${[...kind].slice(0, KIND - 1).join('')}…` : kind)
 
 /** Every picture's PSNR, beside the plain run of the same time: right is closer to the full run. */
 export function closenessPlot({ pictures, policy, fewer_steps: fewer }: BenchCase): Markup {
@@ -78,10 +83,12 @@ export function closenessPlot({ pictures, policy, fewer_steps: fewer }: BenchCas
   const [low, high] = finite.length > 0 ? [least(finite), greatest(finite)] : [40, 80]
   const domain = [Math.floor((low - 2) / 5) * 5, Math.ceil((high + 2) / 5) * 5] as const
   const height = MARGINS + 2 * ROW * kinds.length
-  const f = frame(domain, [0, 1], height, 104)
+  const labels = kinds.map(shortened).map((kind) => [`${kind}: ${policy}`, `${kind}: plain ${fewer.steps}`])
+  const longest = greatest(labels.flat().map(({ length }) => length))
+  const f = frame(domain, [0, 1], height, Math.max(104, Math.round(longest * CHARACTER) + 8))
   // Equal pictures have no finite value: they stand at the right edge.
   const row = (name: string, label: string, k: number, values: readonly (number | null)[]): Markup =>
-    html`<text class="row" x="96" y="${f.top + ROW * (k + 0.5) + 4}" text-anchor="end">${label}</text> ${values.map(
+    html`<text class="row" x="${f.left - 8}" y="${f.top + ROW * (k + 0.5) + 4}" text-anchor="end">${label}</text> ${values.map(
         (value) =>
           html`<circle class="${name}" cx="${value === null ? f.right : f.x(value)}" cy="${f.top + ROW * (k + 0.5)}" r="4"
             ><title>${dB(value)}</title></circle
@@ -96,13 +103,13 @@ export function closenessPlot({ pictures, policy, fewer_steps: fewer }: BenchCas
         return html`${k > 0 && html`<path class="grid" d="M0 ${f.top + 2 * ROW * k}H${WIDTH}" />`}
         ${row(
           'accelerated',
-          `${kind}: ${policy}`,
+          labels[k][0],
           2 * k,
           ofKind.map(({ psnr_db }) => psnr_db),
         )}
         ${row(
           'plain',
-          `${kind}: plain ${fewer.steps}`,
+          labels[k][1],
           2 * k + 1,
           ofKind.map(({ fewer_steps_psnr_db }) => fewer_steps_psnr_db),
         )}`
