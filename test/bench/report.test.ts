@@ -1,6 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { measure, type MeasuredCase } from '../../ts/bench/bench.ts'
+import { stepTicks } from '../../ts/bench/report/chart.ts'
 import { closenessPlot } from '../../ts/bench/report/plots.ts'
 import { reportPage } from '../../ts/bench/report/page.ts'
 import { STYLE } from '../../ts/bench/report/style.ts'
@@ -56,6 +57,17 @@ test('labels of the plot of closeness have room in it, whatever a policy and a k
     )
     // Of the sans-serif faces of the style sheet none is wider than 0.53 em on average: 5.9 of 11 pixels.
     for (const [x, text] of labels) assert.ok(x <= 200 && x - 5.9 * text.length >= -1, `${text} ends at ${x}`)
+  }
+})
+
+test('the axis of steps names whole ones', () => {
+  assert.equal([1, 2, 3, 12, 25, 50].map(stepTicks), [[1], [1, 2], [1, 2, 3], [5, 10], [5, 10, 15, 20, 25], [10, 20, 30, 40, 50]])
+  for (let steps = 1; steps <= 1000; steps++) {
+    const all = stepTicks(steps)
+    assert.ok(
+      all.length >= 1 && all.length <= 6 && all.every((step) => Number.isInteger(step) && step >= 1 && step <= steps),
+      `${steps}`,
+    )
   }
 })
 

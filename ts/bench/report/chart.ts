@@ -60,3 +60,6 @@ export function ticks([from, to]: Domain, count: number): number[] {
   const first = Math.ceil(from / step)
   return Array.from({ length: Math.floor(to / step) - first + 1 }, (_, k) => Number(((first + k) * step).toPrecision(12)))
 }
+
+/** Of so many steps, which have no parts: whole ones, and the only one there may be. */
+export const stepTicks = (steps: number): number[] => (steps === 1 ? [1] : ticks([1, steps], 5).filter(Number.isInteger))

@@ -1,7 +1,7 @@
 import type { MemberTrace } from '../../sampler/trace.ts'
 import type { BenchCase } from '../result.ts'
 import { greatest, least, mean } from '../statistics.ts'
-import { chart, frame, line, ticks, WIDTH, xAxis, yAxis } from './chart.ts'
+import { chart, frame, line, stepTicks, ticks, WIDTH, xAxis, yAxis } from './chart.ts'
 import { dB } from './figures.ts'
 import { html, type Markup } from './markup.ts'
 
@@ -31,7 +31,7 @@ export function criterionPlot(members: readonly MemberTrace[], worst: number): M
       f,
       [0, ...powers].map((value) => ({ at: scaled(value), text: value === 0 ? '0' : value.toExponential(0).replace('e', ' e') })),
     ),
-    xAxis(f, ticks([1, members[0].steps.length], 5), 'step'),
+    xAxis(f, stepTicks(members[0].steps.length), 'step'),
     html`<text class="region" x="${f.right - 4}" y="${f.top + 12}" text-anchor="end">unstable</text>
       <text class="region" x="${f.right - 4}" y="${f.bottom - 5}" text-anchor="end">stable</text>`,
     html`${curves.map((points, k) => k !== worst && draw(points, 'faint'))}`,
@@ -58,7 +58,7 @@ export function timePlot(accelerated: readonly MemberTrace[], baseline: readonly
       f,
       ticks([0, most], 5).map((at) => ({ at, text: `${at} ms` })),
     ),
-    xAxis(f, ticks([1, fast.length], 5), 'step'),
+    xAxis(f, stepTicks(fast.length), 'step'),
     html`<path class="area" d="${area}" />`,
     line(f, full, 'baseline'),
     line(f, fast, 'accelerated'),
