@@ -71,4 +71,15 @@ test('the axis of steps names whole ones', () => {
   }
 })
 
+test('the worst pictures of a table without our default, or with nothing else, have a heading that is true and something below it', async () => {
+  const headings = async (...methods: readonly string[]): Promise<string[]> => {
+    const page = await tablePage(table(methods.map((method, k) => run(method, 0, 30 + k))), new Pictures([]))
+    assert.not.match(page, /<div class="samples">\s*<\/div>/)
+    return [...page.matchAll(/>(The worst [^<]*)</g)].map(([, heading]) => heading)
+  }
+  assert.equal(await headings('sada', 'every-n'), ['The worst pictures', 'The worst picture of each other policy'])
+  assert.equal(await headings('sada'), ['The worst pictures'])
+  assert.equal(await headings('every-n', 'easycache'), ['The worst picture of each policy'])
+})
+
 test.run()

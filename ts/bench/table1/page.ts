@@ -113,8 +113,6 @@ async function section(result: TableResult, place: Place, id: string, pictures: 
   const plain = rowsLike(place, result.plain)
   const letters = new Set(all.flatMap(({ row }) => row.decisions.flatMap((step) => Object.keys(step))))
   const present = new Set((Object.keys(LETTERS) as StepAction[]).filter((action) => letters.has(LETTERS[action])))
-  const ours = shown.find(({ row }) => row.method === 'sada')
-  const others = shown.filter((each) => each !== ours)
   const key = html`<i class="key" style="background:var(--accent)"></i>sada
     <i class="key" style="background:var(--base)"></i>others, numbered as below <i class="key ring"></i>plain, fewer steps
     <i class="key" style="background:var(--good)"></i>Pareto front of the policies`
@@ -147,12 +145,7 @@ async function section(result: TableResult, place: Place, id: string, pictures: 
     <h3>What each step did</h3>
     ${stripLegend(present)}
     <div class="strips">${shown.map(({ row }) => html`<span>${row.method}</span>${shareStrip(row)}`)}</div>
-    <h3>The worst pictures</h3>
-    <div class="samples">${ours && (await worstCards(ours.row, SHOWN.ours, pictures))}</div>
-    <details>
-      <summary>The worst picture of each other policy</summary>
-      <div class="samples">${await Promise.all(others.map(({ row }) => worstCards(row, SHOWN.others, pictures)))}</div>
-    </details>
+    ${await worstOnes(shown, pictures)}
   </section>`
 }
 
@@ -171,6 +164,25 @@ const plot = (title: string, caption: Markup, drawing: Markup): Markup =>
     <figcaption><b>${title}</b>${caption}</figcaption>
     ${drawing}
   </figure>`
+
+/** Of our own default several, and of each other one, folded; of others alone, not. */
+async function worstOnes(shown: readonly Numbered[], pictures: Pictures): Promise<Markup> {
+  const ours = shown.find(({ row }) => row.method === 'sada')
+  const others = shown.filter((each) => each !== ours)
+  const cards = await Promise.all(others.map(({ row }) => worstCards(row, SHOWN.others, pictures)))
+  if (ours === undefined)
+    return html`<h3>The worst picture of each policy</h3>
+      <div class="samples">${cards}</div>`
+  return html`<h3>The worst pictures</h3>
+    <div class="samples">${await worstCards(ours.row, SHOWN.ours, pictures)}</div>
+    ${
+      others.length > 0 &&
+      html`<details>
+        <summary>The worst picture of each other policy</summary>
+        <div class="samples">${cards}</div>
+      </details>`
+    }`
+}
 
 async function worstCards(row: TableRow, most: number, pictures: Pictures): Promise<Markup> {
   const cards = await Promise.all(row.worst.slice(0, most).map((each) => card(row, each, pictures)))
