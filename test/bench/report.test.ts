@@ -82,4 +82,24 @@ test('the worst pictures of a table without our default, or with nothing else, h
   assert.equal(await headings('every-n', 'easycache'), ['The worst picture of each policy'])
 })
 
+test('the line of plain runs joins those of all pictures; those of fewer are faint, and each says of how many it is', async () => {
+  const plain = [2, 3].flatMap((steps) => [0, 1].map((k) => run('none', k, 10 * steps, { steps, nfe: steps })))
+  const page = await tablePage(
+    table([run('sada', 0, 40), run('sada', 1, 50), ...plain, run('none', 1, 90, { steps: 1 })]),
+    new Pictures([]),
+  )
+  const [plot] = page.split('<svg class="chart"').slice(2) // against network runs
+  const [, line] = /<path class="line plain" d="M([^"]*)"/.exec(plot)!
+  assert.is(line.split('L').length, 2)
+  const rings = [...plot.matchAll(/<circle class="(plain[^"]*)"[^>]*><title>([^<]*)</g)].map(([, name, about]) => [name, about])
+  assert.equal(
+    rings.sort(),
+    [
+      ['plain few', 'plain 1 steps: 90.0 dB at 4.00×, of 1'],
+      ['plain', 'plain 2 steps: 20.0 dB at 2.00×, of 2'],
+      ['plain', 'plain 3 steps: 30.0 dB at 1.33×, of 2'],
+    ].sort(),
+  )
+})
+
 test.run()

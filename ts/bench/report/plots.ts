@@ -72,7 +72,7 @@ const MARGINS = 46
 const CHARACTER = 5.9
 const KIND = 8
 
-const shortened = (kind: string): string => ([...kind].length > KIND ? `${[...kind].slice(0, KIND - 1).join('')}…` : kind)
+const shortened = (kind: string): string => (kind.length > KIND ? `${kind.slice(0, KIND - 1)}…` : kind)
 
 /** Every picture's PSNR, beside the plain run of the same time: right is closer to the full run. */
 export function closenessPlot({ pictures, policy, fewer_steps: fewer }: BenchCase): Markup {

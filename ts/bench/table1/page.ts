@@ -30,7 +30,7 @@ import {
 const OWN_STYLE = `
 main { max-width: 1200px }
 .plots.wide { grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)) }
-circle.rival { fill: var(--base) } circle.ours { fill: var(--accent) } circle.swept { opacity: .45 }
+circle.rival { fill: var(--base) } circle.ours { fill: var(--accent) } circle.swept, circle.few { opacity: .45 }
 .line.front { stroke: var(--good); stroke-width: 1.4 } .line.plain { stroke: var(--plain); stroke-width: 1; opacity: .6 }
 .chart .number { font-size: 9.5px } .chart .number.ours { fill: var(--accent); font-weight: 650; font-size: 11px }
 .strips { display: grid; grid-template-columns: fit-content(200px) 1fr; gap: 5px 14px; align-items: center; font-size: 13px }
@@ -114,8 +114,8 @@ async function section(result: TableResult, place: Place, id: string, pictures: 
   const letters = new Set(all.flatMap(({ row }) => row.decisions.flatMap((step) => Object.keys(step))))
   const present = new Set((Object.keys(LETTERS) as StepAction[]).filter((action) => letters.has(LETTERS[action])))
   const key = html`<i class="key" style="background:var(--accent)"></i>sada
-    <i class="key" style="background:var(--base)"></i>others, numbered as below <i class="key ring"></i>plain, fewer steps
-    <i class="key" style="background:var(--good)"></i>Pareto front of the policies`
+    <i class="key" style="background:var(--base)"></i>others, numbered as below <i class="key ring"></i>plain, fewer steps (faint:
+    of fewer pictures) <i class="key" style="background:var(--good)"></i>Pareto front of the policies`
   return html`<section id="${id}">
     <h2>${placeName(place)} prompts</h2>
     <div class="plots wide">

@@ -28,7 +28,6 @@ export function speedPlot(rows: readonly Numbered[], plain: readonly PlainRow[],
     .filter(({ row }) => row.pareto[axis.front])
     .map(({ row }) => [axis.of(row), at(meanOf(row))] as const)
     .sort(([a], [b]) => a - b)
-  const curve = plain.map((row) => [axis.ofPlain(row), at(meanOf(row))] as const).sort(([a], [b]) => a - b)
   return chart(
     `Mean PSNR against ${axis.title}; the line joins what nothing else beats in both.`,
     [
@@ -37,17 +36,12 @@ export function speedPlot(rows: readonly Numbered[], plain: readonly PlainRow[],
         ticks(ys, 5).map((tick) => ({ at: tick, text: `${tick} dB` })),
       ),
       xAxis(f, ticks(xs, 6), axis.title, true),
-      html`${curve.length > 1 && line(f, curve, 'plain')} ${front.length > 1 && line(f, front, 'front')}`,
-      html`${plain.map(
-        (row) =>
-          html`<circle class="plain" cx="${f.x(axis.ofPlain(row))}" cy="${f.y(at(meanOf(row)))}" r="2.6"
-            ><title>plain ${row.steps} steps: ${text(meanOf(row))} at ${axis.ofPlain(row).toFixed(2)}×</title></circle
-          >`,
-      )}`,
+      plainOnes(plain, (row) => [f.x(axis.ofPlain(row)), f.y(at(meanOf(row)))], axis),
+      html`${front.length > 1 && line(f, front, 'front')}`,
       html`${rows.map(({ row, number }) => {
         const [x, y] = [f.x(axis.of(row)), f.y(at(meanOf(row)))]
         const name = row.policy === 'sada' ? 'ours' : 'rival'
-        const about = `${number === null ? '' : `${number}. `}${row.method}: ${text(meanOf(row))} at ${axis.of(row).toFixed(2)}×`
+        const about = `${number === null ? '' : `${number}. `}${row.method}: ${text(meanOf(row))} at ${axis.of(row).toFixed(2)}×, of ${row.samples}`
         return html`<circle class="${name}${number === null ? ' swept' : ''}" cx="${x}" cy="${y}" r="${name === 'ours' ? 5 : 3.6}"
             ><title>${about}</title></circle
           >${number !== null && html`<text class="number ${name}" x="${x + 6}" y="${y - 5}">${name === 'ours' ? row.method : number}</text>`}`
@@ -55,6 +49,18 @@ export function speedPlot(rows: readonly Numbered[], plain: readonly PlainRow[],
     ],
     HEIGHT,
   )
+}
+
+/** Plain runs, and the line through those of all pictures: a mean over a few of them lies elsewhere, and would put bends into it that no solver makes. */
+function plainOnes(plain: readonly PlainRow[], place: (row: PlainRow) => readonly [number, number], axis: Axis): Markup {
+  const most = greatest(plain.map(({ samples }) => samples))
+  const points = plain.map((row) => ({ row, at: place(row) })).sort((a, b) => a.at[0] - b.at[0])
+  const curve = points.filter(({ row }) => row.samples === most).map(({ at }) => at.join(' '))
+  return html`${curve.length > 1 && html`<path class="line plain" d="M${curve.join('L')}" />`}
+  ${points.map(({ row, at: [x, y] }) => {
+    const about = `plain ${row.steps} steps: ${text(meanOf(row))} at ${axis.ofPlain(row).toFixed(2)}×, of ${row.samples}`
+    return html`<circle class="plain${row.samples < most && ' few'}" cx="${x}" cy="${y}" r="2.6"><title>${about}</title></circle>`
+  })}`
 }
 
 const text = (decibels: number | null): string => (decibels === null ? 'equal' : `${decibels.toFixed(1)} dB`)
