@@ -102,4 +102,23 @@ test('the line of plain runs joins those of all pictures; those of fewer are fai
   )
 })
 
+test('where pictures are equal, the end of the axis at which they stand says so instead of a number of decibels', async () => {
+  const [{ figures }] = await measured()
+  const axisOf = (plot: string): string[] =>
+    [...plot.matchAll(/<text (?:class="number[^"]*" )?x[^>]*>([^<]*)</g)].map(([, text]) => text)
+  const bench = (psnr: number | null): string[] =>
+    axisOf(closenessPlot({ ...figures, pictures: [{ ...figures.pictures[0], psnr_db: psnr, fewer_steps_psnr_db: 40 }] }).text)
+  assert.equal(
+    [bench(null), bench(40)].map((texts) => texts.filter((text) => text === 'equal').length),
+    [1, 0],
+  )
+  const table1 = async (psnr: number | null): Promise<string[]> => {
+    const page = await tablePage(table([run('sada', 0, psnr), run('every-n', 0, 40)]), new Pictures([]))
+    return axisOf(page.split('<svg class="chart"')[1])
+  }
+  const [some, none] = [await table1(null), await table1(50)]
+  assert.ok(some.includes('equal') && some.includes('40 dB') && !some.includes('45 dB'), some.join())
+  assert.not.ok(none.includes('equal'))
+})
+
 test.run()

@@ -23,7 +23,7 @@ export function frame(xs: Domain, ys: Domain, height = HEIGHT, left = MARGIN.lef
   return { left, right, top, bottom, x: (value) => at(value, xs, left, right), y: (value) => at(value, ys, bottom, top) }
 }
 
-export function chart(label: string, content: readonly Markup[], height = HEIGHT): Markup {
+export function chart(label: string, content: readonly (Markup | false)[], height = HEIGHT): Markup {
   return html`<svg class="chart" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${label}">${content}</svg>`
 }
 
@@ -51,6 +51,10 @@ export function line({ x, y }: Frame, points: readonly (readonly [number, number
   const path = points.map(([px, py], k) => `${k === 0 ? 'M' : 'L'}${x(px)} ${y(py)}`).join('')
   return html`<path class="line ${name}" d="${path}" />`
 }
+
+/** Ticks that leave room at the end of the axis, where what is equal stands, which has no finite value. */
+export const ticksBefore = (equal: boolean, domain: Domain, count: number): number[] =>
+  ticks(domain, count).filter((tick) => !equal || tick < domain[1] - 0.12 * (domain[1] - domain[0]))
 
 /** Round values between two, about `count` of them. */
 export function ticks([from, to]: Domain, count: number): number[] {

@@ -1,7 +1,7 @@
 import type { MemberTrace } from '../../sampler/trace.ts'
 import type { BenchCase } from '../result.ts'
 import { greatest, least, mean } from '../statistics.ts'
-import { chart, frame, line, stepTicks, ticks, WIDTH, xAxis, yAxis } from './chart.ts'
+import { chart, frame, line, stepTicks, ticks, ticksBefore, WIDTH, xAxis, yAxis } from './chart.ts'
 import { dB } from './figures.ts'
 import { html, type Markup } from './markup.ts'
 
@@ -80,6 +80,7 @@ export function closenessPlot({ pictures, policy, fewer_steps: fewer }: BenchCas
   const finite = pictures
     .flatMap(({ psnr_db, fewer_steps_psnr_db }) => [psnr_db, fewer_steps_psnr_db])
     .filter((value) => value !== null)
+  const equal = finite.length < 2 * pictures.length
   const [low, high] = finite.length > 0 ? [least(finite), greatest(finite)] : [40, 80]
   const domain = [Math.floor((low - 2) / 5) * 5, Math.ceil((high + 2) / 5) * 5] as const
   const height = MARGINS + 2 * ROW * kinds.length
@@ -97,7 +98,8 @@ export function closenessPlot({ pictures, policy, fewer_steps: fewer }: BenchCas
   return chart(
     `PSNR of every picture for ${policy} and for ${fewer.steps} plain steps.`,
     [
-      xAxis(f, ticks(domain, 4), 'PSNR in dB; right is closer', true),
+      xAxis(f, ticksBefore(equal, domain, 4), 'PSNR in dB; right is closer', true),
+      equal && html`<text x="${f.right}" y="${f.bottom + 15}" text-anchor="middle">equal</text>`,
       html`${kinds.map((kind, k) => {
         const ofKind = pictures.filter((picture) => picture.kind === kind)
         return html`${k > 0 && html`<path class="grid" d="M0 ${f.top + 2 * ROW * k}H${WIDTH}" />`}

@@ -1,4 +1,4 @@
-import { chart, frame, line, ticks, xAxis, yAxis } from '../report/chart.ts'
+import { chart, frame, line, ticks, ticksBefore, xAxis, yAxis } from '../report/chart.ts'
 import { html, type Markup } from '../report/markup.ts'
 import { greatest, least } from '../statistics.ts'
 import type { PlainRow, TableRow } from './result.ts'
@@ -31,10 +31,7 @@ export function speedPlot(rows: readonly Numbered[], plain: readonly PlainRow[],
   return chart(
     `Mean PSNR against ${axis.title}; the line joins what nothing else beats in both.`,
     [
-      yAxis(
-        f,
-        ticks(ys, 5).map((tick) => ({ at: tick, text: `${tick} dB` })),
-      ),
+      yAxis(f, decibelTicks(ys, quality.length < rows.length + plain.length)),
       xAxis(f, ticks(xs, 6), axis.title, true),
       plainOnes(plain, (row) => [f.x(axis.ofPlain(row)), f.y(at(meanOf(row)))], axis),
       html`${front.length > 1 && line(f, front, 'front')}`,
@@ -50,6 +47,11 @@ export function speedPlot(rows: readonly Numbered[], plain: readonly PlainRow[],
     HEIGHT,
   )
 }
+
+const decibelTicks = (ys: readonly [number, number], equal: boolean): { at: number; text: string }[] => [
+  ...ticksBefore(equal, ys, 5).map((at) => ({ at, text: `${at} dB` })),
+  ...(equal ? [{ at: ys[1], text: 'equal' }] : []),
+]
 
 /** Plain runs, and the line through those of all pictures: a mean over a few of them lies elsewhere, and would put bends into it that no solver makes. */
 function plainOnes(plain: readonly PlainRow[], place: (row: PlainRow) => readonly [number, number], axis: Axis): Markup {
