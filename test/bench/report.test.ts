@@ -5,6 +5,8 @@ import { stepTicks } from '../../ts/bench/report/chart.ts'
 import { closenessPlot } from '../../ts/bench/report/plots.ts'
 import { reportPage } from '../../ts/bench/report/page.ts'
 import { STYLE } from '../../ts/bench/report/style.ts'
+import { markdown } from '../../ts/bench/table1/markdown.ts'
+import type { TableResult } from '../../ts/bench/table1/result.ts'
 import { Pictures } from '../../ts/bench/table1/pictures.ts'
 import { tablePage } from '../../ts/bench/table1/page.ts'
 import { fakePipeline, model, resultOf, settings, silent } from '../support/bench.ts'
@@ -119,6 +121,25 @@ test('where pictures are equal, the end of the axis at which they stand says so 
   const [some, none] = [await table1(null), await table1(50)]
   assert.ok(some.includes('equal') && some.includes('40 dB') && !some.includes('45 dB'), some.join())
   assert.not.ok(none.includes('equal'))
+})
+
+test('what could not run at some guidance scale is not said to have run at none', async () => {
+  const lacking = { scheduler: 'euler', reason: 'It lacks it.' }
+  const result: TableResult = {
+    ...table([run('sada', 0, 40), run('every-n', 0, 30)]),
+    missing: [
+      { ...lacking, method: 'every-n', guidance: 1 },
+      { ...lacking, method: 'every-n', guidance: 7 },
+      { ...lacking, method: 'deepcache', guidance: 1 },
+      { ...lacking, method: 'deepcache', guidance: 3 },
+    ],
+  }
+  for (const text of [markdown(result), await tablePage(result, new Pictures([]))]) {
+    assert.equal(text.match(/Not run: [^<\n]*/g), [
+      'Not run: every-n with euler at guidance 1, 7. It lacks it.',
+      'Not run: deepcache with euler. It lacks it.',
+    ])
+  }
 })
 
 test.run()

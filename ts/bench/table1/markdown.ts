@@ -10,6 +10,7 @@ import {
   intervalText,
   metricNotes,
   metricText,
+  missingNotes,
   PAIRS_NOTE,
   places,
   plainHead,
@@ -53,7 +54,7 @@ function tableAt(result: TableResult, place: Pick<TableRow, 'scheduler' | 'guida
 }
 
 function notes(result: TableResult): string[] {
-  const { note, missing, metrics, rows } = result
+  const { note, metrics, rows } = result
   return [
     ...(note === undefined ? [] : [note]),
     '`*`: no other row of its table is both faster in wall time and closer on average. ' + FRONT_NOTE,
@@ -68,11 +69,7 @@ function notes(result: TableResult): string[] {
     ...Object.entries(metrics).flatMap(([name, { unavailable }]) =>
       unavailable === undefined ? [] : [`${name}: unavailable. ${escaped(unavailable)}`],
     ),
-    ...new Set(
-      missing.map(
-        ({ scheduler, method, reason }) => `Not run: ${escaped(method)} with ${escaped(scheduler)}. ${escaped(reason)}`,
-      ),
-    ),
+    ...missingNotes(result, escaped),
   ]
 }
 

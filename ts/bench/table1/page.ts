@@ -19,6 +19,7 @@ import {
   FRONT_NOTE,
   PAIRS_NOTE,
   metricNotes,
+  missingNotes,
   places,
   plainHead,
   publishedText,
@@ -241,7 +242,7 @@ async function card(row: TableRow, each: WorstCase, pictures: Pictures): Promise
 }
 
 function notes(result: TableResult): Markup {
-  const { note, metrics, missing, sessions, rows } = result
+  const { note, metrics, sessions, rows } = result
   const lines = [
     ...(note === undefined ? [] : [note]),
     'PSNR in dB on [−1, 1] samples in float64, of each picture and then averaged; “worst 10 %” is the mean over the worst tenth of all pictures, rounded up.',
@@ -260,7 +261,7 @@ function notes(result: TableResult): Markup {
     ...Object.entries(metrics).flatMap(([name, { unavailable }]) =>
       unavailable === undefined ? [] : [`${name} is unavailable. ${unavailable}`],
     ),
-    ...new Set(missing.map(({ scheduler, method, reason }) => `Not run: ${method} with ${scheduler}. ${reason}`)),
+    ...missingNotes(result),
     ...madeBy(sessions),
   ]
   return html`<section id="notes">

@@ -84,6 +84,17 @@ export function metricNotes({ rows, metrics }: TableResult): string[] {
   })
 }
 
+/** What could not run, and why; at which guidance scales, where it ran at others. */
+export function missingNotes({ missing, rows }: TableResult, shown: (text: string) => string = String): string[] {
+  const notes = missing.map(({ scheduler, method, reason }) => {
+    const scales = missing.filter((each) => each.scheduler === scheduler && each.method === method && each.reason === reason)
+    const ran = rows.some((row) => row.scheduler === scheduler && row.method === method)
+    const at = ran ? ` at guidance ${scales.map(({ guidance }) => guidance).join(', ')}` : ''
+    return `Not run: ${shown(method)} with ${shown(scheduler)}${at}. ${shown(reason)}`
+  })
+  return [...new Set(notes)]
+}
+
 /** What its authors report of the policy with the row's solver, else where they name none; never with another. */
 const publishedOf = ({ published, scheduler }: TableRow): TableRow['published'][number] | undefined =>
   published.find(({ solver }) => solver === scheduler) ?? published.find(({ solver }) => solver === null)
