@@ -4,6 +4,7 @@ import { measure, type MeasuredCase } from '../../ts/bench/bench.ts'
 import { stepTicks } from '../../ts/bench/report/chart.ts'
 import { closenessPlot } from '../../ts/bench/report/plots.ts'
 import { reportPage } from '../../ts/bench/report/page.ts'
+import type { BenchResult } from '../../ts/bench/result.ts'
 import { STYLE } from '../../ts/bench/report/style.ts'
 import { markdown } from '../../ts/bench/table1/markdown.ts'
 import type { TableResult } from '../../ts/bench/table1/result.ts'
@@ -12,6 +13,7 @@ import { tablePage } from '../../ts/bench/table1/page.ts'
 import { fakePipeline, model, resultOf, settings, silent } from '../support/bench.ts'
 import { run, table } from '../support/table1.ts'
 
+const withNote = (result: BenchResult): BenchResult => ({ ...result, model: { ...result.model, note: 'Sounds.' } })
 const measured = (): Promise<MeasuredCase[]> => measure(fakePipeline(), settings, new AbortController().signal, silent)
 
 test('a picture whose SSIM would round to 1 is not said to be equal beside it', async () => {
@@ -140,6 +142,24 @@ test('what could not run at some guidance scale is not said to have run at none'
       'Not run: deepcache with euler. It lacks it.',
     ])
   }
+})
+
+test('sounds are called so in headings, and their spectrograms stand one below the other', async () => {
+  const cases = await measured()
+  const sounds = { ...model, note: 'Sounds.', shape: [3, 4, 36] as const } // as many values as the pictures have
+  const pages = [await reportPage(resultOf(cases), cases, model), await reportPage(withNote(resultOf(cases)), cases, sounds)]
+  const found = pages.map((page) => [
+    ...page.matchAll(/\d\s+(pictures|sounds)\s+for\s+each|(Pictures|Sounds), the worst first|class="(pictures[^"]*)"/g),
+  ])
+  const of = (all: RegExpMatchArray[]): string[] => [...new Set(all.map(([text]) => text.replace(/\s+/g, ' ')))]
+  assert.equal(found.map(of), [
+    ['4 pictures for each', 'Pictures, the worst first', 'class="pictures"'],
+    ['4 sounds for each', 'Sounds, the worst first', 'class="pictures wide"'],
+  ])
+  const noted = { ...table([run('sada', 0, 40), run('every-n', 0, null)]), note: 'Sounds.' }
+  const page = await tablePage(noted, new Pictures([]))
+  for (const said of ['>The worst sounds<', '>The worst sound of each other policy<', 'every-n: every sound is equal'])
+    assert.ok(page.includes(said), said)
 })
 
 test.run()

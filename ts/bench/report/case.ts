@@ -5,7 +5,7 @@ import type { BenchModel } from '../model.ts'
 import { plainLabel } from '../table.ts'
 import { dB, ms, schedulerName, similarity, times } from './figures.ts'
 import { html, type Markup } from './markup.ts'
-import { differencePicture, fittingAmplification, samplePicture } from './pictures.ts'
+import { differencePicture, fittingAmplification, isWide, samplePicture, thingsOf } from './pictures.ts'
 import { closenessPlot, criterionPlot, timePlot } from './plots.ts'
 import { strip, stripLegend } from './strip.ts'
 
@@ -32,7 +32,7 @@ export async function caseSection(each: MeasuredCase, model: BenchModel, id: str
       itself takes ${Math.round(figures.overhead_us_per_step)} µs a step.
     </p>
     <div class="plots">
-      ${plot('How close each picture is', html`filled: ${figures.policy}; rings: ${plainLabel(figures)}`, closenessPlot(figures))}
+      ${plot(`How close each ${thingsOf(model.note).one} is`, html`filled: ${figures.policy}; rings: ${plainLabel(figures)}`, closenessPlot(figures))}
       ${plot(
         'Time of each step',
         html`<i class="key" style="background:var(--base)"></i>every step runs
@@ -48,7 +48,7 @@ export async function caseSection(each: MeasuredCase, model: BenchModel, id: str
         )
       }
     </div>
-    <h3>Pictures, the worst first</h3>
+    <h3>${model.note === undefined ? 'Pictures' : 'Sounds'}, the worst first</h3>
     ${stripLegend(present)}
     <div class="samples">${cards.slice(0, SHOWN)}</div>
     ${
@@ -88,7 +88,7 @@ async function card(
     },
   ]
   return html`<article class="sample">
-    <div class="pictures">
+    <div class="pictures${isWide(shape[2], shape[1]) && ' wide'}">
       ${images.map(
         ({ caption, source }) =>
           html`<figure>

@@ -6,6 +6,7 @@ import { schedulerName } from './figures.ts'
 import { guide } from './guide.ts'
 import { headline } from './headline.ts'
 import { html, Markup } from './markup.ts'
+import { thingsOf } from './pictures.ts'
 import { STYLE } from './style.ts'
 import { figuresTable } from './table.ts'
 
@@ -30,7 +31,8 @@ export async function reportPage(result: BenchResult, cases: readonly MeasuredCa
             <p class="eyebrow">sada-bench, ${created.slice(0, 16).replace('T', ' ')} UTC${result.quick && ', quick run'}</p>
             <h1>How much faster, and how close?</h1>
             <p class="lead">
-              The model “${model.name}” with and without acceleration: ${samples} pictures for each solver,
+              The model “${model.name}” with and without acceleration: ${samples}
+              ${samples === 1 ? thingsOf(model.note).one : thingsOf(model.note).many} for each solver,
               ${batch === 1 ? 'one' : batch} per call, ${steps} steps, guidance ${guidance}, on ${machine.cpu} with
               ${machine.cores} cores.
             </p>

@@ -4,6 +4,18 @@ import type { PictureShape } from '../fidelity.ts'
 
 type Range = readonly [number, number]
 
+/** What a model makes, as headings call it. */
+export interface Things {
+  readonly one: string
+  readonly many: string
+}
+/** `note`: what stands for a picture; so far only sounds have something else. */
+export const thingsOf = (note: string | undefined): Things =>
+  note === undefined ? { one: 'picture', many: 'pictures' } : { one: 'sound', many: 'sounds' }
+
+/** Spectrograms of some seconds are many times as wide as high: side by side they would be lines. */
+export const isWide = (width: number, height: number): boolean => width > 2 * height
+
 export async function dataUri(picture: Picture): Promise<string> {
   return `data:image/png;base64,${Buffer.from(await picture.png()).toString('base64')}`
 }

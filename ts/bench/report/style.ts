@@ -82,6 +82,7 @@ circle.accelerated { fill: var(--accent) } circle.plain { fill: none; stroke: va
 .sample { display: grid; grid-template-columns: auto 1fr; gap: 4px 24px; padding: 16px }
 .pictures { display: grid; grid-template-columns: repeat(4, 128px); gap: 10px }
 .pictures figure { min-width: 0 }
+.sample:has(.wide) { grid-template-columns: minmax(0, 1fr) } .pictures.wide { grid-template-columns: minmax(0, 1fr) !important }
 .pictures img {
   display: block; width: 100%; height: auto; image-rendering: pixelated; border-radius: 6px; background: #000;
 }

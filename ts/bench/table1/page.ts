@@ -1,6 +1,6 @@
 import { schedulerName } from '../report/figures.ts'
 import { html, Markup } from '../report/markup.ts'
-import { dataUri, differencePicture, fittingAmplification } from '../report/pictures.ts'
+import { dataUri, differencePicture, fittingAmplification, isWide, thingsOf, type Things } from '../report/pictures.ts'
 import { stripLegend } from '../report/strip.ts'
 import { STYLE } from '../report/style.ts'
 import type { StepAction } from '../../sampler/trace.ts'
@@ -146,7 +146,7 @@ async function section(result: TableResult, place: Place, id: string, pictures: 
     <h3>What each step did</h3>
     ${stripLegend(present)}
     <div class="strips">${shown.map(({ row }) => html`<span>${row.method}</span>${shareStrip(row)}`)}</div>
-    ${await worstOnes(shown, pictures)}
+    ${await worstOnes(shown, pictures, thingsOf(result.note))}
   </section>`
 }
 
@@ -167,27 +167,27 @@ const plot = (title: string, caption: Markup, drawing: Markup): Markup =>
   </figure>`
 
 /** Of our own default several, and of each other one, folded; of others alone, not. */
-async function worstOnes(shown: readonly Numbered[], pictures: Pictures): Promise<Markup> {
+async function worstOnes(shown: readonly Numbered[], pictures: Pictures, things: Things): Promise<Markup> {
   const ours = shown.find(({ row }) => row.method === 'sada')
   const others = shown.filter((each) => each !== ours)
-  const cards = await Promise.all(others.map(({ row }) => worstCards(row, SHOWN.others, pictures)))
+  const cards = await Promise.all(others.map(({ row }) => worstCards(row, SHOWN.others, pictures, things)))
   if (ours === undefined)
-    return html`<h3>The worst picture of each policy</h3>
+    return html`<h3>The worst ${things.one} of each policy</h3>
       <div class="samples">${cards}</div>`
-  return html`<h3>The worst pictures</h3>
-    <div class="samples">${await worstCards(ours.row, SHOWN.ours, pictures)}</div>
+  return html`<h3>The worst ${things.many}</h3>
+    <div class="samples">${await worstCards(ours.row, SHOWN.ours, pictures, things)}</div>
     ${
       others.length > 0 &&
       html`<details>
-        <summary>The worst picture of each other policy</summary>
+        <summary>The worst ${things.one} of each other policy</summary>
         <div class="samples">${cards}</div>
       </details>`
     }`
 }
 
-async function worstCards(row: TableRow, most: number, pictures: Pictures): Promise<Markup> {
+async function worstCards(row: TableRow, most: number, pictures: Pictures, { one }: Things): Promise<Markup> {
   const cards = await Promise.all(row.worst.slice(0, most).map((each) => card(row, each, pictures)))
-  return cards.length > 0 ? html`${cards}` : html`<p class="soft">${row.method}: every picture is equal to the full run's.</p>`
+  return cards.length > 0 ? html`${cards}` : html`<p class="soft">${row.method}: every ${one} is equal to the full run's.</p>`
 }
 
 async function card(row: TableRow, each: WorstCase, pictures: Pictures): Promise<Markup> {
@@ -206,7 +206,7 @@ async function card(row: TableRow, each: WorstCase, pictures: Pictures): Promise
         source: await differencePicture(a, b, [3, full.height, full.width], amplification),
       },
     ]
-    images = html`<div class="pictures three">
+    images = html`<div class="pictures three${isWide(full.width, full.height) && ' wide'}">
       ${shown.map(
         ({ caption, source }) =>
           html`<figure>
