@@ -10,7 +10,7 @@ try {
     if (event.type === 'step') process.stdout.write(LETTER[event.members[0].action])
     else
       console.log(
-        `\n${event.trace.members[0].nfe} network runs, ${event.trace.ms.toFixed(0)} ms; █ run, ▓ on some tokens, · skipped`,
+        `\n${event.trace.members[0].nfe} network runs, ${event.trace.ms.toFixed(0)} ms; █ run, ▒ some stages, ▓ on some tokens, · skipped`,
       )
   }
 } finally {

@@ -28,6 +28,8 @@ const outcomes: Record<string, () => void> = {
   },
   'stream.mts'() {
     assert.match(run('stream.mts'), /^[█▓·]{50}\n\d+ network runs/)
+    const [steps, legend] = run('stream.mts', 'deepcache').split('\n')
+    for (const letter of new Set(steps)) assert.ok(legend.includes(letter), letter)
   },
   'bring-your-own-network.mts'() {
     const means = [...run('bring-your-own-network.mts').matchAll(/mean (-?[\d.]+), (\d+) network runs of 50/g)]
