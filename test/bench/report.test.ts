@@ -162,4 +162,17 @@ test('sounds are called so in headings, and their spectrograms stand one below t
     assert.ok(page.includes(said), said)
 })
 
+test('no level of headings is left out, and what a strip shows is told in words', async () => {
+  const cases = await measured()
+  const table1 = await tablePage(table([run('sada', 0, 40), run('every-n', 0, 30)]), new Pictures([]))
+  for (const page of [await reportPage(resultOf(cases), cases, model), table1]) {
+    const levels = [...page.matchAll(/<h(\d)/g)].map(([, level]) => Number(level)).filter((level) => level < 4)
+    assert.ok(
+      levels.every((level, k) => level <= (levels[k - 1] ?? 0) + 1),
+      levels.join(),
+    )
+  }
+  assert.match(table1, /aria-label="Steps 1 run, 2 extrapolate, 3 run, 4 extrapolate\."/)
+})
+
 test.run()

@@ -18,7 +18,7 @@ function tile(each: BenchCase): Markup {
         <dd>${dB(psnr_db.mean)} ${gain(each.pictures.filter((picture) => picture.kind === kind))}</dd>`,
   )
   return html`<section class="tile">
-    <h3>${schedulerName(scheduler)} <span>${policy}</span></h3>
+    <h2>${schedulerName(scheduler)} <span>${policy}</span></h2>
     <p class="big">${times(speedup.wall)}<small>as fast</small></p>
     <dl>
       <dt>network runs</dt>

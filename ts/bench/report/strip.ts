@@ -55,7 +55,7 @@ export function stripLegend(present: ReadonlySet<StepAction>): Markup {
 }
 
 /** `Steps 1–10 run, 11–12 extrapolate, …` */
-function inWords(steps: readonly MemberStep[]): string {
+export function inWords(steps: readonly Pick<MemberStep, 'step' | 'action'>[]): string {
   const stretches: { action: string; from: number; to: number }[] = []
   for (const { step, action } of steps) {
     const last = stretches.at(-1)

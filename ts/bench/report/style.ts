@@ -34,8 +34,8 @@ a { color: var(--accent); text-decoration: none } a:hover { text-decoration: und
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(270px, 1fr)); gap: 16px; margin: 28px 0 0 }
 .tile, .sample, figure.plot { background: var(--card); border: 1px solid var(--rule); border-radius: 10px }
 .tile { padding: 18px 20px }
-.tile h3 { margin: 0; font-size: 14px; font-weight: 600 }
-.tile h3 span { color: var(--soft); font-weight: 400 }
+.tile h2 { margin: 0; font-size: 14px; font-weight: 600; letter-spacing: 0 }
+.tile h2 span { color: var(--soft); font-weight: 400 }
 .big {
   font-size: 42px; line-height: 1.15; font-weight: 650; letter-spacing: -.02em; margin: 6px 0 10px;
   font-variant-numeric: tabular-nums;

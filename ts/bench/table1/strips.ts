@@ -1,4 +1,6 @@
 import { html, type Markup } from '../report/markup.ts'
+import { inWords } from '../report/strip.ts'
+import type { StepAction } from '../../sampler/trace.ts'
 import { LETTERS } from './run.ts'
 import type { TableRow, WorstCase } from './result.ts'
 
@@ -30,10 +32,15 @@ export function shareStrip({ decisions, method }: Pick<TableRow, 'decisions' | '
   return drawing(decisions.length, `${method}: what each step did, over all pictures`, columns)
 }
 
+const actionAt = (actions: string, step: number): StepAction => {
+  const [action] = ORDER.find(([, letter]) => letter === actions[step]) ?? ['run']
+  return action as StepAction
+}
+
 /** One cell for each step of one picture: its bar says how much of the network ran. */
 export function pictureStrip({ actions, shares }: Pick<WorstCase, 'actions' | 'shares'>): Markup {
   const cells = shares.map((share, k) => {
-    const [action] = ORDER.find(([, each]) => each === actions[k]) ?? ['run']
+    const action = actionAt(actions, k)
     const bar = Math.round(share * HEIGHT)
     return html`<g class="a-${action}"
       ><title>step ${k + 1}: ${action}, ${Math.round(100 * share)} % of the network</title>
@@ -44,7 +51,7 @@ export function pictureStrip({ actions, shares }: Pick<WorstCase, 'actions' | 's
         height="${bar}"
     /></g>`
   })
-  return drawing(actions.length, `Steps: ${actions}`, cells)
+  return drawing(actions.length, inWords([...shares.keys()].map((step) => ({ step, action: actionAt(actions, step) }))), cells)
 }
 
 const drawing = (steps: number, label: string, content: readonly Markup[]): Markup =>
