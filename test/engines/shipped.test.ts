@@ -81,6 +81,11 @@ test('a folder to write to is made with those above it; one that can be none is 
   assert.is(readFileSync(file, 'utf8'), 'kept')
 })
 
+test('no name is no folder: it would be the one that is worked in', async () => {
+  const { code, argument } = await failure(prepareShipped(''))
+  assert.equal([code, argument], ['INVALID_ARGUMENT', 'out'])
+})
+
 test('another index than the one that is trusted, a changed, cut, exchanged or missing engine: ENGINE_UNTRUSTED', async () => {
   const other = { ...description, stage: 'unet.head', source: 'c'.repeat(64) }
   const folder = newFolder()

@@ -104,7 +104,8 @@ export function comparisonLabel({ name, policy, options }: BenchCase['comparison
     : `fixed, every ${Number(options.n)}${ordinal(Number(options.n))}: equal runs`
 }
 
-const ordinal = (n: number): string => ({ 1: 'st', 2: 'nd', 3: 'rd' })[n] ?? 'th'
+/** 1st, 2nd, 3rd, 21st, but 11th, 12th, 13th. */
+const ordinal = (n: number): string => (Math.floor((n % 100) / 10) === 1 ? 'th' : (['th', 'st', 'nd', 'rd'][n % 10] ?? 'th'))
 const runs = (mean: number): string => mean.toFixed(Number.isInteger(mean) ? 0 : 1)
 const ms = (value: number): string => `${Math.round(value)} ms`
 const times = (value: number): string => `${value.toFixed(2)}×`

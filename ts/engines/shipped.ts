@@ -39,6 +39,8 @@ const sha256 = (bytes: Uint8Array): string => update(createHash('sha256'), bytes
 
 /** Makes the folder that engines will be written to, so that one that takes none costs no build. Throws OUTPUT_FAILED. */
 export async function prepareShipped(folder: string): Promise<void> {
+  // Joined with a name it would be the working folder.
+  if (folder === '') throw invalidArgument('out', 'a folder', folder)
   const probe = join(folder, `.sada.${randomUUID()}`)
   try {
     await makeFolder(folder)
