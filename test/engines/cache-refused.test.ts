@@ -66,18 +66,22 @@ test('an engine that is refused and cannot be deleted is made again, and not tak
   assert.equal(await cache.obtain(description, () => Promise.resolve(ENGINE)), ENGINE)
 })
 
-// Elsewhere a folder does not open as a file.
-if (process.platform !== 'win32') {
-  test('what cannot be read is made again, and not deleted: it may be as it was', async () => {
-    const { cache, warnings } = newCache()
-    const file = join(cache.folder, `${engineKey(description)}.engine`)
-    await cache.obtain(description, () => Promise.resolve(ENGINE))
-    rmSync(file)
-    mkdirSync(file) // opens, and does not read
+test('what cannot be read is made again, and not deleted: it may be as it was', async () => {
+  const { cache, warnings } = newCache()
+  await cache.obtain(description, () => Promise.resolve(ENGINE))
+  const { open } = promises
+  promises.open = async (path, ...rest) => {
+    const file = await open(path, ...rest)
+    if (String(path).endsWith('.engine')) file.read = () => Promise.reject(new Error('EIO: i/o error, read'))
+    return file
+  }
+  try {
     assert.is(await cache.read(description), undefined)
-    assert.is(warnings.length, 1)
-    assert.match(warnings[0], /EISDIR.* It is made again\.$/)
-  })
-}
+  } finally {
+    promises.open = open
+  }
+  assert.equal(warnings, ['EIO: i/o error, read It is made again.'])
+  assert.equal([...(await cache.read(description))!], [...ENGINE])
+})
 
 test.run()
