@@ -180,7 +180,7 @@ DeviceStatus step(Device* device, const DeviceStep* members, int32_t count, doub
 }
 
 // One scratch for the indices of all moves is enough: the next copy into it waits on the stream for the move before.
-template <cudaError_t (*launch)(const DeviceMove&, bool, cudaStream_t)>
+template <cudaError_t (*launch)(const DeviceMove&, cudaStream_t)>
 DeviceStatus move_tokens(Device* device, const DeviceMove* request) {
   return on(device, [&] {
     DeviceMove move = *request;
@@ -190,7 +190,7 @@ DeviceStatus move_tokens(Device* device, const DeviceMove* request) {
       if (copied != cudaSuccess) return copied;
       move.indices = device->indices;
     }
-    return launch(move, device->has_early_starts, device->stream);
+    return launch(move, device->stream);
   });
 }
 

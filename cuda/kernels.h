@@ -36,8 +36,8 @@ struct TokenMeans {
 cudaError_t token_means(const TokenMeans* members, int count, bool is_early, cudaStream_t stream);
 
 // Indices in device memory.
-cudaError_t gather(const DeviceMove& move, bool is_early, cudaStream_t stream);
-cudaError_t scatter(const DeviceMove& move, bool is_early, cudaStream_t stream);
+cudaError_t gather(const DeviceMove& move, cudaStream_t stream);
+cudaError_t scatter(const DeviceMove& move, cudaStream_t stream);
 
 cudaError_t select(const DeviceSelection* members, int count, cudaStream_t stream);
 

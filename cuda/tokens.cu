@@ -44,7 +44,6 @@ __device__ __forceinline__ int64_t quotient(int64_t a, int64_t b) {
 
 template <bool kGather>
 __global__ void __launch_bounds__(kThreads, 4) token_major_kernel(const Move __grid_constant__ move) {
-  wait_for_earlier_work();
   const DeviceMove& m = move.request;
   const int64_t count = m.rows * m.kept, stride = static_cast<int64_t>(gridDim.x) * blockDim.y;
   for (int64_t at = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y; at < count; at += stride) {
@@ -68,7 +67,6 @@ __global__ void __launch_bounds__(kThreads, 4) token_major_kernel(const Move __g
 
 template <bool kGather>
 __global__ void __launch_bounds__(kThreads) channels_first_kernel(const Move __grid_constant__ move) {
-  wait_for_earlier_work();
   const DeviceMove& m = move.request;
   const int64_t planes = m.rows * m.channels;
   for (int64_t k = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; k < m.kept; k += static_cast<int64_t>(gridDim.x) * kThreads) {
@@ -91,7 +89,6 @@ __global__ void __launch_bounds__(kThreads) channels_first_kernel(const Move __g
 // Elements of one size that keep their type.
 template <bool kGather, typename Word>
 __global__ void __launch_bounds__(kThreads) words_channels_first_kernel(const DeviceMove __grid_constant__ m) {
-  wait_for_earlier_work();
   const int64_t planes = m.rows * m.channels;
   for (int64_t k = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; k < m.kept; k += static_cast<int64_t>(gridDim.x) * kThreads) {
     const int64_t token = m.indices[k];
@@ -126,7 +123,7 @@ DeviceMove in_words(DeviceMove m) {
 int64_t at_most(int64_t n, int64_t most) { return n < most ? n : most; }
 
 template <bool kGather>
-cudaError_t launch_move(const DeviceMove& given, bool is_early, cudaStream_t stream) {
+cudaError_t launch_move(const DeviceMove& given, cudaStream_t stream) {
   const DeviceMove m = in_words(given);
   if (m.rows < 0 || m.tokens < 0 || m.channels < 0 || m.kept < 0 || m.kept > m.tokens) return cudaErrorInvalidValue;
   if (m.rows == 0 || m.channels == 0 || m.kept == 0) return cudaSuccess;
@@ -134,7 +131,6 @@ cudaError_t launch_move(const DeviceMove& given, bool is_early, cudaStream_t str
   const Move move = {m, whole_quads && is_quad_aligned(m.from, m.from_type), whole_quads && is_quad_aligned(m.to, m.to_type),
                      whole_quads && is_quad_aligned(m.cache, m.cache_type)};
   Shape shape;
-  shape.is_early = is_early;
   if (m.channels_first) {
     shape.threads = dim3(kThreads);
     shape.blocks_x = at_most((m.kept + kThreads - 1) / kThreads, kMostBlocks);
@@ -151,8 +147,8 @@ cudaError_t launch_move(const DeviceMove& given, bool is_early, cudaStream_t str
 
 }  // namespace
 
-cudaError_t gather(const DeviceMove& move, bool is_early, cudaStream_t stream) { return launch_move<true>(move, is_early, stream); }
+cudaError_t gather(const DeviceMove& move, cudaStream_t stream) { return launch_move<true>(move, stream); }
 
-cudaError_t scatter(const DeviceMove& move, bool is_early, cudaStream_t stream) { return launch_move<false>(move, is_early, stream); }
+cudaError_t scatter(const DeviceMove& move, cudaStream_t stream) { return launch_move<false>(move, stream); }
 
 }  // namespace sada::cuda

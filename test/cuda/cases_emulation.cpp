@@ -3,7 +3,6 @@
 #include <sys/mman.h>
 
 #include <cstdlib>
-#include <utility>
 
 #include "emulated_faults.h"
 #include "on_device.h"
@@ -37,21 +36,6 @@ int64_t early_launches_of_a_step() {
   step.request.layout = {true, 4, 32, 32, 2, 2}, step.request.token_sum = 0, step.request.token_means = reinterpret_cast<float*>(means.data());
   const int64_t before = emulation::early_launches();
   check(table().step(device(), &step, 1, sums.data()), "step");
-  check(table().synchronize(device()), "synchronize");
-  return emulation::early_launches() - before;
-}
-
-// How many launches of a gather, then a scatter, are early.
-int64_t early_launches_of_moves(bool channels_first, sada::Storage part_type) {
-  const Memory whole(8 * 4 * 4), part(8 * 4 * 4), indices(4 * 4);
-  sada::DeviceMove move;
-  move.channels_first = channels_first, move.rows = 1, move.tokens = 8, move.channels = 4, move.kept = 1;
-  move.indices = reinterpret_cast<const int32_t*>(indices.data());
-  move.from = whole.data(), move.to = part.data(), move.to_type = part_type;
-  const int64_t before = emulation::early_launches();
-  check(table().gather(device(), &move), "gather");
-  std::swap(move.from_type, move.to_type), move.from = part.data(), move.to = whole.data();
-  check(table().scatter(device(), &move), "scatter");
   check(table().synchronize(device()), "synchronize");
   return emulation::early_launches() - before;
 }
@@ -107,11 +91,6 @@ std::string uncaught(const std::function<void()>& run) {
 void robbed() {
   cases::test("a step and its token means start early on a GPU that can, which the emulated one is", [] {
     cases::expect(early_launches_of_a_step() == 2, "not early");
-  });
-  cases::test("so do gathers and scatters", [] {
-    for (bool channels_first : {false, true}) {
-      for (sada::Storage part_type : {sada::Storage::kFloat32, sada::Storage::kFloat16}) cases::expect(early_launches_of_moves(channels_first, part_type) == 2, "not early");
-    }
   });
   cases::test("the step is caught without any of its barriers but one, of tiles and of groups", [] {
     const Memory input(std::vector<float>(1025 * 1024, 1.0f).data(), 1025 * 4096);
