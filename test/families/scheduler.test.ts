@@ -133,4 +133,34 @@ test('a folder whose scheduler says that its network knows other noise is refuse
   rmSync(root, { recursive: true })
 })
 
+test('a folder offers the schedulers that can have what its configuration asks for, and is refused where its own cannot', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'sada-scheduler-'))
+  mkdirSync(join(root, 'scheduler'))
+  const load = async (fields: object) => {
+    writeFileSync(join(root, 'scheduler/scheduler_config.json'), JSON.stringify(fields))
+    return Schedulers.load(await Folder.open(root), VARIANCE_PRESERVING)
+  }
+  // Euler has no thresholding and takes no notice of it, as diffusers' does not; nor of the order.
+  for (const [fields, own] of [
+    [{ _class_name: 'EulerDiscreteScheduler', thresholding: true }, 'euler'],
+    [{ _class_name: 'DDIMScheduler', solver_order: 3 }, 'euler'],
+  ] as const) {
+    const schedulers = await load(fields)
+    assert.equal([schedulers.own, schedulers.names], [own, ['euler', 'euler-ancestral']])
+    assert.throws(
+      () => schedulers.configOf('dpm++'),
+      ({ code }: SadaError) => code === 'UNKNOWN_NAME',
+    )
+  }
+  for (const fields of [
+    { _class_name: 'DPMSolverMultistepScheduler', thresholding: true },
+    { _class_name: 'DDIMScheduler', prediction_type: 'flow' },
+  ])
+    await load(fields).then(
+      () => assert.unreachable(fields._class_name),
+      ({ code }: SadaError) => assert.is(code, 'INVALID_SCHEDULE'),
+    )
+  rmSync(root, { recursive: true })
+})
+
 test.run()

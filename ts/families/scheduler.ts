@@ -1,5 +1,11 @@
 import { invalidArgument, SadaError, unknownName } from '../errors.ts'
-import { parseSchedulerConfig, type FlowEulerConfig, type SchedulerConfig, type SolverName } from '../schedule/config.ts'
+import {
+  parseSchedulerConfig,
+  solverFor,
+  type FlowEulerConfig,
+  type SchedulerConfig,
+  type SolverName,
+} from '../schedule/config.ts'
 import { dynamicShiftFor } from '../schedule/flow-grid.ts'
 import { roundHalfEven } from '../schedule/grid.ts'
 import { createSchedule, type Schedule, type ScheduleOptions } from '../schedule/schedule.ts'
@@ -19,7 +25,7 @@ const OTHER_NOISE = /^(EDM|CMStochastic|KarrasVe|ScoreSdeVe|VQDiffusion)/
 /** The schedulers that a folder's configuration can be read as. */
 export class Schedulers {
   readonly names: readonly SolverName[]
-  /** The folder's own where it is supported, else the first of `names`. */
+  /** The folder's own where its class is supported, else the first of `names`. */
   readonly own: SolverName
   private readonly text: string
   /** Fields that a configuration of another class lacks. */
@@ -28,14 +34,17 @@ export class Schedulers {
   private constructor(text: string, names: readonly SolverName[], additions: Readonly<Record<string, unknown>>) {
     checkNoise(text, names)
     this.text = text
-    this.names = names
     this.additions = additions
     const own = ownSolver(text)
-    this.own = own !== undefined && names.includes(own) ? own : names[0]
-    for (const name of names) this.parse(name)
+    this.names = names.filter((name) => this.isSupported(name))
+    this.own = own !== undefined && names.includes(own) ? own : (this.names[0] ?? names[0])
+    this.parse(this.own)
   }
 
-  /** Reads the folder's configuration as each of `names`. Throws INVALID_SCHEDULE, INVALID_ARGUMENT, UNSUPPORTED or MODEL_NOT_FOUND. */
+  /**
+   * Reads the folder's configuration as each of `names`; those that cannot have what it asks for are not offered. Throws INVALID_SCHEDULE
+   * where that is the folder's own or all of them, UNSUPPORTED or MODEL_NOT_FOUND.
+   */
   static async load(
     folder: Folder,
     names: readonly SolverName[],
@@ -50,6 +59,16 @@ export class Schedulers {
     const name = this.names.find((each) => each === scheduler)
     if (name === undefined) throw unknownName('scheduler', scheduler, this.names)
     return this.parse(name)
+  }
+
+  private isSupported(name: SolverName): boolean {
+    try {
+      this.parse(name)
+      return true
+    } catch (error) {
+      if (error instanceof SadaError && error.code === 'INVALID_SCHEDULE') return false
+      throw error
+    }
   }
 
   private parse(name: SolverName): SchedulerConfig {
@@ -93,7 +112,7 @@ function checkNoise(text: string, names: readonly SolverName[]): void {
 
 function ownSolver(text: string): SolverName | undefined {
   try {
-    return parseSchedulerConfig(text).config.solver
+    return solverFor(parsePythonJson(text, { name: FILE }) as Record<string, unknown>)
   } catch {
     return undefined
   }

@@ -106,7 +106,7 @@ function recordOf(input: string | object): Readonly<Record<string, unknown>> {
   throw new SadaError('INVALID_SCHEDULE', said, { argument: 'scheduler' })
 }
 
-function solverFor(values: Readonly<Record<string, unknown>>, as: SolverName | undefined): SolverName {
+export function solverFor(values: Readonly<Record<string, unknown>>, as?: SolverName): SolverName {
   const solvers = Object.keys(classNames) as SolverName[]
   if (as !== undefined) {
     if (solvers.includes(as)) return as
