@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import {
   chmodSync,
   chownSync,
@@ -208,8 +209,10 @@ test('a folder that cannot be written: the engine is made, not kept, and a warni
   writeFileSync(join(base, 'file'), '')
   const warnings: string[] = []
   const cache = new EngineCache(join(base, 'file', 'engines'), { warn: (message) => warnings.push(message) })
-  assert.equal(await cache.obtain(description, () => Promise.resolve(ENGINE)), ENGINE)
-  assert.ok(warnings.length >= 1)
+  for (const stage of ['first', 'second'])
+    assert.equal(await cache.obtain({ ...description, stage }, () => Promise.resolve(ENGINE)), ENGINE)
+  assert.is(warnings.length, 1)
+  assert.match(warnings[0], 'Engines are not kept')
   assert.equal(await cache.list(), [])
 })
 
@@ -222,6 +225,11 @@ test('clear deletes the engines and says how much that was; the key stays', asyn
   assert.equal(readdirSync(cache.folder), ['key'])
 })
 
+/** A name as the cache gives them. */
+const keyOf = (what: string): string => createHash('sha256').update(what).digest('hex')
+const KILLED = `${keyOf('killed')}.engine.4711.0123abcd`
+const RECENT = `${keyOf('recent')}.engine.4712.0123abcd`
+
 /** Files as damage, other programs and killed processes leave them, beside an engine. */
 async function messyCache(): Promise<ReturnType<typeof newCache>> {
   const made = newCache()
@@ -230,18 +238,19 @@ async function messyCache(): Promise<ReturnType<typeof newCache>> {
   for (const [name, header] of Object.entries({ empty: '{}', number: '5', list: '[]', targets: '{"targets":5}' })) {
     const length = Buffer.alloc(4)
     length.writeUInt32LE(header.length)
-    write(`${name}.engine`, Buffer.concat([Buffer.from('SADAENG1'), length, Buffer.from(header), Buffer.alloc(32)]))
+    write(keyOf(name) + '.engine', Buffer.concat([Buffer.from('SADAENG1'), length, Buffer.from(header), Buffer.alloc(32)]))
   }
-  write('short.engine', 'x')
-  write('killed.engine.4711.0123abcd', Buffer.alloc(500))
-  write('recent.engine.4712.0123abcd', Buffer.alloc(500))
+  write(keyOf('short') + '.engine', 'x')
+  write('mine.engine', 'of another program')
+  write(KILLED, Buffer.alloc(500))
+  write(RECENT, Buffer.alloc(500))
   const longAgo = new Date(Date.now() - 7_200_000)
-  utimesSync(join(made.cache.folder, 'killed.engine.4711.0123abcd'), longAgo, longAgo)
-  if (process.platform !== 'win32') symlinkSync('/nonexistent', join(made.cache.folder, 'link.engine'))
+  utimesSync(join(made.cache.folder, KILLED), longAgo, longAgo)
+  if (process.platform !== 'win32') symlinkSync('/nonexistent', join(made.cache.folder, keyOf('link') + '.engine'))
   return made
 }
 
-test('a list has the engines that can be read, whatever else lies there; clear deletes that, too', async () => {
+test('a list has the engines that can be read, whatever else lies there; clear deletes what has their names', async () => {
   const { cache } = await messyCache()
   assert.equal(
     (await cache.list()).map(({ stage }) => stage),
@@ -249,14 +258,14 @@ test('a list has the engines that can be read, whatever else lies there; clear d
   )
   const { bytes } = await cache.clear()
   assert.ok(bytes > ENGINE.length + 1000, String(bytes))
-  assert.equal(readdirSync(cache.folder), ['key'])
+  assert.equal(readdirSync(cache.folder), ['key', 'mine.engine'])
 })
 
 test('what a killed process left unfinished goes with the next engine that is kept; what is being written stays', async () => {
   const { cache } = await messyCache()
   await cache.obtain({ ...description, version: '2' }, () => Promise.resolve(ENGINE))
   const unfinished = readdirSync(cache.folder).filter((name) => /engine\.\d/.test(name))
-  assert.equal(unfinished, ['recent.engine.4712.0123abcd'])
+  assert.equal(unfinished, [RECENT])
 })
 
 test('SADA_CACHE names the folder', () => {

@@ -67,7 +67,7 @@ test('a disk that takes no more: the engine is made, not kept, and a warning say
   child.stderr.on('data', (text) => (stderr += String(text)))
   await new Promise((resolve) => child.on('close', resolve))
   assert.is(stdout, '100000')
-  assert.match(stderr, 'is not kept: EFBIG')
+  assert.match(stderr, 'are not kept: EFBIG')
   assert.equal(readdirSync(folder), ['key'])
 })
 

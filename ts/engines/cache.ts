@@ -35,8 +35,10 @@ export interface CachedEngine extends EngineDescription {
 const FORMAT = 'sada-engine/2'
 const SUFFIX = '.engine'
 const TIMING_SUFFIX = '.timing'
+/** What this writes in its folder: files of other names are someone else's. */
+const OURS = /^[0-9a-f]{64}\.(engine|timing)(\.\d+\.[0-9a-f]{8})?$/
 /** What `writeWhole` writes aside, and how long no write takes. */
-const UNFINISHED = /\.(engine|timing)\.\d+\.[0-9a-f]{8}$/
+const UNFINISHED = /\.\d+\.[0-9a-f]{8}$/
 const ABANDONED_MS = 60 * 60 * 1000
 /** Engines of a few large models. */
 const MOST_BYTES = 16 * 2 ** 30
@@ -94,6 +96,8 @@ export class EngineCache {
   private readonly used = new Set<string>()
   /** Engines that the library refused, and that could not be deleted. */
   private readonly forgotten = new Set<string>()
+  /** Whether it was said that engines are not kept: a model has several. */
+  private saidUnkept = false
 
   constructor(
     folder = cacheFolder(),
@@ -114,7 +118,7 @@ export class EngineCache {
       unlock = await this.lock(key, waiting)
     } catch (error) {
       waiting.signal?.throwIfAborted()
-      this.warn(`Engines are not kept: ${(error as Error).message}`)
+      this.warnUnkept(error)
       return build()
     }
     try {
@@ -202,7 +206,6 @@ export class EngineCache {
   async clear(): Promise<{ engines: number; bytes: number }> {
     let [engines, bytes] = [0, 0]
     for (const file of await this.files()) {
-      if (!/\.(engine|timing)\b/.test(file.name)) continue
       await rm(join(this.folder, file.name), { force: true }).catch((cause: unknown) => {
         const message = `An engine could not be deleted: ${(cause as Error).message}`
         throw new SadaError('OUTPUT_FAILED', message, { cause })
@@ -213,14 +216,16 @@ export class EngineCache {
     return { engines, bytes }
   }
 
-  /** The files of the folder, the last used first. Others may come and go meanwhile. */
+  /** The cache's files of engines and timings, the last used first. Other processes' may come and go meanwhile. */
   private async files(): Promise<{ name: string; bytes: number; usedAt: Date }[]> {
     const names = await readdir(this.folder).catch(() => [])
     const found = await Promise.all(
-      names.map(async (name) => {
-        const file = await lstat(join(this.folder, name)).catch(() => undefined)
-        return file === undefined || file.isDirectory() ? [] : [{ name, bytes: file.size, usedAt: file.mtime }]
-      }),
+      names
+        .filter((name) => OURS.test(name))
+        .map(async (name) => {
+          const file = await lstat(join(this.folder, name)).catch(() => undefined)
+          return file === undefined || file.isDirectory() ? [] : [{ name, bytes: file.size, usedAt: file.mtime }]
+        }),
     )
     return found.flat().sort((a, b) => b.usedAt.getTime() - a.usedAt.getTime())
   }
@@ -240,7 +245,7 @@ export class EngineCache {
       this.used.add(key)
       await this.evict()
     } catch (error) {
-      this.warn(`The engine of stage "${description.stage}" is not kept: ${(error as Error).message}`)
+      this.warnUnkept(error)
     }
   }
 
@@ -258,6 +263,11 @@ export class EngineCache {
       // One that cannot be deleted is tried again with the next engine.
       if (isAbandoned || isTooMuch) await rm(join(this.folder, name), { force: true }).catch(() => {})
     }
+  }
+
+  private warnUnkept(error: unknown): void {
+    if (!this.saidUnkept) this.warn(`Engines are not kept: ${(error as Error).message}`)
+    this.saidUnkept = true
   }
 
   private secret(): Promise<Buffer> {
