@@ -62,10 +62,29 @@ class CpuSession : public OrtSession {
   std::map<std::string, std::vector<uint8_t>> in_scratch_, out_scratch_;
 };
 
+// Official builds report to their maker what they run and on what, on Linux and macOS since 1.29 with a lasting number of the user in files
+// of their own. A library inside someone's application does not decide that: it is off, unless the application sets this to 0.
+constexpr const char* kTelemetryVariable = "ORT_DISABLE_TELEMETRY";
+
+bool telemetry_is_wanted() {
+  const char* own = std::getenv(kTelemetryVariable);
+  return own != nullptr && std::string(own) == "0";
+}
+
+// Only before the library opens does it keep the files and the sender from being made.
+void forbid_telemetry() {
+#if !defined(_WIN32)
+  setenv(kTelemetryVariable, "1", /*overwrite=*/0);
+#endif
+}
+
 }  // namespace
 
 Library::Library(const void* const* table, std::string version) : api(table), version_(std::move(version)) {
   check(api.call(kCreateEnv, kFatalOnly, "sada", &env), "BACKEND_UNAVAILABLE", "ONNX Runtime did not start");
+  // Windows has its own way of reporting, and another part of the process may have opened the library before.
+  const Env* environment = env;
+  if (!telemetry_is_wanted()) check(api.call(kDisableTelemetryEvents, environment), "BACKEND_UNAVAILABLE", "ONNX Runtime's telemetry stays on");
   check(api.call(kGetAllocatorWithDefaultOptions, &allocator), "BACKEND_UNAVAILABLE", "ONNX Runtime has no allocator");
   constexpr int kArena = 1, kDefault = 0;
   check(api.call(kCreateCpuMemoryInfo, kArena, kDefault, &cpu_memory), "BACKEND_UNAVAILABLE", "ONNX Runtime has no CPU memory");
@@ -146,6 +165,7 @@ std::shared_ptr<Library> open_library_at(const std::string& path) {
   std::lock_guard<std::mutex> lock(mutex);
   const auto known = opened->find(path);
   if (known != opened->end()) return known->second;
+  forbid_telemetry();
   void* handle = open_library(path);
   const auto get_base = reinterpret_cast<const ApiBase* (*)()>(find_symbol(handle, "OrtGetApiBase"));
   if (get_base == nullptr) throw Error("BACKEND_UNAVAILABLE", path + " is not ONNX Runtime: it has no OrtGetApiBase.");

@@ -26,6 +26,7 @@ enum Slot : size_t {
   kGetErrorCode = 1,
   kGetErrorMessage = 2,
   kCreateEnv = 3,
+  kDisableTelemetryEvents = 6,
   kCreateSession = 7,
   kCreateSessionFromArray = 8,
   kRun = 9,
