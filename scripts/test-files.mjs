@@ -51,13 +51,17 @@ export class TestRun {
   }
 }
 
-/** What it prints goes to a file: pipes may be held open by a process that it started, and Wine's programs cannot write to them. */
+/**
+ * What it prints goes to a file: pipes may be held open by a process that it started, and Wine's programs cannot write to them. Its temporary
+ * files go into a folder of its own, and with it.
+ */
 function runFile(name, command, args, options) {
   const folder = mkdtempSync(join(tmpdir(), 'sada-test-'))
   const path = join(folder, basename(name))
   const file = openSync(path, 'w')
   const from = performance.now()
-  const child = spawn(command, args, { ...options, stdio: ['ignore', file, file] })
+  const env = { ...process.env, ...options.env, TMPDIR: folder }
+  const child = spawn(command, args, { ...options, env, stdio: ['ignore', file, file] })
   return new Promise((resolve) => {
     let hung = ''
     const end = (code, signal) => {
