@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { availableParallelism, cpus, loadavg, totalmem } from 'node:os'
+import { cpus, loadavg, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { findOnnxRuntime, loadAddon } from '../native/load.ts'
+import { availableCpus } from '../native/threads.ts'
 import { packageVersion } from '../version.ts'
 
 const ROOT = join(__dirname, '..', '..')
@@ -11,7 +12,7 @@ const ROOT = join(__dirname, '..', '..')
 export function describeMachine() {
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
-    cores: availableParallelism(),
+    cores: availableCpus(),
     memory_gib: Math.round((totalmem() / 2 ** 30) * 10) / 10,
     platform: `${process.platform}-${process.arch}`,
     instruction_set: loadAddon().instructionSet,

@@ -138,7 +138,7 @@ export const benchResult = v.object({
     bytes: about(v.nullable(count), 'Of the files that its plan names; null: it has none.'),
     size: v.tuple([count, count]),
     tokens: about(v.nullable(count), 'Of its plan; null: it has none.'),
-    threads: about(whole, '0: one per physical core.'),
+    threads: about(whole, '0: one per physical core; where it may not use all CPUs: how many it may.'),
     note: v.optional(about(v.string(), 'What stands for a picture, where that is not one.')),
     seconds: v.optional(about(amount, 'Of a sound, where it was asked for.')),
     max_sequence_length: v.optional(about(count, 'Tokens of a prompt, where it was asked for.')),

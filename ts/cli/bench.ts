@@ -9,6 +9,7 @@ import type { BenchResult } from '../bench/result.ts'
 import { checkBatch, type BenchSettings } from '../bench/settings.ts'
 import { benchTable } from '../bench/table.ts'
 import { invalidArgument, unknownName } from '../errors.ts'
+import { networkThreads } from '../native/threads.ts'
 import { findModel } from '../pipeline/load.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { PolicySpec } from '../policy/index.ts'
@@ -157,9 +158,9 @@ async function prepare(options: BenchArguments, pipeline: Pipeline): Promise<Ben
   return { model, schedulers, policies, steps, prompts: led, batch, guidance, seed, picture, quick }
 }
 
-function describeModel({ model, picture = {} }: BenchSettings, threads = 0): BenchResult['model'] {
+function describeModel({ model, picture = {} }: BenchSettings, threads?: number): BenchResult['model'] {
   const { name, bytes, note, shape, costs } = model
   const { width = shape[2], height = shape[1], ...asked } = picture
   const tokens = costs ? tokenCount(costs.tokens) : null
-  return { name, bytes: bytes ?? null, size: [width, height], tokens, threads, note, ...asked }
+  return { name, bytes: bytes ?? null, size: [width, height], tokens, threads: networkThreads(threads), note, ...asked }
 }

@@ -1,9 +1,10 @@
-import { availableParallelism, cpus, release } from 'node:os'
+import { cpus, release } from 'node:os'
 import { asSadaError, findOnnxRuntime, libraryPaths, loadAddon } from '../native/load.ts'
 import { parseTarget } from '../engines/build.ts'
 import { openTensorRt } from '../engines/library.ts'
 import { findOnnxRuntimeForGpu } from '../engines/onnxruntime.ts'
 import { findGpu } from '../native/gpu.ts'
+import { availableCpus } from '../native/threads.ts'
 import { bundledModels, load } from '../pipeline/load.ts'
 import type { NativeAddon } from '../native/types.ts'
 import { packageVersion } from '../version.ts'
@@ -49,7 +50,7 @@ export async function doctor(json: boolean, signal: AbortSignal): Promise<{ text
       platform: `${process.platform}-${process.arch}`,
       kernel: release(),
       cpu: cpus()[0]?.model.trim() ?? 'unknown',
-      cores: availableParallelism(),
+      cores: availableCpus(),
       instruction_set: cpu.addon?.instructionSet ?? null,
     },
     backends,

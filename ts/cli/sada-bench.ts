@@ -58,7 +58,7 @@ program
   .addOption(CONTROL_STRENGTH)
   .addOption(CONTROL_START)
   .addOption(CONTROL_END)
-  .option('--threads <n>', 'threads of the network; 0: one per physical core', integer('--threads', 0, 1024))
+  .option('--threads <n>', 'threads of the network; 0: one per core that it may use', integer('--threads', 0, 1024))
   .option('--device <device>', 'cpu, cuda, cuda:<index> or auto: a GPU where one can be used', 'cpu')
   .option('--engine <engine>', 'onnxruntime, or tensorrt on the GPU of --device: what runs the network', 'onnxruntime')
   .option('--prompts <file>', "prompts, one on each line or JSON (default: the model's, half full, half short)")

@@ -53,7 +53,7 @@ export function addTable1(program: Command, signal: () => AbortSignal): void {
     .addOption(CONTROL_START)
     .addOption(CONTROL_END)
     .option('--seed <n>', 'seed of the first picture; each further one adds 1', integer('--seed', 0), 0)
-    .option('--threads <n>', 'threads of the network; 0: one per physical core', integer('--threads', 0, 1024))
+    .option('--threads <n>', 'threads of the network; 0: one per core that it may use', integer('--threads', 0, 1024))
     .option('--device <device>', 'cpu, cuda, cuda:<index> or auto: a GPU where one can be used', 'cpu')
     .option('--engine <engine>', 'onnxruntime, or tensorrt on the GPU of --device: what runs the network', 'onnxruntime')
   withFiles(command)

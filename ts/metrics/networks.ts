@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { checkNames, checkThreads, invalidArgument, SadaError } from '../errors.ts'
 import { asSadaError, findOnnxRuntime, loadAddon } from '../native/load.ts'
+import { networkThreads } from '../native/threads.ts'
 import type { Binding, Engine, NativeAddon, Workspace } from '../native/types.ts'
 import { readNetwork, unavailable, type NetworkName, type Sidecar, type Unavailable } from './network-files.ts'
 
@@ -31,7 +32,7 @@ export interface NetworksOptions {
   readonly folder?: string | undefined
   /** Take networks from other weights than the published ones too. Their values compare with nothing published. Default false. */
   readonly allowUnpublished?: boolean | undefined
-  /** Threads inside one operator, at most 1024; 0, the default: one per physical core. */
+  /** Threads inside one operator, at most 1024; 0, the default: one per physical core, or per CPU that the process may use where those are fewer. */
   readonly threads?: number | undefined
 }
 
@@ -68,7 +69,7 @@ export class MetricNetworks {
   }
 
   private async load<N extends NetworkName>(name: N): Promise<Network<N> | Unavailable> {
-    const { folder, allowUnpublished = false, threads = 0 } = this.options
+    const { folder, allowUnpublished = false, threads } = this.options
     const sidecar = await readNetwork(folder, name, allowUnpublished)
     if ('unavailable' in sidecar) return sidecar
     try {
@@ -76,7 +77,7 @@ export class MetricNetworks {
       const engine = (this.engine ??= new addon.Engine({ library: findOnnxRuntime() }))
       const sessions = new Map<string, number>()
       for (const [graph, { file }] of Object.entries(sidecar.graphs)) {
-        const { session } = await engine.load({ path: join(folder!, file), threads })
+        const { session } = await engine.load({ path: join(folder!, file), threads: networkThreads(threads) })
         sessions.set(graph, session)
       }
       return {

@@ -100,7 +100,7 @@ export interface SessionOptions {
   readonly mostFolded?: number
   /** Whether it has convolutions, which ONNX Runtime's CUDA provider plans for a size: then it is loaded once for each number of rows. */
   readonly convolves?: boolean
-  /** Threads inside one operator; 0: one per physical core. Default 0. */
+  /** Threads inside one operator; 0: one per physical core of the machine, whatever the process may use of it. Default 0. */
   readonly threads?: number
   /** Keep a growing arena of memory between runs (faster) or return it (smaller). Default true. */
   readonly memoryArena?: boolean

@@ -3,6 +3,7 @@ import { realpath } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { basename, dirname, join, relative } from 'node:path'
 import { SadaError } from '../errors.ts'
+import { networkThreads } from '../native/threads.ts'
 import type { Engine, ExternalTensor, SessionInfo, SessionOptions, TensorInfo } from '../native/types.ts'
 import { checkFunctions, checkOperators, checkOrder, graphsOf } from './checks.ts'
 import { readOnnxModel, type OnnxModel, type OnnxNode, type OnnxTensor } from './model.ts'
@@ -75,7 +76,8 @@ export class OnnxFile {
   /** Loads the model. Rejects with what `Engine.load` does, MODEL_NOT_FOUND, PATH_ESCAPE, PATH_UNSAFE, RESOURCE_LIMIT or MODEL_CHANGED. */
   async load(engine: Engine, settings: Pick<SessionOptions, 'threads' | 'memoryArena'>): Promise<SessionInfo> {
     const { bytes, mostFolded, convolves } = this
-    return this.withWeights((weights) => engine.load({ ...settings, bytes, weights, mostFolded, convolves }))
+    const threads = networkThreads(settings.threads)
+    return this.withWeights((weights) => engine.load({ ...settings, threads, bytes, weights, mostFolded, convolves }))
   }
 
   /** Does something with the weights in other files, which are open meanwhile. Rejects with MODEL_CHANGED where they are not what they were. */

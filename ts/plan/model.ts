@@ -39,7 +39,7 @@ export interface LoadedStages {
 
 /** Where a model runs, and what runs it. */
 export interface EngineSettings {
-  /** Threads inside one operator of the network, at most 1024; 0, the default: one per physical core. */
+  /** Threads inside one operator of the network, at most 1024; 0, the default: one per physical core, or per CPU that the process may use where those are fewer. */
   readonly threads?: number | undefined
   /** Keep the engine's working memory between runs. Default true. */
   readonly memoryArena?: boolean | undefined

@@ -1,0 +1,55 @@
+import { readFileSync } from 'node:fs'
+import { availableParallelism, cpus } from 'node:os'
+import { dirname, join, posix } from 'node:path'
+
+/**
+ * CPUs that this process may use: those it is bound to, and no more than the control groups that it is in, a container's for one, give it
+ * time for (a part of one counts as one). Node knows of control groups from 22.10 on. `root`, `bound`: for tests.
+ */
+export function availableCpus({ root = '/', bound = availableParallelism() } = {}): number {
+  const limits = groupFolders(root).map((folder) => Math.ceil(timeOf(folder)))
+  return Math.max(1, Math.min(bound, ...limits))
+}
+
+/** Threads that an engine is asked for: 0, its own default of one per physical core of the machine, where the process may use all of that. */
+export function networkThreads(threads = 0): number {
+  if (threads !== 0) return threads
+  const available = availableCpus()
+  machineCpus ??= cpus().length
+  return available < machineCpus ? available : 0
+}
+
+let machineCpus: number | undefined
+
+/** Folders of the control groups of this process that may limit its time: each also lies within those above it. */
+function groupFolders(root: string): string[] {
+  const groups = read(join(root, 'proc/self/cgroup')).matchAll(/^\d+:([^:\n]*):(\/.*)$/gm)
+  const folders: string[] = []
+  for (const [, controllers, path] of groups) {
+    // Version 2 names no controllers.
+    if (controllers !== '' && !controllers.split(',').includes('cpu')) continue
+    const mount = join(root, 'sys/fs/cgroup', controllers === '' ? '' : 'cpu')
+    // A container sees its own group as the mount's top, whatever its path is outside.
+    for (let group = posix.normalize(path); ; group = dirname(group)) {
+      folders.push(join(mount, group))
+      if (group === dirname(group)) break
+    }
+  }
+  return folders
+}
+
+/** Processor time that a control group has, in CPUs; infinite where it has no limit. */
+function timeOf(folder: string): number {
+  const [quota, period] = read(join(folder, 'cpu.max')).split(' ').map(Number)
+  if (quota > 0 && period > 0) return quota / period
+  const [oldQuota, oldPeriod] = ['quota', 'period'].map((what) => Number(read(join(folder, `cpu.cfs_${what}_us`))))
+  return oldQuota > 0 && oldPeriod > 0 ? oldQuota / oldPeriod : Infinity
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch {
+    return ''
+  }
+}
