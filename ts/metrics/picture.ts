@@ -28,7 +28,7 @@ export function sampleOf(picture: Pixels): Float32Array {
 /** Throws INVALID_ARGUMENT for what can be no sample: bytes, which all but two are beyond what is compared. */
 export function checkSample(name: string, values: ArrayLike<number>): void {
   if (typeof values !== 'object' || values === null || typeof values.length !== 'number')
-    throw invalidArgument(name, 'a Float32Array', values)
+    throw invalidArgument(name, 'a Float32Array', values, '"sampleOf" makes one of a picture.')
   if (ArrayBuffer.isView(values) && (values as unknown as Uint8Array).BYTES_PER_ELEMENT === 1)
     throw invalidArgument(name, 'values in [−1, 1]', values, '"sampleOf" makes them of a picture.')
 }
