@@ -188,12 +188,16 @@ const tests = {
   'TypeScript consumers compile under node16, bundler and node10 resolution, and run'() {
     cpSync(consumer, app, { recursive: true })
     const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-    const types = ['--typeRoots', join(root, 'node_modules', '@types'), '--types', 'node']
+    const roots = ['--typeRoots', join(root, 'node_modules', '@types')]
     const strictest = ['--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', 'false']
-    const common = [...strictest, '--target', 'es2022', '--lib', 'es2022', ...types]
-    node([tsc, ...common, '--module', 'node16', '--outDir', 'out', 'commonjs.cts', 'module.mts'])
-    node([tsc, ...common, '--module', 'esnext', '--moduleResolution', 'bundler', '--noEmit', 'module.mts'])
-    node([tsc, ...common, '--module', 'commonjs', '--moduleResolution', 'node10', '--noEmit', 'commonjs.cts'])
+    const compile = (files, ...options) => {
+      // As TypeScript has it from version 6 on: no types but those that are asked for.
+      writeFileSync(join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions: { types: [] }, files }))
+      node([tsc, '-p', '.', ...strictest, '--target', 'es2022', '--lib', 'es2022', ...roots, ...options])
+    }
+    compile(['commonjs.cts', 'module.mts'], '--module', 'node16', '--outDir', 'out')
+    compile(['module.mts'], '--module', 'esnext', '--moduleResolution', 'bundler', '--noEmit')
+    compile(['commonjs.cts'], '--module', 'commonjs', '--moduleResolution', 'node10', '--noEmit')
     assert.equal(node(['out/commonjs.cjs']).stdout.trim(), 'UNKNOWN_NAME')
     assert.match(node(['out/module.mjs']).stdout, /64 2\nINVALID_ARGUMENT\ntrue step,step,result\ntrue\ntrue\n$/)
   },

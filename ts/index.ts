@@ -1,3 +1,5 @@
+// TypeScript gives no types of Node unasked from version 6 on.
+/// <reference types="node" preserve="true" />
 import type * as Loading from './pipeline/load.ts'
 import type { Pipeline } from './pipeline/pipeline.ts'
 import type { FamilySettings } from './families/index.ts'
