@@ -3,19 +3,21 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { availableCpus, networkThreads } from '../../ts/native/threads.ts'
+import { availableCpus, networkThreads, type Surroundings } from '../../ts/native/threads.ts'
 
-/** What a process sees of a machine of 64 CPUs whose files say this; undefined: there are none. */
-function cpusWhere(files: Readonly<Record<string, string>>, bound = 64): number {
+/** What `found` says on a machine of 64 CPUs whose files say this. */
+function where(files: Readonly<Record<string, string>>, bound: number, found: (surroundings: Surroundings) => number): number {
   const root = mkdtempSync(join(tmpdir(), 'sada-'))
   for (const [path, text] of Object.entries(files)) {
     mkdirSync(dirname(join(root, path)), { recursive: true })
     writeFileSync(join(root, path), text)
   }
-  const found = availableCpus({ root, bound })
+  const count = found({ root, bound, machine: 64 })
   rmSync(root, { recursive: true })
-  return found
+  return count
 }
+
+const cpusWhere = (files: Readonly<Record<string, string>>, bound = 64): number => where(files, bound, availableCpus)
 
 test('without control groups it is what the process is bound to', () => {
   assert.is(cpusWhere({}), 64)
@@ -57,6 +59,20 @@ test('version 1: the controller of processor time, alone or with its account; -1
 test('files that say something else are no limit', () => {
   for (const text of ['', 'max', 'x y', '-5 100000', '100000', '100000 0'])
     assert.is(cpusWhere({ 'proc/self/cgroup': '0::/\nnonsense\n', 'sys/fs/cgroup/cpu.max': text }), 64, text)
+})
+
+test('without a limit the engine has its own way; with one it gets that many threads, and no more than there are cores', () => {
+  const threadsWhere = (files: Readonly<Record<string, string>>, bound: number): number =>
+    where(files, bound, (surroundings) => networkThreads(0, surroundings))
+  const siblings = { 'sys/devices/system/cpu/smt/active': '1\n' }
+  for (const [bound, ofCores, ofSiblings] of [
+    [64, 0, 0],
+    [63, 63, 32],
+    [32, 32, 32],
+    [31, 31, 31],
+    [1, 1, 1],
+  ])
+    assert.equal([threadsWhere({}, bound), threadsWhere(siblings, bound)], [ofCores, ofSiblings], `${bound}`)
 })
 
 test('threads that are asked for are those', () => {

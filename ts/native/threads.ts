@@ -2,24 +2,36 @@ import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus } from 'node:os'
 import { dirname, join, posix } from 'node:path'
 
+/** Where it is asked, and how many CPUs the process is bound to: others for tests. */
+export interface Surroundings {
+  readonly root?: string
+  readonly bound?: number
+  readonly machine?: number
+}
+
 /**
  * CPUs that this process may use: those it is bound to, and no more than the control groups that it is in, a container's for one, give it
- * time for (a part of one counts as one). Node knows of control groups from 22.10 on. `root`, `bound`: for tests.
+ * time for (a part of one counts as one). Node knows of control groups from 22.10 on.
  */
-export function availableCpus({ root = '/', bound = availableParallelism() } = {}): number {
+export function availableCpus({ root = '/', bound = availableParallelism() }: Surroundings = {}): number {
   const limits = groupFolders(root).map((folder) => Math.ceil(timeOf(folder)))
   return Math.max(1, Math.min(bound, ...limits))
 }
 
-/** Threads that an engine is asked for: 0, its own default of one per physical core of the machine, where the process may use all of that. */
-export function networkThreads(threads = 0): number {
+/**
+ * Threads that an engine is asked for: 0, its own default of one per physical core of the machine, where the process may use all of that;
+ * else no more than that.
+ */
+export function networkThreads(threads = 0, surroundings: Surroundings = {}): number {
   if (threads !== 0) return threads
-  const available = availableCpus()
-  machineCpus ??= cpus().length
-  return available < machineCpus ? available : 0
+  const { root = '/', machine = (cpusOfMachine ??= cpus().length) } = surroundings
+  const available = availableCpus(surroundings)
+  if (available >= machine) return 0
+  const threadsOfCore = read(join(root, 'sys/devices/system/cpu/smt/active')) === '1' ? 2 : 1
+  return Math.max(1, Math.min(available, Math.floor(machine / threadsOfCore)))
 }
 
-let machineCpus: number | undefined
+let cpusOfMachine: number | undefined
 
 /** Folders of the control groups of this process that may limit its time: each also lies within those above it. */
 function groupFolders(root: string): string[] {
