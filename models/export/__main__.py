@@ -19,6 +19,9 @@ from .verify import Disagreement
 
 CONTROLLED = {"StableDiffusionPipeline": StableDiffusionControlNetPipeline, "StableDiffusionXLPipeline": StableDiffusionXLControlNetPipeline}
 
+# Components of pipelines that are in no export.
+UNUSED = ("feature_extractor", "image_encoder", "safety_checker")
+
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m export", description="A diffusers folder as ONNX files with a staged plan.")
@@ -33,9 +36,9 @@ def arguments() -> argparse.Namespace:
 
 def load(folder: Path, controlnets: list[Path]) -> DiffusionPipeline:
     """The pipeline of a local folder in float32, which is what files of every type are traced from; nothing is fetched."""
-    # No export reads pictures or sounds: a folder may lack what prepares them.
+    # No export reads pictures or sounds: a folder may lack what prepares them, and what looks at those that were made.
     index = json.loads((folder / "model_index.json").read_text())
-    unused = {"feature_extractor": None} if index["_class_name"] == "MusicLDMPipeline" else {}
+    unused = {name: None for name in UNUSED if name in index}
     pipeline = DiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True, use_safetensors=True, **unused)
     if not controlnets:
         return pipeline

@@ -168,6 +168,14 @@ class Export(unittest.TestCase):
         self.assertTrue((self.folder / "refiner/unet/plan.json").exists())
         self.assertFalse((self.folder / "refiner/text_encoder").exists())
 
+    def test_a_folder_may_lack_what_no_export_reads(self) -> None:
+        """Folders are often downloaded without Stable Diffusion's safety checker, which their model_index.json names all the same."""
+        tiny.sd2(self.folder / "source")
+        index = self.folder / "source/model_index.json"
+        named = {"safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"], "feature_extractor": ["transformers", "CLIPImageProcessor"]}
+        index.write_text(json.dumps(json.loads(index.read_text()) | named))
+        self.assertIsNone(load(self.folder / "source", []).safety_checker)
+
     def test_output_inside_the_source_is_refused(self) -> None:
         source = self.folder / "source"
         source.mkdir()
