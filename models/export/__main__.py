@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from diffusers import ControlNetModel, DiffusionPipeline, MultiControlNetModel, StableDiffusionControlNetPipeline, StableDiffusionXLControlNetPipeline
 
-from .families import export
+from .families import FAMILIES, export
 from .narrow import TYPES
 from .verify import Disagreement
 
@@ -34,18 +34,37 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def read_index(folder: Path) -> dict[str, object]:
+    """model_index.json, of a pipeline that is exported."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text())
+        kind = index["_class_name"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise SystemExit(f"Expected model_index.json in {folder} to name the pipeline's class: {type(error).__name__}, {error}.") from error
+    if kind not in FAMILIES:
+        raise SystemExit(f"Expected a pipeline of {', '.join(FAMILIES)}; {folder} holds a {kind}.")
+    return index
+
+
+def from_folder(kind: type, folder: Path, **given: object) -> DiffusionPipeline | ControlNetModel:
+    try:
+        return kind.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True, use_safetensors=True, **given)
+    except Exception as error:  # of diffusers, transformers or safetensors, by what is missing
+        wanted = "every part with config.json and .safetensors files that have no variant (.fp16.) in their names"
+        raise SystemExit(f"Expected a whole diffusers folder in {folder}, {wanted}.\n{error}") from error
+
+
 def load(folder: Path, controlnets: list[Path]) -> DiffusionPipeline:
     """The pipeline of a local folder in float32, which is what files of every type are traced from; nothing is fetched."""
     # No export reads pictures or sounds: a folder may lack what prepares them, and what looks at those that were made.
-    index = json.loads((folder / "model_index.json").read_text())
-    unused = {name: None for name in UNUSED if name in index}
-    pipeline = DiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True, use_safetensors=True, **unused)
+    unused = {name: None for name in UNUSED if name in read_index(folder)}
+    pipeline = from_folder(DiffusionPipeline, folder, **unused)
     if not controlnets:
         return pipeline
     kind = CONTROLLED.get(type(pipeline).__name__)
     if kind is None:
         raise SystemExit(f"Expected a pipeline of {' or '.join(CONTROLLED)} to add ControlNets to; {folder} holds a {type(pipeline).__name__}.")
-    nets = [ControlNetModel.from_pretrained(path, torch_dtype=torch.float32, local_files_only=True, use_safetensors=True) for path in controlnets]
+    nets = [from_folder(ControlNetModel, path) for path in controlnets]
     return kind.from_pipe(pipeline, controlnet=nets[0] if len(nets) == 1 else MultiControlNetModel(nets), torch_dtype=torch.float32)
 
 

@@ -176,6 +176,25 @@ class Export(unittest.TestCase):
         index.write_text(json.dumps(json.loads(index.read_text()) | named))
         self.assertIsNone(load(self.folder / "source", []).safety_checker)
 
+    def test_a_folder_that_diffusers_cannot_read_is_refused_with_its_reason(self) -> None:
+        source = self.folder / "source"
+        pipeline = tiny.sd2(source)
+        index = source / "model_index.json"
+        written = index.read_text()
+        for text, said in (("{", "JSONDecodeError"), ("[]", "TypeError"), ("{}", "_class_name"), (written.replace('"StableDiffusionP', '"ORTStableDiffusionP'), "ORTStable")):
+            index.write_text(text)
+            with self.subTest(text[:20]), self.assertRaisesRegex(SystemExit, f"(?s)Expected .*{said}"):
+                load(source, [])
+        index.write_text(written)
+        for folder in (self.folder / "none", source):  # the latter is a pipeline, no ControlNet
+            with self.subTest(str(folder)), self.assertRaisesRegex(SystemExit, f"Expected a whole diffusers folder in {folder}"):
+                load(source, [folder])
+        for changed in ({"variant": "fp16"}, {"safe_serialization": False}):
+            (source / "unet/diffusion_pytorch_model.safetensors").unlink(missing_ok=True)
+            pipeline.unet.save_pretrained(source / "unet", **changed)
+            with self.subTest(changed), self.assertRaisesRegex(SystemExit, "(?s)no variant .*no file named diffusion_pytorch_model.safetensors"):
+                load(source, [])
+
     def test_output_inside_the_source_is_refused(self) -> None:
         source = self.folder / "source"
         source.mkdir()
