@@ -15,6 +15,7 @@ from diffusers import ControlNetModel, DiffusionPipeline, MultiControlNetModel, 
 
 from .families import FAMILIES, export
 from .narrow import TYPES
+from .parts import residual_shapes
 from .verify import Disagreement
 
 CONTROLLED = {"StableDiffusionPipeline": StableDiffusionControlNetPipeline, "StableDiffusionXLPipeline": StableDiffusionXLControlNetPipeline}
@@ -54,6 +55,22 @@ def from_folder(kind: type, folder: Path, **given: object) -> DiffusionPipeline 
         raise SystemExit(f"Expected a whole diffusers folder in {folder}, {wanted}.\n{error}") from error
 
 
+def controlnet_for(pipeline: DiffusionPipeline, folder: Path) -> ControlNetModel:
+    """A ControlNet, once it fits the pipeline's UNet."""
+    net = from_folder(ControlNetModel, folder)
+    # diffusers reads what it knows of any network's folder, and draws the other weights at random.
+    kind = json.loads((folder / "config.json").read_text()).get("_class_name")
+    if kind != "ControlNetModel":
+        raise SystemExit(f"Expected a ControlNetModel in {folder}, found a {kind}.")
+    for what, own, wanted in (
+        ("text features", net.config.cross_attention_dim, pipeline.unet.config.cross_attention_dim),
+        ("residuals", residual_shapes(net), residual_shapes(pipeline.unet)),
+    ):
+        if own != wanted:
+            raise SystemExit(f"Expected a ControlNet of the UNet's kind in {folder}: its {what} are {own}, the UNet's {wanted}.")
+    return net
+
+
 def load(folder: Path, controlnets: list[Path]) -> DiffusionPipeline:
     """The pipeline of a local folder in float32, which is what files of every type are traced from; nothing is fetched."""
     # No export reads pictures or sounds: a folder may lack what prepares them, and what looks at those that were made.
@@ -64,7 +81,7 @@ def load(folder: Path, controlnets: list[Path]) -> DiffusionPipeline:
     kind = CONTROLLED.get(type(pipeline).__name__)
     if kind is None:
         raise SystemExit(f"Expected a pipeline of {' or '.join(CONTROLLED)} to add ControlNets to; {folder} holds a {type(pipeline).__name__}.")
-    nets = [from_folder(ControlNetModel, path) for path in controlnets]
+    nets = [controlnet_for(pipeline, path) for path in controlnets]
     return kind.from_pipe(pipeline, controlnet=nets[0] if len(nets) == 1 else MultiControlNetModel(nets), torch_dtype=torch.float32)
 
 

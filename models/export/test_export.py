@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 import onnx
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import ControlNetModel, ControlNetUnionModel, StableDiffusionPipeline
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 from peft import LoraConfig
@@ -194,6 +194,22 @@ class Export(unittest.TestCase):
             pipeline.unet.save_pretrained(source / "unet", **changed)
             with self.subTest(changed), self.assertRaisesRegex(SystemExit, "(?s)no variant .*no file named diffusion_pytorch_model.safetensors"):
                 load(source, [])
+
+    def test_controlnets_that_are_none_or_do_not_fit_the_network_are_refused(self) -> None:
+        """diffusers reads a union of several as a plain one, with a warning, and without what makes it one."""
+        unet = tiny.sd2(self.folder / "source").unet
+        shape = {key: unet.config[key] for key in ("down_block_types", "block_out_channels", "layers_per_block", "attention_head_dim", "norm_num_groups")}
+        small = {**shape, "conditioning_embedding_out_channels": (8, 8)}
+        nets = {
+            "found a ControlNetUnionModel": ControlNetUnionModel(cross_attention_dim=32, addition_time_embed_dim=8, num_trans_channel=16, num_trans_head=2, **small),
+            "found a UNet2DConditionModel": unet,
+            "text features are 24, the UNet's 32": ControlNetModel(cross_attention_dim=24, **small),
+            "residuals are": ControlNetModel(cross_attention_dim=32, **{**small, "layers_per_block": 2}),
+        }
+        for k, (said, net) in enumerate(nets.items()):
+            net.save_pretrained(self.folder / str(k))
+            with self.subTest(said), self.assertRaisesRegex(SystemExit, f"Expected a ControlNet.*{said}"):
+                load(self.folder / "source", [self.folder / str(k)])
 
     def test_output_inside_the_source_is_refused(self) -> None:
         source = self.folder / "source"
