@@ -7,6 +7,7 @@ import argparse
 import json
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -139,6 +140,11 @@ def check_folders(folder: Path, output: Path) -> None:
         raise SystemExit(f"Expected a folder as output; {output} is a file.")
     if output.exists() and any(output.iterdir()):
         raise SystemExit(f"Expected an empty output folder; {output} has files.")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=output).close()
+    except OSError as error:
+        raise SystemExit(f"Expected an output folder that can be written to, found {output}: {error}.") from error
 
 
 def clear(folder: Path) -> None:
@@ -156,7 +162,8 @@ def main() -> None:
     except BaseException as error:
         # Half a folder would keep the same command from running again.
         clear(options.output)
-        if isinstance(error, Disagreement):
+        # The latter is the disk's: full, gone, or not to be written to.
+        if isinstance(error, (Disagreement, OSError)):
             sys.exit(f"{error}\n{options.output} is empty again: no part of the folder is left.")
         raise
     if options.controlnet:

@@ -222,6 +222,16 @@ class Export(unittest.TestCase):
         for output in (self.folder / "source-onnx", self.folder / "new"):
             check_folders(source, output)
 
+    def test_an_output_that_cannot_be_written_to_is_refused_before_anything_is_read(self) -> None:
+        source = self.folder / "source"
+        source.mkdir()
+        (source / "model_index.json").write_text("{}")
+        (self.folder / "file").write_text("")
+        (self.folder / "link").symlink_to(self.folder / "nowhere")
+        for output in (self.folder / "file/onnx", self.folder / "link", Path("/proc/onnx")):
+            with self.subTest(str(output)), self.assertRaisesRegex(SystemExit, "Expected an output folder that can be written to"):
+                check_folders(source, output)
+
     def test_configurations_that_are_not_followed_are_refused(self) -> None:
         """Nothing is written. Where diffusers ignores the field, so does the export."""
         sd2 = ("sd2", ["unet.time_cond_proj_dim", "text_encoder.use_attention_mask"])
@@ -296,19 +306,19 @@ class Export(unittest.TestCase):
         for text, (file, scale) in given.items():
             self.assertEqual(file_and_scale(text), (Path(file), scale))
 
-    def test_after_a_disagreement_the_same_command_runs_again(self) -> None:
+    def test_after_a_disagreement_or_an_error_of_the_disk_the_same_command_runs_again(self) -> None:
         """Nothing of the folder is left, what was written before it either."""
         tiny.sd2(self.folder / "source")
         output = self.folder / "onnx"
 
-        def disagreeing(pipeline, source, folder, *_, **__):
+        def failing(pipeline, source, folder, *_, **__):
             (folder / "text_encoder").mkdir(parents=True)
             (folder / "text_encoder/model.onnx").write_bytes(b"")
-            raise Disagreement("unet differs")
+            raise error
 
-        for _ in range(2):
-            with mock.patch("sys.argv", ["export", str(self.folder / "source"), "-o", str(output)]), mock.patch("export.__main__.export", disagreeing):
-                with self.assertRaisesRegex(SystemExit, "unet differs\n.*is empty again"):
+        for error, said in ((Disagreement("unet differs"), "unet differs"), (OSError(28, "No space left on device"), "No space left")):
+            with mock.patch("sys.argv", ["export", str(self.folder / "source"), "-o", str(output)]), mock.patch("export.__main__.export", failing):
+                with self.assertRaisesRegex(SystemExit, f"{said}.*\n.*is empty again"):
                     main()
             self.assertEqual(list(output.iterdir()), [])
 
