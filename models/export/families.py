@@ -12,8 +12,8 @@ from .parts import clap_part, controlnet_part, flux_part, pixart_part, sd3_part,
 from .pixart_stages import pixart_plan
 from .plan_file import LENGTH, check_plan, flops, manifest, pretty, traced, write_stages
 from .sd3_stages import sd3_plan
-from .stages import Plan
-from .unet_stages import Uncuttable, unet_plan
+from .stages import Plan, Uncuttable
+from .unet_stages import unet_plan
 from .verify import Overflow, check
 
 
@@ -187,9 +187,9 @@ def write_files(part: Part, plan: Plan | None, folder: Path, dtype: str) -> None
 
 def cut(part: Part) -> Plan | None:
     """The part's stages, or None with a line that says why it stays whole."""
-    if part.name == "transformer":
-        return PLANS[type(part.module.transformer).__name__](part.module.transformer)
     try:
+        if part.name == "transformer":
+            return PLANS[type(part.module.transformer).__name__](part.module.transformer)
         ids = part.inputs["time_ids"].shape[1] if "time_ids" in part.inputs else 6
         return unet_plan(part.module.unet, "mid_block_additional_residual" in part.inputs, ids)
     except Uncuttable as reason:

@@ -8,6 +8,10 @@ from torch import Tensor, nn
 from .graph import Part
 
 
+class Uncuttable(Exception):
+    """The network has something that the cut does not know; the whole file works all the same."""
+
+
 class Step(nn.Module):
     """A piece of a network: `forward` takes the tensors it reads, in order, and gives those it writes."""
 
@@ -58,6 +62,9 @@ class Cut:
         self.held = []
 
     def add(self, step: Step) -> None:
+        # A stage that does nothing has inputs that its file does not.
+        if len(getattr(step, "blocks", [step])) == 0:
+            raise Uncuttable(f"no blocks for the stage {self.stages[-1].name}")
         self.stages[-1].steps.append(step)
 
     def later(self, step: Step) -> None:

@@ -21,7 +21,7 @@ from . import families, tiny
 from .__main__ import check_folders, file_and_scale, fold, load, main
 from .flux_stages import flux_plan
 from .graph import tensors_of, trace
-from .parts import flux_part, pixart_part, text_part, unet_part
+from .parts import flux_part, pixart_part, sd3_part, text_part, unet_part
 from .plan_file import traced
 from .pixart_stages import pixart_plan
 from .sd3_stages import sd3_plan
@@ -96,6 +96,16 @@ class Export(unittest.TestCase):
                 self.assertLessEqual(set(stage.inputs), made)
                 made |= set(stage.outputs)
             self.assertLessEqual(made, set(plan.shapes))
+
+    def test_transformers_of_too_few_blocks_for_their_stages_stay_whole(self) -> None:
+        few = {"flux": {"num_single_layers": 0}, "pixart": {"num_layers": 1}, "sd3": {"num_layers": 1, "dual_attention_layers": ()}}
+        parts = {"flux": flux_part, "pixart": pixart_part, "sd3": sd3_part}
+        for name, fields in [("flux", {"num_layers": 1}), *few.items()]:
+            whole = getattr(tiny, name)(self.folder / name).transformer
+            part = parts[name](tiny.lively(type(whole).from_config({**whole.config, **fields}), 1, 0.7))
+            with self.subTest(name, **fields), tempfile.TemporaryDirectory() as folder:
+                families.write(part, Path(folder) / "transformer", "fp32", staged=True)
+                self.assertEqual({path.name for path in Path(folder, "transformer").iterdir()}, {"model.onnx", "model.onnx_data"})
 
     def test_operations_of_a_transformer_block(self) -> None:
         """Counted by hand for SD 2's: width 16, text of 77 × 32."""

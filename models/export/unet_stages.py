@@ -4,11 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from .parts import residual_inputs, unet_inputs
-from .stages import Cut, Plan, Stage, Step, reusable
-
-
-class Uncuttable(Exception):
-    """The network has something that the cut does not know; the whole file works all the same."""
+from .stages import Cut, Plan, Stage, Step, Uncuttable, reusable
 
 
 class Embed(Step):
