@@ -48,6 +48,22 @@ for (const family of ['sd2', 'sdxl', 'sd3', 'pixart', 'flux', 'musicldm']) {
   })
 }
 
+test('a shift of the latents is followed where diffusers follows it', async () => {
+  for (const [family, follows] of Object.entries({ sd2: false, sdxl: false, pixart: false, sd3: true, flux: true })) {
+    const folder = join(scratch, family)
+    const made = async (shift: number) => {
+      cpSync(familyFolder(family), folder, { recursive: true })
+      set('vae_decoder', 'shift_factor', shift)(folder)
+      const pipeline = await load(folder, { threads: 1 })
+      const { images } = await pipeline.generate({ prompt: 'a cat', steps: 1, width: 32, height: 32, policy: 'none' })
+      await pipeline.dispose()
+      rmSync(folder, { recursive: true })
+      return images[0].data
+    }
+    assert.is(Buffer.compare(await made(0), await made(5)) !== 0, follows, family)
+  }
+})
+
 test('a decoder of one size says its scale itself', async () => {
   const weights = initializer(tensor('weights', [4, 3, 4, 4], field(9, new Uint8Array(4 * 4 * 3 * 16))))
   const strides = integers('strides', [4, 4])

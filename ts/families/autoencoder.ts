@@ -37,7 +37,7 @@ export class Autoencoder {
   /** Side of a tile in pixels, where nothing else is asked. */
   private readonly tileSize: number
 
-  private constructor(decoder: Component, encoder: Component | undefined, latent: string, outputs: number) {
+  private constructor(decoder: Component, encoder: Component | undefined, latent: string, outputs: number, isShifted: boolean) {
     this.decoder = decoder
     this.encoder = encoder
     this.latent = latent
@@ -49,21 +49,24 @@ export class Autoencoder {
     this.outputs = outputs
     // Exports without a configuration are of Stable Diffusion 1 and 2.
     this.factor = decoder.number('scaling_factor', 0.18215, 1e-4, 1e4)
-    this.shift = decoder.number('shift_factor', 0, -1e4, 1e4)
+    this.shift = isShifted ? decoder.number('shift_factor', 0, -1e4, 1e4) : 0
     this.scale = 2 ** (decoder.blocks(4) - 1)
     const unit = QUARTERS * this.scale
     this.tileSize = Math.max(unit, Math.floor(decoder.integer('sample_size', TILE_SIZE, 1, 65536) / unit) * unit)
   }
 
-  /** `outputs`: channels of what it decodes. `pictures`: what engines on the GPU are made for; tiles and previews are smaller than any picture. */
-  static async load(context: LoadContext, outputs: number, pictures?: SizeRange): Promise<Autoencoder> {
+  /**
+   * `outputs`: channels of what it decodes. `pictures`: what engines on the GPU are made for; tiles and previews are smaller than any picture.
+   * `isShifted`: whether diffusers' pipelines follow `shift_factor`; those for variance-preserving noise do not.
+   */
+  static async load(context: LoadContext, outputs: number, pictures?: SizeRange, isShifted = false): Promise<Autoencoder> {
     const range = pictures && { ...pictures, smallest: { ...pictures.smallest, size: [1, 1] as const } }
     const part = (role: string, axes: typeof LATENT_AXES) => Component.load(context, role, range && partProfiles(range, axes))
     const decoder = await part('vae_decoder', LATENT_AXES)
     const { latent } = decoder.meanings({ latent: ['latent_sample', 'latent', 'sample'] })
     const encoder = (await Component.has(context, 'vae_encoder')) ? await part('vae_encoder', PICTURE_AXES) : undefined
     encoder?.meanings({ sample: ['sample', 'image'] })
-    return new Autoencoder(decoder, encoder, latent, outputs)
+    return new Autoencoder(decoder, encoder, latent, outputs, isShifted)
   }
 
   /** `scale` of a folder's autoencoder. */

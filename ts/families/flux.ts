@@ -103,7 +103,7 @@ export class Flux extends LatentFamily {
     )
     const own = { own: [OWN_SIZE, OWN_SIZE], patch: PATCH, length: [1, t5.length] } as const
     const range = sizeRange(context, await Autoencoder.scaleOf(context), own)
-    const autoencoder = await Autoencoder.load(context, 3, range)
+    const autoencoder = await Autoencoder.load(context, 3, range, true)
     const { component: transformer, plan } = await loadNetwork(context, 'transformer', range)
     const names = transformer.meanings(INPUTS, { guidance: ['guidance'] })
     return new Flux(context, name, { transformer, plan, range, autoencoder, schedulers, clip, t5, names })

@@ -83,7 +83,7 @@ export class StableDiffusion3 extends TransformerFamily {
       ? await TextEncoder.load(context, 'text_encoder_3', 'tokenizer_3', { states: ['last_hidden_state'] }, () => T5_LENGTH)
       : undefined
     const range = await transformerRange(context, [clips[0].length + 1, clips[0].length + T5_LENGTH])
-    const autoencoder = await Autoencoder.load(context, 3, range)
+    const autoencoder = await Autoencoder.load(context, 3, range, true)
     const { component: transformer, plan } = await loadNetwork(context, 'transformer', range)
     const inputs = transformer.meanings(INPUTS)
     return new StableDiffusion3(context, { name, transformer, plan, range, autoencoder, schedulers, inputs, clips, t5 })
