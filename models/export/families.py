@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from diffusers import DiffusionPipeline
+from diffusers import AutoencoderKL, DiffusionPipeline
 
 from .flux_stages import flux_plan
 from .graph import Part, WeightFile
@@ -146,6 +146,9 @@ def export(pipeline: DiffusionPipeline, source: Path, output: Path, dtype: str =
 
 
 def refuse_unfollowed(pipeline: DiffusionPipeline) -> None:
+    # The tiny one draws nothing; one that reads the mask as well is not told it.
+    if type(pipeline.vae) is not AutoencoderKL:
+        raise SystemExit(f"Expected an AutoencoderKL as vae, found: {type(pipeline.vae).__name__}. Put an AutoencoderKL of the same latents in its place.")
     for name, fields in UNFOLLOWED.get(FAMILIES[type(pipeline).__name__], {}).items():
         component = pipeline.components.get(name)
         for one in getattr(component, "nets", [] if component is None else [component]):

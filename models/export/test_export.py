@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 import onnx
 import torch
-from diffusers import ControlNetModel, ControlNetUnionModel, StableDiffusionPipeline
+from diffusers import AutoencoderTiny, ControlNetModel, ControlNetUnionModel, StableDiffusionPipeline
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 from peft import LoraConfig
@@ -261,6 +261,12 @@ class Export(unittest.TestCase):
                     families.export(pipeline, self.folder / family, self.folder / "onnx")
                 self.assertFalse((self.folder / "onnx").exists())
                 register(**{field: None})
+
+    def test_autoencoders_of_other_classes_are_refused(self) -> None:
+        pipeline = tiny.sd2(self.folder / "source")
+        pipeline.vae = AutoencoderTiny(encoder_block_out_channels=(8, 8), decoder_block_out_channels=(8, 8), num_encoder_blocks=(1, 1), num_decoder_blocks=(1, 1))
+        with self.assertRaisesRegex(SystemExit, "Expected an AutoencoderKL as vae, found: AutoencoderTiny"):
+            families.export(pipeline, self.folder / "source", self.folder / "onnx")
 
     def test_a_layer_that_overflows_float16_is_refused_by_name(self) -> None:
         pipeline = tiny.sd2(self.folder / "source")
