@@ -91,10 +91,12 @@ FAMILIES = {
     **{f"StableDiffusionXL{control}{task}Pipeline": stable_diffusion_xl for control in ("", "ControlNet") for task in TASKS},
 }
 
+# UNets that want a class of each picture, which these pipelines have not.
+CLASSES = ["num_class_embeds", "class_embed_type"]
 # Fields of configurations by which diffusers makes something else, and which neither the files nor `load()` follow. ts/families refuses the same.
 UNFOLLOWED = {
-    stable_diffusion: {"unet": ["time_cond_proj_dim"], "text_encoder": ["use_attention_mask"], "controlnet": ["global_pool_conditions"]},
-    stable_diffusion_xl: {"unet": ["time_cond_proj_dim"], "vae": ["latents_mean", "latents_std"], "controlnet": ["global_pool_conditions"]},
+    stable_diffusion: {"unet": ["time_cond_proj_dim", *CLASSES], "text_encoder": ["use_attention_mask"], "controlnet": ["global_pool_conditions"]},
+    stable_diffusion_xl: {"unet": ["time_cond_proj_dim", *CLASSES], "vae": ["latents_mean", "latents_std"], "controlnet": ["global_pool_conditions"]},
 }
 
 # How transformers are cut, by their class.

@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 import onnx
 import torch
-from diffusers import AutoencoderTiny, ControlNetModel, ControlNetUnionModel, StableDiffusionPipeline
+from diffusers import AutoencoderTiny, ControlNetModel, ControlNetUnionModel, StableDiffusionPipeline, UNet2DConditionModel
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 from peft import LoraConfig
@@ -28,6 +28,11 @@ from .sd3_stages import sd3_plan
 from .stages import reusable
 from .unet_stages import unet_plan
 from .verify import Disagreement, Overflow, agreed, session
+
+
+def settings_of(network: torch.nn.Module) -> dict[str, object]:
+    """What a network of diffusers is made with; its `from_config` takes no other value for what was left at its default."""
+    return {key: value for key, value in network.config.items() if not key.startswith("_")}
 
 
 class Export(unittest.TestCase):
@@ -261,6 +266,14 @@ class Export(unittest.TestCase):
                     families.export(pipeline, self.folder / family, self.folder / "onnx")
                 self.assertFalse((self.folder / "onnx").exists())
                 register(**{field: None})
+
+    def test_networks_that_want_a_class_of_each_picture_are_refused(self) -> None:
+        pipeline = tiny.sd2(self.folder / "source")
+        own = settings_of(pipeline.unet)
+        for field, value in {"num_class_embeds": 5, "class_embed_type": "timestep"}.items():
+            pipeline.unet = UNet2DConditionModel(**own | {field: value})
+            with self.subTest(field), self.assertRaisesRegex(SystemExit, f"Expected no {field} in unet/config.json"):
+                families.export(pipeline, self.folder / "source", self.folder / "onnx")
 
     def test_autoencoders_of_other_classes_are_refused(self) -> None:
         pipeline = tiny.sd2(self.folder / "source")
