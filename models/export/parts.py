@@ -140,7 +140,7 @@ def unet_inputs(unet: nn.Module, length: int = 77, ids: int = 6) -> tuple[dict[s
         inputs["class_labels"] = torch.randn(2, config.projection_class_embeddings_input_dim, dtype=dtype)
         axes["class_labels"] = {0: "rows"}
     else:
-        inputs["encoder_hidden_states"] = torch.randn(2, length, config.cross_attention_dim, dtype=dtype)
+        inputs["encoder_hidden_states"] = torch.randn(2, length, config.encoder_hid_dim or config.cross_attention_dim, dtype=dtype)
         axes["encoder_hidden_states"] = {0: "rows", 1: "length"}
     if config.addition_embed_type == "text_time":
         pooled = config.projection_class_embeddings_input_dim - ids * config.addition_time_embed_dim

@@ -83,6 +83,13 @@ class Export(unittest.TestCase):
         with mock.patch("export.unet_stages.reusable", forgetful), self.assertRaises(KeyError):
             families.write(unet_part(unet), self.folder / "unet", "fp32", staged=True)
 
+    def test_a_network_that_projects_the_text_takes_the_text_encoder_s_features(self) -> None:
+        own = settings_of(tiny.sd2(self.folder / "source").unet)
+        unet = tiny.lively(UNet2DConditionModel(**own | {"encoder_hid_dim": 32, "encoder_hid_dim_type": "text_proj", "cross_attention_dim": 24}), 1)
+        families.write(unet_part(unet), self.folder / "unet", "fp32", staged=True)
+        inputs = {one.name: one for one in onnx.load(self.folder / "unet/model.onnx", load_external_data=False).graph.input}
+        self.assertEqual(inputs["encoder_hidden_states"].type.tensor_type.shape.dim[2].dim_value, 32)
+
     def test_stages_add_no_weights_to_the_file_of_the_whole(self) -> None:
         part = flux_part(tiny.flux(self.folder / "source").transformer)
         sizes = []
