@@ -90,6 +90,12 @@ class Export(unittest.TestCase):
         inputs = {one.name: one for one in onnx.load(self.folder / "unet/model.onnx", load_external_data=False).graph.input}
         self.assertEqual(inputs["encoder_hidden_states"].type.tensor_type.shape.dim[2].dim_value, 32)
 
+    def test_a_network_whose_halves_are_rounded_down_stays_whole(self) -> None:
+        own = settings_of(tiny.sd2(self.folder / "source").unet)
+        unet = tiny.lively(UNet2DConditionModel(**own | {"downsample_padding": 0}), 1)
+        families.write(unet_part(unet), self.folder / "unet", "fp32", staged=True)
+        self.assertFalse((self.folder / "unet/plan.json").exists())
+
     def test_stages_add_no_weights_to_the_file_of_the_whole(self) -> None:
         part = flux_part(tiny.flux(self.folder / "source").transformer)
         sizes = []

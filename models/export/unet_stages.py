@@ -107,6 +107,8 @@ def check_known(unet: nn.Module) -> None:
     wrong += sorted({type(block).__name__ for block in (*unet.down_blocks, unet.mid_block, *unet.up_blocks)} - known)
     if config.addition_embed_type not in (None, "text_time"):
         wrong.append(f"addition_embed_type {config.addition_embed_type}")
+    if config.downsample_padding != 1:  # halves are rounded down then
+        wrong.append(f"downsample_padding {config.downsample_padding}")
     if not any(hasattr(block, "attentions") for block in unet.down_blocks):
         wrong.append("no attention")
     if wrong:
