@@ -101,6 +101,7 @@ UNFOLLOWED = {
 
 # How transformers are cut, by their class.
 PLANS = {"FluxTransformer2DModel": flux_plan, "PixArtTransformer2DModel": pixart_plan, "SD3Transformer2DModel": sd3_plan}
+VAE_PARTS = ("vae_decoder", "vae_encoder")
 # Networks whose weights their stages share.
 STAGED = {"unet", "transformer"}
 # A protobuf holds 2 GiB; what fits stays one file.
@@ -238,10 +239,13 @@ def copy_settings(source: Path, output: Path) -> None:
     """Everything of the folder but the weights: model_index.json, tokenizers, scheduler, and each part's config.json."""
     for path in source.rglob("*"):
         inside = path.relative_to(source)
+        # Of an ONNX export that some published folders have beside the weights; those of the folder's own autoencoder are written here.
+        if inside.parts[0] in VAE_PARTS:
+            continue
         kept = path.suffix in (".json", ".txt", ".model") and not path.name.endswith(".index.json")
         if not path.is_file() or not kept:
             continue
-        roots = [Path("vae_decoder"), Path("vae_encoder")] if inside.parts[0] == "vae" else [Path(inside.parts[0])]
+        roots = [Path(one) for one in VAE_PARTS] if inside.parts[0] == "vae" else [Path(inside.parts[0])]
         for root in roots if len(inside.parts) > 1 else [inside]:
             target = output / root / Path(*inside.parts[1:])
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -96,6 +96,19 @@ class Export(unittest.TestCase):
         families.write(unet_part(unet), self.folder / "unet", "fp32", staged=True)
         self.assertFalse((self.folder / "unet/plan.json").exists())
 
+    def test_settings_of_the_autoencoder_are_its_own(self) -> None:
+        """Also beside an older ONNX export in the source, whichever the file system lists first."""
+        source = self.folder / "source"
+        for name in ("vae", "vae_decoder", "vae_encoder"):
+            (source / name).mkdir(parents=True)
+            (source / name / "config.json").write_text(name)
+        listed = sorted(source.rglob("*"))
+        for k, order in enumerate((listed, listed[::-1])):
+            with mock.patch("pathlib.Path.rglob", return_value=order):
+                families.copy_settings(source, self.folder / str(k))
+            for name in families.VAE_PARTS:
+                self.assertEqual((self.folder / str(k) / name / "config.json").read_text(), "vae")
+
     def test_stages_add_no_weights_to_the_file_of_the_whole(self) -> None:
         part = flux_part(tiny.flux(self.folder / "source").transformer)
         sizes = []
