@@ -115,7 +115,7 @@ SIZES = {
     "text_encoder_2": [{"rows": 1}, {"rows": 3}],
     "text_encoder_3": [{"rows": 1}, {"rows": 3}],
     "unet": UNET_SIZES,
-    # Flux has tokens, the others a map.
+    # Flux has tokens, the others a map; sides for patches of 2.
     "transformer": [
         {"rows": 1, "tokens": 35, "height": 14, "width": 10, "length": 16},
         {"rows": 3, "tokens": 4, "height": 2, "width": 8, "length": 5},
@@ -219,7 +219,9 @@ def sizes(part: Part) -> list[dict[str, int]]:
     if part.name not in STAGED and not part.name.startswith("controlnet"):
         return SIZES.get(part.name, [])
     if part.name == "transformer":
-        return SIZES["transformer"]
+        # Sides are whole patches.
+        unit = part.module.transformer.config.patch_size
+        return [{**one, "height": one["height"] // 2 * unit, "width": one["width"] // 2 * unit} for one in SIZES["transformer"]]
     made = []
     for one in UNET_SIZES:
         picture = {}

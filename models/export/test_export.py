@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 import onnx
 import torch
-from diffusers import AutoencoderTiny, ControlNetModel, ControlNetUnionModel, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderTiny, ControlNetModel, ControlNetUnionModel, SD3Transformer2DModel, StableDiffusionPipeline, UNet2DConditionModel
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 from peft import LoraConfig
@@ -108,6 +108,11 @@ class Export(unittest.TestCase):
                 families.copy_settings(source, self.folder / str(k))
             for name in families.VAE_PARTS:
                 self.assertEqual((self.folder / str(k) / name / "config.json").read_text(), "vae")
+
+    def test_patches_of_any_size(self) -> None:
+        for patch in (1, 4):
+            whole = SD3Transformer2DModel(**settings_of(tiny.sd3(self.folder / str(patch)).transformer) | {"patch_size": patch})
+            families.write(sd3_part(tiny.lively(whole, 1, 0.7)), self.folder / f"transformer_{patch}", "fp32", staged=True)
 
     def test_stages_add_no_weights_to_the_file_of_the_whole(self) -> None:
         part = flux_part(tiny.flux(self.folder / "source").transformer)
