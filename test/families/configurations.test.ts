@@ -64,6 +64,21 @@ test('a shift of the latents is followed where diffusers follows it', async () =
   }
 })
 
+test('a ControlNet that reads a text of other features than the UNet', async () => {
+  const outputs = [0, 1, 2, 3].map((k) => `down_block_res_sample_${k}`).concat('mid_block_res_sample')
+  const net = model([
+    ...outputs.map((each) => node('Identity', { inputs: ['sample'], outputs: [each] })),
+    value(11, 'sample', [1, 4, 8, 8]),
+    value(11, 'timestep', [1]),
+    value(11, 'encoder_hidden_states', [1, 77, 24]),
+    value(11, 'controlnet_cond', [1, 3, 16, 16]),
+    ...outputs.map((each) => value(12, each, [1, 4, 8, 8])),
+  ])
+  const error = await refusal('sd2-controlnet', (folder) => writeFileSync(join(folder, 'controlnet/model.onnx'), net))
+  assert.is(error?.code, 'IO_MISMATCH', error?.message)
+  assert.match(error.message, /controlnet.*"encoder_hidden_states" to have size 32 along axis 2 \(the UNet's\).*\[1, 77, 24\]/)
+})
+
 test('a decoder of one size says its scale itself', async () => {
   const weights = initializer(tensor('weights', [4, 3, 4, 4], field(9, new Uint8Array(4 * 4 * 3 * 16))))
   const strides = integers('strides', [4, 4])

@@ -58,6 +58,11 @@ export class ControlNet {
           `${inputs.length} outputs, one for each of the UNet's inputs`,
           outputs.map(({ name }) => name),
         )
+      // Another UNet's reads a text of other features.
+      for (const name of net.shared) {
+        const [features] = [unet, net.component].map((each) => each.inputs.find((own) => own.name === name)?.dims.at(-1) ?? -1)
+        if (features > 0) net.component.expectDimension(name, net.component.tensor(name).dims.length - 1, features, "the UNet's")
+      }
       inputs.forEach((name, i) => unet.expectDimension(name, 1, net.component.dimension(outputs[i].name, 1), `the ${role}`))
       nets.push(net)
     }
