@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+import transformers
 from diffusers import ControlNetModel, DiffusionPipeline, MultiControlNetModel, StableDiffusionControlNetPipeline, StableDiffusionXLControlNetPipeline
 
 from .families import FAMILIES, export
@@ -48,12 +49,32 @@ def read_index(folder: Path) -> dict[str, object]:
     return index
 
 
-def from_folder(kind: type, folder: Path, **given: object) -> DiffusionPipeline | ControlNetModel:
+def from_folder(kind: type, folder: Path, **given: object) -> object:
     try:
         return kind.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True, use_safetensors=True, **given)
     except Exception as error:  # of diffusers, transformers or safetensors, by what is missing
         wanted = "every part with config.json and .safetensors files that have no variant (.fp16.) in their names"
         raise SystemExit(f"Expected a whole diffusers folder in {folder}, {wanted}.\n{error}") from error
+
+
+def read_encoders(folder: Path, index: dict[str, object]) -> dict[str, torch.nn.Module]:
+    """The parts that are transformers', which draws weights that their files lack at random."""
+    parts = {}
+    for name, given in index.items():
+        if not isinstance(given, list) or given[0] != "transformers" or name in UNUSED:
+            continue
+        kind = getattr(transformers, given[1], None)
+        if isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel):
+            parts[name], found = from_folder(kind, folder / name, output_loading_info=True)
+            # Of CLAP its text alone is exported.
+            weights = {key for key, _ in parts[name].named_parameters() if not key.startswith(("audio_", "logit_"))}
+            refuse_missing(folder / name, sorted(weights.intersection(found["missing_keys"])))
+    return parts
+
+
+def refuse_missing(folder: Path, names: list[str]) -> None:
+    if names:
+        raise SystemExit(f"Expected all weights in {folder}; {names[0]}{f' and {len(names) - 1} others are' if len(names) > 1 else ' is'} in no file of it.")
 
 
 def controlnet_for(pipeline: DiffusionPipeline, folder: Path) -> ControlNetModel:
@@ -63,6 +84,7 @@ def controlnet_for(pipeline: DiffusionPipeline, folder: Path) -> ControlNetModel
     kind = json.loads((folder / "config.json").read_text()).get("_class_name")
     if kind != "ControlNetModel":
         raise SystemExit(f"Expected a ControlNetModel in {folder}, found a {kind}.")
+    refuse_missing(folder, [name for name, value in net.named_parameters() if value.is_meta])
     for what, own, wanted in (
         ("text features", net.config.cross_attention_dim, pipeline.unet.config.cross_attention_dim),
         ("residuals", residual_shapes(net), residual_shapes(pipeline.unet)),
@@ -75,8 +97,11 @@ def controlnet_for(pipeline: DiffusionPipeline, folder: Path) -> ControlNetModel
 def load(folder: Path, controlnets: list[Path]) -> DiffusionPipeline:
     """The pipeline of a local folder in float32, which is what files of every type are traced from; nothing is fetched."""
     # No export reads pictures or sounds: a folder may lack what prepares them, and what looks at those that were made.
-    unused = {name: None for name in UNUSED if name in read_index(folder)}
-    pipeline = from_folder(DiffusionPipeline, folder, **unused)
+    index = read_index(folder)
+    unused = {name: None for name in UNUSED if name in index}
+    pipeline = from_folder(DiffusionPipeline, folder, **unused, **read_encoders(folder, index))
+    # diffusers leaves those without values.
+    refuse_missing(folder, [name for name, value in parameters(pipeline) if value.is_meta])
     if not controlnets:
         return pipeline
     kind = CONTROLLED.get(type(pipeline).__name__)

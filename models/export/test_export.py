@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from . import families, tiny
 from .__main__ import check_folders, file_and_scale, fold, load, main
@@ -240,6 +240,19 @@ class Export(unittest.TestCase):
             pipeline.unet.save_pretrained(source / "unet", **changed)
             with self.subTest(changed), self.assertRaisesRegex(SystemExit, "(?s)no variant .*no file named diffusion_pytorch_model.safetensors"):
                 load(source, [])
+
+    def test_weights_that_no_file_has_end_the_export(self) -> None:
+        """They would be drawn at random, with a warning."""
+        source = self.folder / "source"
+        tiny.sd2(source)
+        for file, name in (("unet/diffusion_pytorch_model", "conv_in.weight"), ("text_encoder/model", "embeddings.token_embedding.weight")):
+            path = source / f"{file}.safetensors"
+            whole = load_file(path)
+            save_file({key: value for key, value in whole.items() if not key.endswith(name)}, path, {"format": "pt"})
+            with self.subTest(file), self.assertRaisesRegex(SystemExit, f"Expected all weights in {source}.*{name} is in no file"):
+                load(source, [])
+            save_file(whole, path, {"format": "pt"})
+        load(source, [])
 
     def test_controlnets_that_are_none_or_do_not_fit_the_network_are_refused(self) -> None:
         """diffusers reads a union of several as a plain one, with a warning, and without what makes it one."""
