@@ -21,8 +21,17 @@ def layers(encoder: object) -> list[str]:
     return [f"hidden_states.{k}" for k in range(encoder.config.num_hidden_layers + 1)]
 
 
+def clip_length(tokenizer: object, encoder: object) -> int:
+    """Tokens of a prompt, which CLIP has positions for."""
+    length, positions = tokenizer.model_max_length, encoder.config.max_position_embeddings
+    if length > positions:
+        said = f"model_max_length in its tokenizer_config.json is {length:.0f}"
+        raise SystemExit(f"Expected a tokenizer whose prompts have at most {positions} tokens, as many as its text encoder has positions; {said}.")
+    return length
+
+
 def stable_diffusion(pipeline: DiffusionPipeline) -> list[Part]:
-    length = pipeline.tokenizer.model_max_length
+    length = clip_length(pipeline.tokenizer, pipeline.text_encoder)
     text = text_part("text_encoder", pipeline.text_encoder, length, ["last_hidden_state", "pooler_output"])
     return [text, *unet_parts(pipeline), *vae_parts(pipeline.vae)]
 
@@ -46,8 +55,8 @@ def time_ids(pipeline: DiffusionPipeline) -> int:
 
 
 def stable_diffusion_xl(pipeline: DiffusionPipeline) -> list[Part]:
-    length = pipeline.tokenizer_2.model_max_length
     second = pipeline.text_encoder_2
+    length = clip_length(pipeline.tokenizer_2, second)
     texts = [text_part("text_encoder_2", second, length, ["text_embeds", "last_hidden_state", *layers(second)])]
     if pipeline.text_encoder is not None:  # the refiner has the second encoder alone
         first = pipeline.text_encoder
@@ -56,14 +65,14 @@ def stable_diffusion_xl(pipeline: DiffusionPipeline) -> list[Part]:
 
 
 def flux(pipeline: DiffusionPipeline) -> list[Part]:
-    clip = text_part("text_encoder", pipeline.text_encoder, pipeline.tokenizer.model_max_length, ["last_hidden_state", "pooler_output"])
+    clip = text_part("text_encoder", pipeline.text_encoder, clip_length(pipeline.tokenizer, pipeline.text_encoder), ["last_hidden_state", "pooler_output"])
     t5 = text_part("text_encoder_2", pipeline.text_encoder_2, 24, ["last_hidden_state"])
     return [clip, t5, flux_part(pipeline.transformer), *vae_parts(pipeline.vae)]
 
 
 def stable_diffusion_3(pipeline: DiffusionPipeline) -> list[Part]:
     clips = {"text_encoder": pipeline.text_encoder, "text_encoder_2": pipeline.text_encoder_2}
-    texts = [text_part(name, clip, pipeline.tokenizer.model_max_length, ["text_embeds", *layers(clip)]) for name, clip in clips.items()]
+    texts = [text_part(name, clip, clip_length(pipeline.tokenizer, clip), ["text_embeds", *layers(clip)]) for name, clip in clips.items()]
     if pipeline.text_encoder_3 is not None:
         texts.append(text_part("text_encoder_3", pipeline.text_encoder_3, 24, ["last_hidden_state"]))
     return [*texts, sd3_part(pipeline.transformer), *vae_parts(pipeline.vae)]

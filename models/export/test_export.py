@@ -319,6 +319,14 @@ class Export(unittest.TestCase):
             with self.subTest(field), self.assertRaisesRegex(SystemExit, f"Expected no {field} in unet/config.json"):
                 families.export(pipeline, self.folder / "source", self.folder / "onnx")
 
+    def test_tokenizers_of_more_tokens_than_the_text_encoder_has_positions_for_are_refused(self) -> None:
+        """One whose configuration says no number is taken for one of any."""
+        pipeline = tiny.sd2(self.folder / "source")
+        for length in (78, int(1e30)):
+            pipeline.tokenizer.model_max_length = length
+            with self.subTest(length), self.assertRaisesRegex(SystemExit, f"at most 77 tokens.*model_max_length .* is {length}"):
+                families.export(pipeline, self.folder / "source", self.folder / "onnx")
+
     def test_autoencoders_of_other_classes_are_refused(self) -> None:
         pipeline = tiny.sd2(self.folder / "source")
         pipeline.vae = AutoencoderTiny(encoder_block_out_channels=(8, 8), decoder_block_out_channels=(8, 8), num_encoder_blocks=(1, 1), num_decoder_blocks=(1, 1))
