@@ -184,6 +184,8 @@ def main() -> None:
     fold(pipeline, options.lora)
     try:
         export(pipeline, options.folder, options.output, options.dtype, staged=not options.no_plan)
+        if options.controlnet:
+            describe_controlnets(pipeline, options.output)
     except BaseException as error:
         # Half a folder would keep the same command from running again.
         clear(options.output)
@@ -191,8 +193,6 @@ def main() -> None:
         if isinstance(error, (Disagreement, OSError)):
             sys.exit(f"{error}\n{options.output} is empty again: no part of the folder is left.")
         raise
-    if options.controlnet:
-        describe_controlnets(pipeline, options.output)
 
 
 if __name__ == "__main__":

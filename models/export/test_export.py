@@ -403,6 +403,19 @@ class Export(unittest.TestCase):
                     main()
             self.assertEqual(list(output.iterdir()), [])
 
+    def test_an_export_that_ends_before_its_controlnets_are_described_leaves_nothing(self) -> None:
+        """model_index.json has been written then, so that it would look like a whole one."""
+        pipeline = tiny.sd2(self.folder / "source")
+        tiny.controlnet(pipeline.unet, 41).save_pretrained(self.folder / "net")
+        command = ["export", str(self.folder / "source"), "-o", str(self.folder / "onnx"), "--controlnet", str(self.folder / "net")]
+
+        def written(pipeline, source, output, *_, **__):
+            (output / "model_index.json").write_text("{}")
+
+        with mock.patch("sys.argv", command), mock.patch("export.__main__.export", written), mock.patch("export.__main__.describe_controlnets", side_effect=KeyboardInterrupt):
+            self.assertRaises(KeyboardInterrupt, main)
+        self.assertEqual(list((self.folder / "onnx").iterdir()), [])
+
 
 if __name__ == "__main__":
     unittest.main()
