@@ -98,7 +98,8 @@ def load(folder: Path, controlnets: list[Path]) -> DiffusionPipeline:
     """The pipeline of a local folder in float32, which is what files of every type are traced from; nothing is fetched."""
     # No export reads pictures or sounds: a folder may lack what prepares them, and what looks at those that were made.
     index = read_index(folder)
-    unused = {name: None for name in UNUSED if name in index}
+    # diffusers reads a pipeline that it saved without a text encoder once it is told of it.
+    unused = {name: None for name, given in index.items() if name in UNUSED or given == [None, None]}
     pipeline = from_folder(DiffusionPipeline, folder, **unused, **read_encoders(folder, index))
     # diffusers leaves those without values.
     refuse_missing(folder, [name for name, value in parameters(pipeline) if value.is_meta])

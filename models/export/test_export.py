@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 import onnx
 import torch
-from diffusers import AutoencoderTiny, ControlNetModel, ControlNetUnionModel, SD3Transformer2DModel, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderTiny, ControlNetModel, ControlNetUnionModel, SD3Transformer2DModel, StableDiffusion3Pipeline, StableDiffusionPipeline, UNet2DConditionModel
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 from peft import LoraConfig
@@ -269,6 +269,12 @@ class Export(unittest.TestCase):
             net.save_pretrained(self.folder / str(k))
             with self.subTest(said), self.assertRaisesRegex(SystemExit, f"Expected a ControlNet.*{said}"):
                 load(self.folder / "source", [self.folder / str(k)])
+
+    def test_stable_diffusion_3_that_was_saved_without_t5_has_two_text_encoders(self) -> None:
+        parts = tiny.sd3(self.folder / "whole").components
+        StableDiffusion3Pipeline(**{**parts, "text_encoder_3": None, "tokenizer_3": None}).save_pretrained(self.folder / "source")
+        names = [part.name for part in families.stable_diffusion_3(load(self.folder / "source", []))]
+        self.assertEqual(names, ["text_encoder", "text_encoder_2", "transformer", "vae_decoder", "vae_encoder"])
 
     def test_output_inside_the_source_is_refused(self) -> None:
         source = self.folder / "source"
