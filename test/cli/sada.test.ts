@@ -1,9 +1,10 @@
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { emptyFolder, ended, run, start } from '../support/spawn.ts'
+import { commandOf, emptyFolder, ended, run, start } from '../support/spawn.ts'
 
 interface Text {
   readonly width: number
@@ -196,6 +197,19 @@ test('a reader that leaves early is no failure', async () => {
   child.stderr!.on('data', (chunk) => (stderr += String(chunk)))
   const [code] = (await once(child, 'close')) as [number]
   assert.equal([code, stderr], [0, ''])
+})
+
+test('a stdout that takes nothing more is a failure in one line, with the code of a file that cannot be written', async () => {
+  if (!existsSync('/dev/full')) return
+  for (const args of [['policies'], ['a kid', '--steps', '1', '--policy', 'none', '-o', '-']]) {
+    const [node, ...rest] = commandOf('sada')
+    const full = openSync('/dev/full', 'w')
+    const { status, stderr } = spawnSync(node, [...rest, ...args], { stdio: ['ignore', full, 'pipe'], encoding: 'utf8' })
+    closeSync(full)
+    assert.is(status, 1)
+    assert.match(stderr, /(^|\n)sada: Cannot write to stdout: ENOSPC.* \[OUTPUT_FAILED\]\n$/)
+    assert.not.match(stderr, '    at ')
+  }
 })
 
 test.run()

@@ -37,7 +37,7 @@ export function withOwnErrors(command: Command): Command {
  * aborts what runs, a second one ends the process at once.
  */
 export async function runProgram(program: Command, start: (signal: AbortSignal) => void): Promise<void> {
-  endQuietlyOnClosedPipe()
+  endWhereStdoutEnds(program.name())
   const interruption = new AbortController()
   const interrupt = (exitCode: number) => () => {
     if (interruption.signal.aborted) process.exit(exitCode)
@@ -72,11 +72,11 @@ function report(name: string, error: unknown): number {
 
 const oneLine = (text: string): string => text.trim().replace(/\s*\n\s*/g, ' ')
 
-/** A reader that has seen enough (`| head`) is no failure. */
-function endQuietlyOnClosedPipe(): void {
+/** A reader that has seen enough (`| head`) is no failure; a full disk is. */
+function endWhereStdoutEnds(name: string): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.ok)
-    throw error
+    process.exit(report(name, new SadaError('OUTPUT_FAILED', `Cannot write to stdout: ${error.message}.`, { cause: error })))
   })
   process.stderr.on('error', () => {})
 }
