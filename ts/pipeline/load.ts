@@ -98,9 +98,16 @@ export async function findModel(model: string): Promise<string> {
   const folder = resolve(model)
   const found = await stat(folder).catch(() => undefined)
   if (found?.isDirectory()) return folder
-  if (basename(model) === model) throw unknownName('model', model, bundled)
+  if (basename(model) === model) throw unknownModel(model, bundled)
   throw new SadaError(
     'MODEL_NOT_FOUND',
     `There is no folder ${folder}. Give a folder with a plan.json, or a bundled model: ${bundled.join(', ')}.`,
   )
+}
+
+/** Where there are no bundled models at all, the likeliest reason is said instead of their names. */
+export function unknownModel(model: string, bundled: readonly string[]): SadaError {
+  if (bundled.length > 0) return unknownName('model', model, bundled)
+  const why = `No bundled models are at ${MODELS}. Keep "sada" external where a bundler is used, or give a model folder`
+  return new SadaError('UNKNOWN_NAME', `Unknown model "${model}". ${why}.`, { argument: 'model' })
 }
