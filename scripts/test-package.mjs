@@ -148,6 +148,10 @@ const tests = {
     assert.equal(metrics, 'InceptionMemory,METRICS,MetricNetworks,fid,kid,psnr,sampleBias,sampleOf,ssim')
   },
 
+  'the schema of figures is found by its name'() {
+    assert.equal(script("console.log(require('sada/bench/sada-bench.schema.json').title)"), 'Result of sada-bench')
+  },
+
   'importing loads no native code, the first run does'() {
     const libraries = 'process.report.getReport().sharedObjects.filter((path) => /\\.node$|onnxruntime/.test(path)).length'
     const sampling =

@@ -92,7 +92,7 @@ test('an aborted run rejects with the reason', async () => {
 
 test('the published schema is that of the types, and a result fits it', async () => {
   assert.is(readFileSync(SCHEMA_FILE, 'utf8'), benchSchema(), 'run: npx tsx scripts/bench-schema.ts')
-  const validate = new Ajv({ allErrors: true, strict: false }).compile(JSON.parse(benchSchema()))
+  const validate = new Ajv({ allErrors: true, strict: true }).compile(JSON.parse(benchSchema()))
   const result = resultOf(await measure(fakePipeline(), settings, new AbortController().signal, silent))
   assert.ok(validate(JSON.parse(JSON.stringify(result))), JSON.stringify(validate.errors))
   assert.not.ok(validate({ ...result, cases: [{ ...result.cases[0], wall_ms: undefined }] }))

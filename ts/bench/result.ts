@@ -136,7 +136,7 @@ export const benchResult = v.object({
   model: v.object({
     name: v.string(),
     bytes: about(v.nullable(count), 'Of the files that its plan names; null: it has none.'),
-    size: v.tuple([count, count]),
+    size: v.strictTuple([count, count]),
     tokens: about(v.nullable(count), 'Of its plan; null: it has none.'),
     threads: about(whole, '0: one per physical core; where it may not use all CPUs: how many it may.'),
     note: v.optional(about(v.string(), 'What stands for a picture, where that is not one.')),
