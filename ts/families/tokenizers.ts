@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { SadaError } from '../errors.ts'
+import { checkTextLength } from '../plan/tokenizer.ts'
 import type { Folder, JsonObject } from './folder.ts'
 import { withoutCharsmap } from './precompiled.ts'
 import { readSentencePieces } from './sentencepiece.ts'
@@ -19,8 +20,6 @@ interface Library {
   normalizer: Normalize | null
 }
 
-/** Longest prompt that is looked at, in UTF-16 code units; no encoder reads nearly as much. */
-const LONGEST_TEXT = 100_000
 /** Published tokenizers of these families have 50 000; reading many millions takes minutes. */
 const MOST_MERGES = 500_000
 
@@ -96,10 +95,7 @@ export class TextTokenizer {
 
   /** The ids of a text, `length` of them. Throws PROMPT_TOO_LONG where nobody can have meant the text to be read. */
   encode(text: string, length = this.maxLength): TokenIds {
-    if (text.length > LONGEST_TEXT)
-      throw new SadaError('PROMPT_TOO_LONG', `The prompt has ${text.length} characters; at most ${LONGEST_TEXT} are read.`, {
-        argument: 'prompt',
-      })
+    checkTextLength(text)
     const room = length - this.before.length - this.after.length
     const content = this.library.encode(text, { add_special_tokens: false }).ids
     const used = [...this.before, ...content.slice(0, room), ...this.after]

@@ -6,6 +6,9 @@ import type { Manifest } from './manifest.ts'
 /** What people take for a word, also in other scripts; of some of it a model's pattern may see a piece, or nothing. */
 const WORD = /[\p{L}\p{M}\p{N}\p{So}]+/gu
 
+/** Longest prompt that is looked at, in UTF-16 code units; no encoder reads nearly as much. */
+const LONGEST_TEXT = 100_000
+
 export interface Encoded {
   readonly ids: Float32Array
   /** Words of the prompt that the vocabulary lacks. */
@@ -38,6 +41,7 @@ export class Tokenizer {
 
   /** Token ids of a prompt, padded to the model's length. Throws PROMPT_TOO_LONG. */
   encode(prompt: string): Encoded {
+    checkTextLength(prompt)
     const { lowercase, length, unknown, aliases } = this.spec
     const text = lowercase ? prompt.toLowerCase() : prompt
     const found = text.match(this.pattern) ?? []
@@ -67,4 +71,12 @@ export class Tokenizer {
     padded.set(ids)
     return padded
   }
+}
+
+/** Throws PROMPT_TOO_LONG where nobody can have meant the text to be read: words are looked for on JavaScript's thread. */
+export function checkTextLength(text: string): void {
+  if (text.length <= LONGEST_TEXT) return
+  throw new SadaError('PROMPT_TOO_LONG', `The prompt has ${text.length} characters; at most ${LONGEST_TEXT} are read.`, {
+    argument: 'prompt',
+  })
 }
