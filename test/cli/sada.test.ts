@@ -94,6 +94,7 @@ const wrong: [args: string[], code: number, said: RegExp][] = [
   [['a kid', '--scheduler', 'eular'], 2, /Did you mean "euler"\?.*\[UNKNOWN_NAME\]/],
   [['a kid', '-m', 'avatr'], 2, /Did you mean "avatar"\?.*\[UNKNOWN_NAME\]/],
   [['docter'], 2, /Did you mean "sada doctor"\?.*\[UNKNOWN_NAME\]/],
+  [['hlep'], 2, /Did you mean "sada help"\?.*\[UNKNOWN_NAME\]/],
   [['kid '.repeat(60)], 2, /\[PROMPT_TOO_LONG\]/],
   [['a kid', '-o', 'x.jpg'], 2, /ends with \.png.*\[INVALID_ARGUMENT\]/],
   [['a kid', '-o', 'missing/x.png'], 1, /its folder does not exist.*\[OUTPUT_FAILED\]/],
@@ -128,6 +129,8 @@ test('help and version go to stdout and end with 0', async () => {
   assert.equal([help.code, help.stderr, version.code], [0, '', 0])
   assert.match(help.stdout, 'Examples:')
   assert.match(version.stdout, /^\d+\.\d+\.\d+\S*\n$/)
+  const word = await run('sada', ['help'])
+  assert.equal([word.code, word.stdout], [0, help.stdout])
 })
 
 test('models and policies say what there is, as text without colours and as JSON', async () => {

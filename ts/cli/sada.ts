@@ -44,6 +44,7 @@ program
   .description('Makes pictures and sounds from text, about twice as fast as the plain sampler.')
   .version(packageVersion())
   .argument('[prompt...]', 'what to draw; "sada models" says what a model knows')
+  .helpCommand(true)
   .option('-n, --count <n>', 'pictures, with the seeds that follow each other', integer('--count', 1, 64), 1)
   .option('--seed <n>', 'seed of the first picture', seed('--seed'), 0)
   .option('--steps <n>', "sampling steps (default: the model's)", integer('--steps', 1, 1000))
