@@ -95,6 +95,7 @@ const wrong: [args: string[], code: number, said: RegExp][] = [
   [['a kid', '-m', 'avatr'], 2, /Did you mean "avatar"\?.*\[UNKNOWN_NAME\]/],
   [['docter'], 2, /Did you mean "sada doctor"\?.*\[UNKNOWN_NAME\]/],
   [['hlep'], 2, /Did you mean "sada help"\?.*\[UNKNOWN_NAME\]/],
+  [['a kid', '-o', ''], 2, /"output" to be the name of a file, received ""\. \[INVALID_ARGUMENT\]/],
   [['kid '.repeat(60)], 2, /\[PROMPT_TOO_LONG\]/],
   [['a kid', '-o', 'x.jpg'], 2, /ends with \.png.*\[INVALID_ARGUMENT\]/],
   [['a kid', '-o', 'missing/x.png'], 1, /its folder does not exist.*\[OUTPUT_FAILED\]/],

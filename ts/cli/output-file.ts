@@ -2,7 +2,7 @@ import { constants } from 'node:fs'
 import { open, realpath, stat, unlink, writeFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { makeFolder } from '../engines/folder.ts'
-import { SadaError } from '../errors.ts'
+import { invalidArgument, SadaError } from '../errors.ts'
 
 /**
  * A file that a result will be written to, opened before the work begins so that an unwritable place costs nothing. What was
@@ -18,8 +18,9 @@ export class OutputFile {
     this.made = made
   }
 
-  /** Reserves a path, overwriting what may be there later. Throws OUTPUT_FAILED. `folders`: also makes missing folders. */
+  /** Reserves a path, overwriting what may be there later. Throws INVALID_ARGUMENT, OUTPUT_FAILED. `folders`: also makes missing folders. */
   static async reserve(path: string, { folders = false } = {}): Promise<OutputFile> {
+    if (path === '') throw invalidArgument('output', 'the name of a file', path)
     try {
       if (folders) await makeFolder(dirname(resolve(path)))
       const before = await stat(path).catch(() => undefined)
