@@ -1,6 +1,8 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { load, sample } from '../../ts/index.ts'
 import { orAborted } from '../../ts/sampler/abort.ts'
+import { configs, mixtureNetwork } from '../support/run.ts'
 
 test('work that fails after its signal fired, before or while it was waited for, is no unhandled rejection', async () => {
   const unhandled: unknown[] = []
@@ -23,6 +25,26 @@ test('work that fails after its signal fired, before or while it was waited for,
   }
   process.off('unhandledRejection', note)
   assert.equal(unhandled, [])
+})
+
+test("a signal's reason and what onStep throws come as they are, also with a code that is one of this package's", async () => {
+  const pipeline = await load('avatar')
+  const own = { scheduler: configs['dpm++'], shape: [1, 4, 8, 8], seed: 1, steps: 3, network: mixtureNetwork('dpm++') }
+  for (const code of ['ABORTED', 'INTERNAL', 'DEVICE_LOST'])
+    for (const call of [
+      (given: object) => sample({ ...own, ...given }),
+      (given: object) => pipeline.generate({ prompt: 'a robot', steps: 3, ...given }),
+    ]) {
+      const error = Object.assign(new Error('mine'), { code })
+      const stop = new AbortController()
+      const fail = (): never => {
+        throw error
+      }
+      for (const given of [{ onStep: fail }, { signal: stop.signal, onStep: () => stop.abort(error) }])
+        assert.is(await call(given).catch((e: unknown) => e), error, code)
+    }
+  assert.is((await pipeline.generate({ prompt: 'a robot', steps: 1 })).images.length, 1)
+  await pipeline.dispose()
 })
 
 test.run()

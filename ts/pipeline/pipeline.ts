@@ -5,7 +5,7 @@ import { asSadaError, loadAddon } from '../native/load.ts'
 import type { Workspace } from '../native/types.ts'
 import { recorded, type Recording } from '../policy/recording.ts'
 import { checkCall } from '../sampler/checks.ts'
-import { awaited, never, orAborted } from '../sampler/abort.ts'
+import { awaited, never, orAborted, rejectionOf } from '../sampler/abort.ts'
 import { DenoisingLoop, type LoopOptions } from '../sampler/loop.ts'
 import { planRun, quoteOf, type MemoryQuote, type Purpose, type RunSetting } from '../sampler/memory.ts'
 import type { Trace } from '../sampler/trace.ts'
@@ -119,7 +119,7 @@ export class Pipeline {
     try {
       return await run
     } catch (error) {
-      const failure = asSadaError(error)
+      const failure = rejectionOf(error, call.signal)
       if (failure instanceof SadaError && failure.code === 'DEVICE_LOST') this.lost ??= failure
       throw failure
     } finally {

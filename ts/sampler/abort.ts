@@ -1,12 +1,27 @@
+import { asSadaError } from '../native/load.ts'
+
 /** A signal that never fires, for runs without one. */
 export const never: AbortSignal = new AbortController().signal
 
-/** A user's callback, as something to wait for: as long as its promise takes, or until the signal fires. What it throws rejects. */
+/** What a user's callback threw, on its way to the caller. */
+class Thrown extends Error {}
+
+/** A user's callback, as something to wait for: as long as its promise takes, or until the signal fires. What it throws rejects, for `rejectionOf`. */
 export function awaited<T>(callback: (event: T) => unknown, signal: AbortSignal): (event: T) => unknown {
-  return (event) => {
-    const pending = callback(event)
-    return pending === undefined ? undefined : orAborted(Promise.resolve(pending), signal)
+  return async (event) => {
+    try {
+      const pending = callback(event)
+      if (pending !== undefined) await orAborted(Promise.resolve(pending), signal)
+    } catch (error) {
+      throw new Thrown('', { cause: error })
+    }
   }
+}
+
+/** What a call rejects with: what a callback threw, and the signal's reason, as they are, whatever `code` they have; else a `SadaError`. */
+export function rejectionOf(error: unknown, signal: AbortSignal | undefined): unknown {
+  if (error instanceof Thrown) return error.cause
+  return signal?.aborted && error === signal.reason ? error : asSadaError(error)
 }
 
 /** Settles as `work` does, or rejects with the signal's reason as soon as it fires, whatever `work` does. */

@@ -7,7 +7,7 @@ import { parseSchedulerConfig } from '../schedule/config.ts'
 import { createSchedule, type Schedule } from '../schedule/schedule.ts'
 import { createSolver, type Solver } from '../solver/solver.ts'
 import { checkAudit } from './audit.ts'
-import { awaited, never } from './abort.ts'
+import { awaited, never, rejectionOf } from './abort.ts'
 import { checkCall } from './checks.ts'
 import { CallbackNetwork, type NetworkFunction } from './callback-network.ts'
 import { checkSeed, initialLatents, NoiseSource, split, unwrittenLatents, type Seed } from './latents.ts'
@@ -102,7 +102,7 @@ export async function sample(given: SampleOptions): Promise<SampleResult> {
     ])
     return { ...(await loop.run()), ...(notes && { recording: notes.take() }) }
   } catch (error) {
-    throw asSadaError(error)
+    throw rejectionOf(error, signal)
   } finally {
     workspace?.dispose()
   }
