@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { sample, sampleMemory, SadaError, type NetworkFunction, type SampleOptions } from '../../ts/index.ts'
@@ -164,6 +165,17 @@ test('bad input is an error that names it', async () => {
     const planned = await sampleMemory({ ...base, ...change }).catch((e: unknown) => e as SadaError)
     assert.is((planned as SadaError).message, error.message, 'sampleMemory says the same')
   }
+})
+
+test('listeners that a network leaves on its signal end with its run', async () => {
+  const before: number[] = []
+  const listening: NetworkFunction = (input) => {
+    if (input.step === 0) before.push(getEventListeners(input.signal, 'abort').length)
+    input.signal.addEventListener('abort', () => {})
+    return network(input)
+  }
+  for (let k = 0; k < 3; k++) await sample({ ...base, steps: 2, network: listening })
+  assert.equal(before, [0, 0, 0])
 })
 
 test('nothing is left behind, whether a run ends or fails', async () => {

@@ -87,7 +87,8 @@ export interface SampleResult {
  */
 export async function sample(given: SampleOptions): Promise<SampleResult> {
   const options = checkCall(given)
-  const { signal = never } = options
+  // Each run has one of its own: what a network listens to ends with its run.
+  const { signal = new AbortController().signal } = options
   signal.throwIfAborted()
   const { policy, prepare, schedulerWarnings } = check(options)
   for (const warning of schedulerWarnings) process.emitWarning(warning, { type: 'SadaWarning' })
