@@ -137,6 +137,8 @@ test('bad input is an error that names it', async () => {
     [{ seed: -5 }, 'INVALID_ARGUMENT', /"seed"/],
     [{ seed: [1, 2, 3] }, 'INVALID_ARGUMENT', /"seed" .* array of 2/],
     [{ seed: [1, 0.5] }, 'INVALID_ARGUMENT', /"seed"/],
+    [{ seed: Object.assign(new Array(2), { 0: 1 }) }, 'INVALID_ARGUMENT', /"seed" .* received undefined/],
+    [{ shape: Object.assign(new Array(3), { 0: 2, 2: 256 }) }, 'INVALID_ARGUMENT', /"shape"/],
     [{ prediction: 'sample' }, 'UNKNOWN_NAME', /Unknown option "prediction"/],
     [{ stpes: 9 }, 'UNKNOWN_NAME', /Did you mean "steps"/],
     [{ latents: new Float32Array(512) }, 'INVALID_ARGUMENT', /exactly one/],

@@ -26,7 +26,8 @@ const DEEPEST = 16
 
 function copyOf(value: unknown, depth = 0): unknown {
   if (depth > DEEPEST) return value
-  if (Array.isArray(value)) return value.map((each) => copyOf(each, depth + 1))
+  // Holes become undefined, which nothing passes over.
+  if (Array.isArray(value)) return Array.from(value, (each) => copyOf(each, depth + 1))
   const isPlain = typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
   return isPlain ? Object.fromEntries(Object.entries(value).map(([name, each]) => [name, copyOf(each, depth + 1)])) : value
 }
