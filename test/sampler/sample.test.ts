@@ -1,4 +1,5 @@
 import { getEventListeners } from 'node:events'
+import { runInNewContext } from 'node:vm'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { sample, sampleMemory, SadaError, type NetworkFunction, type SampleOptions } from '../../ts/index.ts'
@@ -167,6 +168,23 @@ test('bad input is an error that names it', async () => {
     const planned = await sampleMemory({ ...base, ...change }).catch((e: unknown) => e as SadaError)
     assert.is((planned as SadaError).message, error.message, 'sampleMemory says the same')
   }
+})
+
+test('arrays of another realm are as good as any, and a proxy of one is named', async () => {
+  const foreign = (values: Float32Array) => runInNewContext('Float32Array.from(values)', { values }) as Float32Array
+  const latents = new TorchGenerator(1).randn(512)
+  const own = { ...base, seed: undefined, latents }
+  const there: NetworkFunction = async (input) => foreign(await network(input))
+  const expected = (await sample(own)).latents
+  assert.equal((await sample({ ...own, latents: foreign(latents), network: there })).latents, expected)
+  const shared = (values: Float32Array) =>
+    runInNewContext('{ const a = new Float32Array(new SharedArrayBuffer(4 * values.length)); a.set(values); a }', {
+      values,
+    }) as Float32Array
+  assert.equal((await sample({ ...own, network: async (input) => shared(await network(input)) })).latents, expected)
+  const proxy = new Proxy(latents, {})
+  assert.is((await rejection({ ...own, latents: proxy })).argument, 'latents')
+  assert.match((await rejection({ ...own, network: () => proxy })).message, /of length 512 at step 0, received a proxy\.$/)
 })
 
 test('listeners that a network leaves on its signal end with its run', async () => {

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { SadaError } from '../errors.ts'
 import type { Slice, TensorRef, TokenLayout, Workspace } from '../native/types.ts'
 import { orAborted } from './abort.ts'
@@ -108,21 +109,23 @@ export class CallbackNetwork implements Network {
   }
 
   private check(answer: unknown, length: number, step: number): Float32Array {
-    if (!(answer instanceof Float32Array)) {
-      const received = answer === null || typeof answer !== 'object' ? String(answer) : (answer.constructor?.name ?? 'an object')
-      throw new SadaError(
-        'NETWORK_OUTPUT',
-        `Expected the network to return a Float32Array of length ${length} at step ${step}, received ${received}.`,
-        { step },
-      )
+    // Not by `instanceof`: an array of another realm (a context of a test runner, say) is one too, and a proxy of one is none.
+    if (!types.isFloat32Array(answer)) {
+      const message = `Expected the network to return a Float32Array of length ${length} at step ${step}, received ${kindOf(answer)}.`
+      throw new SadaError('NETWORK_OUTPUT', message, { step })
     }
     if (answer.length !== length) {
       const message = `Expected the network to return ${length} values at step ${step} (as many as its sample), received ${answer.length}.`
       throw new SadaError('NETWORK_OUTPUT', message, { step })
     }
     // Memory that other threads can write is copied, so that the step sees one state of it.
-    return answer.buffer instanceof SharedArrayBuffer ? new Float32Array(answer) : answer
+    return types.isSharedArrayBuffer(answer.buffer) ? new Float32Array(answer) : answer
   }
+}
+
+function kindOf(answer: unknown): string {
+  if (answer === null || typeof answer !== 'object') return String(answer)
+  return types.isProxy(answer) ? 'a proxy' : (answer.constructor?.name ?? 'an object')
 }
 
 function tokenScores(workspace: Workspace, members: number, layout: TokenLayout): NonNullable<Network['tokens']> {

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { checkNames, invalidArgument } from '../errors.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
 import type { TokenLayout, Workspace } from '../native/types.ts'
@@ -213,7 +214,7 @@ function checkStart({ latents, seed }: SampleOptions, { isStochastic }: Solver, 
   }
   if (seed !== undefined) checkSeed(seed, members)
   if (latents === undefined) return
-  if (!(latents instanceof Float32Array) || latents.length !== members * length) {
+  if (!types.isFloat32Array(latents) || latents.length !== members * length) {
     throw invalidArgument('latents', `a Float32Array of length ${members * length} (the product of "shape")`, latents)
   }
   const at = latents.findIndex((value) => !Number.isFinite(value))
