@@ -204,6 +204,18 @@ test('what the network throws is kept as the cause; wrong answers say what was e
   })
   assert.is(thrown.code, 'NETWORK_FAILED')
   assert.is(thrown.cause, cause)
+  // Also what has no words of its own.
+  for (const [what, said] of [
+    ['no paper', /: no paper$/],
+    [{ status: 503 }, /\{ status: 503 \}$/],
+    [Object.create(null), /\[Object: null prototype\] \{\}$/],
+  ] as const) {
+    const error = await attempt(() => {
+      throw what
+    })
+    assert.equal([error.code, error.cause], ['NETWORK_FAILED', what])
+    assert.match(error.message, said)
+  }
   for (const answer of [undefined, [1, 2], new Float64Array(LENGTH), new Float32Array(LENGTH - 1)]) {
     const error = await attempt(() => answer)
     assert.is(error.code, 'NETWORK_OUTPUT')

@@ -1,4 +1,4 @@
-import { types } from 'node:util'
+import { inspect, types } from 'node:util'
 import { SadaError } from '../errors.ts'
 import type { Slice, TensorRef, TokenLayout, Workspace } from '../native/types.ts'
 import { orAborted } from './abort.ts'
@@ -100,8 +100,7 @@ export class CallbackNetwork implements Network {
     } catch (error) {
       input.signal.throwIfAborted()
       if (error instanceof SadaError) throw error
-      const reason = error instanceof Error ? error.message : String(error)
-      throw new SadaError('NETWORK_FAILED', `The network failed at step ${input.step}: ${reason}`, {
+      throw new SadaError('NETWORK_FAILED', `The network failed at step ${input.step}: ${reasonOf(error)}`, {
         step: input.step,
         cause: error,
       })
@@ -121,6 +120,12 @@ export class CallbackNetwork implements Network {
     // Memory that other threads can write is copied, so that the step sees one state of it.
     return types.isSharedArrayBuffer(answer.buffer) ? new Float32Array(answer) : answer
   }
+}
+
+/** In words, of whatever a function may throw. */
+function reasonOf(error: unknown): string {
+  if (error instanceof Error || types.isNativeError(error)) return error.message
+  return typeof error === 'string' ? error : inspect(error, { depth: 0, breakLength: Infinity })
 }
 
 function kindOf(answer: unknown): string {
