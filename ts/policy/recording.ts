@@ -201,7 +201,7 @@ class ReplayingMember extends Delegate {
   override observe(step: number, done: Decision): Observation {
     const observation = super.observe(step, done)
     const { store = {}, means = [] } = observation
-    if (done.kind === 'skip') this.checkKept(step, [done.x0], ['x', 'x0Prev'])
+    if (done.kind === 'skip') this.checkKept(step, [done.x0], step === 0 ? ['x'] : ['x', 'x0Prev'])
     this.checkKept(step, [...Object.values(store), ...means.flatMap(({ a, b = {} }) => [a, b])], OBSERVABLE)
     return observation
   }
