@@ -122,7 +122,9 @@ test('a recording that does not fit the run, or is none, is refused with what di
   }
   assert.match((await refusal({}, { ...recording, guidance: 3 })).message, 'with guidance 3, this run has 1')
   const cut = { ...recording, members: recording.members.map((steps) => steps.slice(0, 10)) }
-  assert.is((await refusal({}, cut)).code, 'INVALID_ARGUMENT')
+  assert.match((await refusal({}, cut)).message, "a member's steps: 10, this run has 50")
+  const long = { ...recording, members: recording.members.map((steps) => [...steps, steps[0]]) }
+  assert.match((await refusal({}, long)).message, "a member's steps: 51, this run has 50")
   for (const bad of [null, 7, {}, { ...recording, schema: 'other' }, { ...recording, members: [] }]) {
     assert.is((await refusal({}, bad)).argument, 'policy.recording')
   }

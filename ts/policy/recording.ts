@@ -123,7 +123,8 @@ function checkFits({ levels, solver, guidance, members }: Recording, { solver: {
   if (at >= 0) throw differ(`at step ${at} the noise level [α, σ] =`, levels[at], Object.values(schedule.levels[at]))
   if (guidance !== context.guidance) throw differ('guidance', guidance, context.guidance)
   if (members.length !== 1 && members.length !== context.members) throw differ('members:', members.length, context.members)
-  if (members.some((steps) => steps.length !== schedule.steps)) throw differ('every step of', schedule.steps, 'fewer')
+  const uneven = members.find((steps) => steps.length !== schedule.steps)
+  if (uneven) throw differ("a member's steps:", uneven.length, schedule.steps)
 }
 
 /** Passes everything on to the policy it stands for. */
