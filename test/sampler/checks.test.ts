@@ -128,6 +128,14 @@ test('an object that holds itself is refused, or passed over, as any other value
   assert.is((await refusal(() => sample({ ...options, shape: shape as number[] }))).argument, 'shape')
 })
 
+test('what holds itself in many ways is copied once', async () => {
+  const root: { readonly children: object[] } = { children: [] }
+  for (let k = 0; k < 100; k++) root.children.push({ parent: root })
+  const startedAt = performance.now()
+  assert.is((await refusal(() => sample({ ...options, root } as never))).argument, 'root')
+  assert.ok(performance.now() - startedAt < 1000)
+})
+
 test('what a scheduler makes nothing of is in the trace as well', async () => {
   const scheduler = { ...options.scheduler, beta_schedul: 'linear' }
   const { trace } = await sample({ ...options, scheduler })

@@ -11,7 +11,8 @@ export function checkCall<T extends CallOptions>(options: T): T {
   if (onStep !== undefined && typeof onStep !== 'function') throw invalidArgument('onStep', 'a function', onStep)
   if (record !== undefined && typeof record !== 'boolean') throw invalidArgument('record', 'true or false', record)
   const call: Record<string, unknown> = {}
-  for (const name in options) call[name] = copyOf(options[name])
+  const copies = new Map<unknown, unknown>()
+  for (const name in options) call[name] = copyOf(options[name], copies)
   return call as T
 }
 
@@ -21,15 +22,22 @@ interface CallOptions {
   readonly record?: unknown
 }
 
-/** No option lies deeper; what holds itself does. */
+/** No option lies deeper. */
 const DEEPEST = 16
 
-function copyOf(value: unknown, depth = 0): unknown {
-  if (depth > DEEPEST) return value
-  // Holes become undefined, which nothing passes over.
-  if (Array.isArray(value)) return Array.from(value, (each) => copyOf(each, depth + 1))
+/** `copies`: of what was met before; what is met within itself stays as it is. */
+function copyOf(value: unknown, copies: Map<unknown, unknown>, depth = 0): unknown {
   const isPlain = typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
-  return isPlain ? Object.fromEntries(Object.entries(value).map(([name, each]) => [name, copyOf(each, depth + 1)])) : value
+  if (depth > DEEPEST || !(isPlain || Array.isArray(value))) return value
+  if (copies.has(value)) return copies.get(value)
+  copies.set(value, value)
+  const inside = (each: unknown): unknown => copyOf(each, copies, depth + 1)
+  // Holes become undefined, which nothing passes over.
+  const copy = Array.isArray(value)
+    ? Array.from(value, inside)
+    : Object.fromEntries(Object.entries(value).map(([name, each]) => [name, inside(each)]))
+  copies.set(value, copy)
+  return copy
 }
 
 /** A network's answer that cannot be gone on with. */
