@@ -138,6 +138,15 @@ test('bad input is an error that names it', async () => {
     [{ seed: -5 }, 'INVALID_ARGUMENT', /"seed"/],
     [{ seed: [1, 2, 3] }, 'INVALID_ARGUMENT', /"seed" .* array of 2/],
     [{ seed: [1, 0.5] }, 'INVALID_ARGUMENT', /"seed"/],
+    [{ seed: -5n }, 'INVALID_ARGUMENT', /received -5n/],
+    [{ shape: ['2', 256n] }, 'INVALID_ARGUMENT', /\\"2\\", 256n\]/],
+    [{ shape: [2, Symbol('x')] }, 'INVALID_ARGUMENT', /Symbol\(x\)/],
+    [{ ...flow, sigmas: [1, '0.5'] }, 'INVALID_SCHEDULE', /received "0\.5"/],
+    [{ scheduler: null }, 'INVALID_SCHEDULE', /received null/],
+    [{ scheduler: [] }, 'INVALID_SCHEDULE', /received an array of length 0/],
+    [{ scheduler: { _class_name: 5n } }, 'INVALID_ARGUMENT', /is for 5n/],
+    [{ scheduler: { ...scheduler, beta_start: [5n] } }, 'INVALID_SCHEDULE', /received an array of length 1/],
+    [{ policy: { name: 'sada', preset: Symbol('x') } }, 'INVALID_ARGUMENT', /"policy\.preset"/],
     [{ seed: Object.assign(new Array(2), { 0: 1 }) }, 'INVALID_ARGUMENT', /"seed" .* received undefined/],
     [{ shape: Object.assign(new Array(3), { 0: 2, 2: 256 }) }, 'INVALID_ARGUMENT', /"shape"/],
     [{ prediction: 'sample' }, 'UNKNOWN_NAME', /Unknown option "prediction"/],
@@ -164,7 +173,7 @@ test('bad input is an error that names it', async () => {
   for (const [change, code, message] of attempts) {
     const error = await rejection({ ...base, ...change })
     assert.match(error.message, message)
-    assert.is(error.code, code, JSON.stringify(change))
+    assert.is(error.code, code, error.message)
     const planned = await sampleMemory({ ...base, ...change }).catch((e: unknown) => e as SadaError)
     assert.is((planned as SadaError).message, error.message, 'sampleMemory says the same')
   }

@@ -117,6 +117,7 @@ function parse(spec: PolicySpec): { name: string; given: Record<string, unknown>
     throw invalidArgument('policy', "a policy's name or an object { name, …options }", spec)
   }
   const { name, preset, ...options } = spec
+  if (preset !== undefined && typeof preset !== 'string') throw invalidArgument('policy.preset', 'the name of a preset', preset)
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
   return { name: preset === undefined ? name : `${name}/${preset}`, given }
 }

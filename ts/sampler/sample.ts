@@ -1,5 +1,5 @@
 import { types } from 'node:util'
-import { checkNames, invalidArgument } from '../errors.ts'
+import { checkNames, invalidArgument, show } from '../errors.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
 import type { TokenLayout, Workspace } from '../native/types.ts'
 import { createPolicy, type PolicySpec } from '../policy/index.ts'
@@ -174,7 +174,7 @@ function checkShape(shape: readonly number[]): [members: number, length: number]
     throw invalidArgument(
       'shape',
       'an array [batch, …] of at least two positive integers',
-      Array.isArray(shape) ? `[${shape.join(', ')}]` : shape,
+      Array.isArray(shape) ? `[${shape.map(show).join(', ')}]` : shape,
     )
   }
   const total = (shape as readonly number[]).reduce((product, n) => product * n, 1)

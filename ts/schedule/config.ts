@@ -1,4 +1,4 @@
-import { invalidArgument, nearestName, SadaError } from '../errors.ts'
+import { invalidArgument, nearestName, SadaError, show } from '../errors.ts'
 import { Fields } from './fields.ts'
 import { classNames, fieldsOf, fieldsOfOthers } from './known-fields.ts'
 import { parsePythonJson } from './python-json.ts'
@@ -101,7 +101,7 @@ function recordOf(input: string | object): Readonly<Record<string, unknown>> {
   const value = isText && /^\ufeff?\s*[[{]/.test(input) ? parsePythonJson(input, { name: 'scheduler_config.json' }) : input
   const isBytes = ArrayBuffer.isView(value)
   if (typeof value === 'object' && value !== null && !Array.isArray(value) && !isBytes) return value as Record<string, unknown>
-  const received = isBytes ? "bytes; read the file with 'utf8'" : isText ? JSON.stringify(input.slice(0, 60)) : typeof input
+  const received = isBytes ? "bytes; read the file with 'utf8'" : show(input)
   const said = `scheduler_config.json: expected an object of fields, or the file's text, received ${received}.`
   throw new SadaError('INVALID_SCHEDULE', said, { argument: 'scheduler' })
 }
@@ -116,7 +116,7 @@ export function solverFor(values: Readonly<Record<string, unknown>>, as?: Solver
   if (name === classNames['dpm++']) return values.algorithm_type === SDE ? 'dpm++-sde' : 'dpm++'
   const own = solvers.find((solver) => classNames[solver] === name)
   if (own !== undefined) return own
-  const subject = name === undefined ? 'names no scheduler class' : `is for ${JSON.stringify(name)}`
+  const subject = name === undefined ? 'names no scheduler class' : `is for ${show(name)}`
   throw new SadaError(
     'INVALID_ARGUMENT',
     `This scheduler configuration ${subject}. Set its "_class_name" to ` +

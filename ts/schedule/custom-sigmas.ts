@@ -1,4 +1,4 @@
-import { invalidArgument, SadaError } from '../errors.ts'
+import { invalidArgument, SadaError, show } from '../errors.ts'
 
 /** The most steps a run may have. */
 export const maxSteps = 1000
@@ -16,7 +16,7 @@ export function checkCustomSigmas(sigmas: readonly number[]): void {
 
 /** A custom level that cannot be sampled. */
 export function invalidSigma(index: number, expected: string, sigmas: readonly number[]): SadaError {
-  const message = `Expected "sigmas[${index}]" to be ${expected}, received ${String(sigmas[index])}.`
+  const message = `Expected "sigmas[${index}]" to be ${expected}, received ${show(sigmas[index])}.`
   return new SadaError('INVALID_SCHEDULE', `${message} Noise levels must be finite and must not increase.`, {
     argument: 'sigmas',
   })

@@ -1,4 +1,4 @@
-import { SadaError } from '../errors.ts'
+import { SadaError, show } from '../errors.ts'
 
 const own = 'scheduler_config.json'
 
@@ -73,10 +73,4 @@ export class Fields {
     const message = `${own}: expected "${name}" to be ${expected}, received ${show(this.values[name])}.`
     return new SadaError('INVALID_SCHEDULE', message, { argument: name })
   }
-}
-
-/** The value as the configuration file would write it, cut to a readable length. */
-function show(value: unknown): string {
-  const text = typeof value === 'number' || typeof value === 'bigint' ? String(value) : (JSON.stringify(value) ?? 'undefined')
-  return text.length > 80 ? `${text.slice(0, 77)}…` : text
 }
