@@ -87,6 +87,7 @@ test('an option that there is none of is named as it was written, also within an
     [() => led.generate({ ...call, control: { image, strenght: 1 } } as never), 'control.strenght', /Did you mean "strength"\?/],
     [() => sample({ ...options, policy: { name: 'sada', tolerence: 1 } }), 'policy.tolerence', /Did you mean "tolerance"\?/],
     [() => sample({ ...options, policy: { name: 'replay', recordng: 1 } }), 'policy.recordng', /Known: recording/],
+    [() => sample({ ...options, policy: { name: 'none', warmup: 1 } }), 'policy.warmup', /Known: none\.$/],
   ]
   for (const [attempt, argument, said] of attempts) {
     const error = await refusal(attempt)
