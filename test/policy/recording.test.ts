@@ -147,6 +147,7 @@ test('a recording in which steps were changed is refused where they need what it
     [skipped, skip({ x0: 1 })],
     [skipped, skip({ toString: 1 })],
     [0, skip({ x0Prev: 1 })],
+    [skipped, { kind: 'partial', weights: [1] }],
     [skipped, { kind: 'prune', selection: { ...selection, maxKept: -1 } }],
     [skipped, { kind: 'prune', selection: { ...selection, window: [0, 4.5] } }],
     [skipped, { kind: 'prune', selection: { ...selection, seed: 2 ** 32 } }],

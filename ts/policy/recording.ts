@@ -190,6 +190,7 @@ class ReplayingMember extends Delegate {
   override before(step: number): Decision {
     this.own = super.before(step)
     const { done } = this.steps[step]
+    if (done.kind === 'partial' && !this.features) throw changed(step, 'leaves stages out, which its policy does not')
     // What was decided in the middle of the pass is decided there again, so that the policy sees what it saw.
     return done.kind === 'partial' && this.features?.probe && this.own.kind === 'run' ? this.own : done
   }
@@ -227,9 +228,13 @@ class ReplayingMember extends Delegate {
   private checkKept(step: number, rows: readonly Row[], always: readonly string[]): void {
     const missing = rows.flatMap((row) => Object.keys(row)).find((name) => !always.includes(name) && !this.kept.includes(name))
     if (missing === undefined) return
-    const message = `At step ${step} the recording needs "${missing}", which its policy does not keep until then: it was changed, or another version made it.`
-    throw new SadaError('INVALID_ARGUMENT', message, { argument: 'policy.recording' })
+    throw changed(step, `needs "${missing}", which its policy does not keep until then`)
   }
+}
+
+function changed(step: number, what: string): SadaError {
+  const message = `At step ${step} the recording ${what}: it was changed, or another version made it.`
+  return new SadaError('INVALID_ARGUMENT', message, { argument: 'policy.recording' })
 }
 
 /** What rows of an `Observation` may use of the step itself. */
