@@ -100,6 +100,9 @@ test('layout: the share of unstable tokens is that of the tokens which, as sampl
     ['channels-first', [members, channels, 2, 8], transposed],
   ] as const) {
     const { trace } = await sample({ ...given, latents: values, shape, layout })
+    // Where no criterion was measured, there is nothing to say.
+    assert.ok(trace.members.every(({ steps }) => steps.every((s) => 'unstableTokens' in s === 'criterion' in s)))
+    assert.not.match(JSON.stringify(await sample({ ...given, policy: 'none', latents: values, shape, layout })), 'unstableTokens')
     const shares = new Set<number>()
     const measured = trace.members.flatMap(({ steps }, b) =>
       steps.filter((s) => s.criterion !== undefined).map((s) => ({ b, ...s })),

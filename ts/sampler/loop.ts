@@ -246,7 +246,7 @@ export class DenoisingLoop {
     const verdict = member.policy.after(step, prepared.decision, [...means, ...member.measure(prepared, this.length)], magnitude)
     member.recycle()
     const { solver, network } = this.options
-    const unstable = prepared.decision.kind === 'skip' ? undefined : network.tokens?.unstableShare?.(member.index)
+    const unstable = prepared.native.tokens && network.tokens?.unstableShare?.(member.index)
     member.trace.push(noteOf(step, solver.schedule.timesteps[step], prepared, verdict, unstable))
   }
 

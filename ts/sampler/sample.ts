@@ -53,7 +53,8 @@ export interface SampleOptions {
   /** Default `'sada'`; `'none'` computes every step. Those that leave out parts of a network are UNSUPPORTED here. */
   readonly policy?: PolicySpec | undefined
   /**
-   * How a member's elements form tokens; given, the trace says for each computed step which share of them was unstable. `'channels-first'`:
+   * How a member's elements form tokens; given, the trace of `sada`, its `poster` preset and `auto` says for each computed step with a criterion
+   * which share of them was unstable. `'channels-first'`:
    * `shape` is [batch, channels, height, width], a token one place of the map; `'tokens'`: it is [batch, tokens, channels]. The policy
    * `seacache` needs the former.
    */

@@ -31,7 +31,7 @@ export interface MemberStep {
   readonly keptTokens?: number
   /** Share of the network's floating-point operations that were made, where fewer than all (partial passes). */
   readonly flopShare?: number
-  /** Of the tokens, the share whose own criterion is ≥ 0; only where `layout` was given to `sample`. */
+  /** Of the tokens, the share whose own criterion is ≥ 0; only where `layout` was given to `sample`, and the policy evaluated the criterion for each of them. */
   readonly unstableTokens?: number
   /**
    * Wall time of the step, in milliseconds; members of a batch share it, and so do the steps that were waited for together where the
