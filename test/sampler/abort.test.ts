@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { load, sample } from '../../ts/index.ts'
+import { load, sample, SadaError } from '../../ts/index.ts'
 import { orAborted } from '../../ts/sampler/abort.ts'
 import { configs, mixtureNetwork } from '../support/run.ts'
 
@@ -43,6 +43,11 @@ test("a signal's reason and what onStep throws come as they are, also with a cod
       for (const given of [{ onStep: fail }, { signal: stop.signal, onStep: () => stop.abort(error) }])
         assert.is(await call(given).catch((e: unknown) => e), error, code)
     }
+  // Nor does a GPU that another pipeline lost end this one.
+  const lost = new SadaError('DEVICE_LOST', 'elsewhere')
+  const stop = new AbortController()
+  const call = { prompt: 'a robot', steps: 3, signal: stop.signal, onStep: () => stop.abort(lost) }
+  assert.is(await pipeline.generate(call).catch((e: unknown) => e), lost)
   assert.is((await pipeline.generate({ prompt: 'a robot', steps: 1 })).images.length, 1)
   await pipeline.dispose()
 })

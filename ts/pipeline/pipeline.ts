@@ -5,7 +5,7 @@ import { asSadaError, loadAddon } from '../native/load.ts'
 import type { Workspace } from '../native/types.ts'
 import { recorded, type Recording } from '../policy/recording.ts'
 import { checkCall } from '../sampler/checks.ts'
-import { awaited, never, orAborted, rejectionOf } from '../sampler/abort.ts'
+import { awaited, isOfCaller, never, orAborted, rejectionOf } from '../sampler/abort.ts'
 import { DenoisingLoop, type LoopOptions } from '../sampler/loop.ts'
 import { planRun, quoteOf, type MemoryQuote, type Purpose, type RunSetting } from '../sampler/memory.ts'
 import type { Trace } from '../sampler/trace.ts'
@@ -120,7 +120,7 @@ export class Pipeline {
       return await run
     } catch (error) {
       const failure = rejectionOf(error, call.signal)
-      if (failure instanceof SadaError && failure.code === 'DEVICE_LOST') this.lost ??= failure
+      if (failure instanceof SadaError && failure.code === 'DEVICE_LOST' && !isOfCaller(error, call.signal)) this.lost ??= failure
       throw failure
     } finally {
       this.runs.delete(run)

@@ -18,10 +18,15 @@ export function awaited<T>(callback: (event: T) => unknown, signal: AbortSignal)
   }
 }
 
-/** What a call rejects with: what a callback threw, and the signal's reason, as they are, whatever `code` they have; else a `SadaError`. */
+/** Whether an error of a run is the caller's own: what a callback threw, or the signal's reason. */
+export function isOfCaller(error: unknown, signal: AbortSignal | undefined): boolean {
+  return error instanceof Thrown || (signal?.aborted === true && error === signal.reason)
+}
+
+/** What a call rejects with: the caller's own errors as they are, whatever `code` they have; else a `SadaError`. */
 export function rejectionOf(error: unknown, signal: AbortSignal | undefined): unknown {
-  if (error instanceof Thrown) return error.cause
-  return signal?.aborted && error === signal.reason ? error : asSadaError(error)
+  if (!isOfCaller(error, signal)) return asSadaError(error)
+  return error instanceof Thrown ? error.cause : error
 }
 
 /** Settles as `work` does, or rejects with the signal's reason as soon as it fires, whatever `work` does. */
