@@ -124,6 +124,9 @@ test('an object that holds itself is refused, or passed over, as any other value
   scheduler.itself = scheduler
   const { trace } = await sample({ ...options, scheduler })
   assert.match(trace.warnings!.join(), /"itself" is unknown/)
+  const target: Record<string, unknown> = { speedup: 2 }
+  target.target = target
+  assert.is((await refusal(() => sample({ ...options, policy: { name: 'auto', target } }))).argument, 'policy.target.target')
   const shape: unknown[] = [1]
   shape.push(shape)
   assert.is((await refusal(() => sample({ ...options, shape: shape as number[] }))).argument, 'shape')

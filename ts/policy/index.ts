@@ -1,4 +1,4 @@
-import { invalidArgument, unknownName } from '../errors.ts'
+import { checkNames, invalidArgument, unknownName } from '../errors.ts'
 import type { PolicyDefinition } from './definition.ts'
 import { adaptiveDiffusion } from './adaptive-diffusion.ts'
 import { dbCache } from './dbcache.ts'
@@ -59,8 +59,10 @@ export const policies: Readonly<Record<string, AnyDefinition>> = {
 /** Checks a policy's name and options. Throws UNKNOWN_NAME or INVALID_ARGUMENT. */
 export function createPolicy(spec: PolicySpec): Policy {
   const { name, given } = parse(spec)
-  if (name === 'auto' && typeof given.target === 'object' && given.target !== null)
+  if (name === 'auto' && typeof given.target === 'object' && given.target !== null) {
+    checkNames(given.target, auto.options, { within: 'policy.target' })
     return createPolicy({ ...given, target: undefined, ...given.target, name })
+  }
   if (name === 'auto' && given.target !== undefined)
     throw invalidArgument('policy.target', '{ speedup }, { psnrDb } or { ms }', given.target)
   if (name === 'replay') return replay(given)
