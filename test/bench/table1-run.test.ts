@@ -13,6 +13,7 @@ import type { Manifest } from '../../ts/plan/manifest.ts'
 import type { MemberStep } from '../../ts/sampler/trace.ts'
 import { tmpdir } from 'node:os'
 import { session as finished } from '../support/table1.ts'
+import type { PolicyName } from '../../ts/policy/spec.ts'
 
 const SIZE = 12
 const model = ofPlan({
@@ -68,7 +69,7 @@ const settings: TableSettings = {
   model,
   schedulers: ['euler', 'dpm++'],
   guidances: [1, 3],
-  methods: ['sada', 'every-n', 'needy'].map((name) => ({ ...methodFor(name), spec: name })),
+  methods: ['sada', 'every-n', 'needy'].map((name) => ({ ...methodFor(name), spec: name as PolicyName })),
   prompts: [4, 5, 6].map((index) => ({ index, kind: index % 2 === 0 ? 'full' : 'short', prompt: `picture ${index}` })),
   steps: 8,
   seed: 100,
@@ -164,7 +165,7 @@ test('methods take turns in being first, and have the same prompts whenever it e
 
 test('plain runs cost what a method costs on prompts of their own kind', async () => {
   const path = freshPath()
-  const methods = [{ ...methodFor('sada'), label: 'uneven', spec: 'uneven' }]
+  const methods = [{ ...methodFor('sada'), label: 'uneven', spec: 'uneven' as PolicyName }]
   assert.is(await runOn(path, [], Infinity, { schedulers: ['euler'], guidances: [3], methods }), undefined)
   const plain = (await runsIn(path)).filter(({ method, steps }) => method === 'none' && steps < 8)
   assert.equal(

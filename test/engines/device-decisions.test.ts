@@ -102,7 +102,7 @@ if (!hasTensorRtDouble()) {
       { prompt: ['a', 'b'], seed: [1, 2] },
       { policy: 'sada' },
       { policy: { name: 'sada', preset: 'poster' } },
-    ]) {
+    ] as const) {
       const { trace } = await generate(onTensorRt, { ...options, steps: 5, ...each })
       assert.is(trace.decidedOn, undefined, JSON.stringify(each))
     }

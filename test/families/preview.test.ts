@@ -144,7 +144,7 @@ for (const [folder, options, size] of MODELS) {
 test('a model whose decoder is linear: the last preview is the picture made smaller', async () => {
   const pipeline = await load(join(__dirname, '../fixtures/layouts/diffusers-onnx'), { threads: 1 })
   let last: Picture | undefined
-  const call = { prompt: 'a', width: 64, height: 32, steps: 4, policy: 'none', preview: 1 }
+  const call = { prompt: 'a', width: 64, height: 32, steps: 4, policy: 'none', preview: 1 } as const
   const { images } = await pipeline.generate({ ...call, onStep: ({ preview }) => (last = preview![0]) })
   await pipeline.dispose()
   const [{ data, width }] = images

@@ -147,7 +147,7 @@ test('sizes, prompts and lengths that compiled engines were not made for are ref
     [familyFolder('pixart'), 120],
   ] as const) {
     const pipeline = new Pipeline(await loadFamily(folder, { threads: 1, engineSizes }, compiled))
-    const call = { prompt: 'a cat', width: 32, height: 32, steps: 1, policy: 'none' }
+    const call = { prompt: 'a cat', width: 32, height: 32, steps: 1, policy: 'none' } as const
     const said = (options: Partial<GenerateOptions>): Promise<string> =>
       pipeline.memory({ ...call, ...options }).then(
         () => 'fits',

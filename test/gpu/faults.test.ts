@@ -9,7 +9,7 @@ import { during } from '../support/environment.ts'
 
 /** Faults that the emulated GPU is told to have; it reads the environment at each call. */
 
-const options = { prompt: 'a teal robot with round eyes', seed: 5, steps: 6, policy: 'none' }
+const options = { prompt: 'a teal robot with round eyes', seed: 5, steps: 6, policy: 'none' } as const
 const failure = (pipeline: Pipeline): Promise<SadaError> =>
   pipeline.generate(options).then(
     () => assert.unreachable() as never,

@@ -14,7 +14,7 @@ if (!hasEmulatedGpu()) {
   const batch = { prompt: ['a kid', 'a fox', 'a robot'], seed: [1, 2, 3], steps: 5 }
   const freeBytes = async (): Promise<number> => (await loadAddon().gpus(emulatedGpu)).gpus[0].freeBytes
 
-  for (const policy of [{ name: 'sada', unstable: 1000, tolerance: 1e-4 }, 'first-block-cache']) {
+  for (const policy of [{ name: 'sada', unstable: 1000, tolerance: 1e-4 }, 'first-block-cache'] as const) {
     test(`${JSON.stringify(policy)}: what is quoted is what is allocated, and what the driver says is gone`, async () => {
       const pipeline = await load('avatar', { device: 'cuda' })
       const free = await freeBytes()

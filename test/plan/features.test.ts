@@ -12,6 +12,7 @@ import { never } from '../../ts/sampler/abort.ts'
 import { FULL } from '../../ts/sampler/memory.ts'
 import { runStaged, stagedNetwork } from '../support/staged.ts'
 import { configs, runInJs } from '../support/run.ts'
+import type { PolicyName } from '../../ts/policy/spec.ts'
 
 // Passes that leave stages of the bundled model out. What the policies make of them is tested beside the policies.
 
@@ -273,7 +274,7 @@ test('an abort in the middle of a partial pass ends the run with its reason', as
 
 test('a network in one piece, or of other shapes, is refused before it runs', async () => {
   const network = () => assert.unreachable() as never
-  const refused = (policy: string) =>
+  const refused = (policy: PolicyName) =>
     sample({ scheduler: configs.euler, steps: 5, shape: [1, 4, 8, 8], seed: 1, network, policy }).catch((e: unknown) => e)
   const error = (await refused('deepcache')) as SadaError
   assert.is(error.code, 'UNSUPPORTED')

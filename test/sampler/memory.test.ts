@@ -33,7 +33,17 @@ function watched(options: Partial<SampleOptions>): { options: SampleOptions; mos
   }
 }
 
-const policies = ['none', 'sada', 'every-n', 'sada/poster', 'sada-reference', 'taylorseer', 'easycache', 'magcache', 'spectrum']
+const policies = [
+  'none',
+  'sada',
+  'every-n',
+  'sada/poster',
+  'sada-reference',
+  'taylorseer',
+  'easycache',
+  'magcache',
+  'spectrum',
+] as const
 
 for (const policy of policies) {
   test(`${policy}: what is quoted is what is allocated, to the byte`, async () => {

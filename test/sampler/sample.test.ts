@@ -23,7 +23,7 @@ async function rejection(options: unknown): Promise<SadaError> {
   return error as SadaError
 }
 
-for (const policy of ['none', 'sada', 'sada/poster', 'every-n', 'sada-reference']) {
+for (const policy of ['none', 'sada', 'sada/poster', 'every-n', 'sada-reference'] as const) {
   test(`${policy}: the native run agrees with the one in JavaScript, decision by decision`, async () => {
     const latents = [5, 6].map((seed) => new TorchGenerator(seed).randn(LENGTH))
     const inJs = await runInJs({ scheduler: 'dpm++', policy, latents, steps: 50 })

@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert'
 import { sample, sampleMemory, type NetworkFunction, type SadaError, type SampleOptions } from '../../ts/index.ts'
 import { TorchGenerator } from '../../ts/noise.ts'
 import { floats } from '../support/mixture.ts'
+import type { PolicySpec } from '../../ts/policy/spec.ts'
 
 // Solvers whose steps add fresh noise: SDE-DPM-Solver++ and ancestral Euler.
 
@@ -75,7 +76,7 @@ for (const [name, scheduler] of Object.entries(schedulers)) {
   test(`${name}: a clean sample that stands still is skipped without a trace`, async () => {
     const network: NetworkFunction = ({ sample: x }) => x.map((_, k) => pattern[k % 64])
     const [full, fast] = await Promise.all(
-      ['none', 'sada'].map((policy) => sample({ ...base, scheduler, network, seed: 5, policy })),
+      (['none', 'sada'] as const).map((policy) => sample({ ...base, scheduler, network, seed: 5, policy })),
     )
     assert.ok(fast.trace.members[0].nfe < 20)
     full.latents.forEach((value, k) => assert.ok(Math.abs(value - fast.latents[k]) <= 1e-5))
@@ -100,15 +101,15 @@ for (const [name, scheduler] of Object.entries(schedulers)) {
   })
 
   test(`${name}: policies that extrapolate states are refused, those that reuse outputs warn`, async () => {
-    for (const policy of ['sada-reference', { name: 'sada', preset: 'poster' }]) {
+    for (const policy of ['sada-reference', { name: 'sada', preset: 'poster' }] as const) {
       const error = (await sample({ ...base, scheduler, seed: 1, policy }).catch((e: unknown) => e)) as SadaError
       assert.is(error.code, 'INVALID_ARGUMENT')
       assert.match(error.message, /"policy" to be one for stochastic schedulers/)
     }
     const { trace } = await sample({ ...base, scheduler, seed: 1, policy: 'easycache' })
     assert.match(trace.warnings![0], /adds fresh noise at every step\. "easycache" reuses/)
-    for (const policy of ['sada', 'every-n', 'none', 'auto']) {
-      const spec = policy === 'auto' ? { name: 'auto', target: { speedup: 1.5 } } : policy
+    for (const policy of ['sada', 'every-n', 'none', 'auto'] as const) {
+      const spec: PolicySpec = policy === 'auto' ? { name: 'auto', target: { speedup: 1.5 } } : policy
       const { trace: quiet } = await sample({ ...base, scheduler, seed: 1, policy: spec })
       assert.not.ok(quiet.warnings?.some((warning) => warning.includes('fresh noise')))
     }

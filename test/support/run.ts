@@ -1,5 +1,6 @@
 import type { TokenLayout } from '../../ts/native/types.ts'
-import { createPolicy, type PolicySpec } from '../../ts/policy/index.ts'
+import { createPolicy } from '../../ts/policy/index.ts'
+import type { WrittenPolicy } from '../../ts/policy/spec.ts'
 import type { Policy } from '../../ts/policy/policy.ts'
 import { never } from '../../ts/sampler/abort.ts'
 import { CallbackNetwork, type NetworkFunction } from '../../ts/sampler/callback-network.ts'
@@ -49,7 +50,7 @@ export function mixtureNetwork(scheduler: keyof typeof configs): NetworkFunction
 
 export interface RunSpec {
   readonly scheduler: keyof typeof configs
-  readonly policy: PolicySpec | Policy
+  readonly policy: WrittenPolicy | Policy
   readonly latents: readonly Float32Array[]
   readonly network?: NetworkFunction
   readonly steps?: number

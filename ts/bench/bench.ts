@@ -35,8 +35,9 @@ export async function measure(
 async function measureScheduler(site: CallSite, progress: BenchProgress): Promise<MeasuredCase[]> {
   const { settings, scheduler } = site
   const { policies, steps } = settings
-  for (const policy of ['none', ...policies]) await timedCall(site, 0, { policy, steps: Math.min(steps, WARM_UP_STEPS) })
-  const plans = ['none', ...policies].map((policy): Plan => ({ policy, steps }))
+  const all: readonly PolicySpec[] = ['none', ...policies]
+  for (const policy of all) await timedCall(site, 0, { policy, steps: Math.min(steps, WARM_UP_STEPS) })
+  const plans = all.map((policy): Plan => ({ policy, steps }))
   const [baseline, ...accelerated] = await inTurns(site, plans, progress)
   const cases: MeasuredCase[] = []
   for (const [k, policy] of policies.entries()) {

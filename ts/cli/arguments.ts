@@ -90,7 +90,7 @@ export function parsePolicy(text: string): PolicySpec {
   const colon = text.indexOf(':')
   const spec = colon < 0 ? text : { name: text.slice(0, colon), ...parseOptions(text, text.slice(colon + 1)) }
   createPolicy(spec)
-  return spec
+  return spec as PolicySpec
 }
 
 function parseOptions(policy: string, text: string): Record<string, unknown> {

@@ -153,7 +153,7 @@ async function checkGeneration(signal: AbortSignal): Promise<Check> {
     const pipeline = await load(model)
     try {
       const loadedAt = performance.now()
-      const options = { prompt: 'a robot', steps: 2, policy: 'none', signal }
+      const options = { prompt: 'a robot', steps: 2, policy: 'none', signal } as const
       const [first, second] = [await pipeline.generate(options), await pipeline.generate(options)]
       const same = Buffer.compare(first.images[0].data, second.images[0].data) === 0
       const { bytes } = await pipeline.memory(options)

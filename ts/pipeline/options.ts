@@ -4,7 +4,7 @@ import { createPolicy, type Policy, type PolicySpec } from '../policy/index.ts'
 import { checkAudit } from '../sampler/audit.ts'
 import type { MemoryOptions } from '../sampler/memory.ts'
 import type { StepEvent } from '../sampler/trace.ts'
-import { parseSchedulerConfig } from '../schedule/config.ts'
+import { parseSchedulerConfig, type SolverName } from '../schedule/config.ts'
 import { parsePythonJson } from '../schedule/python-json.ts'
 import type { Picture } from './image.ts'
 
@@ -31,7 +31,7 @@ export interface GenerateOptions extends Omit<FamilyRequest, 'init' | 'mask' | '
   /** 0 … 100; 1 runs the network once per step, without guidance. Default: the model's, `pipeline.defaults.guidanceScale`. */
   readonly guidanceScale?: number | undefined
   /** One of `pipeline.schedulers`, or a diffusers `scheduler_config.json`: its text, or the object. Default: the model's. */
-  readonly scheduler?: string | object | undefined
+  readonly scheduler?: SolverName | (string & Record<never, never>) | object | undefined
   /**
    * Where the run starts: a picture of `width` × `height`, or latents as a run's result has them: with `denoisingStart` those of one that
    * `denoisingEnd` ended early, without it those of a whole one, which get noise as a picture does.

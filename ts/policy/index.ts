@@ -17,25 +17,17 @@ import { reference } from './reference.ts'
 import { resilPhase } from './resilphase.ts'
 import { sada } from './sada.ts'
 import { seaCache } from './seacache.ts'
+import type { PolicySpec, WrittenPolicy } from './spec.ts'
 import { spectrum } from './spectrum.ts'
 import { taylorSeer } from './taylorseer.ts'
 import { teaCache, teaCachePresets } from './teacache.ts'
 
-export type { Policy }
-
-/**
- * A policy by name, or by name with options: `'sada'`, `{ name: 'every-n', n: 3, order: 1 }`. A preset stands behind a slash, or in `preset`:
- * `'sada/poster'`. `{ name: 'replay', recording }` repeats a recorded run. `npx sada policies` lists names, options, ranges and defaults.
- * UNKNOWN_NAME for other names and options, INVALID_ARGUMENT for values out of range.
- */
-export type PolicySpec =
-  string | { readonly name: string; readonly preset?: string | undefined; readonly [option: string]: unknown }
+export type { Policy, PolicySpec }
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each definition has an option type of its own
 type AnyDefinition = PolicyDefinition<any>
 
-/** Every policy there is, by the name that users write; a preset stands behind a slash. */
-export const policies: Readonly<Record<string, AnyDefinition>> = {
+const table = {
   none,
   sada,
   'sada/poster': poster,
@@ -56,8 +48,13 @@ export const policies: Readonly<Record<string, AnyDefinition>> = {
   seacache: seaCache,
 }
 
+export type PolicyTable = typeof table
+
+/** Every policy there is, by the name that users write; a preset stands behind a slash. */
+export const policies: Readonly<Record<string, AnyDefinition>> = table
+
 /** Checks a policy's name and options. Throws UNKNOWN_NAME or INVALID_ARGUMENT. */
-export function createPolicy(spec: PolicySpec): Policy {
+export function createPolicy(spec: WrittenPolicy): Policy {
   const { name, given } = parse(spec)
   if (name === 'auto' && typeof given.target === 'object' && given.target !== null) {
     checkNames(given.target, auto.options, { within: 'policy.target' })
@@ -113,7 +110,7 @@ function replay(given: Readonly<Record<string, unknown>>): Policy {
   return replayed(createPolicy({ ...recording.options, name: recording.policy }), recording)
 }
 
-function parse(spec: PolicySpec): { name: string; given: Record<string, unknown> } {
+function parse(spec: WrittenPolicy): { name: string; given: Record<string, unknown> } {
   if (typeof spec === 'string') return { name: spec, given: {} }
   if (typeof spec !== 'object' || spec === null || typeof spec.name !== 'string') {
     throw invalidArgument('policy', "a policy's name or an object { name, …options }", spec)

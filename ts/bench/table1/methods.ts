@@ -1,4 +1,5 @@
 import { policies, type PolicySpec } from '../../policy/index.ts'
+import type { WrittenPolicy } from '../../policy/spec.ts'
 
 /** One row's way to make pictures. */
 export interface Method {
@@ -51,7 +52,7 @@ function isForeignPreset(name: string, model: string): boolean {
 }
 
 /** A policy as it was asked for. */
-export function methodFor(spec: PolicySpec): Method {
+export function methodFor(spec: WrittenPolicy): Method {
   const { name, preset, ...options } = typeof spec === 'string' ? { name: spec, preset: undefined } : spec
   const policy = preset === undefined ? name : `${name}/${preset}`
   const required = REQUIRED[policy] ?? {}
@@ -60,7 +61,7 @@ export function methodFor(spec: PolicySpec): Method {
   return {
     policy,
     label: written.length === 0 ? policy : `${policy}:${written.join(',')}`,
-    spec: given.length === 0 ? policy : { name: policy, ...options },
+    spec: (given.length === 0 ? policy : { name: policy, ...options }) as PolicySpec,
     isDefault: given.every(([option, value]) => required[option] === value),
   }
 }
