@@ -110,7 +110,9 @@ export function invalidArgument(argument: string, expected: string, received: un
 export function unknownName(what: string, name: string, known: readonly string[], argument = what): SadaError {
   const nearest = nearestName(name, known)
   const hint = nearest ? ` Did you mean "${nearest}"?` : ''
-  return new SadaError('UNKNOWN_NAME', `Unknown ${what} ${show(name)}.${hint} Known: ${known.join(', ') || 'none'}.`, { argument })
+  return new SadaError('UNKNOWN_NAME', `Unknown ${what} ${show(name)}.${hint} Known: ${known.join(', ') || 'none'}.`, {
+    argument,
+  })
 }
 
 /** Throws UNKNOWN_NAME for an option that would go unheard. `names`: those that there are; `offered`: those worth telling of; `within`: the option whose fields they are. */
