@@ -130,8 +130,10 @@ test('help and version go to stdout and end with 0', async () => {
   assert.equal([help.code, help.stderr, version.code], [0, '', 0])
   assert.match(help.stdout, 'Examples:')
   assert.match(version.stdout, /^\d+\.\d+\.\d+\S*\n$/)
-  const word = await run('sada', ['help'])
-  assert.equal([word.code, word.stdout], [0, help.stdout])
+  for (const command of ['sada', 'sada-bench'] as const) {
+    const [word, option] = await Promise.all([run(command, ['help']), run(command, ['--help'])])
+    assert.equal([word.code, word.stdout], [0, option.stdout])
+  }
 })
 
 test('models and policies say what there is, as text without colours and as JSON', async () => {

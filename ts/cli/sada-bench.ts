@@ -38,6 +38,7 @@ let signal: AbortSignal
 program
   .description('Measures speed and fidelity of accelerated sampling against the same run without acceleration.')
   .version(packageVersion())
+  .helpCommand(true)
   .option('-m, --model <name>', 'a bundled model, or a model folder', 'avatar')
   .option(
     '--scheduler <list>',
