@@ -86,11 +86,12 @@ def controlnet_for(pipeline: DiffusionPipeline, folder: Path) -> ControlNetModel
         raise SystemExit(f"Expected a ControlNetModel in {folder}, found a {kind}.")
     refuse_missing(folder, [name for name, value in net.named_parameters() if value.is_meta])
     for what, own, wanted in (
+        ("channels of pictures", net.config.conditioning_channels, 3),
         ("text features", net.config.cross_attention_dim, pipeline.unet.config.cross_attention_dim),
         ("residuals", residual_shapes(net), residual_shapes(pipeline.unet)),
     ):
         if own != wanted:
-            raise SystemExit(f"Expected a ControlNet of the UNet's kind in {folder}: its {what} are {own}, the UNet's {wanted}.")
+            raise SystemExit(f"Expected a ControlNet of the UNet's kind in {folder}: its {what} are {own}, not {wanted}.")
     return net
 
 

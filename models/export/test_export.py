@@ -262,7 +262,8 @@ class Export(unittest.TestCase):
         nets = {
             "found a ControlNetUnionModel": ControlNetUnionModel(cross_attention_dim=32, addition_time_embed_dim=8, num_trans_channel=16, num_trans_head=2, **small),
             "found a UNet2DConditionModel": unet,
-            "text features are 24, the UNet's 32": ControlNetModel(cross_attention_dim=24, **small),
+            "channels of pictures are 1, not 3": ControlNetModel(cross_attention_dim=32, conditioning_channels=1, **small),
+            "text features are 24, not 32": ControlNetModel(cross_attention_dim=24, **small),
             "residuals are": ControlNetModel(cross_attention_dim=32, **{**small, "layers_per_block": 2}),
         }
         for k, (said, net) in enumerate(nets.items()):
