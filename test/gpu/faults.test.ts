@@ -1,7 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { SadaError } from '../../ts/errors.ts'
-import { load, type Pipeline } from '../../ts/index.ts'
+import { load, SadaError, type GenerateOptions, type GenerateStep, type Pipeline } from '../../ts/index.ts'
 import { findGpu } from '../../ts/native/gpu.ts'
 import { loadAddon } from '../../ts/native/load.ts'
 import { emulatedGpu, hasEmulatedGpu } from '../support/emulated-gpu.ts'
@@ -10,8 +9,8 @@ import { during } from '../support/environment.ts'
 /** Faults that the emulated GPU is told to have; it reads the environment at each call. */
 
 const options = { prompt: 'a teal robot with round eyes', seed: 5, steps: 6, policy: 'none' } as const
-const failure = (pipeline: Pipeline): Promise<SadaError> =>
-  pipeline.generate(options).then(
+const failure = (pipeline: Pipeline, more: Partial<GenerateOptions> = {}): Promise<SadaError> =>
+  pipeline.generate({ ...options, ...more }).then(
     () => assert.unreachable() as never,
     (error: SadaError) => error,
   )
@@ -40,6 +39,18 @@ if (!hasEmulatedGpu()) {
     const again = await load('avatar', { device: 'cuda' })
     assert.equal((await again.generate(options)).latents, expected)
     await again.dispose()
+  })
+
+  test('what cannot be read of a lost GPU inside onStep is DEVICE_LOST too', async () => {
+    for (const read of ['state', 'denoised'] as const) {
+      const [pipeline, other] = [await load('avatar', { device: 'cuda' }), await load('avatar', { device: 'cuda' })]
+      const onStep = (event: GenerateStep): Promise<unknown> =>
+        during({ SADA_EMULATED_LOST_AFTER: '1' }, async () => [await failure(other), event[read]()])
+      const error = await failure(pipeline, { onStep })
+      assert.instance(error, SadaError)
+      assert.is(error.code, 'DEVICE_LOST')
+      await Promise.all([pipeline.dispose(), other.dispose()])
+    }
   })
 
   test('a full GPU is OUT_OF_MEMORY, and the same pipeline works when there is room', async () => {

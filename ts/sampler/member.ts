@@ -1,4 +1,4 @@
-import { loadAddon } from '../native/load.ts'
+import { asSadaError, loadAddon } from '../native/load.ts'
 import type { Slice, StepMember, TokenLayout, Workspace } from '../native/types.ts'
 import type { Storage } from '../native/workspace-plan.ts'
 import type { Decision, MemberPolicy, Observation } from '../policy/policy.ts'
@@ -76,8 +76,13 @@ export class Member {
     this.buffers.bind(['x0Prev'], denoised)
   }
 
+  /** Rejections of a run do not tell what fails here from the user's own where `onStep` reads: it is a `SadaError` already. */
   read(name: 'x' | 'x0Prev', target: Float32Array): void {
-    this.workspace.read(this.buffers.get(name)!.tensor as number, 0, target)
+    try {
+      this.workspace.read(this.buffers.get(name)!.tensor as number, 0, target)
+    } catch (error) {
+      throw asSadaError(error)
+    }
   }
 
   /**
