@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { runInNewContext } from 'node:vm'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { latentMask } from '../../ts/families/start.ts'
@@ -31,6 +32,18 @@ test('a picture of one value for each pixel is that of three equal ones; a fourt
   const { latents } = await generate({ init: picture(3, (p) => grey[p]), strength: 0.6 })
   assert.equal((await generate({ init: picture(1, (p) => grey[p]), strength: 0.6 })).latents, latents)
   assert.equal((await generate({ init: picture(4, (p, c) => (c < 3 ? grey[p] : p)), strength: 0.6 })).latents, latents)
+})
+
+test('pictures and latents in arrays of another realm are as good as any', async () => {
+  const own = picture(3, (p) => grey[p])
+  const expected = await generate({ init: own, strength: 0.6 })
+  const bytes = (values: ArrayLike<number>) => runInNewContext('Uint8Array.from(values)', { values }) as Uint8Array
+  const png = bytes(await expected.images[0].png())
+  assert.equal((await generate({ init: { ...own, data: bytes(own.data) }, strength: 0.6 })).latents, expected.latents)
+  assert.equal((await generate({ init: png })).latents, (await generate({ init: expected.images[0] })).latents)
+  const latents = runInNewContext('Float32Array.from(values)', { values: expected.latents }) as Float32Array
+  const of = (values: Float32Array) => generate({ width, height, init: { latents: values }, strength: 0.6 })
+  assert.equal((await of(latents)).latents, (await of(expected.latents)).latents)
 })
 
 test('members of a batch start from the picture as they would alone, with a seed each or one for all', async () => {

@@ -1,8 +1,9 @@
+import { types } from 'node:util'
 import { invalidArgument, SadaError } from '../errors.ts'
 import type { Pixels } from '../families/family.ts'
 import { formatOf, MOST_PIXELS } from './codec.ts'
 import { codec } from './codec-thread.ts'
-import type { ImageInput } from './options.ts'
+import type { GenerateOptions, ImageInput } from './options.ts'
 
 /** A picture: 8-bit RGB, row by row from the top left. */
 export class Picture {
@@ -51,13 +52,20 @@ export function toPicture(
   return new Picture(width, height, data)
 }
 
+/** Throws INVALID_ARGUMENT where the latents are none. */
+export function holdsLatents(init: NonNullable<GenerateOptions['init']>): init is { readonly latents: Float32Array } {
+  if (typeof init !== 'object' || init === null || !('latents' in init)) return false
+  if (types.isFloat32Array(init.latents)) return true
+  throw invalidArgument('init.latents', 'a Float32Array', init.latents)
+}
+
 /** Pixels of a picture that was given as such, or as a PNG or JPEG file. Throws INVALID_ARGUMENT. */
 export async function readImage(argument: string, input: ImageInput): Promise<Pixels> {
-  const pixels = input instanceof Uint8Array ? await decode(argument, input) : input
+  const pixels = types.isUint8Array(input) ? await decode(argument, input) : input
   const { width, height, data } = pixels ?? {}
   const count = width * height
   const fits = Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0 && count <= MOST_PIXELS
-  const isBytes = data instanceof Uint8Array || data instanceof Uint8ClampedArray
+  const isBytes = types.isUint8Array(data) || types.isUint8ClampedArray(data)
   if (fits && isBytes && [1, 3, 4].some((channels) => data.length === count * channels)) return pixels
   throw invalidArgument(argument, 'a PNG or JPEG file, or { width, height, data } with 1, 3 or 4 bytes for each pixel', input)
 }

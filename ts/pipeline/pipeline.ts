@@ -11,7 +11,7 @@ import { planRun, quoteOf, type MemoryQuote, type Purpose, type RunSetting } fro
 import type { Trace } from '../sampler/trace.ts'
 import { packageVersion } from '../version.ts'
 import { Sound } from './audio.ts'
-import { readImage, toPicture, type Picture } from './image.ts'
+import { holdsLatents, readImage, toPicture, type Picture } from './image.ts'
 import { checkGenerateOptions, type ControlOptions, type GenerateOptions, type GenerateStep, type ImageInput } from './options.ts'
 
 /** What `generate` made, and how. */
@@ -275,13 +275,6 @@ const readAll = (argument: string, given: ImageInput | readonly ImageInput[]): P
   Promise.all(
     (Array.isArray(given) ? (given as readonly ImageInput[]) : [given as ImageInput]).map((each) => readImage(argument, each)),
   )
-
-/** Throws INVALID_ARGUMENT where the latents are none. */
-function holdsLatents(init: NonNullable<GenerateOptions['init']>): init is { readonly latents: Float32Array } {
-  if (typeof init !== 'object' || init === null || !('latents' in init)) return false
-  if (init.latents instanceof Float32Array) return true
-  throw invalidArgument('init.latents', 'a Float32Array', init.latents)
-}
 
 const CONTROL: Readonly<Record<keyof ControlOptions, true>> = { image: true, strength: true, start: true, end: true }
 
