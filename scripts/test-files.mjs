@@ -53,14 +53,15 @@ export class TestRun {
 
 /**
  * What it prints goes to a file: pipes may be held open by a process that it started, and Wine's programs cannot write to them. Its temporary
- * files go into a folder of its own, and with it.
+ * files go into a folder of its own, and with it, where it is given no other environment.
  */
 function runFile(name, command, args, options) {
   const folder = mkdtempSync(join(tmpdir(), 'sada-test-'))
   const path = join(folder, basename(name))
   const file = openSync(path, 'w')
   const from = performance.now()
-  const env = { ...process.env, ...options.env, TMPDIR: folder }
+  // Wine's programs, with a folder of their own, did not find the Windows that it was told to be.
+  const env = options.env ?? { ...process.env, TMPDIR: folder }
   const child = spawn(command, args, { ...options, env, stdio: ['ignore', file, file] })
   return new Promise((resolve) => {
     let hung = ''
