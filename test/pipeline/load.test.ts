@@ -9,6 +9,10 @@ test('an unknown model is told the bundled ones; where there are none, as in a b
   const bare = unknownModel('avatar', [])
   assert.equal([bare.code, bare.argument], ['UNKNOWN_NAME', 'model'])
   assert.match(bare.message, /^Unknown model "avatar"\. No bundled models are at .*models\. Keep "sada" external/)
+  for (const name of ['a"\nb', 'x'.repeat(1e6)]) {
+    const { message } = unknownModel(name, [])
+    assert.ok(message.length < 2000 && !message.includes('\n'), message.slice(0, 100))
+  }
 })
 
 test.run()

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { existsSync, readdirSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
-import { checkNames, checkThreads, invalidArgument, SadaError, unknownName } from '../errors.ts'
+import { checkNames, checkThreads, invalidArgument, SadaError, show, unknownName } from '../errors.ts'
 import { onnxRuntimeOnGpu } from '../engines/onnxruntime.ts'
 import { tensorRtEngine } from '../engines/stages.ts'
 import type { NetworkFile, OpenDeviceEngine } from '../plan/device-engine.ts'
@@ -109,5 +109,5 @@ export async function findModel(model: string): Promise<string> {
 export function unknownModel(model: string, bundled: readonly string[]): SadaError {
   if (bundled.length > 0) return unknownName('model', model, bundled)
   const why = `No bundled models are at ${MODELS}. Keep "sada" external where a bundler is used, or give a model folder`
-  return new SadaError('UNKNOWN_NAME', `Unknown model "${model}". ${why}.`, { argument: 'model' })
+  return new SadaError('UNKNOWN_NAME', `Unknown model ${show(model)}. ${why}.`, { argument: 'model' })
 }
