@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { SadaError } from '../../ts/errors.ts'
@@ -209,6 +210,7 @@ test('what the network throws is kept as the cause; wrong answers say what was e
     ['no paper', /: no paper$/],
     [{ status: 503 }, /\{ status: 503 \}$/],
     [Object.create(null), /\[Object: null prototype\] \{\}$/],
+    [{ [inspect.custom]: () => assert.unreachable() }, /util\.inspect\.custom/],
   ] as const) {
     const error = await attempt(() => {
       throw what

@@ -125,7 +125,7 @@ export class CallbackNetwork implements Network {
 /** In words, of whatever a function may throw. */
 function reasonOf(error: unknown): string {
   if (error instanceof Error || types.isNativeError(error)) return error.message
-  return typeof error === 'string' ? error : inspect(error, { depth: 0, breakLength: Infinity })
+  return typeof error === 'string' ? error : inspect(error, { depth: 0, breakLength: Infinity, customInspect: false })
 }
 
 function kindOf(answer: unknown): string {
