@@ -9,7 +9,11 @@ gives the same bytes.
 import argparse
 import hashlib
 import json
+import os
 from pathlib import Path
+
+# ONNX Runtime reports to its maker what it runs unless it is told not to before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import numpy as np
 import onnx
