@@ -200,6 +200,7 @@ const tests = {
       node([tsc, '-p', '.', ...strictest, '--target', 'es2022', '--lib', 'es2022', ...roots, ...options])
     }
     compile(['commonjs.cts', 'module.mts'], '--module', 'node16', '--outDir', 'out')
+    compile(['metrics.mts'], '--module', 'node16', '--noEmit')
     compile(['module.mts'], '--module', 'esnext', '--moduleResolution', 'bundler', '--noEmit')
     compile(['commonjs.cts'], '--module', 'commonjs', '--moduleResolution', 'node10', '--noEmit')
     assert.equal(node(['out/commonjs.cjs']).stdout.trim(), 'UNKNOWN_NAME')

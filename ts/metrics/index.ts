@@ -1,3 +1,5 @@
+// TypeScript gives no types of Node unasked from version 6 on.
+/// <reference types="node" preserve="true" />
 import { clipCosines, torchmetricsScore, type ClipNetwork } from './clip-score.ts'
 import { sampleBias } from './fid.ts'
 import { InceptionMemory, type FidFlavour } from './inception.ts'
