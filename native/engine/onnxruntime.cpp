@@ -67,14 +67,20 @@ class CpuSession : public OrtSession {
 constexpr const char* kTelemetryVariable = "ORT_DISABLE_TELEMETRY";
 
 bool telemetry_is_wanted() {
+#if defined(_WIN32)
+  // What JavaScript sets does not reach the C library's copy of the environment.
+  char own[2] = {};
+  return GetEnvironmentVariableA(kTelemetryVariable, own, sizeof(own)) == 1 && own[0] == '0';
+#else
   const char* own = std::getenv(kTelemetryVariable);
   return own != nullptr && std::string(own) == "0";
+#endif
 }
 
-// Only before the library opens does it keep the files and the sender from being made.
+// Only before the library opens does it keep the files and the sender from being made. It takes empty and most other values for a no.
 void forbid_telemetry() {
 #if !defined(_WIN32)
-  setenv(kTelemetryVariable, "1", /*overwrite=*/0);
+  if (!telemetry_is_wanted()) setenv(kTelemetryVariable, "1", /*overwrite=*/1);
 #endif
 }
 

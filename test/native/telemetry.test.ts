@@ -28,8 +28,12 @@ test("ONNX Runtime's reports to its maker are off, unasked", () => {
   assert.equal(leftBehind(undefined), { files: [], variable: process.platform === 'win32' ? 'not set' : '1' })
 })
 
-test('a variable that is set already stays as it is', () => {
-  assert.equal(leftBehind('yes'), { files: [], variable: 'yes' })
+test('only 0 leaves them on: values that ONNX Runtime takes for that as well do not', () => {
+  for (const given of ['', 'no', 'false', '00', '1']) {
+    const { files, variable } = leftBehind(given)
+    assert.equal(files, [], given)
+    if (process.platform !== 'win32') assert.is(variable, '1', given)
+  }
 })
 
 test.run()
