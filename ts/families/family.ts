@@ -1,3 +1,4 @@
+import type { SadaError } from '../errors.ts'
 import type { Engine, GpuRef, Workspace } from '../native/types.ts'
 import type { NoiseSource, Seed } from '../sampler/latents.ts'
 import type { Purpose } from '../sampler/memory.ts'
@@ -134,6 +135,8 @@ export interface FamilyRun {
 export interface Offer {
   readonly defaults: { readonly scheduler: string; readonly steps: number; readonly guidance: number }
   readonly schedulers: readonly string[]
+  /** Of a scheduler that is not among them: what of the model's configuration it cannot have. */
+  whyNot?(scheduler: string): SadaError | undefined
   /** Options beside the common ones that it takes. */
   readonly takes: readonly (keyof FamilyRequest)[]
 }

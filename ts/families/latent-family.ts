@@ -1,4 +1,4 @@
-import { invalidArgument } from '../errors.ts'
+import { invalidArgument, type SadaError } from '../errors.ts'
 import type { Engine, Workspace } from '../native/types.ts'
 import { split } from '../sampler/latents.ts'
 import type { Network } from '../sampler/network.ts'
@@ -93,6 +93,10 @@ export abstract class LatentFamily implements Family {
 
   get schedulers(): readonly string[] {
     return this.schedulersOfFolder.names
+  }
+
+  whyNot(scheduler: string): SadaError | undefined {
+    return this.schedulersOfFolder.refused.get(scheduler)
   }
 
   async check(signal: AbortSignal): Promise<void> {

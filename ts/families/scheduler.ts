@@ -27,6 +27,8 @@ export class Schedulers {
   readonly names: readonly SolverName[]
   /** The folder's own where its class is supported, else the first of `names`. */
   readonly own: SolverName
+  /** Why others of the family's are not offered: they cannot have what the configuration asks for. */
+  readonly refused = new Map<string, SadaError>()
   private readonly text: string
   /** Fields that a configuration of another class lacks. */
   private readonly additions: Readonly<Record<string, unknown>>
@@ -57,7 +59,7 @@ export class Schedulers {
   configOf(scheduler: Request['scheduler']): SchedulerConfig {
     if (typeof scheduler === 'object') return parseSchedulerConfig(scheduler).config
     const name = this.names.find((each) => each === scheduler)
-    if (name === undefined) throw unknownName('scheduler', scheduler, this.names)
+    if (name === undefined) throw this.refused.get(scheduler) ?? unknownName('scheduler', scheduler, this.names)
     return this.parse(name)
   }
 
@@ -66,8 +68,9 @@ export class Schedulers {
       this.parse(name)
       return true
     } catch (error) {
-      if (error instanceof SadaError && error.code === 'INVALID_SCHEDULE') return false
-      throw error
+      if (!(error instanceof SadaError && error.code === 'INVALID_SCHEDULE')) throw error
+      this.refused.set(name, error)
+      return false
     }
   }
 

@@ -86,7 +86,7 @@ export function checkGenerateOptions(options: GenerateOptions, offer: Offer): Ch
   ) {
     throw invalidArgument('prompt', `a string, or an array of 1 to ${MOST_PICTURES} strings`, options.prompt)
   }
-  const { defaults, schedulers } = offer
+  const { defaults } = offer
   const { seed = 0, steps = defaults.steps, guidanceScale: guidance = defaults.guidance } = options
   if (Array.isArray(seed) && seed.length !== prompts.length) {
     throw invalidArgument('seed', `one seed, or an array of ${prompts.length} (one for each prompt)`, seed)
@@ -95,7 +95,7 @@ export function checkGenerateOptions(options: GenerateOptions, offer: Offer): Ch
   if (typeof guidance !== 'number' || !(guidance >= 0 && guidance <= 100)) {
     throw invalidArgument('guidanceScale', 'a number from 0 to 100', guidance)
   }
-  const { scheduler, schedulerWarnings } = readScheduler(options.scheduler ?? defaults.scheduler, schedulers)
+  const { scheduler, schedulerWarnings } = readScheduler(options.scheduler ?? defaults.scheduler, offer)
   const { preview = 1, policy = 'sada' } = options
   if (!Number.isInteger(preview) || preview < 1 || preview > 1000)
     throw invalidArgument('preview', 'an integer from 1 to 1000', preview)
@@ -105,13 +105,13 @@ export function checkGenerateOptions(options: GenerateOptions, offer: Offer): Ch
 }
 
 /** A scheduler by name, or a configuration. Throws UNKNOWN_NAME, INVALID_ARGUMENT or INVALID_SCHEDULE. */
-function readScheduler(given: unknown, known: readonly string[]): { scheduler: string | object; schedulerWarnings: string[] } {
+function readScheduler(given: unknown, offer: Offer): { scheduler: string | object; schedulerWarnings: string[] } {
   const isText = typeof given === 'string' && given.trimStart().startsWith('{')
   const scheduler = isText ? parsePythonJson(given, { name: 'scheduler_config.json' }) : given
   if (typeof scheduler === 'object' && scheduler !== null)
     return { scheduler, schedulerWarnings: parseSchedulerConfig(scheduler).warnings }
-  if (typeof scheduler === 'string' && known.includes(scheduler)) return { scheduler, schedulerWarnings: [] }
-  throw unknownName('scheduler', String(scheduler), known)
+  if (typeof scheduler === 'string' && offer.schedulers.includes(scheduler)) return { scheduler, schedulerWarnings: [] }
+  throw offer.whyNot?.(String(scheduler)) ?? unknownName('scheduler', String(scheduler), offer.schedulers)
 }
 
 const isShare = (value: unknown): boolean => typeof value === 'number' && value >= 0 && value <= 1
