@@ -12,6 +12,8 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <string>
+#include <system_error>
 #include <thread>
 
 #include "counters.h"
@@ -50,14 +52,20 @@ class JobQueue {
 
   enum class Limit { kBounded, kUnbounded };
 
-  // Throws DISPOSED, or QUEUE_FULL where bounded. Where it throws, the job was not taken.
+  // Throws DISPOSED, QUEUE_FULL where bounded, or OUT_OF_MEMORY where the system starts no thread. Where it throws, the job was not taken.
   void submit(std::shared_ptr<Job> job, Limit limit = Limit::kBounded) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (stopping_) throw Error("DISPOSED", "The engine has been disposed.");
     if (limit == Limit::kBounded && waiting_.size() >= kMostWaiting) throw Error("QUEUE_FULL", "1024 jobs are waiting already; wait for some to end.");
-    if (!thread_.joinable()) thread_ = std::thread([this] { loop(); });
+    if (!started_) start();
     waiting_.push_back(std::move(job));
     wake_.notify_one();
+  }
+
+  // Whether a job was ever taken.
+  bool started() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return started_;
   }
 
   // Takes a job back that waits; false where it does not (any more).
@@ -113,6 +121,15 @@ class JobQueue {
     return *all;
   }
 
+  void start() {
+    try {
+      thread_ = std::thread([this] { loop(); });
+      started_ = true;
+    } catch (const std::system_error& error) {
+      throw Error("OUT_OF_MEMORY", std::string("The system starts no more threads, by a limit of the user or of the container: ") + error.what() + ".");
+    }
+  }
+
   void loop() {
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
@@ -138,7 +155,7 @@ class JobQueue {
   std::deque<std::shared_ptr<Job>> waiting_;
   std::shared_ptr<Job> running_;
   std::thread thread_;
-  bool stopping_ = false;
+  bool started_ = false, stopping_ = false;
 };
 
 }  // namespace sada

@@ -218,12 +218,21 @@ Napi::Value Engine::sample(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Promise Engine::close() { return thread_->worker.submit(std::make_shared<CloseJob>(*thread_), JobQueue::Limit::kUnbounded); }
+
+// Nothing was ever loaded: no thread is started, which the system could refuse, to say so.
+Napi::Promise Engine::close_unused(Napi::Env env) {
+  thread_->close();
+  const auto done = Napi::Promise::Deferred::New(env);
+  done.Resolve(env.Undefined());
+  return done.Promise();
+}
+
 Napi::Value Engine::dispose(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     if (disposal_.IsEmpty()) {
       thread_->worker.cancel_all();
-      const Napi::Promise closed = thread_->worker.submit(std::make_shared<CloseJob>(*thread_), JobQueue::Limit::kUnbounded);
-      disposal_ = Napi::Reference<Napi::Promise>::New(closed, 1);
+      disposal_ = Napi::Reference<Napi::Promise>::New(thread_->worker.started() ? close() : close_unused(info.Env()), 1);
     }
     return disposal_.Value();
   });

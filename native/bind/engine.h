@@ -22,6 +22,8 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value run(const Napi::CallbackInfo& info);
   Napi::Value sample(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
+  Napi::Promise close();
+  Napi::Promise close_unused(Napi::Env env);
   EngineThread& open() const;
   static std::shared_ptr<TensorSet> tensors_of(const Napi::Value& value);
 

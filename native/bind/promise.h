@@ -106,6 +106,7 @@ class Worker {
   // Cancels a job. One that still waits is settled at once, whatever runs before it.
   void cancel(const std::shared_ptr<PromiseJob>& job);
   void cancel_all() { queue_.cancel_all(); }
+  bool started() { return queue_.started(); }
   void stop();
 
  private:

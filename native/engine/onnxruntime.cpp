@@ -96,6 +96,17 @@ Library::Library(const void* const* table, std::string version) : api(table), ve
   check(api.call(kCreateCpuMemoryInfo, kArena, kDefault, &cpu_memory), "BACKEND_UNAVAILABLE", "ONNX Runtime has no CPU memory");
 }
 
+void Library::check(Status* status, const char* code, const std::string& what) const {
+  if (status == nullptr) return;
+  const Owned<Status> owned = own(status, kReleaseStatus);
+  const std::string message = api.call<const char*>(kGetErrorMessage, static_cast<const Status*>(status));
+  const auto says = [&](const char* words) { return message.find(words) != std::string::npos; };
+  if (says("Failed to allocate") || says("bad_alloc")) code = "OUT_OF_MEMORY";
+  if (says("pthread_create failed") || says("_beginthreadex failed"))
+    throw Error("OUT_OF_MEMORY", what + ": the system starts no more threads for it, by a limit of the user or of the container; a smaller `threads` needs fewer. " + message);
+  throw Error(code, what + ": " + message);
+}
+
 Owned<SessionSettings> Library::settings_for(const SessionOptions& given) const {
   SessionSettings* made = nullptr;
   check(api.call(kCreateSessionOptions, &made), "INTERNAL", "CreateSessionOptions");

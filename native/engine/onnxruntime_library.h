@@ -26,12 +26,8 @@ class Library : public EngineLibrary, public std::enable_shared_from_this<Librar
   SessionHandle* open(const SessionOptions& options, const std::function<void(SessionSettings*)>& configure) const;
   std::unique_ptr<Cancellation> make_cancellation() override;
 
-  // Throws `code` with the library's own words where `status` is a failure.
-  void check(Status* status, const char* code, const std::string& what) const {
-    if (status == nullptr) return;
-    const Owned<Status> owned = own(status, kReleaseStatus);
-    throw Error(code, what + ": " + api.call<const char*>(kGetErrorMessage, static_cast<const Status*>(status)));
-  }
+  // Throws `code` with the library's own words where `status` is a failure; OUT_OF_MEMORY where the system has no more for it.
+  void check(Status* status, const char* code, const std::string& what) const;
 
   template <typename T>
   Owned<T> own(T* object, Slot release) const {
@@ -89,7 +85,8 @@ class OrtSession : public Session {
   void check_bound(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs) const;
   // A value over memory that is given. Throws IO_MISMATCH.
   Owned<Value> value_over(const Binding& binding, int type, void* data, const MemoryInfo* memory) const;
-  [[noreturn]] void fail(Status* status, const Cancellation& cancellation) const;
+  // Throws what a run that failed with `status` is.
+  void fail(Status* status, const Cancellation& cancellation) const;
   static int64_t count_of(const Binding& binding);
 
   std::shared_ptr<Library> library_;

@@ -88,10 +88,7 @@ void OrtSession::fail(Status* status, const Cancellation& cancellation) const {
     throw Error("ABORTED", "The run was aborted.");
   }
   const int code = library_->api.call<int>(kGetErrorCode, static_cast<const Status*>(status));
-  const std::string message = library_->api.call<const char*>(kGetErrorMessage, static_cast<const Status*>(status));
-  library_->api.call<void>(kReleaseStatus, status);
-  const bool memory = message.find("Failed to allocate") != std::string::npos || message.find("bad_alloc") != std::string::npos;
-  throw Error(memory ? "OUT_OF_MEMORY" : code == kInvalidArgument ? "IO_MISMATCH" : "NETWORK_FAILED", "ONNX Runtime: " + message);
+  library_->check(status, code == kInvalidArgument ? "IO_MISMATCH" : "NETWORK_FAILED", "ONNX Runtime");
 }
 
 }  // namespace sada::ort

@@ -160,6 +160,13 @@ if (!hasEmulatedGpu() || !existsSync(DOUBLE)) {
     ['BindOutput', 'IO_MISMATCH'],
     ['RunWithBinding', 'NETWORK_FAILED'],
   ]
+  /** What the library was seen to say where an address space or a user's threads are limited. */
+  const SYSTEM: [string, string, string, 'load' | 'run'][] = [
+    ['RunWithBinding', 'Failed to allocate memory for requested buffer', 'OUT_OF_MEMORY', 'run'],
+    ['CreateSessionFromArray', 'Failed to load model with error: std::bad_alloc', 'OUT_OF_MEMORY', 'load'],
+    ['CreateSessionFromArray', 'env.cc:251 PosixThread pthread_create failed, error code: 11', 'OUT_OF_MEMORY', 'load'],
+    ['CreateSessionFromArray', 'Protobuf parsing failed.', 'MODEL_CORRUPT', 'load'],
+  ]
   const withFault = async <T>(fault: string, says: string, work: () => Promise<T>): Promise<T> => {
     Object.assign(process.env, { SADA_ORT_DOUBLE_FAIL: fault, SADA_ORT_DOUBLE_SAYS: says })
     try {
@@ -185,10 +192,10 @@ if (!hasEmulatedGpu() || !existsSync(DOUBLE)) {
       assert.is((await withFault(fault, '', () => failure(add(engine, session)))).code, code, fault)
       assert.equal(await add(engine, session), SUMS)
     }
-    const memory = await withFault('RunWithBinding', 'Failed to allocate memory for requested buffer', () =>
-      failure(add(engine, session)),
-    )
-    assert.is(memory.code, 'OUT_OF_MEMORY')
+    const load = () => failure(engine.load({ bytes: fixtureBytes('add_matmul') }))
+    const run = () => failure(add(engine, session))
+    for (const [fault, says, code, work] of SYSTEM)
+      assert.is((await withFault(fault, says, work === 'load' ? load : run)).code, code, says)
     await engine.dispose()
     const { engines, sessions, tensors } = addon.counters()
     assert.equal([engines, sessions, tensors], [0, 0, 0])

@@ -70,6 +70,10 @@ void leave_work() {
   enqueue(compute_stream, [](void*) { return note("late work"), 0; }, nullptr, [](void*) {});
 }
 
+Status* create_session(const Env* env, const void* bytes, size_t length, const SessionSettings* settings, SessionHandle** out) {
+  Status* status = failure("CreateSessionFromArray");
+  return status != nullptr ? status : call_real<Status*>(kCreateSessionFromArray, env, bytes, length, settings, out);
+}
 Status* create_memory_info(const char* name, int allocator, int id, int kind, MemoryInfo** out) {
   if (Status* status = failure("CreateMemoryInfo")) return status;
   note(std::string("CreateMemoryInfo ") + name + " " + std::to_string(id));
@@ -135,6 +139,7 @@ const void* const* get_api(uint32_t version) {
   if (real == nullptr) return nullptr;
   std::memcpy(table.data(), real, sizeof(table));
   const auto replace = [](Slot slot, auto* function) { table[slot] = reinterpret_cast<const void*>(function); };
+  replace(kCreateSessionFromArray, create_session);
   replace(kCreateMemoryInfo, create_memory_info);
   replace(kCreateCUDAProviderOptions, create_options);
   replace(kUpdateCUDAProviderOptions, update_options);
