@@ -80,4 +80,20 @@ test('interlaced files, palettes of 8 bits and greys of 2 and 4 are read as pixe
   assert.equal(await read({ size: [4, 1], depth: 2, colour: GREY }, Buffer.from([0, 0b00011011])), grey(0, 85, 170, 255))
 })
 
+test('a palette that is only suggested changes no pixel', async () => {
+  const palette = chunk('PLTE', Buffer.from([1, 2, 3, 200, 100, 50]))
+  for (const [colour, row] of [
+    [GREY, [0, 1, 7]],
+    [RGB, [0, 1, 2, 7, 8, 9]],
+    [RGBA, [0, 1, 2, 255, 7, 8, 9, 255]],
+  ] as const) {
+    const file = png(
+      { size: [row.length / (colour === GREY ? 1 : colour === RGB ? 3 : 4), 1], depth: 8, colour },
+      Buffer.from([0, ...row]),
+      palette,
+    )
+    assert.equal([...(await readImage('init', file)).data], row, `colour type ${colour}`)
+  }
+})
+
 test.run()

@@ -9,6 +9,7 @@ const SIGNATURE_BYTES = 8
 const [HEAD_BYTES, SUM_BYTES] = [8, 4]
 /** Values of a pixel by the colour type of the header. */
 const CHANNELS: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 }
+const INDEXED = 3
 /** The passes of an interlaced picture: first column and row, and steps between them (PNG specification, 8.2). */
 const ADAM7 = [
   [0, 0, 8, 8],
@@ -32,14 +33,16 @@ export async function pictureOf(file: Uint8Array, mostPixels: number): Promise<U
   const parts = [bytes.subarray(0, SIGNATURE_BYTES)]
   const packed: Buffer[] = []
   let most = 0
+  let isIndexed = false
   for (let at = SIGNATURE_BYTES; at + HEAD_BYTES <= bytes.length;) {
     const length = bytes.readUInt32BE(at)
     const type = bytes.toString('latin1', at + 4, at + HEAD_BYTES)
     const end = at + HEAD_BYTES + length + SUM_BYTES
     const data = bytes.subarray(at + HEAD_BYTES, end - SUM_BYTES)
-    if (type === 'IHDR') most = sizeOf(data, mostPixels)
+    if (type === 'IHDR') [most, isIndexed] = [sizeOf(data, mostPixels), data[9] === INDEXED]
     if (type === 'IDAT') packed.push(data)
-    if (READ.includes(type)) parts.push(bytes.subarray(at, end))
+    // Of other pictures a palette is what to show them with on poor screens; the decoder would take their values for indices.
+    if (READ.includes(type) && (type !== 'PLTE' || isIndexed)) parts.push(bytes.subarray(at, end))
     at = end
   }
   await promisify(inflate)(Buffer.concat(packed), { maxOutputLength: most + PADDING }).catch((error: NodeJS.ErrnoException) => {
