@@ -81,6 +81,23 @@ test('a graph that ONNX Runtime cannot read is damage; a network is opened once'
   assert.is(await networks.open('lpips-alex').catch((error: SadaError) => error.code), 'DISPOSED')
 })
 
+test('networks disposed of while one is opened: neither it nor an engine is there afterwards', async () => {
+  // How far opening has come by then is up to the machine; from before the first file to behind the last.
+  for (const ms of [undefined, 0, 1, 2, 4, 8]) {
+    const networks = new MetricNetworks({ folder: NETWORKS, allowUnpublished: true, threads: 1 })
+    let isDisposed = false
+    const opening = networks.open('clip-vit-b-32').then(
+      (answer) => ('unavailable' in answer ? answer.unavailable.reason : isDisposed ? 'opened' : 'before'),
+      (error: SadaError) => error.code,
+    )
+    if (ms !== undefined) await new Promise((resolve) => setTimeout(resolve, ms))
+    isDisposed = true
+    await networks.dispose()
+    assert.ok(['DISPOSED', 'before'].includes(await opening), await opening)
+    assert.is((networks as unknown as { engine: unknown }).engine, undefined)
+  }
+})
+
 test('options of a wrong name or type are refused by name', () => {
   for (const [options, argument] of [
     [{ folder: 7 }, 'folder'],

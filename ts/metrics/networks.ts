@@ -49,9 +49,9 @@ export class MetricNetworks {
     this.options = options
   }
 
-  /** The network, or why there is none. Rejects with DISPOSED. */
+  /** The network, or why there is none. Rejects with DISPOSED, where `dispose` comes while it is opened too. */
   async open<N extends NetworkName>(name: N): Promise<Network<N> | Unavailable> {
-    if (this.isDisposed) throw new SadaError('DISPOSED', 'These networks have been disposed; new MetricNetworks() opens others.')
+    this.checkUsable()
     const known = this.opened.get(name) as Promise<Network<N> | Unavailable> | undefined
     if (known !== undefined) return known
     const opening = this.load(name)
@@ -68,11 +68,16 @@ export class MetricNetworks {
     await engine?.dispose()
   }
 
+  private checkUsable(): void {
+    if (this.isDisposed) throw new SadaError('DISPOSED', 'These networks have been disposed; new MetricNetworks() opens others.')
+  }
+
   private async load<N extends NetworkName>(name: N): Promise<Network<N> | Unavailable> {
     const { folder, allowUnpublished = false, threads } = this.options
     const sidecar = await readNetwork(folder, name, allowUnpublished)
     if ('unavailable' in sidecar) return sidecar
     try {
+      this.checkUsable() // an engine made from here on would be released by nobody
       const addon = loadAddon()
       const engine = (this.engine ??= new addon.Engine({ library: findOnnxRuntime() }))
       const sessions = new Map<string, number>()
@@ -88,6 +93,7 @@ export class MetricNetworks {
     } catch (error) {
       const known = asSadaError(error)
       if (!(known instanceof SadaError)) throw error
+      this.checkUsable() // its end is no damage
       return unavailable(known.code === 'BACKEND_UNAVAILABLE' ? 'no-engine' : 'damaged-weights', known.message)
     }
   }
