@@ -1,4 +1,4 @@
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -96,6 +96,23 @@ test('networks disposed of while one is opened: neither it nor an engine is ther
     assert.ok(['DISPOSED', 'before'].includes(await opening), await opening)
     assert.is((networks as unknown as { engine: unknown }).engine, undefined)
   }
+})
+
+test("a CLIP without its tokenizer's files is damaged, and the file is named", async () => {
+  const folder = emptyFolder()
+  cpSync(NETWORKS, folder, { recursive: true })
+  const tokenizer = join(folder, 'clip-vit-b-32.tokenizer')
+  const said = async (): Promise<string> => {
+    const networks = new MetricNetworks({ folder, allowUnpublished: true, threads: 1 })
+    const answer = await networks.open('clip-vit-b-32')
+    await networks.dispose()
+    return 'unavailable' in answer ? `${answer.unavailable.code}: ${answer.unavailable.reason}` : 'opened'
+  }
+  assert.is(await said(), 'opened')
+  writeFileSync(join(tokenizer, 'vocab.json'), '{')
+  assert.match(await said(), /^damaged-weights: .*vocab\.json: /)
+  rmSync(tokenizer, { recursive: true })
+  assert.match(await said(), /^damaged-weights: .*clip-vit-b-32\.tokenizer holds no tokenizer/)
 })
 
 test('options of a wrong name or type are refused by name', () => {

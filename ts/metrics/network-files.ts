@@ -85,7 +85,7 @@ export const CONVERTERS: Record<NetworkName, string> = {
  * Why a metric has no value. Stable: programs may switch on it.
  * - `no-weights`: no folder of networks was given, or the network is not in it;
  * - `unpublished-weights`: the network was made from other weights than the published ones;
- * - `damaged-weights`: a file does not match its sidecar, or cannot be read;
+ * - `damaged-weights`: a file does not match its sidecar, cannot be read, or is missing beside it;
  * - `no-engine`: the native addon or ONNX Runtime cannot be loaded;
  * - `no-captions`: the metric compares with captions, and there are none;
  * - `too-few`: fewer samples than the metric is defined for;

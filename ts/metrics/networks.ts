@@ -1,5 +1,7 @@
 import { join } from 'node:path'
 import { checkNames, checkThreads, invalidArgument, SadaError } from '../errors.ts'
+import { Folder } from '../families/folder.ts'
+import { TextTokenizer } from '../families/tokenizers.ts'
 import { asSadaError, findOnnxRuntime, loadAddon } from '../native/load.ts'
 import { networkThreads } from '../native/threads.ts'
 import type { Binding, Engine, NativeAddon, Workspace } from '../native/types.ts'
@@ -77,6 +79,8 @@ export class MetricNetworks {
     const sidecar = await readNetwork(folder, name, allowUnpublished)
     if ('unavailable' in sidecar) return sidecar
     try {
+      // No sum is known of its files.
+      if ('tokenizer' in sidecar) await TextTokenizer.load(await Folder.open(folder!), sidecar.tokenizer)
       this.checkUsable() // an engine made from here on would be released by nobody
       const addon = loadAddon()
       const engine = (this.engine ??= new addon.Engine({ library: findOnnxRuntime() }))
