@@ -115,6 +115,16 @@ test("a CLIP without its tokenizer's files is damaged, and the file is named", a
   assert.match(await said(), /^damaged-weights: .*clip-vit-b-32\.tokenizer holds no tokenizer/)
 })
 
+test('a network of a name that there is not is refused', async () => {
+  const networks = new MetricNetworks({ folder: NETWORKS })
+  const { code, message } = await networks.open('lpips-vgg' as never).then(
+    () => new SadaError('INTERNAL', 'opened'),
+    (error: SadaError) => error,
+  )
+  assert.is(code, 'UNKNOWN_NAME')
+  assert.match(message, /Unknown network "lpips-vgg".*lpips-alex/)
+})
+
 test('options of a wrong name or type are refused by name', () => {
   for (const [options, argument] of [
     [{ folder: 7 }, 'folder'],

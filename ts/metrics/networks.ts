@@ -1,11 +1,11 @@
 import { join } from 'node:path'
-import { checkNames, checkThreads, invalidArgument, SadaError } from '../errors.ts'
+import { checkNames, checkThreads, invalidArgument, SadaError, unknownName } from '../errors.ts'
 import { Folder } from '../families/folder.ts'
 import { TextTokenizer } from '../families/tokenizers.ts'
 import { asSadaError, findOnnxRuntime, loadAddon } from '../native/load.ts'
 import { networkThreads } from '../native/threads.ts'
 import type { Binding, Engine, NativeAddon, Workspace } from '../native/types.ts'
-import { readNetwork, unavailable, type NetworkName, type Sidecar, type Unavailable } from './network-files.ts'
+import { CONVERTERS, readNetwork, unavailable, type NetworkName, type Sidecar, type Unavailable } from './network-files.ts'
 
 /** A float32 tensor as an engine takes and gives it. */
 export interface Tensor {
@@ -51,9 +51,10 @@ export class MetricNetworks {
     this.options = options
   }
 
-  /** The network, or why there is none. Rejects with DISPOSED, where `dispose` comes while it is opened too. */
+  /** The network, or why there is none. Rejects with DISPOSED, where `dispose` comes while it is opened too, or with UNKNOWN_NAME. */
   async open<N extends NetworkName>(name: N): Promise<Network<N> | Unavailable> {
     this.checkUsable()
+    if (!Object.hasOwn(CONVERTERS, name)) throw unknownName('network', name, Object.keys(CONVERTERS), 'name')
     const known = this.opened.get(name) as Promise<Network<N> | Unavailable> | undefined
     if (known !== undefined) return known
     const opening = this.load(name)
