@@ -30,6 +30,24 @@ const clip = async (): Promise<ClipNetwork> => {
 const samples = ([height, width]: [number, number]): Float32Array[] =>
   captions.map((_, k) => hashedPicture(3 * height * width, seed + step * k))
 
+test('of a picture as long as may be only the middle square is made', () => {
+  const short = hashedPicture(3 * 9, 1)
+  const long = new Float32Array(3 * 1_000_001)
+  // An odd number of pixels: one of them fills the square, and the four at each side of it are all that reach into it.
+  for (let k = 0; k < short.length; k++) long[Math.floor(k / 9) * 1_000_001 + 499_996 + (k % 9)] = short[k]
+  for (const [few, many] of [
+    [
+      [3, 1, 9],
+      [3, 1, 1_000_001],
+    ],
+    [
+      [3, 9, 1],
+      [3, 1_000_001, 1],
+    ],
+  ] as const)
+    assert.equal(clipPixels(long, many, 56), clipPixels(short, few, 56))
+})
+
 for (const { size, cosines, torchmetrics, rotated, pixels } of scores) {
   const shape = [3, ...size] as const
 

@@ -46,14 +46,11 @@ export function clipPixels(sample: Float32Array, [, height, width]: PictureShape
   const bytes = bytesOf(sample)
   const shorter = Math.min(height, width)
   const [rows, columns] = [height, width].map((side) => Math.floor((size * side) / shorter))
-  const [top, left] = [Math.floor((rows - size) / 2), Math.floor((columns - size) / 2)]
   const pixels = new Float32Array(3 * size * size)
   for (let c = 0; c < 3; c++) {
     const values = bytes.subarray(c * height * width, (c + 1) * height * width)
-    const resized = bicubicBytes({ height, width, values }, rows, columns).values
-    for (let y = 0; y < size; y++)
-      for (let x = 0; x < size; x++)
-        pixels[(c * size + y) * size + x] = (resized[(top + y) * columns + left + x] / 255 - MEAN[c]) / STD[c]
+    const square = bicubicBytes({ height, width, values }, rows, columns, size).values
+    for (let k = 0; k < square.length; k++) pixels[c * size * size + k] = (square[k] / 255 - MEAN[c]) / STD[c]
   }
   return pixels
 }

@@ -28,11 +28,15 @@ export function bicubic(plane: Plane, height: number, width: number): Plane {
 
 /**
  * Pillow's `resize(resample=BICUBIC)` of an 8-bit image: the same kernel, weights in units of 2⁻²², rounded and clipped to bytes
- * in between and at the end. What CLIP's preprocessing does. `plane`: whole numbers from 0 to 255.
+ * in between and at the end. What CLIP's preprocessing does. `plane`: whole numbers from 0 to 255. `middle`: of the result, only so many rows
+ * and columns around its centre are made.
  */
-export function bicubicBytes(plane: Plane, height: number, width: number): Plane {
+export function bicubicBytes(plane: Plane, height: number, width: number, middle = Math.max(height, width)): Plane {
   checkSize(plane, height, width)
-  const [rows, columns] = [fixedPoint(bicubicTaps(plane.height, height)), fixedPoint(bicubicTaps(plane.width, width))]
+  const [rows, columns] = [
+    fixedPoint(bicubicTaps(plane.height, height, middle)),
+    fixedPoint(bicubicTaps(plane.width, width, middle)),
+  ]
   return resample(plane, { rows, columns, round: (sum) => Math.min(255, Math.max(0, Math.floor(sum + 0.5))) })
 }
 
@@ -51,11 +55,13 @@ function bilinearTaps(from: number, to: number): Taps[] {
   })
 }
 
-function bicubicTaps(from: number, to: number): Taps[] {
+/** Of the `middle` outputs. */
+function bicubicTaps(from: number, to: number, middle = to): Taps[] {
   const scale = from / to
   const stretch = Math.max(1, scale)
-  return Array.from({ length: to }, (_, k) => {
-    const centre = (k + 0.5) * scale
+  const cut = Math.max(0, Math.floor((to - middle) / 2))
+  return Array.from({ length: Math.min(to, middle) }, (_, k) => {
+    const centre = (cut + k + 0.5) * scale
     const first = Math.max(0, Math.trunc(centre - 2 * stretch + 0.5))
     const end = Math.min(from, Math.trunc(centre + 2 * stretch + 0.5))
     const weights = Array.from({ length: end - first }, (__, j) => keys((first + j - centre + 0.5) / stretch))
@@ -76,18 +82,20 @@ const fixedPoint = (taps: readonly Taps[]): Taps[] =>
 
 /** `round`: what becomes of a sum, after the columns and after the rows. */
 function resample(
-  { height, width, values }: Plane,
+  { width, values }: Plane,
   { rows, columns, round = (sum) => sum }: { rows: readonly Taps[]; columns: readonly Taps[]; round?: (sum: number) => number },
 ): Plane {
-  const across = new Float64Array(height * columns.length)
+  // Of a tall picture of which the middle is made, most rows count for nothing.
+  const [top, last] = [rows[0].first, rows[rows.length - 1]]
+  const across = new Float64Array((last.first + last.weights.length - top) * columns.length)
   for (let k = 0; k < across.length; k++) {
     const { first, weights } = columns[k % columns.length]
-    across[k] = round(weighted(values, Math.floor(k / columns.length) * width + first, 1, weights))
+    across[k] = round(weighted(values, (top + Math.floor(k / columns.length)) * width + first, 1, weights))
   }
   const result = new Float64Array(rows.length * columns.length)
   for (let k = 0; k < result.length; k++) {
     const { first, weights } = rows[Math.floor(k / columns.length)]
-    result[k] = round(weighted(across, first * columns.length + (k % columns.length), columns.length, weights))
+    result[k] = round(weighted(across, (first - top) * columns.length + (k % columns.length), columns.length, weights))
   }
   return { height: rows.length, width: columns.length, values: result }
 }
