@@ -110,6 +110,18 @@ test('samples are clipped like the pictures they become', async () => {
     )
 })
 
+test('sounds are clipped like the files they become', async () => {
+  const loud = Float32Array.from(hashed(5000, 3), (x, k) => (k === 7 ? Infinity : 3 * x))
+  const clipped = loud.map((value) => Math.min(1, Math.max(-1, value)))
+  const other = [Float32Array.from(hashed(5000, 4))]
+  for (const name of ['psnr', 'spectrogram-lpips'])
+    for (const swap of [false, true]) {
+      const mean = async (sound: Float32Array): Promise<number | null> =>
+        (await valueOf(name, sounds, swap ? [other, [sound]] : [[sound], other])).mean
+      assert.is(await mean(loud), await mean(clipped), name)
+    }
+})
+
 test('what is missing is said by a code and in words', async () => {
   const without = { ...pictures, networks: new MetricNetworks() }
   for (const name of OF_NETWORKS) assert.is(await refusalOf(name, without), 'no-weights', name)

@@ -148,7 +148,8 @@ export const METRICS: Readonly<Record<string, Metric>> = {
     needs: { kind: 'sounds', samples: 1, network: 'lpips-alex' },
     about:
       "LPIPS (0.1, AlexNet) between log-mel spectrograms of the accelerated and the baseline's sound as grey pictures, in dB below the baseline's loudest.",
-    async compute({ baseline, accelerated, context, network }) {
+    async compute({ context, network, ...pairs }) {
+      const [baseline, accelerated] = [pairs.baseline, pairs.accelerated].map((sounds) => sounds.map((sound) => sound.map(clip)))
       const unmet = unfitSound(baseline, context.form.kind === 'sounds' ? context.form.sampleRate : 0)
       if (unmet !== undefined) return unmet
       const values: number[] = []
