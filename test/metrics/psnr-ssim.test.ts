@@ -91,4 +91,24 @@ test('a picture of bytes becomes a sample; bytes by themselves, and what is no n
     assert.throws(() => sampleOf(wrong as never), /"picture" to be \{ width, height, data \}/)
 })
 
+test('samples of a file as they lie in it, and shapes of no picture, are refused', () => {
+  // As those of a PNG file of 16 bits and of a WAV file: clipped to [−1, 1] they would all but be equal.
+  for (const values of [Uint16Array.of(0, 700, 65535), Int16Array.of(-32768, 0, 5), new BigInt64Array(3)])
+    assert.throws(() => psnr(values as never, values as never), /"a" to be values in \[−1, 1\], received a (Uint|Int|BigInt)/)
+  for (const data of [Uint16Array.of(0, 700, 65535), Float32Array.of(0, 0.5, 1), [0, 1, 2]])
+    assert.throws(() => sampleOf({ width: 1, height: 1, data } as never), /"picture" to be \{ width, height, data \}/)
+  const grey = new Float32Array(264)
+  for (const shape of [
+    [0, 16, 16],
+    [1, 16.5, 16],
+    [1, 16, 16.5],
+    [1.5, 11, 16],
+    [NaN, 11, 16],
+  ] as const)
+    assert.throws(
+      () => ssim(shape[0] === 0 ? [] : grey, shape[0] === 0 ? [] : grey, shape),
+      /"shape" to be \[channels, height, width\]/,
+    )
+})
+
 test.run()

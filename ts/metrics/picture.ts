@@ -1,8 +1,15 @@
+import { types } from 'node:util'
 import { invalidArgument } from '../errors.ts'
 import type { Pixels } from '../families/family.ts'
 
 /** The shape of a sample: [channels, height, width], values in [−1, 1]. */
 export type PictureShape = readonly [channels: number, height: number, width: number]
+
+/** Throws INVALID_ARGUMENT for what is not the shape of a picture. */
+export function checkShape(name: string, shape: PictureShape): void {
+  if (!Array.isArray(shape) || shape.length !== 3 || !shape.every((side) => Number.isSafeInteger(side) && side > 0))
+    throw invalidArgument(name, '[channels, height, width], integers of at least 1', shape)
+}
 
 /** Throws INVALID_ARGUMENT where samples are not pictures of three channels and this shape. */
 export function checkPictures(name: string, samples: readonly Float32Array[], shape: PictureShape): void {
@@ -20,16 +27,17 @@ export function checkPictures(name: string, samples: readonly Float32Array[], sh
 export function sampleOf(picture: Pixels): Float32Array {
   const { width, height, data } = picture ?? {}
   const pixels = width * height
-  if (!(pixels > 0) || data?.length !== 3 * pixels)
+  const isBytes = types.isUint8Array(data) || types.isUint8ClampedArray(data)
+  if (!(pixels > 0) || !isBytes || data.length !== 3 * pixels)
     throw invalidArgument('picture', '{ width, height, data } with 3 bytes for each pixel', picture)
   return Float32Array.from({ length: 3 * pixels }, (_, k) => data[(k % pixels) * 3 + Math.floor(k / pixels)] / 127.5 - 1)
 }
 
-/** Throws INVALID_ARGUMENT for what can be no sample: bytes, which all but two are beyond what is compared. */
+/** Throws INVALID_ARGUMENT for what can be no sample: bytes and other whole numbers, which all but three are beyond what is compared. */
 export function checkSample(name: string, values: ArrayLike<number>): void {
   if (typeof values !== 'object' || values === null || typeof values.length !== 'number')
     throw invalidArgument(name, 'a Float32Array', values, '"sampleOf" makes one of a picture.')
-  if (ArrayBuffer.isView(values) && (values as unknown as Uint8Array).BYTES_PER_ELEMENT === 1)
+  if (ArrayBuffer.isView(values) && !Object.prototype.toString.call(values).startsWith('[object Float'))
     throw invalidArgument(name, 'values in [−1, 1]', values, '"sampleOf" makes them of a picture.')
 }
 

@@ -4,7 +4,7 @@ import { checkSample } from './picture.ts'
 /**
  * Peak signal-to-noise ratio of two samples in [−1, 1], in dB: 10·log10(4/MSE), peak to peak 2, in float64.
  * Values outside are clipped first, as they are when a sample becomes a picture. Infinity where the samples are equal. Throws INVALID_ARGUMENT
- * for bytes, NaN, no values, and lengths that differ.
+ * for whole numbers as files have them, NaN, no values, and lengths that differ.
  */
 export function psnr(a: ArrayLike<number>, b: ArrayLike<number>): number {
   for (const [name, values] of Object.entries({ a, b })) checkSample(name, values)

@@ -1,5 +1,5 @@
 import { invalidArgument } from '../errors.ts'
-import { checkSample } from './picture.ts'
+import { checkSample, checkShape } from './picture.ts'
 import { clip } from './psnr.ts'
 
 // The standard settings (Wang et al. 2004): a Gaussian window of σ = 1.5 cut at 3.5 σ, K1 = 0.01, K2 = 0.03, on values in [0, 1]: the term that
@@ -14,11 +14,11 @@ const C2 = 0.03 ** 2
 
 /**
  * Structural similarity of two samples [channels, height, width] in [−1, 1], as pictures of [0, 1]: a mean over channels and every place where the
- * window fits whole; 1 where they are equal. Throws INVALID_ARGUMENT for bytes, NaN, fewer than 11 pixels each way, and lengths that are not the
- * shape's.
+ * window fits whole; 1 where they are equal. Throws INVALID_ARGUMENT for whole numbers as files have them, NaN, fewer than 11 pixels each way, and
+ * lengths that are not the shape's.
  */
 export function ssim(a: ArrayLike<number>, b: ArrayLike<number>, shape: readonly [number, number, number]): number {
-  if (!Array.isArray(shape) || shape.length !== 3) throw invalidArgument('shape', '[channels, height, width]', shape)
+  checkShape('shape', shape)
   const [channels, height, width] = shape
   for (const [name, sample] of Object.entries({ a, b })) checkSample(name, sample)
   if (Math.min(height, width) < SSIM_SMALLEST)
