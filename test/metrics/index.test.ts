@@ -196,6 +196,24 @@ test('what is no pair of sets is named', async () => {
     await message(baseline, accelerated, images),
     /"context.form.kind" to be "pictures" or "sounds", received "images"/,
   )
+  assert.match(await message(undefined as never, accelerated), /"baseline" to be an array of Float32Array, received undefined/)
+  assert.match(await message(baseline, null as never), /"accelerated" to be an array of Float32Array, received null/)
+  assert.match(await message(baseline, accelerated, { ...pictures, form: null as never }), /"context" to be \{ form, networks \}/)
+  for (const shape of [undefined, [3, height], [3, height, 0.5]])
+    assert.match(
+      await message(baseline, accelerated, { ...pictures, form: { kind: 'pictures', shape } as never }),
+      /"context.form.shape" to be \[channels, height, width\]/,
+    )
+  const lists = baseline.map((sample) => [...sample])
+  assert.match(await message(lists as never, accelerated), /"baseline\[0\]" to be a Float32Array, received an array/)
+  for (const wrong of [null, 'a caption'])
+    assert.match(await message(baseline, accelerated, { ...pictures, captions: wrong as never }), /"context.captions" to be 9/)
+  const untold = captions.map((caption, k) => (k === 4 ? undefined : caption)) as string[]
+  assert.match(await message(baseline, accelerated, { ...pictures, captions: untold }), /"context.captions\[4\]" to be a text/)
+  const alone = { form, captions } as never
+  assert.is(await message(baseline, accelerated, alone), 'resolved')
+  const error = await valueOf('lpips', alone).then(String, (reason: SadaError) => [reason.code, reason.argument])
+  assert.equal(error, ['INVALID_ARGUMENT', 'context.networks'])
 })
 
 test('a sample with a value that is no number is named, and does not pass for an equal one', async () => {

@@ -12,10 +12,13 @@ export interface Features {
 }
 
 /** Throws INVALID_ARGUMENT where the length does not fit, there are fewer than two rows, or a value is not finite. */
-export function checkFeatures(name: string, { count, dim, values }: Features): void {
+export function checkFeatures(name: string, features: Features): void {
+  if (typeof features !== 'object' || features === null) throw invalidArgument(name, '{ count, dim, values }', features)
+  const { count, dim, values } = features
   if (!Number.isSafeInteger(count) || count < 2) throw invalidArgument(`${name}.count`, 'at least 2 pictures', count)
   if (!Number.isSafeInteger(dim) || dim < 1) throw invalidArgument(`${name}.dim`, 'at least 1', dim)
-  if (values.length !== count * dim) throw invalidArgument(`${name}.values`, `${count} · ${dim} = ${count * dim} values`, values)
+  if (!ArrayBuffer.isView(values) || values.length !== count * dim)
+    throw invalidArgument(`${name}.values`, `${count} · ${dim} = ${count * dim} values in a Float64Array`, values)
   const wrong = values.findIndex((value) => !Number.isFinite(value))
   if (wrong >= 0) throw invalidArgument(`${name}.values[${wrong}]`, 'finite', values[wrong])
 }

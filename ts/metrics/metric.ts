@@ -3,7 +3,7 @@ import type { SampleBias } from './fid.ts'
 import type { InceptionMemory } from './inception.ts'
 import { isPublished, unavailable, type NetworkName, type Unavailable } from './network-files.ts'
 import type { MetricNetworks, Network } from './networks.ts'
-import { checkSample, type PictureShape } from './picture.ts'
+import { checkSample, checkShape, type PictureShape } from './picture.ts'
 
 /** What samples are: pictures [channels, height, width], or mono sounds [samples] of `sampleRate` Hz; values in [−1, 1] either way. */
 export type SampleForm =
@@ -108,6 +108,8 @@ export function metric<N extends NetworkName = never>({ compute, ...description 
       const shape = shapeOf(baseline, accelerated, context)
       const unmet = unmetNeed(needs, baseline.length, shape, context)
       if (unmet !== undefined) return unmet
+      if (needs.network !== undefined && typeof context.networks?.open !== 'function')
+        throw invalidArgument('context.networks', 'a MetricNetworks', context.networks)
       const network = needs.network === undefined ? undefined : await context.networks.open(needs.network)
       if (network !== undefined && 'unavailable' in network) return network
       const value = await compute({ baseline, accelerated, context, shape, network: network! })
@@ -117,21 +119,36 @@ export function metric<N extends NetworkName = never>({ compute, ...description 
   }
 }
 
-/** Their shape, once they are known to be pairs of one. */
-function shapeOf(baseline: readonly Float32Array[], accelerated: readonly Float32Array[], context: MetricContext): PictureShape {
-  if (typeof context?.form !== 'object') throw invalidArgument('context', '{ form, networks }', context)
+/** Throws INVALID_ARGUMENT where it is none, or not that of so many samples. */
+function checkContext(context: MetricContext, count: number): void {
+  if (typeof context?.form !== 'object' || context.form === null) throw invalidArgument('context', '{ form, networks }', context)
   const { form, captions } = context
   if (form.kind !== 'pictures' && form.kind !== 'sounds')
     throw invalidArgument('context.form.kind', '"pictures" or "sounds"', (form as SampleForm).kind)
+  if (form.kind === 'pictures') checkShape('context.form.shape', form.shape)
+  if (captions === undefined) return
+  if (!Array.isArray(captions) || captions.length !== count)
+    throw invalidArgument('context.captions', `${count}, one per sample`, captions)
+  const wrong = captions.findIndex((caption) => typeof caption !== 'string')
+  if (wrong >= 0) throw invalidArgument(`context.captions[${wrong}]`, 'a text', captions[wrong])
+}
+
+/** Their shape, once they are known to be pairs of one. */
+function shapeOf(baseline: readonly Float32Array[], accelerated: readonly Float32Array[], context: MetricContext): PictureShape {
+  for (const [name, samples] of Object.entries({ baseline, accelerated }))
+    if (!Array.isArray(samples)) throw invalidArgument(name, 'an array of Float32Array', samples)
   if (baseline.length === 0) throw invalidArgument('baseline', 'at least one sample', baseline)
   if (accelerated.length !== baseline.length)
     throw invalidArgument('accelerated', `${baseline.length} samples, as the baseline`, accelerated)
-  if (captions !== undefined && captions.length !== baseline.length)
-    throw invalidArgument('context.captions', `${baseline.length}, one per sample`, captions)
+  checkContext(context, baseline.length)
+  const { form } = context
   const shape = form.kind === 'pictures' ? form.shape : ([1, 1, baseline[0].length] as const)
   const length = shape[0] * shape[1] * shape[2]
   for (const [name, samples] of Object.entries({ baseline, accelerated })) {
-    for (const [k, sample] of samples.entries()) checkSample(`${name}[${k}]`, sample)
+    for (const [k, sample] of samples.entries()) {
+      checkSample(`${name}[${k}]`, sample)
+      if (!ArrayBuffer.isView(sample)) throw invalidArgument(`${name}[${k}]`, 'a Float32Array', sample)
+    }
     const wrong = samples.findIndex((sample) => sample.length !== length)
     if (wrong >= 0) throw invalidArgument(`${name}[${wrong}]`, `${length} values`, samples[wrong])
     // Of such no distance is known; it must not pass for that of an equal pair.
