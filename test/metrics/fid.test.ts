@@ -131,6 +131,7 @@ test('wrong features are named', () => {
   assert.throws(() => gaussianFromMoments([0, 0], [1, 0, 0]), /2 · 2 values/)
   assert.throws(() => gaussianFromMoments([0, Infinity], [1, 0, 0, 1]), /finite/)
   assert.throws(() => sampleBias(good, good), /at least 8/)
+  assert.throws(() => sampleBias(good, good, { point: 3 } as never), /Unknown option "point"\. Did you mean "points"\?/)
 })
 
 test.run()

@@ -74,6 +74,7 @@ test('wrong options are named', () => {
   const a = hashedFeatures(4, 3, 1)
   assert.throws(() => kid(a, a, { subsetSize: 5 }), /"subsetSize" to be an integer from 2 to 4/)
   assert.throws(() => kid(a, a, { subsets: 0 }), /"subsets"/)
+  assert.throws(() => kid(a, a, { subsetsize: 4 } as never), /Unknown option "subsetsize"\. Did you mean "subsetSize"\?/)
   assert.throws(() => kid(a, hashedFeatures(4, 2, 1)), /"b.dim"/)
 })
 

@@ -1,5 +1,5 @@
 import { Matrix as Rows, SVD } from 'ml-matrix'
-import { invalidArgument } from '../errors.ts'
+import { checkNames, invalidArgument } from '../errors.ts'
 import { TorchGenerator } from '../noise.ts'
 import { checkPair, drawSubset, take, type Features } from './features.ts'
 import { gaussianOf, type Gaussian } from './gaussian.ts'
@@ -49,12 +49,18 @@ export interface SampleBias {
 /**
  * The small-sample bias of `fid(baseline, other)`. Subsets take the same pictures of both sets: row k of one belongs to row k
  * of the other (same prompt and noise), and pairing is part of what is measured.
- * Throws INVALID_ARGUMENT, below 8 pictures too.
- * @param seed of the subsets, as `kid` takes it; default 0
- * @param points sizes of the line, evenly spaced in count from half of the pictures to all (two at least)
+ * Throws INVALID_ARGUMENT, below 8 pictures too, or UNKNOWN_NAME.
+ * @param options `seed` of the subsets, as `kid` takes it, default 0; `points`: sizes of the line, evenly spaced in count from half of the
+ *   pictures to all, two at least, default 5
  */
-export function sampleBias(baseline: Features, other: Features, { seed = 0, points = 5 } = {}): SampleBias {
+export function sampleBias(
+  baseline: Features,
+  other: Features,
+  options: { seed?: number | undefined; points?: number | undefined } = {},
+): SampleBias {
   checkPair(baseline, other)
+  checkNames(options, { seed: true, points: true })
+  const { seed = 0, points = 5 } = options
   const { count } = baseline
   if (other.count !== count) throw invalidArgument('other.count', `${count}, that of the baseline`, other.count)
   if (count < 8) throw invalidArgument('baseline.count', 'at least 8 pictures', count)

@@ -1,4 +1,4 @@
-import { invalidArgument } from '../errors.ts'
+import { checkNames, invalidArgument } from '../errors.ts'
 import { TorchGenerator } from '../noise.ts'
 import { checkPair, drawSubset, take, type Features } from './features.ts'
 import { timesItself, timesTransposed, type Matrix } from './matrix.ts'
@@ -33,10 +33,12 @@ const KEPT_PICTURES = 4000
 
 /**
  * Kernel Inception distance (Bińkowski et al. 2018): MMD² with the kernel (x·y/dim + 1)³, unbiased, averaged over random
- * subsets. Its expectation does not depend on how many pictures there are, unlike that of FID. Throws INVALID_ARGUMENT.
+ * subsets. Its expectation does not depend on how many pictures there are, unlike that of FID. Throws INVALID_ARGUMENT or
+ * UNKNOWN_NAME.
  */
 export function kid(a: Features, b: Features, options: KidOptions = {}): Kid {
   checkPair(a, b)
+  checkNames(options, { subsets: true, subsetSize: true, seed: true })
   const smaller = Math.min(a.count, b.count)
   const { subsets = 100, subsetSize = Math.min(1000, Math.max(2, Math.floor(smaller / 2))), seed = 0 } = options
   if (!Number.isSafeInteger(subsets) || subsets < 1) throw invalidArgument('subsets', 'an integer of at least 1', subsets)
