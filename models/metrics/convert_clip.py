@@ -180,11 +180,12 @@ def main():
     model.load_state_dict(state, strict=False)
     graphs, fields = graphs_of(state, config)
     verify(graphs, fields, model)
-    write(arguments.out, network, sources, graphs, model=arguments.name, tokenizer=f"{network}.tokenizer", **fields)
+    # Before the sidecar: where that is, nothing is missing.
     tokenizer = Path(arguments.out) / f"{network}.tokenizer"
-    tokenizer.mkdir(exist_ok=True)
+    tokenizer.mkdir(parents=True, exist_ok=True)
     for file in TOKENIZER:
         shutil.copyfile(folder / file, tokenizer / file)
+    write(arguments.out, network, sources, graphs, model=arguments.name, tokenizer=tokenizer.name, **fields)
 
 
 if __name__ == "__main__":
