@@ -125,6 +125,25 @@ test('a network of a name that there is not is refused', async () => {
   assert.match(message, /Unknown network "lpips-vgg".*lpips-alex/)
 })
 
+test('a run of a graph that there is not, and values that do not fill their shape, are refused', async () => {
+  const networks = new MetricNetworks({ folder: NETWORKS, allowUnpublished: true, threads: 1 })
+  const network = await networks.open('lpips-alex')
+  if ('unavailable' in network) throw new Error(network.unavailable.reason)
+  const outputs = { tap0: [1, network.sidecar.linear[0].length, 7, 7] }
+  const said = async (graph: string, length: number): Promise<unknown> =>
+    network.run(graph as 'trunk', { picture: { dims: [1, 3, 32, 32], values: new Float32Array(length) } }, outputs).then(
+      ({ tap0 }) => tap0.length,
+      ({ code, argument }: SadaError) => [code, argument],
+    )
+  assert.is(
+    await said('trunk', 3072),
+    outputs.tap0.reduce((a, b) => a * b),
+  )
+  for (const length of [0, 3071, 3073]) assert.equal(await said('trunk', length), ['INVALID_ARGUMENT', 'inputs.picture.values'])
+  assert.equal(await said('trunks', 3072), ['UNKNOWN_NAME', 'graph'])
+  await networks.dispose()
+})
+
 test('options of a wrong name or type are refused by name', () => {
   for (const [options, argument] of [
     [{ folder: 7 }, 'folder'],

@@ -20,7 +20,10 @@ export interface Network<N extends NetworkName> {
   readonly folder: string
   /** What its `<name>.json` says. */
   readonly sidecar: Sidecar<N>
-  /** Runs one of its graphs. `outputs`: what to return, with the shapes the graph gives for these inputs. Rejects with NETWORK_FAILED, IO_MISMATCH, OUT_OF_MEMORY or DISPOSED. */
+  /**
+   * Runs one of its graphs. `outputs`: what to return, with the shapes the graph gives for these inputs. Rejects with INVALID_ARGUMENT, UNKNOWN_NAME,
+   * NETWORK_FAILED, IO_MISMATCH, OUT_OF_MEMORY or DISPOSED.
+   */
   run(
     graph: keyof Sidecar<N>['graphs'] & string,
     inputs: Readonly<Record<string, Tensor>>,
@@ -93,7 +96,11 @@ export class MetricNetworks {
       return {
         folder: folder!,
         sidecar,
-        run: (graph, inputs, outputs) => runGraph(addon, engine, sessions.get(graph)!, inputs, outputs),
+        run: async (graph, inputs, outputs) => {
+          const session = sessions.get(graph)
+          if (session === undefined) throw unknownName('graph', graph, [...sessions.keys()])
+          return runGraph(addon, engine, session, inputs, outputs)
+        },
       }
     } catch (error) {
       const known = asSadaError(error)
@@ -123,6 +130,7 @@ async function runGraph(
   const workspace = new addon.Workspace()
   try {
     const given = Object.entries(inputs).map(([name, { dims, values }]) => {
+      if (values.length !== elements(dims)) throw invalidArgument(`inputs.${name}.values`, `${elements(dims)} values`, values)
       const binding = allocate(workspace, name, dims)
       workspace.write(binding.tensor, 0, values)
       return binding
