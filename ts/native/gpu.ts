@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { invalidArgument, SadaError } from '../errors.ts'
-import { asSadaError, loadAddon, PLATFORM, ROOT } from './load.ts'
+import { asSadaError, loadAddon, PREBUILT, ROOT } from './load.ts'
 import type { GpuInfo, GpuRef, GpuReport } from './types.ts'
 
 /** Where sampling runs. `auto` is a GPU where one can be used, else the CPU; `cuda` is the first GPU, `cuda:1` the second. */
@@ -12,9 +12,7 @@ const LIBRARY = process.platform === 'win32' ? 'sada_cuda.dll' : 'libsada_cuda.s
 /** Every place where the GPU library is looked for, in order; the first that exists is used. */
 export function gpuLibraryPaths(): { readonly path: string; readonly exists: boolean }[] {
   const own = process.env.SADA_CUDA_PATH
-  const paths = own
-    ? [resolve(own)]
-    : [join(ROOT, 'prebuilt', PLATFORM, LIBRARY), join(ROOT, 'build', 'cuda', 'Release', LIBRARY)]
+  const paths = own ? [resolve(own)] : [join(PREBUILT, LIBRARY), join(ROOT, 'build', 'cuda', 'Release', LIBRARY)]
   return paths.map((path) => ({ path, exists: existsSync(path) }))
 }
 

@@ -7,9 +7,15 @@ import { encodeStep } from './step-program.ts'
 import type { GpuRef, NativeAddon, StepMember, Workspace } from './types.ts'
 import type { Storage, WorkspacePlan } from './workspace-plan.ts'
 
-/** The package's folder: two above this file, in `dist/` as in `ts/`. An Electron archive cannot be opened as a library: beside it lies the unpacked copy. */
-export const ROOT = join(__dirname, '..', '..').replace(/app\.asar(?!\.unpacked)/, 'app.asar.unpacked')
-export const PLATFORM = `${process.platform}-${process.arch}`
+/** An Electron archive cannot be opened as a library: beside it lies the unpacked copy. */
+const unpacked = (path: string): string => path.replace(/app\.asar(?!\.unpacked)/, 'app.asar.unpacked')
+/** The package's folder: two above this file, in `dist/` as in `ts/`. */
+export const ROOT = unpacked(join(__dirname, '..', '..'))
+const PLATFORM = `${process.platform}-${process.arch}`
+/** Tools that collect a server's files by reading its code (Next.js, Nitro) see a whole folder named like this, and take it along. */
+const EVERY_PLATFORM = join(__dirname, '..', '..', 'prebuilt')
+/** This platform's libraries. */
+export const PREBUILT = unpacked(join(EVERY_PLATFORM, PLATFORM))
 const LIBRARY =
   { win32: 'onnxruntime.dll', darwin: 'libonnxruntime.1.dylib' }[process.platform as string] ?? 'libonnxruntime.so.1'
 
@@ -20,14 +26,14 @@ let loaded: NativeAddon | undefined
 
 function addonPaths(): string[] {
   const own = process.env.SADA_ADDON_PATH
-  return own ? [own] : [join(ROOT, 'prebuilt', PLATFORM, 'sada.node'), join(ROOT, 'build', 'Release', 'sada.node')]
+  return own ? [own] : [join(PREBUILT, 'sada.node'), join(ROOT, 'build', 'Release', 'sada.node')]
 }
 
 function runtimePaths(): string[] {
   const given = process.env.SADA_ONNXRUNTIME_PATH
   const own = given && resolve(given) // the system's loader looks for a bare name elsewhere
   const installed = join(ROOT, 'node_modules', 'onnxruntime-node', 'bin', 'napi-v6', process.platform, process.arch, LIBRARY)
-  return own ? [onnxRuntimeIn(own) ?? own] : [join(ROOT, 'prebuilt', PLATFORM, LIBRARY), installed]
+  return own ? [onnxRuntimeIn(own) ?? own] : [join(PREBUILT, LIBRARY), installed]
 }
 
 /** ONNX Runtime's library in a folder, under whatever version it has there; undefined where there is none, or it is no folder. */
