@@ -70,6 +70,22 @@ for (const [ms, costs, runs, took] of [
   })
 }
 
+for (const [speedup, costs, times] of [
+  // All 50 steps with the network take 50·110; two with it and 48 without 2·110 + 48·10.
+  [20, { step: 10, network: 100 }, 7.9],
+  [100, { step: 0, network: 100 }, 25],
+  // A step without the network takes nearly what one with it does: 50·110 over 6·110 + 44·100.
+  [2, { step: 100, network: 10 }, 1.1],
+] as const) {
+  test(`${speedup} times faster, ${JSON.stringify(costs)}: the run says that it was ${times} times faster`, async () => {
+    for (const members of [1, 2]) {
+      const { warnings } = await run({ speedup }, costs, members)
+      const said = `The run was ${times} times as fast as one of every step, less than the ${speedup} times that were its target.`
+      assert.is(warnings?.at(-1), said)
+    }
+  })
+}
+
 for (const target of [{ speedup: 2 }, { ms: 3000 }]) {
   test(`${JSON.stringify(target)}: what an audit takes is no cost of a skip, and no time of the run`, async () => {
     for (const members of [1, 3]) {

@@ -49,17 +49,29 @@ export const auto: PolicyDefinition<AutoOptions> = {
     const { steps } = solver.schedule
     if (psnrDb > 0 && solver.isStochastic)
       return ['This scheduler adds fresh noise at every step; what a PSNR target goes by was fitted on schedulers that add none.']
-    const runs = Math.max(2, Math.ceil(steps / speedup - 0.5))
+    const runs = Math.max(FEWEST_OF_ALL, Math.ceil(steps / speedup - 0.5))
     if (speedup <= 1 || runs >= FEWEST_RUNS) return []
-    // Two runs there are always.
-    if (steps <= 2) return [runsAll(context)]
+    if (steps <= FEWEST_OF_ALL) return [runsAll(context)]
     return [
       `Of ${steps} steps a speed-up of ${speedup} leaves ${runs} network runs, few to predict from: ${runs} plain steps may come as close.`,
     ]
   },
-  outcome: ({ ms: most }, ms) =>
-    most > 0 && ms > most ? [`The run took ${Math.ceil(ms)} ms, more than the ${most} ms that were its target.`] : [],
+  outcome({ ms: most }, ms, members) {
+    const made = members.filter((member) => member instanceof AutoMember)
+    return [
+      ...(most > 0 && ms > most ? [`The run took ${Math.ceil(ms)} ms, more than the ${most} ms that were its target.`] : []),
+      ...made[0].missedSpeedup(ms),
+      ...(made.some(({ isGuessed }) => isGuessed) ? [GUESSED] : []),
+    ]
+  },
 }
+
+/** The first measurement is made at the third run; here nothing has borne it out. */
+const GUESSED =
+  'After 3 network runs the rest was predicted, by one measurement of the error of doing so: the PSNR may be far below its target.'
+
+/** So many runs there are always: nothing can be predicted from fewer. */
+const FEWEST_OF_ALL = 2
 
 /** Below so many network runs plain steps come as close: 10 of 20 do with DPM++ and Euler on the bundled model (bench/results/steps.json). */
 const FEWEST_RUNS = 12
@@ -139,6 +151,22 @@ class AutoMember extends SadaMember {
     return super.before(step)
   }
 
+  /** What there is to say where skips alone take too long for the speed-up that was asked for, or fewer runs than there must be would be left. */
+  missedSpeedup(ms: number): string[] {
+    const { speedup } = this.target
+    const { steps } = this.context.solver.schedule
+    const reached = (steps * (this.clock.costOfRun ?? 0)) / ms
+    // Of two steps and fewer the preflight has said that all run.
+    if (steps <= FEWEST_OF_ALL || this.runsFor(speedup) >= FEWEST_OF_ALL || !(reached < speedup)) return []
+    const times = Number(reached.toPrecision(2))
+    return [`The run was ${times} times as fast as one of every step, less than the ${speedup} times that were its target.`]
+  }
+
+  /** Whether what is left was predicted on the strength of one measurement. */
+  get isGuessed(): boolean {
+    return this.closed && this.runs <= 3
+  }
+
   /** Network runs that the target leaves from `step` on. */
   private runsLeft(step: number): number {
     const { steps } = this.context.solver.schedule
@@ -149,11 +177,18 @@ class AutoMember extends SadaMember {
       if (this.clock.isCold && this.clock.elapsed < ms) return 1
       return Math.floor((ms - this.clock.elapsed - (steps - step) * costOfSkip) / Math.max(costOfRun - costOfSkip, 1e-6))
     }
+    return Math.max(FEWEST_OF_ALL, this.runsFor(speedup)) - this.runs
+  }
+
+  /** Network runs of the whole run that make it so many times faster; none and fewer where skips alone take too long. */
+  private runsFor(speedup: number): number {
+    const { steps } = this.context.solver.schedule
+    const { costOfRun = 0, costOfSkip } = this.clock
     // steps·run / (runs·run + (steps − runs)·skip) = speedup
     const skipShare = costOfRun > 0 ? Math.min(costOfSkip / costOfRun, 0.9) : 0.01
     const runs = (steps * (1 / speedup - skipShare)) / (1 - skipShare)
     // Members of a batch share what cannot be divided among them.
-    return Math.max(2, Math.floor(runs + (this.member % 2 === 0 ? 0.5 : 0.49))) - this.runs
+    return Math.floor(runs + (this.member % 2 === 0 ? 0.5 : 0.49))
   }
 
   /** A skip after which no computed step is planned, and nothing mended. */

@@ -16,6 +16,6 @@ export interface PolicyDefinition<O> {
   begin(options: O, context: RunContext): readonly MemberPolicy[]
   /** Said before the run: which of these settings cannot have an effect in it, and what is missing. Empty: nothing to say. */
   preflight?(options: O, context: RunContext): readonly string[]
-  /** Said after the run, whose loop took so many milliseconds: what it was to reach and did not. */
-  outcome?(options: O, ms: number): readonly string[]
+  /** Said after the run, whose loop took so many milliseconds, by its `members` as `begin` made them: what it was to reach and did not. */
+  outcome?(options: O, ms: number, members: readonly MemberPolicy[]): readonly string[]
 }

@@ -72,8 +72,9 @@ export function createPolicy(spec: WrittenPolicy): Policy {
     begin(context) {
       const options = resolveOptions(definition.options, given, context) as Readonly<Record<string, unknown>>
       const warnings = [...noiseWarnings(name, definition, context), ...(definition.preflight?.(options, context) ?? [])]
-      const outcome = (ms: number): readonly string[] => definition.outcome?.(options, ms) ?? []
-      return { options, members: definition.begin(options, context), warnings, outcome }
+      const members = definition.begin(options, context)
+      const outcome = (ms: number): readonly string[] => definition.outcome?.(options, ms, members) ?? []
+      return { options, members, warnings, outcome }
     },
     rememberingLess(options) {
       const counted = Object.entries(definition.options).find(([, { fewest }]) => fewest !== undefined)
