@@ -64,6 +64,8 @@ EngineRequest read_request(const Napi::Value& value) {
   if (!object.Get("modelPath").IsUndefined()) request.model_path = read_string(object, "modelPath");
   request.targets = read_integers(object.Get("targets"), "targets", 10, 999);
   request.timing_cache = read_bytes(object, "timingCache");
+  // Of an array longer than V8 takes Node-API makes no error, but the end of the process; how long that is, JavaScript knows.
+  request.most_bytes = static_cast<uint64_t>(read_integer(object, "mostBytes", 0, (int64_t{1} << 53) - 1));
   const Napi::Array profiles = read_list(object.Get("profiles"), "profiles");
   for (uint32_t k = 0; k < profiles.Length(); ++k) {
     const Napi::Array ranges = read_list(profiles.Get(k), "profiles");

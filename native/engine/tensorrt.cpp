@@ -128,6 +128,7 @@ class Library : public TensorRt {
     }
     if (told.is_cancelled()) throw Error("ABORTED", "The build was aborted.");
     if (engine == nullptr) throw Error("NETWORK_FAILED", "TensorRT does not build the network: " + log.said() + ".");
+    check_size(engine->size(), request.most_bytes);
     BuiltEngine built{to_bytes(*engine), {}};
     if (cache != nullptr) {
       const std::unique_ptr<IHostMemory> kept(cache->serialize());
@@ -190,6 +191,10 @@ class Library : public TensorRt {
     if (taken == targets.size()) return;
     const std::string refused = "compute capability " + std::to_string(targets[taken] / 10) + "." + std::to_string(targets[taken] % 10);
     throw Error("UNSUPPORTED", "TensorRT for RTX " + version() + " does not build for " + refused + ": " + log.said() + ". On such a GPU run the networks with TensorRT itself (libnvinfer), or with the engine \"onnxruntime\".");
+  }
+
+  static void check_size(uint64_t bytes, uint64_t most) {
+    if (bytes > most) throw Error("MODEL_TOO_LARGE", "The engine has " + std::to_string(bytes) + " bytes; at most " + std::to_string(most) + " are taken.");
   }
 
   // One that does not fit this library is left out.

@@ -27,6 +27,7 @@ struct EngineRequest {
   // (TensorRT), for every one it knows (TensorRT for RTX).
   std::vector<int> targets;
   std::vector<uint8_t> timing_cache;  // of an earlier build; empty: none
+  uint64_t most_bytes = UINT64_MAX;   // of the engine
 };
 
 struct BuiltEngine {
@@ -49,7 +50,8 @@ class TensorRt {
   virtual std::string parser_version() const = 0;
   // Whether it builds for a compute capability, 89 for 8.9; TensorRT, which builds for the GPU that is here, says that when it does.
   virtual bool serves(int target) const = 0;
-  // Throws MODEL_CORRUPT or NETWORK_FAILED in the library's own words, UNSUPPORTED for targets it does not serve, ABORTED.
+  // Throws MODEL_CORRUPT or NETWORK_FAILED in the library's own words, UNSUPPORTED for targets it does not serve, MODEL_TOO_LARGE,
+  // ABORTED.
   virtual BuiltEngine build(const EngineRequest& request, const BuildMonitor& monitor) const = 0;
 };
 

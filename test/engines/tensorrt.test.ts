@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer'
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
@@ -161,7 +162,8 @@ if (builder === undefined) {
     onnx: Uint8Array,
     targets: readonly number[] = [89],
     profiles: Parameters<TensorRtBuilder['build']>[0]['profiles'] = [],
-  ) => builder.build({ onnx, profiles, targets })
+    mostBytes = constants.MAX_LENGTH,
+  ) => builder.build({ onnx, profiles, targets, mostBytes })
 
   test('a corrupt model is an error in the parser’s words, and the next build works', async () => {
     for (const cut of [1, 100, stage.length >> 1, stage.length - 1]) {
@@ -174,6 +176,14 @@ if (builder === undefined) {
     const { engine, timingCache } = await job(stage, [89], stageProfiles(manifest, manifest.stages[0])).done
     assert.ok(engine.length > 1e6)
     assert.is(timingCache.length, 0, 'nothing is measured')
+  })
+
+  test('an engine larger than an array may be is refused, in place of the end of the process', async () => {
+    const manifest = await loadManifest(MODEL)
+    const profiles = stageProfiles(manifest, manifest.stages[0])
+    const error = await failure(job(stage, [89], profiles, 1e6).done)
+    assert.is(error.code, 'MODEL_TOO_LARGE')
+    assert.match(error.message, /^The engine has \d{7,} bytes; at most 1000000 are taken\.$/)
   })
 
   test('targets and profiles that do not fit are refused with what is wrong', async () => {

@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { invalidArgument, SadaError } from '../errors.ts'
 import { asSadaError } from '../native/load.ts'
@@ -148,7 +149,7 @@ function guarded<T>({ description, file, profiles, weights }: StageSource, build
     // A file that has no weights in others gets no way to ask for any.
     const modelPath = weights.length > 0 ? file.path : undefined
     const { stage, targets } = description
-    return build({ stage, targets, onnx: file.bytes, profiles, modelPath })
+    return build({ stage, targets, onnx: file.bytes, profiles, modelPath, mostBytes: constants.MAX_LENGTH })
   })
 }
 
@@ -156,7 +157,7 @@ interface OneBuild extends EngineBuildRequest {
   readonly stage: string
 }
 
-/** One build. Rejects with MODEL_CORRUPT, NETWORK_FAILED or INVALID_ARGUMENT; with the signal's reason, at once, when it fires. */
+/** One build. Rejects with MODEL_CORRUPT, MODEL_TOO_LARGE, NETWORK_FAILED or INVALID_ARGUMENT; with the signal's reason, at once, when it fires. */
 async function buildOne(
   builder: TensorRtBuilder,
   { stage, ...request }: OneBuild,

@@ -145,10 +145,12 @@ export interface EngineBuildRequest {
   readonly targets: readonly number[]
   /** What an earlier build measured. */
   readonly timingCache?: Uint8Array
+  /** Of the engine: what this Node takes as one array, at most. */
+  readonly mostBytes: number
 }
 
 export interface EngineBuildJob {
-  /** Rejects with MODEL_CORRUPT or NETWORK_FAILED in the library's own words, INVALID_ARGUMENT, ABORTED. */
+  /** Rejects with MODEL_CORRUPT or NETWORK_FAILED in the library's own words, INVALID_ARGUMENT, MODEL_TOO_LARGE, ABORTED. */
   readonly done: Promise<{ readonly engine: Uint8Array; readonly timingCache: Uint8Array }>
   abort(): void
   /** The phases that are going on, outermost first. */
