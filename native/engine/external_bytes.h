@@ -9,6 +9,7 @@
 #else
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #endif
 
@@ -23,8 +24,10 @@ inline void read_external(const ExternalTensor& tensor, void* to) {
   file.seekg(tensor.offset);
   if (!file.read(static_cast<char*>(to), tensor.bytes)) throw changed;
 #else
+  constexpr int64_t kPiece = int64_t{1} << 30;  // macOS reads no 2^31 bytes at once: it fails
   for (int64_t done = 0; done < tensor.bytes;) {
-    const ssize_t got = pread(tensor.descriptor, static_cast<char*>(to) + done, static_cast<size_t>(tensor.bytes - done), static_cast<off_t>(tensor.offset + done));
+    const size_t piece = static_cast<size_t>(std::min(tensor.bytes - done, kPiece));
+    const ssize_t got = pread(tensor.descriptor, static_cast<char*>(to) + done, piece, static_cast<off_t>(tensor.offset + done));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) throw changed;
     done += got;
