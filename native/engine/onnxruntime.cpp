@@ -101,7 +101,8 @@ void Library::check(Status* status, const char* code, const std::string& what) c
   const Owned<Status> owned = own(status, kReleaseStatus);
   const std::string message = api.call<const char*>(kGetErrorMessage, static_cast<const Status*>(status));
   const auto says = [&](const char* words) { return message.find(words) != std::string::npos; };
-  if (says("Failed to allocate") || says("bad_alloc")) code = "OUT_OF_MEMORY";
+  // The library has no code for these. Memory: of its arenas; std::bad_alloc under Linux, macOS and Windows; CUDA's, cuBLAS's and cuDNN's.
+  if (says("Failed to allocate") || says("bad_alloc") || says("bad allocation") || says("out of memory") || says("_STATUS_ALLOC_FAILED")) code = "OUT_OF_MEMORY";
   if (says("pthread_create failed") || says("_beginthreadex failed"))
     throw Error("OUT_OF_MEMORY", what + ": the system starts no more threads for it, by a limit of the user or of the container; a smaller `threads` needs fewer. " + message);
   throw Error(code, what + ": " + message);
@@ -164,6 +165,8 @@ SessionHandle* Library::open(const SessionOptions& given, const std::function<vo
     // No damage: an operator, or a type of one, has no kernel here. That is bfloat16 on the CPU; some operators do not take it at all.
     if (code == kNotImplemented || message.find("tensor(bfloat16)") != std::string::npos)
       check(status, "UNSUPPORTED", what + ": export the model in fp32 or fp16; bfloat16 is for GPUs, and for networks without convolutions. ONNX Runtime says");
+    // As CudaCall of the provider puts it: "CUDNN failure 1001: CUDNN_STATUS_NOT_INITIALIZED ; GPU=0 ; …".
+    if (message.find(" ; GPU=") != std::string::npos) check(status, "BACKEND_UNAVAILABLE", what);
     check(status, code == kNoSuchFile ? "MODEL_NOT_FOUND" : "MODEL_CORRUPT", what);
   }
   return session;

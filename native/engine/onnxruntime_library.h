@@ -22,7 +22,8 @@ class Library : public EngineLibrary, public std::enable_shared_from_this<Librar
 
   std::string version() const override { return version_; }
   std::unique_ptr<Session> load(const SessionOptions& options) override;
-  // `configure` adds to the settings before the session is made. Throws MODEL_NOT_FOUND, MODEL_CORRUPT, UNSUPPORTED and what it throws.
+  // `configure` adds to the settings before the session is made. Throws MODEL_NOT_FOUND, MODEL_CORRUPT, UNSUPPORTED, OUT_OF_MEMORY,
+  // BACKEND_UNAVAILABLE and what it throws.
   SessionHandle* open(const SessionOptions& options, const std::function<void(SessionSettings*)>& configure) const;
   std::unique_ptr<Cancellation> make_cancellation() override;
 

@@ -58,11 +58,9 @@ if (!hasEmulatedGpu() || !existsSync(DOUBLE)) {
   test.skip('the CUDA provider on its double', () => {})
   console.log(`SKIPPED the CUDA provider: ${DOUBLE} is not built; "node scripts/build-onnxruntime-double.mjs" builds it.`)
 } else {
-  process.env.SADA_CUDA_PATH = emulatedGpu
   process.env.SADA_ORT_DOUBLE_REAL = findOnnxRuntime()
   const notes = join(mkdtempSync(join(tmpdir(), 'sada-ort-')), 'notes')
-  process.env.SADA_ORT_DOUBLE_NOTES = notes
-  process.env.SADA_ORT_DOUBLE_GPU = emulatedGpu
+  Object.assign(process.env, { SADA_CUDA_PATH: emulatedGpu, SADA_ORT_DOUBLE_NOTES: notes, SADA_ORT_DOUBLE_GPU: emulatedGpu })
   const open = (): Engine => new addon.Engine({ library: DOUBLE, kind: 'onnxruntime', gpu })
   const noted = (): string[] => readFileSync(notes, 'utf8').trim().split('\n')
 
@@ -152,6 +150,7 @@ if (!hasEmulatedGpu() || !existsSync(DOUBLE)) {
     'UpdateCUDAProviderOptions',
     'UpdateCUDAProviderOptionsWithValue',
     'SessionOptionsAppendExecutionProvider_CUDA_V2',
+    'CreateSessionFromArray', // where the provider first asks for cuBLAS and cuDNN
   ]
   const RUNNING: [string, string][] = [
     ['CreateIoBinding', 'INTERNAL'],
@@ -160,13 +159,15 @@ if (!hasEmulatedGpu() || !existsSync(DOUBLE)) {
     ['BindOutput', 'IO_MISMATCH'],
     ['RunWithBinding', 'NETWORK_FAILED'],
   ]
-  /** What the library was seen to say where an address space or a user's threads are limited. */
-  const SYSTEM: [string, string, string, 'load' | 'run'][] = [
-    ['RunWithBinding', 'Failed to allocate memory for requested buffer', 'OUT_OF_MEMORY', 'run'],
-    ['CreateSessionFromArray', 'Failed to load model with error: std::bad_alloc', 'OUT_OF_MEMORY', 'load'],
-    ['CreateSessionFromArray', 'env.cc:251 PosixThread pthread_create failed, error code: 11', 'OUT_OF_MEMORY', 'load'],
-    ['CreateSessionFromArray', 'Protobuf parsing failed.', 'MODEL_CORRUPT', 'load'],
+  /** What the library says where there is no memory, and where no more threads may be started. */
+  const SYSTEM = [
+    'Failed to allocate memory for requested buffer',
+    'Failed to load model with error: std::bad_alloc',
+    'CUDA failure 2: out of memory',
+    'CUBLAS_STATUS_ALLOC_FAILED',
+    'env.cc:251 PosixThread pthread_create failed, error code: 11',
   ]
+  const failedLoad = (engine: Engine): Promise<SadaError> => failure(engine.load({ bytes: fixtureBytes('add_matmul') }))
   const withFault = async <T>(fault: string, says: string, work: () => Promise<T>): Promise<T> => {
     Object.assign(process.env, { SADA_ORT_DOUBLE_FAIL: fault, SADA_ORT_DOUBLE_SAYS: says })
     try {
@@ -179,7 +180,7 @@ if (!hasEmulatedGpu() || !existsSync(DOUBLE)) {
   test('a failure of any call is typed, leaves nothing behind, and the next call works', async () => {
     for (const fault of LOADING) {
       const engine = open()
-      const error = await withFault(fault, '', () => failure(engine.load({ bytes: fixtureBytes('add_matmul') })))
+      const error = await withFault(fault, 'CUDNN was asked to fail ; GPU=0 ; …', () => failedLoad(engine))
       assert.is(error.code, 'BACKEND_UNAVAILABLE', fault)
       assert.match(error.message, 'asked to fail')
       const { session } = await engine.load({ bytes: fixtureBytes('add_matmul') })
@@ -192,10 +193,12 @@ if (!hasEmulatedGpu() || !existsSync(DOUBLE)) {
       assert.is((await withFault(fault, '', () => failure(add(engine, session)))).code, code, fault)
       assert.equal(await add(engine, session), SUMS)
     }
-    const load = () => failure(engine.load({ bytes: fixtureBytes('add_matmul') }))
-    const run = () => failure(add(engine, session))
-    for (const [fault, says, code, work] of SYSTEM)
-      assert.is((await withFault(fault, says, work === 'load' ? load : run)).code, code, says)
+    const load = () => failedLoad(engine)
+    assert.is((await withFault('CreateSessionFromArray', 'Protobuf parsing failed.', load)).code, 'MODEL_CORRUPT')
+    for (const says of SYSTEM) {
+      assert.is((await withFault('CreateSessionFromArray', says, load)).code, 'OUT_OF_MEMORY', says)
+      assert.is((await withFault('RunWithBinding', says, () => failure(add(engine, session)))).code, 'OUT_OF_MEMORY', says)
+    }
     await engine.dispose()
     const { engines, sessions, tensors } = addon.counters()
     assert.equal([engines, sessions, tensors], [0, 0, 0])

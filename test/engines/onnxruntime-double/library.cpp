@@ -70,10 +70,6 @@ void leave_work() {
   enqueue(compute_stream, [](void*) { return note("late work"), 0; }, nullptr, [](void*) {});
 }
 
-Status* create_session(const Env* env, const void* bytes, size_t length, const SessionSettings* settings, SessionHandle** out) {
-  Status* status = failure("CreateSessionFromArray");
-  return status != nullptr ? status : call_real<Status*>(kCreateSessionFromArray, env, bytes, length, settings, out);
-}
 Status* create_memory_info(const char* name, int allocator, int id, int kind, MemoryInfo** out) {
   if (Status* status = failure("CreateMemoryInfo")) return status;
   note(std::string("CreateMemoryInfo ") + name + " " + std::to_string(id));
@@ -132,6 +128,11 @@ Status* run_with_binding(SessionHandle* session, const RunOptions* options, cons
   return call_real<Status*>(kRunWithBinding, session, options, binding);
 }
 
+Status* create_session(const Env* env, const void* bytes, size_t length, const SessionSettings* settings, SessionHandle** out) {
+  if (Status* status = failure("CreateSessionFromArray")) return status;
+  return call_real<Status*>(kCreateSessionFromArray, env, bytes, length, settings, out);
+}
+
 const void* const* get_api(uint32_t version) {
   void* handle = dlopen(setting("SADA_ORT_DOUBLE_REAL").c_str(), RTLD_NOW | RTLD_LOCAL);
   const auto get_base = handle == nullptr ? nullptr : reinterpret_cast<const ApiBase* (*)()>(dlsym(handle, "OrtGetApiBase"));
@@ -139,13 +140,13 @@ const void* const* get_api(uint32_t version) {
   if (real == nullptr) return nullptr;
   std::memcpy(table.data(), real, sizeof(table));
   const auto replace = [](Slot slot, auto* function) { table[slot] = reinterpret_cast<const void*>(function); };
-  replace(kCreateSessionFromArray, create_session);
   replace(kCreateMemoryInfo, create_memory_info);
   replace(kCreateCUDAProviderOptions, create_options);
   replace(kUpdateCUDAProviderOptions, update_options);
   replace(kUpdateCUDAProviderOptionsWithValue, update_with_value);
   replace(kReleaseCUDAProviderOptions, release_options);
   replace(kSessionOptionsAppendExecutionProvider_CUDA_V2, append_provider);
+  replace(kCreateSessionFromArray, create_session);
   replace(kCreateIoBinding, create_binding);
   replace(kCreateTensorWithDataAsOrtValue, create_value);
   replace(kBindInput, bind_input);
