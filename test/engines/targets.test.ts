@@ -30,7 +30,7 @@ test('targets are read as people write them', () => {
     ['sm75', 75],
   ] as const)
     assert.is(parseTarget(text), number)
-  for (const bad of ['', 'ada', 'sm_', '8', '8.9.1', 'sm_1234', '0.5', '099']) {
+  for (const bad of ['', 'ada', 'sm_', '8', '12', '8.9.1', 'sm_1234', '0.5', '099']) {
     try {
       parseTarget(bad)
       assert.unreachable(bad)

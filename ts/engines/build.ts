@@ -207,7 +207,8 @@ export function unsupportedTarget(
 
 /** `'sm_89'`, `'8.9'`, `'89'` or 89 → 89. Throws INVALID_ARGUMENT. */
 export function parseTarget(target: string | number): number {
-  const match = /^(?:sm_?)?([1-9]\d?)\.?(\d)$/.exec(String(target))
+  // Of 2.0 and later, as CUDA itself has been for long: "12" means 12.0, and must not pass for 1.2.
+  const match = /^(?:sm_?)?([2-9]|[1-9]\d)\.?(\d)$/.exec(String(target))
   if (!match) throw invalidArgument('target', 'a compute capability like "sm_89" or "8.9"', target)
   return Number(match[1]) * 10 + Number(match[2])
 }
