@@ -119,6 +119,20 @@ test('a call is what was asked, whatever becomes of its lists and objects afterw
   assert.equal((await running).latents, wanted)
 })
 
+test('a run starts from the latents that it was given, changed or transferred afterwards as they are', async () => {
+  const latents = new Float32Array([1, -2, 3, 0.5])
+  const call = { ...options, shape: [1, 4], seed: undefined }
+  const wanted = (await sample({ ...call, latents: latents.slice() })).latents
+  const changed = sample({ ...call, latents })
+  latents.fill(7)
+  assert.equal((await changed).latents, wanted)
+  latents.set([1, -2, 3, 0.5])
+  const transferred = sample({ ...call, latents })
+  structuredClone(latents, { transfer: [latents.buffer] })
+  assert.equal((await transferred).latents, wanted)
+  assert.is((await refusal(() => sample({ ...call, latents }))).argument, 'latents')
+})
+
 test('an object that holds itself is refused, or passed over, as any other value', async () => {
   const scheduler: Record<string, unknown> = { ...options.scheduler }
   scheduler.itself = scheduler

@@ -1,8 +1,9 @@
+import { types } from 'node:util'
 import { invalidArgument, SadaError } from '../errors.ts'
 
 /**
- * Checks what every call takes, and returns the call as it is now, whatever becomes of the caller's lists and objects; samples and pixels are
- * not copied. Throws INVALID_ARGUMENT.
+ * Checks what every call takes, and returns the call as it is now, whatever becomes of the caller's lists, arrays and objects; what has a class
+ * of its own, a picture say, is not copied. Throws INVALID_ARGUMENT.
  */
 export function checkCall<T extends CallOptions>(options: T): T {
   if (typeof options !== 'object' || options === null) throw invalidArgument('options', 'an object', options)
@@ -27,6 +28,8 @@ const DEEPEST = 16
 
 /** `copies`: of what was met before; what is met within itself stays as it is. */
 function copyOf(value: unknown, copies: Map<unknown, unknown>, depth = 0): unknown {
+  // A detached one has nothing to copy, and is refused where its length is checked. The `slice` of a Buffer would be a view.
+  if (types.isTypedArray(value)) return value.length === 0 ? value : Uint8Array.prototype.slice.call(value)
   const isPlain = typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
   if (depth > DEEPEST || !(isPlain || Array.isArray(value))) return value
   if (copies.has(value)) return copies.get(value)

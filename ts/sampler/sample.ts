@@ -40,7 +40,7 @@ export interface SampleOptions {
   readonly shape: readonly number[]
   /**
    * The initial state, of `shape`, in the scheduler's own scale (diffusers' `latents`, `init_noise_sigma` included); finite. Either it or `seed`,
-   * but both where the scheduler is stochastic. Must not be changed until the network is called; it is not written to.
+   * but both where the scheduler is stochastic. Read before `sample` returns its promise, and not written to.
    */
   readonly latents?: Float32Array | undefined
   /**
