@@ -1,58 +1,21 @@
 import { cpSync, existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, relative } from 'node:path'
+import { dirname, join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { findOnnxRuntimeForGpu } from '../../ts/engines/onnxruntime.ts'
 import { load, type SadaError } from '../../ts/index.ts'
 import { findOnnxRuntime, loadAddon } from '../../ts/native/load.ts'
 import type { Binding, Engine, EngineOp, Workspace } from '../../ts/native/types.ts'
 import { emulatedGpu, hasEmulatedGpu } from '../support/emulated-gpu.ts'
 import { bound, fixtureBytes, read } from '../support/engines.ts'
 import { familyFolder, optionsOf, recordedCases } from '../support/families.ts'
+import { failure } from '../support/failure.ts'
 
-/** ONNX Runtime's CUDA provider: on a double of a GPU build (test/engines/onnxruntime-double), and what the real one says without a GPU. */
+/** ONNX Runtime's CUDA provider, on a double of a GPU build (test/engines/onnxruntime-double). */
 
-const BUILD = join(__dirname, '../../build')
-const DOUBLE = join(BUILD, 'onnxruntime-double', 'libonnxruntime.so.1')
-const REAL = join(BUILD, 'onnxruntime-gpu', 'onnxruntime', 'capi')
+const DOUBLE = join(__dirname, '../../build', 'onnxruntime-double', 'libonnxruntime.so.1')
 const addon = loadAddon()
 const gpu = { library: emulatedGpu, index: 0 }
-
-const failure = (work: Promise<unknown>): Promise<SadaError> =>
-  work.then(
-    () => assert.unreachable('no failure') as never,
-    (error: SadaError) => error,
-  )
-
-test('a GPU build is found by its provider; without one the reason says where it was looked for', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'sada-ort-'))
-  const none = findOnnxRuntimeForGpu(folder)
-  assert.match('reason' in none ? none.reason : '', folder)
-  writeFileSync(join(folder, 'libonnxruntime_providers_cuda.so'), '')
-  assert.ok('reason' in findOnnxRuntimeForGpu(folder))
-  writeFileSync(join(folder, 'libonnxruntime.so.1.31.1'), '')
-  const library = join(folder, 'libonnxruntime.so.1.31.1')
-  for (const path of [folder, library, relative(process.cwd(), library)]) assert.equal(findOnnxRuntimeForGpu(path), { library })
-})
-
-if (existsSync(REAL) && !existsSync('/proc/driver/nvidia') && hasEmulatedGpu()) {
-  test('the real provider, without a driver, is BACKEND_UNAVAILABLE in its own words, and the process goes on', async () => {
-    const found = findOnnxRuntimeForGpu(REAL)
-    if ('reason' in found) return assert.unreachable(found.reason)
-    const engine = new addon.Engine({ library: found.library, kind: 'onnxruntime', gpu })
-    assert.match(engine.version, /^1\./)
-    for (let k = 0; k < 2; k++) {
-      const error = await failure(engine.load({ bytes: fixtureBytes('add_matmul') }))
-      assert.is(error.code, 'BACKEND_UNAVAILABLE', error.message)
-      assert.match(error.message, /CUDA/)
-    }
-    await engine.dispose()
-  })
-} else {
-  test.skip('the real provider', () => {})
-  console.log(`SKIPPED the real CUDA provider: ${REAL} is not here, or a driver is; scripts/fetch-onnxruntime-gpu.mjs fetches it`)
-}
 
 if (!hasEmulatedGpu() || !existsSync(DOUBLE)) {
   test.skip('the CUDA provider on its double', () => {})

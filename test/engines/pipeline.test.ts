@@ -1,23 +1,17 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { SadaError } from '../../ts/errors.ts'
 import { load, type GenerateOptions } from '../../ts/index.ts'
 import { loadAddon } from '../../ts/native/load.ts'
 import { emulatedGpu } from '../support/emulated-gpu.ts'
 import { during } from '../support/environment.ts'
 import { filledCache, newCache } from '../support/filled-cache.ts'
 import { hasTensorRtDouble, tensorRtDouble } from '../support/tensorrt-double.ts'
+import { failure } from '../support/failure.ts'
 
 /** Whole pictures with the network on TensorRT (its double) and everything else on a GPU (emulated), against the CPU. */
 
 const onTensorRt = { device: 'cuda', engine: 'tensorrt' } as const
 const options = { prompt: ['a teal robot with round eyes', 'a kid'], seed: [1, 2], steps: 10 }
-const failure = (work: Promise<unknown>): Promise<SadaError> =>
-  work.then(
-    () => assert.unreachable('no failure') as never,
-    (error: SadaError) => error,
-  )
-
 if (!hasTensorRtDouble()) {
   test.skip('pictures on TensorRT’s double', () => {})
 } else {

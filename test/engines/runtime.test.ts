@@ -9,6 +9,7 @@ import { emulatedGpu } from '../support/emulated-gpu.ts'
 import { bound, fixtureBytes, read } from '../support/engines.ts'
 import { during } from '../support/environment.ts'
 import { hasTensorRtDouble, packEngine, packStage, tensorRtDouble, type DoubleEngine } from '../support/tensorrt-double.ts'
+import { failure } from '../support/failure.ts'
 
 /** TensorRT's runtime side, on a double of the library (test/engines/double) and an emulated GPU, against ONNX Runtime on the CPU. */
 
@@ -16,12 +17,6 @@ const MODEL = join(__dirname, '../../models/avatar')
 const gpu = { library: emulatedGpu, index: 0 }
 const addon = loadAddon()
 const stage = (session: number, inputs: Binding[], outputs: Binding[]): EngineOp => ({ kind: 'stage', session, inputs, outputs })
-const failure = (work: Promise<unknown>): Promise<SadaError> =>
-  work.then(
-    () => assert.unreachable('no failure') as never,
-    (error: SadaError) => error,
-  )
-
 /** [rows, 3] + [rows, 3] and a product with a matrix, [rows, 2]; 1 to 4 rows, and 8 to 16. */
 const ADD: DoubleEngine = {
   memory: 4096,

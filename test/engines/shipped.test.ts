@@ -14,7 +14,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { SadaError } from '../../ts/errors.ts'
 import { StageSources, targetOf, type StageEngine } from '../../ts/engines/build.ts'
 import type { EngineDescription } from '../../ts/engines/cache.ts'
 import { openTensorRt } from '../../ts/engines/library.ts'
@@ -25,17 +24,12 @@ import { filesForEngines } from '../../ts/pipeline/load.ts'
 import { loadManifest } from '../../ts/plan/model.ts'
 import { emulatedGpu } from '../support/emulated-gpu.ts'
 import { hasTensorRtDouble, packStage, tensorRtDouble } from '../support/tensorrt-double.ts'
+import { failure } from '../support/failure.ts'
 
 /** Engines that an application brings along: used where its hash vouches for them, never else. */
 
 const MODEL = join(__dirname, '../../models/avatar')
 const newFolder = (): string => mkdtempSync(join(tmpdir(), 'sada-shipped-'))
-const failure = (work: Promise<unknown>): Promise<SadaError> =>
-  work.then(
-    () => assert.unreachable('no failure') as never,
-    (error: SadaError) => error,
-  )
-
 const description: EngineDescription = {
   model: 'avatar',
   stage: 'unet.embed',

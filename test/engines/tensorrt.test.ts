@@ -17,6 +17,7 @@ import { stageProfiles } from '../../ts/plan/profiles.ts'
 import { emulatedGpu, hasEmulatedGpu } from '../support/emulated-gpu.ts'
 import { run } from '../support/spawn.ts'
 import { hasTensorRtDouble, tensorRtDouble } from '../support/tensorrt-double.ts'
+import { failure } from '../support/failure.ts'
 
 /** The real builder of TensorRT for RTX, which needs no GPU; `npm run test:gpu` fetches it. */
 
@@ -32,12 +33,6 @@ function open(): TensorRtBuilder | undefined {
   }
 }
 const newCache = (): EngineCache => new EngineCache(mkdtempSync(join(tmpdir(), 'sada-engines-')))
-const failure = (work: Promise<unknown>): Promise<SadaError> =>
-  work.then(
-    () => assert.unreachable() as never,
-    (error: SadaError) => error,
-  )
-
 test('a file is taken by its name, with or without the full version; another one is refused as that', () => {
   const folder = mkdtempSync(join(tmpdir(), 'sada-tensorrt-'))
   for (const [name, code] of [
