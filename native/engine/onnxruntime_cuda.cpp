@@ -198,6 +198,7 @@ class CudaSession : public OrtSession {
 
 void CudaLibrary::start() {
   if (gpu_ == nullptr) gpu_ = std::make_unique<GpuStream>(gpu_library_, gpu_index_);
+  gpu_->synchronize();  // a GPU that was lost says so here; the provider would be one that does not start
   constexpr int kArena = 1, kDefault = 0;
   if (memory_ == nullptr) library->check(library->api.call(kCreateMemoryInfo, "Cuda", kArena, gpu_index_, kDefault, &memory_), "BACKEND_UNAVAILABLE", "ONNX Runtime does not know the GPU's memory");
 }

@@ -9,6 +9,7 @@ import type { Binding, Engine, EngineOp, Workspace } from '../../ts/native/types
 import { emulatedGpu, hasEmulatedGpu } from '../support/emulated-gpu.ts'
 import { bound, fixtureBytes, read } from '../support/engines.ts'
 import { familyFolder, optionsOf, recordedCases } from '../support/families.ts'
+import { during } from '../support/environment.ts'
 import { failure } from '../support/failure.ts'
 
 /** ONNX Runtime's CUDA provider, on a double of a GPU build (test/engines/onnxruntime-double). */
@@ -165,6 +166,19 @@ if (!hasEmulatedGpu() || !existsSync(DOUBLE)) {
     await engine.dispose()
     const { engines, sessions, tensors } = addon.counters()
     assert.equal([engines, sessions, tensors], [0, 0, 0])
+  })
+
+  test('a GPU that was lost says so to the model that is loaded next', async () => {
+    const engine = open()
+    const { session, inputs, outputs } = await engine.load({ bytes: fixtureBytes('half') })
+    const run = () => runFixture(engine, session, inputs[0].name, outputs[0].name)
+    const before = await run()
+    await during({ SADA_EMULATED_LOST_AFTER: '1' }, async () => {
+      assert.is((await failure(run())).code, 'DEVICE_LOST')
+      assert.is((await failedLoad(engine)).code, 'DEVICE_LOST')
+    })
+    assert.equal(await run(), before)
+    await engine.dispose()
   })
 
   const addition = (workspace: Workspace, session: number): EngineOp => {
