@@ -1,0 +1,136 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Offer } from '../../ts/families/family.ts'
+import type { SadaError } from '../../ts/index.ts'
+import { checkGenerateOptions } from '../../ts/pipeline/options.ts'
+
+// What a call is given, before there is a run: a model that takes everything.
+
+const RANGES = {
+  steps: { fits: [1, 1000], refused: [0, 1001, 1.5, '2', null] },
+  guidanceScale: { fits: [0, 0.5, 100], refused: [-0.1, 100.1, NaN, '2', null] },
+  preview: { fits: [1, 1000], refused: [0, 1001, 1.5, '2', true] },
+  strength: { fits: [0, 0.5, 1], refused: [-0.1, 1.1, NaN, '1', null] },
+  guidanceRescale: { fits: [0, 0.5, 1], refused: [-0.1, 1.1, NaN, '1', null] },
+  denoisingStart: { fits: [0, 0.5, 1], refused: [-0.1, 1.1, NaN, '1', null] },
+  denoisingEnd: { fits: [0, 0.5, 1], refused: [-0.1, 1.1, NaN, '1', null] },
+  trueGuidanceScale: { fits: [1, 1.5, 100], refused: [0.9, 100.1, NaN, '2', null] },
+  maxSequenceLength: { fits: [4, 512], refused: [3, 513, 16.5, '16', null] },
+  tileSize: { fits: [0, 8192], refused: [-1, 8193, 8.5, '8', null] },
+  seconds: { fits: [0.001, 600], refused: [0, 600.1, NaN, '2', null] },
+  originalSize: {
+    fits: [
+      [0, 0],
+      [7, 9],
+    ],
+    refused: [[1], [1, 2, 3], [-1, 2], [1, 2.5], ['1', 2], 7, null],
+  },
+  targetSize: {
+    fits: [
+      [0, 0],
+      [7, 9],
+    ],
+    refused: [[1], [1, 2, 3], [2, -1], 7, null],
+  },
+  cropTopLeft: {
+    fits: [
+      [0, 0],
+      [7, 9],
+    ],
+    refused: [[1], [1, 2, 3], [2, -1], 7, null],
+  },
+  negativeOriginalSize: {
+    fits: [
+      [0, 0],
+      [7, 9],
+    ],
+    refused: [[1], [1, 2, 3], [2, -1], 7, null],
+  },
+  negativeTargetSize: {
+    fits: [
+      [0, 0],
+      [7, 9],
+    ],
+    refused: [[1], [1, 2, 3], [2, -1], 7, null],
+  },
+  negativeCropTopLeft: {
+    fits: [
+      [0, 0],
+      [7, 9],
+    ],
+    refused: [[1], [1, 2, 3], [2, -1], 7, null],
+  },
+  prompt: { fits: ['', [''], Array(64).fill('a')], refused: [[], Array(65).fill('a'), ['a', 7], { length: 1 }, null] },
+} as const
+
+const offer: Offer = {
+  defaults: { scheduler: 'euler', steps: 30, guidance: 7.5 },
+  schedulers: ['euler', 'dpm++'],
+  takes: Object.keys(RANGES).filter((name) => !['steps', 'guidanceScale', 'preview', 'prompt'].includes(name)) as Offer['takes'],
+}
+const check = (options: object) => checkGenerateOptions({ prompt: 'a', ...options }, offer)
+const refusal = (options: object): SadaError => {
+  try {
+    check(options)
+  } catch (error) {
+    return error as SadaError
+  }
+  throw new Error(`${JSON.stringify(options)} is not refused`)
+}
+
+test('options reach to the ends of their ranges and no further', () => {
+  for (const [name, { fits, refused }] of Object.entries(RANGES)) {
+    for (const value of fits) check({ [name]: value })
+    for (const value of refused) {
+      const { code, argument } = refusal({ [name]: value })
+      assert.equal([code, argument], ['INVALID_ARGUMENT', name], `${name}: ${JSON.stringify(value)}`)
+    }
+  }
+})
+
+test("what is left out is the model's own, and what is given is handed on", () => {
+  const own = { prompts: ['a'], seed: 0, steps: 30, guidance: 7.5, scheduler: 'euler' }
+  assert.equal(check({}).request, own)
+  const { request, audit } = check({
+    prompt: ['b', 'c'],
+    seed: [5n, 6],
+    steps: 4,
+    guidanceScale: 0,
+    scheduler: 'dpm++',
+    audit: 0.5,
+    strength: 0,
+    tileSize: 0,
+  })
+  assert.equal(request, {
+    prompts: ['b', 'c'],
+    seed: [5n, 6],
+    steps: 4,
+    guidance: 0,
+    scheduler: 'dpm++',
+    strength: 0,
+    tileSize: 0,
+  })
+  assert.is(audit, 0.5)
+})
+
+test('a seed for each prompt, no fewer and no more', () => {
+  for (const seed of [[], [1], [1, 2, 3]]) assert.is(refusal({ prompt: ['a', 'b'], seed }).argument, 'seed')
+  check({ prompt: ['a', 'b'], seed: [1, 2] })
+})
+
+test('a scheduler is a name, a configuration, or its text after any blanks', () => {
+  const text = '\n {"_class_name": "EulerDiscreteScheduler"}'
+  const parsed: unknown = JSON.parse(text)
+  for (const scheduler of [text, parsed]) assert.equal(check({ scheduler }).request.scheduler, parsed)
+  for (const scheduler of ['flow-euler', '', 7]) assert.is(refusal({ scheduler }).code, 'UNKNOWN_NAME', String(scheduler))
+})
+
+test('what a model does not take is refused with what it takes', () => {
+  const takingNothing = () => checkGenerateOptions({ prompt: 'a', strength: 1 }, { ...offer, takes: [] })
+  assert.throws(takingNothing, (error: SadaError) => error.argument === 'strength' && !error.message.includes('It takes'))
+  const { code, argument, message } = refusal({ negativePrompt: 'b' })
+  assert.equal([code, argument], ['INVALID_ARGUMENT', 'negativePrompt'])
+  assert.match(message, /It takes strength, guidanceRescale, /)
+})
+
+test.run()
