@@ -127,6 +127,22 @@ test('sizes of a share of a latent', async () => {
   }
 })
 
+test('a pair for the size of the latents is height and width, as for StableDiffusionPipeline; two other values are none', async () => {
+  const folder = join(scratch, 'pair')
+  cpSync(familyFolder('sd2'), folder, { recursive: true })
+  set('unet', 'sample_size', [8, 12])(folder)
+  const pipeline = await load(folder, { threads: 1 })
+  assert.equal(pipeline.size, [24, 16])
+  const { images } = await pipeline.generate({ prompt: 'a cat', steps: 1, policy: 'none' })
+  assert.equal([images[0].width, images[0].height], [24, 16])
+  await pipeline.dispose()
+  for (const wrong of [[8], [8, 8, 8], [8, 1.5], [0, 8], [8, 4097], ['8', 8], 0, 4097, '8']) {
+    const error = await refusal('sd2', set('unet', 'sample_size', wrong))
+    assert.is(error?.code, 'MANIFEST_INVALID', `${JSON.stringify(wrong)}: ${error?.message}`)
+    assert.match(error.message, /unet.*a whole number from 1 to 4096, or a pair of them.*\/sample_size/)
+  }
+})
+
 test('fields that diffusers follows and nothing here does', async () => {
   const fields = [
     ['sd2', 'unet', 'time_cond_proj_dim', 16],

@@ -47,12 +47,19 @@ export const PICTURE_OPTIONS = [
   'tileSize',
 ] as const
 
-const sampleSize = ({ sample_size: latents }: JsonObject): number => (typeof latents === 'number' ? latents : 64)
+/** Latents of a picture where nothing else is asked: one number for both sides, or height and width; undefined where it is neither. */
+function ownSize({ sample_size: given }: JsonObject, scale: number): LatentSize | undefined {
+  const own: unknown[] = Array.isArray(given) ? given : [given ?? 64, given ?? 64]
+  const fits = own.length === 2 && own.every((n) => Number.isInteger(n) && Number(n) >= 1 && Number(n) * scale <= LARGEST_SIDE)
+  return fits ? (own as [number, number]) : undefined
+}
 
 /** The sizes of pictures that engines serve. `length`: tokens of a prompt. */
 export async function unetRange(context: LoadContext, length: number): Promise<SizeRange | undefined> {
-  const own = sampleSize(await Component.configOf(context, 'unet'))
-  return sizeRange(context, await Autoencoder.scaleOf(context), { own: [own, own], length: [length, length] })
+  const scale = await Autoencoder.scaleOf(context)
+  // What is no size is refused when the network has been loaded.
+  const own = ownSize(await Component.configOf(context, 'unet'), scale) ?? [64, 64]
+  return sizeRange(context, scale, { own, length: [length, length] })
 }
 
 /** The conditioning of a run by the names of the UNet's inputs. */
@@ -86,11 +93,11 @@ export abstract class UnetFamily extends LatentFamily {
     // The latents, the mask, and the latents of what is kept.
     this.readsMask = unet.dimension(inputs.sample, 1, unet.config.in_channels ?? channels) === 2 * channels + 1
     if (!this.readsMask) unet.expectDimension(inputs.sample, 1, channels, 'the channels of the autoencoder')
-    // Those of old folders may be a pair.
-    const isPair = Array.isArray(unet.config.sample_size)
-    const latents = isPair ? 64 : unet.integer('sample_size', 64, 1, LARGEST_SIDE / autoencoder.scale)
-    const side = latents * autoencoder.scale
-    this.size = [side, side]
+    const { scale } = autoencoder
+    const own = ownSize(unet.config, scale)
+    if (own === undefined)
+      throw unet.invalid('sample_size', `a whole number from 1 to ${LARGEST_SIDE / scale}, or a pair of them`)
+    this.size = [own[1] * scale, own[0] * scale]
     this.defaults = { scheduler: schedulers.own, steps: 50, guidance }
     if (controlNets.length > 0) residualShapes(unet, [64, 64])
   }
