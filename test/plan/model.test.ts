@@ -51,7 +51,8 @@ test('a folder or file that does not exist is named', async () => {
   rmSync(join(folder, 'head.onnx'))
   const missing = await refusal()
   assert.is(missing.code, 'MODEL_NOT_FOUND')
-  assert.match(missing.message, 'head.onnx')
+  assert.match(missing.message, /head\.onnx\. It does not exist/)
+  assert.is(missing.stage, 'head')
   rmSync(folder, { recursive: true })
   assert.is((await refusal()).code, 'MODEL_NOT_FOUND')
   const typo = await load('avatr').catch((e: unknown) => e as SadaError)
@@ -123,9 +124,53 @@ for (const [name, edit, message] of wrong) {
 test('a manifest that is right but for another shape or name is IO_MISMATCH: file, expected, found', async () => {
   change((plan) => (plan.tensors.skip = ['rows', 96, 8, 8]))
   const shape = await refusal()
-  assert.is(shape.code, 'IO_MISMATCH')
+  assert.equal([shape.code, shape.stage], ['IO_MISMATCH', 'embed'])
   assert.match(shape.message, /embed\.onnx.*"skip".*\[rows, 96, 8, 8\].*\[-1, 96, 16, 16\]/)
 })
+
+const otherFiles: [string, (plan: Plan) => void, stage: string, RegExp][] = [
+  [
+    'reads an input that its file has not',
+    (plan) => (plan.stages[1].inputs = [...(plan.stages[1].inputs as string[]), 'sample']),
+    'first',
+    /first\.onnx: expected inputs .*, sample; the file has /,
+  ],
+  [
+    'lacks an input of its file',
+    (plan) => (plan.stages[1].inputs = (plan.stages[1].inputs as string[]).slice(1)),
+    'first',
+    /first\.onnx: expected inputs .*; the file has hidden_0/,
+  ],
+  [
+    'makes an output that its file has not',
+    (plan) => {
+      plan.stages[0].outputs = [...(plan.stages[0].outputs as string[]), 'extra']
+      plan.tensors.extra = ['rows', 3]
+    },
+    'embed',
+    /embed\.onnx: expected outputs .*, extra; the file has /,
+  ],
+  [
+    'makes a tensor of another rank',
+    (plan) => (plan.tensors.embedding = ['rows', 192, 1]),
+    'embed',
+    /"embedding" to be \[rows, 192, 1\], the file has \[-1, 192\]/,
+  ],
+  [
+    'reads prompts of another length',
+    (plan) => (plan.text.length = 39),
+    'text',
+    /"ids" to be \[rows, 39\], the file has \[-1, 40\]/,
+  ],
+]
+for (const [name, edit, stage, message] of otherFiles) {
+  test(`a stage that ${name} is IO_MISMATCH`, async () => {
+    change(edit)
+    const error = await refusal()
+    assert.equal([error.code, error.stage], ['IO_MISMATCH', stage], error.message)
+    assert.match(error.message, message)
+  })
+}
 
 test('a vocabulary that is not a list of words is TOKENIZER_INVALID', async () => {
   for (const text of ['{}', '[1, 2]', '["a", 1]', '[']) {

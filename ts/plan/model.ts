@@ -181,7 +181,7 @@ function checkInterface(path: string, part: ModelFile & Partial<Stage>, info: Se
     const unmet = side === 'inputs' ? found.find((name) => !wanted.inputs.includes(name)) : undefined
     if (missing !== undefined || unmet !== undefined) {
       const message = `${path}: expected ${side} ${wanted[side].join(', ')}; the file has ${found.join(', ')}.`
-      throw new SadaError('IO_MISMATCH', message, { stage: part.name })
+      throw new SadaError('IO_MISMATCH', message)
     }
     for (const { name, dims } of info[side]) {
       const shape = name === text.input && isText ? ['rows', text.length] : tensors[name]
@@ -192,7 +192,6 @@ function checkInterface(path: string, part: ModelFile & Partial<Stage>, info: Se
         throw new SadaError(
           'IO_MISMATCH',
           `${path}: expected "${name}" to be [${shape.join(', ')}], the file has [${dims.join(', ')}].`,
-          { stage: part.name },
         )
       }
     }
