@@ -181,19 +181,22 @@ def clear(folder: Path) -> None:
 
 def main() -> None:
     options = arguments()
+    is_new = not options.output.exists()
     check_folders(options.folder, options.output)
-    pipeline = load(options.folder, options.controlnet)
-    fold(pipeline, options.lora)
     try:
+        pipeline = load(options.folder, options.controlnet)
+        fold(pipeline, options.lora)
         export(pipeline, options.folder, options.output, options.dtype, staged=not options.no_plan)
         if options.controlnet:
             describe_controlnets(pipeline, options.output)
     except BaseException as error:
         # Half a folder would keep the same command from running again.
         clear(options.output)
-        # The latter is the disk's: full, gone, or not to be written to.
-        if isinstance(error, (Disagreement, OSError)):
-            sys.exit(f"{error}\n{options.output} is empty again: no part of the folder is left.")
+        if is_new:
+            options.output.rmdir()
+        # An OSError is the disk's: full, gone, or not to be written to.
+        if isinstance(error, (Disagreement, OSError, KeyboardInterrupt)):
+            sys.exit(f"{str(error) or 'Interrupted.'}\nNothing is left in {options.output}.")
         raise
 
 
