@@ -11,9 +11,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import diffusers
 import torch
 import transformers
 from diffusers import ControlNetModel, DiffusionPipeline, MultiControlNetModel, StableDiffusionControlNetPipeline, StableDiffusionXLControlNetPipeline
+from safetensors import SafetensorError
 
 from .families import FAMILIES, export
 from .narrow import TYPES
@@ -52,9 +54,12 @@ def read_index(folder: Path) -> dict[str, object]:
 def from_folder(kind: type, folder: Path, **given: object) -> object:
     try:
         return kind.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True, use_safetensors=True, **given)
-    except Exception as error:  # of diffusers, transformers or safetensors, by what is missing
+    except (OSError, SafetensorError) as error:  # files that are missing, cut or damaged
         wanted = "every part with config.json and .safetensors files that have no variant (.fp16.) in their names"
         raise SystemExit(f"Expected a whole diffusers folder in {folder}, {wanted}.\n{error}") from error
+    except (AttributeError, ImportError, RuntimeError, ValueError) as error:  # of diffusers or transformers, by what the configurations say
+        readers = f"diffusers {diffusers.__version__} and transformers {transformers.__version__}"
+        raise SystemExit(f"Expected a folder that {readers} can read; of {folder} they say:\n{error}") from error
 
 
 def read_encoders(folder: Path, index: dict[str, object]) -> dict[str, torch.nn.Module]:

@@ -241,6 +241,19 @@ class Export(unittest.TestCase):
             with self.subTest(changed), self.assertRaisesRegex(SystemExit, "(?s)no variant .*no file named diffusion_pytorch_model.safetensors"):
                 load(source, [])
 
+    def test_a_folder_whose_files_are_whole_is_not_called_incomplete(self) -> None:
+        """What else its configurations ask for is said; a mistake of the exporter is a traceback."""
+        source = self.folder / "source"
+        tiny.sd2(source)
+        path = source / "unet/config.json"
+        own = json.loads(path.read_text())
+        for fields, said in (({"down_block_types": ["NoBlock2D", "DownBlock2D"]}, "NoBlock2D"), ({"cross_attention_dim": 48}, "48"), ({"quantization_config": {"quant_method": "bitsandbytes"}}, "bitsandbytes")):
+            path.write_text(json.dumps(own | fields))
+            with self.subTest(said), self.assertRaisesRegex(SystemExit, f"(?s)^Expected a folder that diffusers .* can read; of {source} they say:.*{said}"):
+                load(source, [])
+        with mock.patch("export.__main__.DiffusionPipeline.from_pretrained", side_effect=TypeError), self.assertRaises(TypeError):
+            load(source, [])
+
     def test_weights_that_no_file_has_end_the_export(self) -> None:
         """They would be drawn at random, with a warning."""
         source = self.folder / "source"
