@@ -27,6 +27,9 @@ CONTROLLED = {"StableDiffusionPipeline": StableDiffusionControlNetPipeline, "Sta
 # Components of pipelines that are in no export.
 UNUSED = ("feature_extractor", "image_encoder", "safety_checker")
 
+# Files of which `load()` takes a tokenizer: any one of these sets.
+TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("spiece.model",))
+
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m export", description="A diffusers folder as ONNX files with a staged plan.")
@@ -77,6 +80,16 @@ def read_encoders(folder: Path, index: dict[str, object]) -> dict[str, torch.nn.
     return parts
 
 
+def refuse_without_tokenizers(folder: Path, index: dict[str, object]) -> None:
+    """transformers makes an empty one where there are no files."""
+    for name, given in index.items():
+        if not name.startswith("tokenizer") or given == [None, None]:
+            continue
+        if not any(all((folder / name / file).is_file() for file in files) for files in TOKENIZERS):
+            wanted = ", or ".join(" and ".join(files) for files in TOKENIZERS)
+            raise SystemExit(f"Expected a tokenizer in {folder / name}: {wanted}; found none of them.")
+
+
 def refuse_missing(folder: Path, names: list[str]) -> None:
     if names:
         raise SystemExit(f"Expected all weights in {folder}; {names[0]}{f' and {len(names) - 1} others are' if len(names) > 1 else ' is'} in no file of it.")
@@ -104,6 +117,7 @@ def load(folder: Path, controlnets: list[Path]) -> DiffusionPipeline:
     """The pipeline of a local folder in float32, which is what files of every type are traced from; nothing is fetched."""
     # No export reads pictures or sounds: a folder may lack what prepares them, and what looks at those that were made.
     index = read_index(folder)
+    refuse_without_tokenizers(folder, index)
     # diffusers reads a pipeline that it saved without a text encoder once it is told of it.
     unused = {name: None for name, given in index.items() if name in UNUSED or given == [None, None]}
     pipeline = from_folder(DiffusionPipeline, folder, **unused, **read_encoders(folder, index))

@@ -254,6 +254,21 @@ class Export(unittest.TestCase):
         with mock.patch("export.__main__.DiffusionPipeline.from_pretrained", side_effect=TypeError), self.assertRaises(TypeError):
             load(source, [])
 
+    def test_a_tokenizer_without_files_ends_the_export(self) -> None:
+        """transformers makes an empty one, so that the folder was exported and did not load."""
+        source = self.folder / "source"
+        tiny.flux(source)
+        files = {path: path.read_bytes() for path in source.glob("tokenizer*/*")}
+        for names in (["tokenizer/tokenizer.json", "tokenizer/merges.txt"], ["tokenizer_2/tokenizer.json", "tokenizer_2/spiece.model"]):
+            for name in names:
+                self.assertTrue((source / name).exists(), name)
+                load(source, [])
+                (source / name).unlink()
+            with self.subTest(names[0]), self.assertRaisesRegex(SystemExit, f"Expected a tokenizer in {(source / names[0]).parent}: tokenizer.json, or"):
+                load(source, [])
+            for path, data in files.items():
+                path.write_bytes(data)
+
     def test_weights_that_no_file_has_end_the_export(self) -> None:
         """They would be drawn at random, with a warning."""
         source = self.folder / "source"
