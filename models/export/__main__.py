@@ -17,15 +17,12 @@ import transformers
 from diffusers import ControlNetModel, DiffusionPipeline, MultiControlNetModel, StableDiffusionControlNetPipeline, StableDiffusionXLControlNetPipeline
 from safetensors import SafetensorError
 
-from .families import FAMILIES, export
+from .families import FAMILIES, UNUSED, export
 from .narrow import TYPES
 from .parts import residual_shapes
 from .verify import Disagreement
 
 CONTROLLED = {"StableDiffusionPipeline": StableDiffusionControlNetPipeline, "StableDiffusionXLPipeline": StableDiffusionXLControlNetPipeline}
-
-# Components of pipelines that are in no export.
-UNUSED = ("feature_extractor", "image_encoder", "safety_checker")
 
 # Files of which `load()` takes a tokenizer: any one of these sets.
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("spiece.model",))

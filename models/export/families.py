@@ -100,6 +100,10 @@ FAMILIES = {
     **{f"StableDiffusionXL{control}{task}Pipeline": stable_diffusion_xl for control in ("", "ControlNet") for task in TASKS},
 }
 
+# Components of pipelines that are in no export, and those of each family that a pipeline may lack.
+UNUSED = ("feature_extractor", "image_encoder", "safety_checker")
+OPTIONAL = {stable_diffusion_xl: ("text_encoder", "tokenizer"), stable_diffusion_3: ("text_encoder_3", "tokenizer_3")}
+
 # UNets that want a class of each picture, which these pipelines have not.
 CLASSES = ["num_class_embeds", "class_embed_type"]
 # Fields of configurations by which diffusers makes something else, and which neither the files nor `load()` follow. ts/families refuses the same.
@@ -140,6 +144,7 @@ def export(pipeline: DiffusionPipeline, source: Path, output: Path, dtype: str =
     kind = type(pipeline).__name__
     if kind not in FAMILIES:
         raise SystemExit(f"Expected a pipeline of {', '.join(FAMILIES)}; {source} holds a {kind}.")
+    refuse_without_parts(pipeline, source)
     refuse_unfollowed(pipeline)
     output.mkdir(parents=True, exist_ok=True)
     for part in FAMILIES[kind](pipeline):
@@ -155,6 +160,14 @@ def export(pipeline: DiffusionPipeline, source: Path, output: Path, dtype: str =
             print(f"{part.name}: stays float32 ({reason})", flush=True)
             write(part, output / part.name, "fp32", staged)
     copy_settings(source, output)
+
+
+def refuse_without_parts(pipeline: DiffusionPipeline, source: Path) -> None:
+    kind = type(pipeline).__name__
+    optional = (*UNUSED, *OPTIONAL.get(FAMILIES[kind], ()))
+    for name, part in pipeline.components.items():
+        if part is None and name not in optional:
+            raise SystemExit(f"Expected a {kind} with its {name}; model_index.json in {source} says that it has none. Export a folder that was saved with it.")
 
 
 def refuse_unfollowed(pipeline: DiffusionPipeline) -> None:

@@ -305,6 +305,14 @@ class Export(unittest.TestCase):
         names = [part.name for part in families.stable_diffusion_3(load(self.folder / "source", []))]
         self.assertEqual(names, ["text_encoder", "text_encoder_2", "transformer", "vae_decoder", "vae_encoder"])
 
+    def test_folders_that_were_saved_without_a_part_are_refused_by_its_name(self) -> None:
+        for family, name in (("sd2", "text_encoder"), ("sd2", "tokenizer"), ("sdxl", "tokenizer_2"), ("flux", "text_encoder_2"), ("sd3", "text_encoder"), ("musicldm", "vocoder")):
+            pipeline = getattr(tiny, family)(self.folder / family / name)
+            setattr(pipeline, name, None)
+            with self.subTest(family, name=name), self.assertRaisesRegex(SystemExit, f"with its {name};"):
+                families.export(pipeline, self.folder / family / name, self.folder / "onnx")
+        self.assertFalse((self.folder / "onnx").exists())
+
     def test_output_inside_the_source_is_refused(self) -> None:
         source = self.folder / "source"
         source.mkdir()
