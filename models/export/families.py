@@ -1,9 +1,11 @@
 """Which files a pipeline of each family becomes."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
+import torch
 from diffusers import AutoencoderKL, DiffusionPipeline
 
 from .flux_stages import flux_plan
@@ -38,8 +40,7 @@ def stable_diffusion(pipeline: DiffusionPipeline) -> list[Part]:
 
 def unet_parts(pipeline: DiffusionPipeline) -> list[Part]:
     """The UNet, which takes the residuals of ControlNets where the pipeline has any, and those: `controlnet`, `controlnet_1`, …"""
-    controlnet = pipeline.components.get("controlnet")
-    nets = [] if controlnet is None else list(getattr(controlnet, "nets", [controlnet]))
+    nets = networks(pipeline, "controlnet")
     names = ["controlnet", *(f"controlnet_{k}" for k in range(1, len(nets)))]
     unet = unet_part(pipeline.unet, bool(nets), time_ids(pipeline))
     return [unet, *(controlnet_part(name, net) for name, net in zip(names, nets))]
@@ -112,6 +113,11 @@ UNFOLLOWED = {
     stable_diffusion_xl: {"unet": ["time_cond_proj_dim", *CLASSES], "vae": ["latents_mean", "latents_std"], "controlnet": ["global_pool_conditions"]},
 }
 
+# Values of UNets' fields, and kinds of blocks, that run in these pipelines and at any size; diffusers has others for other pipelines, or runs them nowhere.
+FOLLOWED = {"encoder_hid_dim_type": (None, "text_proj"), "dual_cross_attention": (None, False)}
+ADDED = {stable_diffusion: (None, "text"), stable_diffusion_xl: ("text_time",)}
+BLOCKS = "(Simple)?(CrossAttn|Attn)?(Down|Up)Block2D|UNetMidBlock2D((Simple)?CrossAttn)?"
+
 # How transformers are cut, by their class.
 PLANS = {"FluxTransformer2DModel": flux_plan, "PixArtTransformer2DModel": pixart_plan, "SD3Transformer2DModel": sd3_plan}
 VAE_PARTS = ("vae_decoder", "vae_encoder")
@@ -174,13 +180,34 @@ def refuse_unfollowed(pipeline: DiffusionPipeline) -> None:
     # The tiny one draws nothing; one that reads the mask as well is not told it.
     if type(pipeline.vae) is not AutoencoderKL:
         raise SystemExit(f"Expected an AutoencoderKL as vae, found: {type(pipeline.vae).__name__}. Put an AutoencoderKL of the same latents in its place.")
-    for name, fields in UNFOLLOWED.get(FAMILIES[type(pipeline).__name__], {}).items():
-        component = pipeline.components.get(name)
-        for one in getattr(component, "nets", [] if component is None else [component]):
+    family = FAMILIES[type(pipeline).__name__]
+    for name in ("unet", "controlnet"):
+        for one in networks(pipeline, name):
+            refuse_unknown(one, name, FOLLOWED | ({"addition_embed_type": ADDED[family]} if family in ADDED else {}))
+    for name, fields in UNFOLLOWED.get(family, {}).items():
+        for one in networks(pipeline, name):
             for field in fields:
                 value = getattr(one.config, field, None)
                 if value not in (None, False):
                     raise SystemExit(f"Expected no {field} in {name}/config.json, found {value}: diffusers follows it, sada does not. Export a model without it.")
+
+
+def networks(pipeline: DiffusionPipeline, name: str) -> list[torch.nn.Module]:
+    """The component, each of the several ControlNets, or none."""
+    component = pipeline.components.get(name)
+    return list(getattr(component, "nets", [] if component is None else [component]))
+
+
+def refuse_unknown(net: torch.nn.Module, name: str, followed: dict[str, tuple[object, ...]]) -> None:
+    """A UNet or ControlNet that diffusers cannot run on what the exported files get."""
+    for field, values in followed.items():
+        value = net.config.get(field)
+        if value not in values:
+            raise SystemExit(f"Expected {field} in {name}/config.json to be {' or '.join(map(str, values))}, found {value}: sada runs no such network. Export another model.")
+    for block in (*net.down_blocks, net.mid_block, *getattr(net, "up_blocks", ())):
+        kind = type(block).__name__
+        if block is not None and not re.fullmatch(BLOCKS, kind):
+            raise SystemExit(f"Expected blocks of Stable Diffusion in {name}/config.json, found {kind}: sada does not run it at every size. Export another model.")
 
 
 def write(part: Part, folder: Path, dtype: str, staged: bool) -> None:

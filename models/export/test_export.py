@@ -362,6 +362,30 @@ class Export(unittest.TestCase):
             with self.subTest(field), self.assertRaisesRegex(SystemExit, f"Expected no {field} in unet/config.json"):
                 families.export(pipeline, self.folder / "source", self.folder / "onnx")
 
+    def test_networks_of_other_pipelines_are_refused_by_what_makes_them_such(self) -> None:
+        pipeline = tiny.sd2(self.folder / "source")
+        own = settings_of(pipeline.unet)
+        times = {"addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": 80}
+        resnets = {"down_block_types": ("CrossAttnDownBlock2D", "ResnetDownsampleBlock2D"), "up_block_types": ("ResnetUpsampleBlock2D", "CrossAttnUpBlock2D")}
+        for said, fields in {
+            "None or text_proj, found image_proj": {"encoder_hid_dim": 32, "encoder_hid_dim_type": "image_proj"},
+            "None or False, found True": {"dual_cross_attention": True},
+            "None or text, found text_time": {"addition_embed_type": "text_time", **times},
+            "found ResnetDownsampleBlock2D": resnets,
+        }.items():
+            pipeline.unet = UNet2DConditionModel(**own | fields)
+            with self.subTest(said), self.assertRaisesRegex(SystemExit, f"Expected .* in unet/config.json.*{said}: sada"):
+                families.export(pipeline, self.folder / "source", self.folder / "onnx")
+        self.assertFalse((self.folder / "onnx").exists())
+
+    def test_simple_blocks_stay_whole(self) -> None:
+        own = settings_of(tiny.sd2(self.folder / "source").unet)
+        blocks = {"down_block_types": ("SimpleCrossAttnDownBlock2D", "DownBlock2D"), "up_block_types": ("UpBlock2D", "SimpleCrossAttnUpBlock2D"), "mid_block_type": "UNetMidBlock2DSimpleCrossAttn"}
+        unet = tiny.lively(UNet2DConditionModel(**own | blocks | {"attention_head_dim": 8}), 1)
+        families.refuse_unknown(unet, "unet", families.FOLLOWED)
+        families.write(unet_part(unet), self.folder / "unet", "fp32", staged=True)
+        self.assertFalse((self.folder / "unet/plan.json").exists())
+
     def test_tokenizers_of_more_tokens_than_the_text_encoder_has_positions_for_are_refused(self) -> None:
         """One whose configuration says no number is taken for one of any."""
         pipeline = tiny.sd2(self.folder / "source")
