@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 
 from .families import FAMILIES, UNUSED, export
 from .narrow import TYPES
-from .parts import residual_shapes
+from .parts import residual_shapes, text_width
 from .verify import Disagreement
 
 CONTROLLED = {"StableDiffusionPipeline": StableDiffusionControlNetPipeline, "StableDiffusionXLPipeline": StableDiffusionXLControlNetPipeline}
@@ -102,7 +102,7 @@ def controlnet_for(pipeline: DiffusionPipeline, folder: Path) -> ControlNetModel
     refuse_missing(folder, [name for name, value in net.named_parameters() if value.is_meta])
     for what, own, wanted in (
         ("channels of pictures", net.config.conditioning_channels, 3),
-        ("text features", net.config.cross_attention_dim, pipeline.unet.config.cross_attention_dim),
+        ("text features", text_width(net), text_width(pipeline.unet)),
         ("residuals", residual_shapes(net), residual_shapes(pipeline.unet)),
     ):
         if own != wanted:

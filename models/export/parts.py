@@ -124,6 +124,15 @@ def text_part(name: str, encoder: nn.Module, length: int, outputs: list[str], ma
     return Part(name, TextEncoder(encoder, outputs), inputs, outputs, axes)
 
 
+def text_width(net: nn.Module) -> int:
+    """Features of each token of text, of which a configuration may have one number for each block."""
+    given = net.config.encoder_hid_dim or net.config.cross_attention_dim
+    widths = set(given) if isinstance(given, (list, tuple)) else {given}
+    if len(widths) > 1:
+        raise SystemExit(f"Expected text of one width, found cross_attention_dim {list(given)} in config.json of a {type(net).__name__}. Export another model.")
+    return widths.pop()
+
+
 def unet_inputs(unet: nn.Module, length: int = 77, ids: int = 6) -> tuple[dict[str, Tensor], dict[str, dict[int, str]]]:
     """Examples and dynamic axes of a UNet's own inputs, residuals of a ControlNet aside. `ids`: sizes that SDXL's is told."""
     dtype = next(unet.parameters()).dtype
@@ -140,7 +149,7 @@ def unet_inputs(unet: nn.Module, length: int = 77, ids: int = 6) -> tuple[dict[s
         inputs["class_labels"] = torch.randn(2, config.projection_class_embeddings_input_dim, dtype=dtype)
         axes["class_labels"] = {0: "rows"}
     else:
-        inputs["encoder_hidden_states"] = torch.randn(2, length, config.encoder_hid_dim or config.cross_attention_dim, dtype=dtype)
+        inputs["encoder_hidden_states"] = torch.randn(2, length, text_width(unet), dtype=dtype)
         axes["encoder_hidden_states"] = {0: "rows", 1: "length"}
     if config.addition_embed_type == "text_time":
         pooled = config.projection_class_embeddings_input_dim - ids * config.addition_time_embed_dim

@@ -299,6 +299,17 @@ class Export(unittest.TestCase):
             with self.subTest(said), self.assertRaisesRegex(SystemExit, f"Expected a ControlNet.*{said}"):
                 load(self.folder / "source", [self.folder / str(k)])
 
+    def test_text_of_one_width_may_be_written_once_for_each_block(self) -> None:
+        source = self.folder / "source"
+        pipeline = tiny.sd2(source)
+        tiny.controlnet(pipeline.unet, 1).save_pretrained(self.folder / "net")
+        path = source / "unet/config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"cross_attention_dim": [32, 32]}))
+        part = unet_part(load(source, [self.folder / "net"]).unet)
+        self.assertEqual(part.inputs["encoder_hidden_states"].shape[2], 32)
+        net = UNet2DConditionModel(**settings_of(pipeline.unet) | {"cross_attention_dim": [24, 32]})
+        self.assertRaisesRegex(SystemExit, r"text of one width, found cross_attention_dim \[24, 32\]", unet_part, net)
+
     def test_stable_diffusion_3_that_was_saved_without_t5_has_two_text_encoders(self) -> None:
         parts = tiny.sd3(self.folder / "whole").components
         StableDiffusion3Pipeline(**{**parts, "text_encoder_3": None, "tokenizer_3": None}).save_pretrained(self.folder / "source")
