@@ -77,8 +77,11 @@ def read_encoders(folder: Path, index: dict[str, object]) -> dict[str, torch.nn.
     return parts
 
 
-def refuse_without_tokenizers(folder: Path, index: dict[str, object]) -> None:
-    """transformers makes an empty one where there are no files."""
+def refuse_without_settings(folder: Path, index: dict[str, object]) -> None:
+    """What is copied for `load()`. Where a tokenizer has no files transformers makes an empty one."""
+    scheduler = folder / "scheduler/scheduler_config.json"
+    if not scheduler.is_file():
+        raise SystemExit(f"Expected a scheduler's configuration, found none at {scheduler}.")
     for name, given in index.items():
         if not name.startswith("tokenizer") or given == [None, None]:
             continue
@@ -114,9 +117,9 @@ def load(folder: Path, controlnets: list[Path]) -> DiffusionPipeline:
     """The pipeline of a local folder in float32, which is what files of every type are traced from; nothing is fetched."""
     # No export reads pictures or sounds: a folder may lack what prepares them, and what looks at those that were made.
     index = read_index(folder)
-    refuse_without_tokenizers(folder, index)
-    # diffusers reads a pipeline that it saved without a text encoder once it is told of it.
-    unused = {name: None for name, given in index.items() if name in UNUSED or given == [None, None]}
+    refuse_without_settings(folder, index)
+    # diffusers reads a pipeline that it saved without a text encoder once it is told of it. Some classes of schedulers want packages of their own.
+    unused = {name: None for name, given in index.items() if name in (*UNUSED, "scheduler") or given == [None, None]}
     pipeline = from_folder(DiffusionPipeline, folder, **unused, **read_encoders(folder, index))
     # diffusers leaves those without values.
     refuse_missing(folder, [name for name, value in parameters(pipeline) if value.is_meta])

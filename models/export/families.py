@@ -170,7 +170,7 @@ def export(pipeline: DiffusionPipeline, source: Path, output: Path, dtype: str =
 
 def refuse_without_parts(pipeline: DiffusionPipeline, source: Path) -> None:
     kind = type(pipeline).__name__
-    optional = (*UNUSED, *OPTIONAL.get(FAMILIES[kind], ()))
+    optional = (*UNUSED, "scheduler", *OPTIONAL.get(FAMILIES[kind], ()))
     for name, part in pipeline.components.items():
         if part is None and name not in optional:
             raise SystemExit(f"Expected a {kind} with its {name}; model_index.json in {source} says that it has none. Export a folder that was saved with it.")

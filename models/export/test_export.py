@@ -254,6 +254,17 @@ class Export(unittest.TestCase):
         with mock.patch("export.__main__.DiffusionPipeline.from_pretrained", side_effect=TypeError), self.assertRaises(TypeError):
             load(source, [])
 
+    def test_of_a_scheduler_its_configuration_is_read_alone(self) -> None:
+        """Of whatever class: diffusers makes some with packages alone that no export needs, as LMSDiscreteScheduler with scipy."""
+        source = self.folder / "source"
+        pipeline = tiny.sd2(source)
+        tiny.controlnet(pipeline.unet, 1).save_pretrained(self.folder / "net")
+        path = source / "model_index.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"scheduler": ["diffusers", "NoScheduler"]}))
+        load(source, [self.folder / "net"])
+        (source / "scheduler/scheduler_config.json").unlink()
+        self.assertRaisesRegex(SystemExit, "Expected a scheduler's configuration, found none at .*scheduler_config.json", load, source, [])
+
     def test_a_tokenizer_without_files_ends_the_export(self) -> None:
         """transformers makes an empty one, so that the folder was exported and did not load."""
         source = self.folder / "source"
