@@ -137,7 +137,10 @@ test('stream yields every step and then the result; leaving it ends the run', as
   const types: string[] = []
   for await (const event of pipeline.stream(robot)) types.push(event.type)
   assert.equal(types, [...Array<string>(6).fill('step'), 'result'])
-  for await (const event of pipeline.stream({ ...robot, steps: 1000 })) if (event.type === 'step' && event.step === 1) break
+  let made = 0
+  const long = { ...robot, steps: 1000, onStep: () => made++ }
+  for await (const event of pipeline.stream(long)) if (event.type === 'step' && event.step === 1) break
+  assert.ok(made < 500, `${made} steps`)
   // The engine's thread may be within an operator, and holds the run's memory until it has left that.
   for (let waited = 0; loadAddon().counters().workspaces > 0 && waited < 5000; waited += 5)
     await new Promise((resolve) => setTimeout(resolve, 5))
@@ -275,6 +278,19 @@ test("a model's defaults and schedulers can be passed on as they are, and a conf
   await new Promise(setImmediate)
   process.off('warning', listen)
   assert.match(warnings.join(), /^scheduler_config.json: the field "use_karras_sigma" .* Did you mean "use_karras_sigmas"\?$/)
+})
+
+test('256 calls may be in progress: one more is refused until one of them has ended', async () => {
+  const controllers = Array.from({ length: 256 }, () => new AbortController())
+  const runs = controllers.map(({ signal }) => pipeline.generate({ ...robot, signal }).catch((e: unknown) => e))
+  assert.is((await rejection(pipeline.generate(robot))).code, 'QUEUE_FULL')
+  controllers[0].abort()
+  assert.is(await runs[0], controllers[0].signal.reason)
+  const another = new AbortController()
+  const admitted = pipeline.generate({ ...robot, signal: another.signal }).catch((e: unknown) => e)
+  for (const each of [...controllers, another]) each.abort()
+  assert.is(await admitted, another.signal.reason)
+  await Promise.all(runs)
 })
 
 test('many calls at once are no leak of listeners', async () => {
