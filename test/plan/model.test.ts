@@ -172,6 +172,16 @@ for (const [name, edit, stage, message] of otherFiles) {
   })
 }
 
+test('a folder that brings compiled code is UNTRUSTED_CODE', async () => {
+  for (const name of ['ops.so', 'ops.so.1.2', 'OPS.DLL', 'ops.dylib', 'ops.node', 'ops.exe']) {
+    writeFileSync(join(folder, name), '')
+    const { code, message } = await refusal()
+    assert.is(code, 'UNTRUSTED_CODE', name)
+    assert.ok(message.startsWith(join(folder, name)), message)
+    rmSync(join(folder, name))
+  }
+})
+
 test('a vocabulary that is not a list of words is TOKENIZER_INVALID', async () => {
   for (const text of ['{}', '[1, 2]', '["a", 1]', '[']) {
     writeFileSync(join(folder, 'vocab.json'), text)
