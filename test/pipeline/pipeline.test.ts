@@ -280,27 +280,4 @@ test("a model's defaults and schedulers can be passed on as they are, and a conf
   assert.match(warnings.join(), /^scheduler_config.json: the field "use_karras_sigma" .* Did you mean "use_karras_sigmas"\?$/)
 })
 
-test('256 calls may be in progress: one more is refused until one of them has ended', async () => {
-  const controllers = Array.from({ length: 256 }, () => new AbortController())
-  const runs = controllers.map(({ signal }) => pipeline.generate({ ...robot, signal }).catch((e: unknown) => e))
-  assert.is((await rejection(pipeline.generate(robot))).code, 'QUEUE_FULL')
-  controllers[0].abort()
-  assert.is(await runs[0], controllers[0].signal.reason)
-  const another = new AbortController()
-  const admitted = pipeline.generate({ ...robot, signal: another.signal }).catch((e: unknown) => e)
-  for (const each of [...controllers, another]) each.abort()
-  assert.is(await admitted, another.signal.reason)
-  await Promise.all(runs)
-})
-
-test('many calls at once are no leak of listeners', async () => {
-  const warnings: Error[] = []
-  const listen = (warning: Error): number => warnings.push(warning)
-  process.on('warning', listen)
-  await Promise.all(Array.from({ length: 12 }, () => pipeline.generate({ ...robot, steps: 1 })))
-  await new Promise(setImmediate)
-  process.off('warning', listen)
-  assert.equal(warnings, [])
-})
-
 test.run()
