@@ -4,6 +4,7 @@
 """
 
 import argparse
+import errno
 import json
 import shutil
 import sys
@@ -215,7 +216,9 @@ def main() -> None:
             options.output.rmdir()
         # An OSError is the disk's: full, gone, or not to be written to.
         if isinstance(error, (Disagreement, OSError, KeyboardInterrupt)):
-            sys.exit(f"{str(error) or 'Interrupted.'}\nNothing is left in {options.output}.")
+            # A disk that is full has no name; temporary files are as large as a part in float32.
+            places = f": files are written in {options.output} and in {tempfile.gettempdir()}, which TMPDIR moves" if getattr(error, "errno", 0) == errno.ENOSPC else ""
+            sys.exit(f"{str(error) or 'Interrupted.'}{places}\nNothing is left in {options.output}.")
         raise
 
 
