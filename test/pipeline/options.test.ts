@@ -6,6 +6,14 @@ import { checkGenerateOptions } from '../../ts/pipeline/options.ts'
 
 // What a call is given, before there is a run: a model that takes everything.
 
+const PAIR = {
+  fits: [
+    [0, 0],
+    [7, 9],
+  ],
+  refused: [[1], [1, 2, 3], [-1, 2], [2, -1], [1, 2.5], ['1', 2], 7, null],
+}
+
 const RANGES = {
   steps: { fits: [1, 1000], refused: [0, 1001, 1.5, '2', null] },
   guidanceScale: { fits: [0, 0.5, 100], refused: [-0.1, 100.1, NaN, '2', null] },
@@ -18,48 +26,12 @@ const RANGES = {
   maxSequenceLength: { fits: [4, 512], refused: [3, 513, 16.5, '16', null] },
   tileSize: { fits: [0, 8192], refused: [-1, 8193, 8.5, '8', null] },
   seconds: { fits: [0.001, 600], refused: [0, 600.1, NaN, '2', null] },
-  originalSize: {
-    fits: [
-      [0, 0],
-      [7, 9],
-    ],
-    refused: [[1], [1, 2, 3], [-1, 2], [1, 2.5], ['1', 2], 7, null],
-  },
-  targetSize: {
-    fits: [
-      [0, 0],
-      [7, 9],
-    ],
-    refused: [[1], [1, 2, 3], [2, -1], 7, null],
-  },
-  cropTopLeft: {
-    fits: [
-      [0, 0],
-      [7, 9],
-    ],
-    refused: [[1], [1, 2, 3], [2, -1], 7, null],
-  },
-  negativeOriginalSize: {
-    fits: [
-      [0, 0],
-      [7, 9],
-    ],
-    refused: [[1], [1, 2, 3], [2, -1], 7, null],
-  },
-  negativeTargetSize: {
-    fits: [
-      [0, 0],
-      [7, 9],
-    ],
-    refused: [[1], [1, 2, 3], [2, -1], 7, null],
-  },
-  negativeCropTopLeft: {
-    fits: [
-      [0, 0],
-      [7, 9],
-    ],
-    refused: [[1], [1, 2, 3], [2, -1], 7, null],
-  },
+  originalSize: PAIR,
+  targetSize: PAIR,
+  cropTopLeft: PAIR,
+  negativeOriginalSize: PAIR,
+  negativeTargetSize: PAIR,
+  negativeCropTopLeft: PAIR,
   prompt: { fits: ['', [''], Array(64).fill('a')], refused: [[], Array(65).fill('a'), ['a', 7], { length: 1 }, null] },
 } as const
 
