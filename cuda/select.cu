@@ -2,6 +2,8 @@
 //
 // No token is sorted: every one has a key of its own, ascending in the order of select.h, so "the first n" is "keys up to a cut", and the
 // cut is found eight bits at a time by counting. Whether a token is refreshed follows from its place. Counts are integers: any order will do.
+// A warp has a stretch of tokens, and each pass over them reads four scores of a lane before it looks at the first. Which of its tokens must be
+// kept a thread finds out once and remembers, of as many as 64: to divide for it in each pass takes longer than all else.
 #include "../native/math/select.h"
 #include "kernels.h"
 #include "launch.cuh"
@@ -63,10 +65,37 @@ __device__ __forceinline__ int sum_of_block(int value, int time, const Counts& c
   return sum;
 }
 
+// The tokens of a warp's lane: from + 32 step, for steps up to a number that all warps share; those from `tokens` on are none.
+struct Stretch {
+  int tokens;
+  int64_t from, steps;
+
+  __device__ __forceinline__ explicit Stretch(int count) : tokens(count), steps((static_cast<int64_t>(count) + kThreads - 1) / kThreads) {
+    from = static_cast<int64_t>(threadIdx.x) / kLanes * steps * kLanes + threadIdx.x % kLanes;
+  }
+
+  // Calls `visit` with each step, its token and its score; all scores of four steps are under way at once.
+  template <typename Visit>
+  __device__ __forceinline__ void for_each(const float* scores, const Visit& visit) const {
+    constexpr int kAhead = 4;
+    for (int64_t step = 0; step < steps; step += kAhead) {
+      float score[kAhead];
+#pragma unroll
+      for (int k = 0; k < kAhead; ++k) {
+        if (step + k < steps && from + (step + k) * kLanes < tokens) score[k] = scores[from + (step + k) * kLanes];
+      }
+#pragma unroll
+      for (int k = 0; k < kAhead; ++k) {
+        if (step + k < steps && from + (step + k) * kLanes < tokens) visit(step + k, static_cast<int>(from + (step + k) * kLanes), score[k]);
+      }
+    }
+  }
+};
+
 template <typename Is>
-__device__ __forceinline__ int count_tokens(int tokens, int time, const Counts& counts, Is is) {
+__device__ __forceinline__ int count_tokens(const DeviceSelection& s, const Stretch& stretch, int time, const Counts& counts, Is is) {
   int count = 0;
-  for (int64_t token = threadIdx.x; token < tokens; token += kThreads) count += is(static_cast<int>(token)) ? 1 : 0;
+  stretch.for_each(s.scores, [&](int64_t step, int token, float score) { count += is(step, token, score) ? 1 : 0; });
   return sum_of_block(count, time, counts);
 }
 
@@ -90,20 +119,19 @@ __device__ __forceinline__ void find_bin(int rank, const Counts& counts) {
 
 // Up to which key lie the first `rank` (at least 1) of those tokens that `is` names; there are that many.
 template <typename Is>
-__device__ __forceinline__ Cut cut_after(int rank, const DeviceSelection& s, int tokens, const Counts& counts, Is is) {
+__device__ __forceinline__ Cut cut_after(int rank, const DeviceSelection& s, const Stretch& stretch, const Counts& counts, Is is) {
   uint64_t prefix = 0, known = 0;  // the key's high digits, and which bits these are
   for (int shift = 56; shift >= 0; shift -= 8) {
     const uint64_t digit_bits = uint64_t{0xff} << shift;
     // The index of few tokens has no such digit.
-    const bool is_zero = shift < 32 && static_cast<uint64_t>(tokens - 1) >> shift == 0;
+    const bool is_zero = shift < 32 && static_cast<uint64_t>(stretch.tokens - 1) >> shift == 0;
     if (!is_zero) {
       if (threadIdx.x < kBins) counts.bins[static_cast<int>(threadIdx.x)] = 0;
       __syncthreads();
-      for (int64_t t = threadIdx.x; t < tokens; t += kThreads) {
-        const int token = static_cast<int>(t);
-        const uint64_t key = key_of(s.scores[token], token);
-        if ((key & known) == prefix && is(token, key)) counts.bins.add(static_cast<int>(key >> shift & 0xff), 1);
-      }
+      stretch.for_each(s.scores, [&](int64_t step, int token, float score) {
+        const uint64_t key = key_of(score, token);
+        if ((key & known) == prefix && is(step, token, key)) counts.bins.add(static_cast<int>(key >> shift & 0xff), 1);
+      });
       __syncthreads();
       if (threadIdx.x < kLanes) find_bin(rank, counts);
       __syncthreads();
@@ -116,24 +144,23 @@ __device__ __forceinline__ Cut cut_after(int rank, const DeviceSelection& s, int
   return {true, prefix};
 }
 
-// Writes the kept tokens, ascending: a stretch of tokens to each warp, counted first.
+// Writes the kept tokens, ascending: those of each warp are counted first.
 template <typename Is>
-__device__ __forceinline__ void write_tokens(const DeviceSelection& s, int tokens, const Counts& counts, Is is) {
+__device__ __forceinline__ void write_tokens(const DeviceSelection& s, const Stretch& of, const Counts& counts, Is is) {
   const int warp = static_cast<int>(threadIdx.x) / kLanes, lane = static_cast<int>(threadIdx.x) % kLanes;
-  const int64_t steps = (static_cast<int64_t>(tokens) + kThreads - 1) / kThreads, from = warp * steps * kLanes;
   const auto kept = [&](int64_t step) {
-    const int64_t token = from + step * kLanes + lane;
-    return __ballot_sync(kAllLanes, token < tokens && is(static_cast<int>(token)));
+    const int64_t token = of.from + step * kLanes;
+    return __ballot_sync(kAllLanes, token < of.tokens && is(step, static_cast<int>(token)));
   };
   int own = 0;
-  for (int64_t step = 0; step < steps; ++step) own += __popc(kept(step));
+  for (int64_t step = 0; step < of.steps; ++step) own += __popc(kept(step));
   if (lane == 0) counts.warps[2 * kWarps + warp] = own;
   __syncthreads();
   int before = lane < warp ? counts.warps[2 * kWarps + lane] : 0;
   for (int offset = kLanes / 2; offset > 0; offset /= 2) before += __shfl_xor_sync(kAllLanes, before, offset);
-  for (int64_t step = 0; step < steps; ++step) {
+  for (int64_t step = 0; step < of.steps; ++step) {
     const unsigned lanes = kept(step);
-    if ((lanes >> lane & 1u) != 0) s.indices[before + __popc(lanes & ((1u << lane) - 1))] = static_cast<int>(from + step * kLanes + lane);
+    if ((lanes >> lane & 1u) != 0) s.indices[before + __popc(lanes & ((1u << lane) - 1))] = static_cast<int>(of.from + step * kLanes);
     before += __popc(lanes);
   }
 }
@@ -151,16 +178,24 @@ __global__ void __launch_bounds__(kThreads) select_kernel(const Batch __grid_con
   const DeviceSelection& s = batch.member[blockIdx.x];
   const Counts counts;
   const int tokens = s.height * s.width;
-  const int unstable = count_tokens(tokens, 0, counts, [&](int token) { return is_unstable(s.scores[token], s.threshold); });
+  const Stretch stretch(tokens);
+  const int unstable = count_tokens(s, stretch, 0, counts, [&](int64_t, int, float score) { return is_unstable(score, s.threshold); });
   const int highest = least(least(s.max_kept, unstable), tokens);
-  const Cut cut = highest == 0 ? Cut{false, 0} : cut_after(highest, s, tokens, counts, [](int, uint64_t) { return true; });
-  const auto must = [&](int token, uint64_t key) { return cut.holds(key) || is_refreshed(s, token); };
-  const int kept = count_tokens(tokens, 1, counts, [&](int token) { return must(token, key_of(s.scores[token], token)); });
+  const Cut cut = highest == 0 ? Cut{false, 0} : cut_after(highest, s, stretch, counts, [](int64_t, int, uint64_t) { return true; });
+  uint64_t kept_steps = 0;  // the first of this thread's, a bit to each
+  const auto find_must = [&](int token, uint64_t key) { return cut.holds(key) || is_refreshed(s, token); };
+  const auto must = [&](int64_t step, int token, uint64_t key) { return step < 64 ? (kept_steps >> step & 1) != 0 : find_must(token, key); };
+  const int kept = count_tokens(s, stretch, 1, counts, [&](int64_t step, int token, float score) {
+    const bool is = find_must(token, key_of(score, token));
+    if (step < 64) kept_steps |= static_cast<uint64_t>(is) << step;
+    return is;
+  });
   const int target = target_of(s, tokens, kept);
-  const Cut fill = target == kept ? Cut{false, 0} : cut_after(target - kept, s, tokens, counts, [&](int token, uint64_t key) { return !must(token, key); });
-  write_tokens(s, tokens, counts, [&](int token) {
+  const Cut fill = target == kept ? Cut{false, 0} : cut_after(target - kept, s, stretch, counts, [&](int64_t step, int token, uint64_t key) { return !must(step, token, key); });
+  write_tokens(s, stretch, counts, [&](int64_t step, int token) {
+    if (step < 64 && !fill.any) return (kept_steps >> step & 1) != 0;
     const uint64_t key = key_of(s.scores[token], token);
-    return must(token, key) || fill.holds(key);
+    return must(step, token, key) || fill.holds(key);
   });
   if (threadIdx.x == 0) *s.kept = target;
 }
