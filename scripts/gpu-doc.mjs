@@ -22,7 +22,7 @@ const ms = (value) => `${value.toFixed(value < 10 ? 1 : 0)} ms`
 const us = (value) => `${(1000 * value).toFixed(1)} µs`
 const mebibytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`
 
-function correctness({ kernels, cases, sanitizers, concurrency, memory, recovery }) {
+function correctness({ kernels, cases, sanitizers, concurrency, lifecycle, memory, recovery }) {
   const lines = []
   const add = (name, result, say) => lines.push(`- ${name}: ${isTold(result) ? told(result) : say(result)}`)
   const counted = (all) => Object.entries(all).map(([section, count]) => `${section} ${count}`)
@@ -34,6 +34,12 @@ function correctness({ kernels, cases, sanitizers, concurrency, memory, recovery
       .join('; '),
   )
   add('runs at once', concurrency, ({ runs, equal }) => `${runs}, ${equal} of serial ones`)
+  add(
+    'runs that end early',
+    lifecycle,
+    ({ runs, aborted, disposed_while_running: disposed, workers, left }) =>
+      `${aborted} of ${runs} at once aborted, ${disposed} whose pipeline was disposed of, ${workers} worker threads: ${mebibytes(left)} left on the GPU`,
+  )
   add('memory', memory, (each) =>
     each
       .map(({ policy, quoted, measured }) => `${policy}: ${mebibytes(quoted)} quoted, ${mebibytes(measured)} gone from the GPU`)

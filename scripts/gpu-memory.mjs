@@ -13,7 +13,8 @@ const addon = loadAddon()
 const expect = (holds, what) => {
   if (!holds) throw new Error(what)
 }
-const freeOf = async (gpu) => (await inspectGpus(gpu.index)).report.gpus[0].freeBytes
+/** Bytes that the driver says are free. */
+export const freeOf = async (gpu) => (await inspectGpus(gpu.index)).report.gpus[0].freeBytes
 
 /** What a run has allocated in its middle, what the driver says is gone then, and what is gone after it. */
 async function takenBy(gpu, pipeline, options) {

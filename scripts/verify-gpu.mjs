@@ -2,7 +2,8 @@
 // no GPU. Writes bench/results/gpu-<name>.json.
 //
 //   npm run verify:gpu                      all of it
-//   node scripts/verify-gpu.mjs kernels     one part, its result as JSON: kernels, cases, steps, pictures, engines, concurrency, memory, recovery, speed
+//   node scripts/verify-gpu.mjs kernels     one part, its result as JSON: kernels, cases, steps, pictures, engines, concurrency, lifecycle, memory,
+//                                           recovery, sanitizers, speed
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -11,6 +12,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { findCases, runCases, runUnderCheckers, SECTIONS } from './cuda-cases.mjs'
 import { measureEngines } from './gpu-engines.mjs'
+import { measureLifecycle } from './gpu-lifecycle.mjs'
 import { measureMemory, recoverFromFull } from './gpu-memory.mjs'
 import { measureSpeed } from './gpu-speed.mjs'
 
@@ -201,6 +203,12 @@ function speed() {
   return measured
 }
 
+/** The network on the GPU, too, where its provider is here. */
+const lifecycle = () =>
+  isEmulated
+    ? measureLifecycle(gpu, networkOnCpu, { runs: 4, cycles: 2, steps: 8 })
+    : measureLifecycle(gpu, { device: `cuda:${gpu.index}` }, { runs: 16, cycles: 12, steps: 20 })
+
 const memory = () => measureMemory(gpu, networkOnCpu, isEmulated ? { pictures: 2, repeats: 1 } : { pictures: 64, repeats: 5 })
 const recovery = () => recoverFromFull(gpu, networkOnCpu)
 
@@ -211,7 +219,7 @@ const engines = () =>
     isEmulated ? { rounds: 1, steps: 8, batches: [1] } : { rounds: 5, steps: 50, batches: [1, 8] },
   )
 
-const parts = { kernels, cases, steps, pictures, engines, concurrency, memory, recovery, sanitizers, speed }
+const parts = { kernels, cases, steps, pictures, engines, concurrency, lifecycle, memory, recovery, sanitizers, speed }
 const wanted = process.argv.slice(2)
 const isEmulated = report.backend !== 'cuda'
 const results = {}

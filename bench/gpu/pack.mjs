@@ -33,6 +33,7 @@ const SCRIPTS = [
   'scripts/verify-gpu.mjs',
   'scripts/cuda-cases.mjs',
   'scripts/gpu-engines.mjs',
+  'scripts/gpu-lifecycle.mjs',
   'scripts/gpu-memory.mjs',
   'scripts/gpu-speed.mjs',
   'scripts/limited.mjs',

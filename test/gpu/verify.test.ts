@@ -114,9 +114,9 @@ if (!hasEmulatedGpu()) {
 } else {
   test('its parts pass on an emulated GPU, and one that fails is told', () => {
     const small = { SADA_EMULATED_MEMORY: String(2 ** 28) }
-    const { status, stdout } = verify(emulatedGpu, ['memory', 'concurrency', 'cases', 'recovery'], small)
+    const { status, stdout } = verify(emulatedGpu, ['memory', 'concurrency', 'lifecycle', 'cases', 'recovery'], small)
     assert.is(status, 0, stdout)
-    assert.match(stdout, /✔ cases[^]*✔ concurrency[^]*✔ memory[^]*✔ recovery/)
+    assert.match(stdout, /✔ cases[^]*✔ concurrency[^]*✔ lifecycle[^]*✔ memory[^]*✔ recovery/)
     const { recovery } = JSON.parse(stdout.trim().split('\n').at(-1)!) as { recovery: { filled: number } }
     assert.ok(recovery.filled > 0.9 * 2 ** 28, `${recovery.filled} bytes were taken`)
   })
