@@ -57,6 +57,8 @@ class Sizes {
     return rows <= size ? size : size / 2 * 3;
   }
 
+  static bool is_round(int64_t rows) { return rows > 0 && round_up(rows) == rows; }
+
   // `first`, which was made with the model, serves the first number of rows that comes; and those for which there is no memory, or
   // whose weights' files have been written to since.
   SessionHandle* session_for(int64_t rows, SessionHandle* first) {
@@ -89,8 +91,8 @@ class CudaSession : public OrtSession {
   void run(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation& cancellation, GpuStream* gpu) override {
     if (gpu->index() != cuda_->gpu_index()) throw invalid("Expected a workspace on GPU " + std::to_string(cuda_->gpu_index()) + ", where the engine is.");
     check_bound(inputs, outputs);
-    const Rows rows = rows_of(outputs);
-    SessionHandle* session = sizes_ == nullptr ? session_.get() : sizes_->session_for(rows.made, session_.get());
+    const Rows rows = rows_of(inputs, outputs);
+    SessionHandle* session = Sizes::is_round(rows.made) ? sizes_->session_for(rows.made, session_.get()) : session_.get();
     IoBinding* made = nullptr;
     library_->check(library_->api.call(kCreateIoBinding, session, &made), "INTERNAL", "CreateIoBinding");
     const Owned<IoBinding> binding = library_->own(made, kReleaseIoBinding);
@@ -133,23 +135,37 @@ class CudaSession : public OrtSession {
   static bool is_half(int type) { return type == kFloat16 || type == kBfloat16; }
   static Storage storage_of(int type) { return type == kFloat16 ? Storage::kFloat16 : type == kBfloat16 ? Storage::kBfloat16 : Storage::kFloat32; }
 
-  // By the name of its first dimension; networks that do not name it are run as they are called.
+  // By the name of its first dimension.
   const std::string& rows_symbol() const {
     static const std::string none;
     return info_.outputs.empty() || info_.outputs[0].symbols.empty() ? none : info_.outputs[0].symbols[0];
   }
 
-  bool has_rows(const std::vector<TensorInfo>& infos, const Binding& binding) const {
-    const auto is_named = [&](const TensorInfo& info) { return info.name == binding.name; };
-    const auto info = std::find_if(infos.begin(), infos.end(), is_named);
-    return info != infos.end() && !info->symbols.empty() && !info->symbols[0].empty() && info->symbols[0] == rows_symbol();
+  static const TensorInfo* find(const std::vector<TensorInfo>& infos, const Binding& binding) {
+    const auto info = std::find_if(infos.begin(), infos.end(), [&](const TensorInfo& each) { return each.name == binding.name; });
+    return info == infos.end() || info->dims.empty() ? nullptr : &*info;
   }
 
-  Rows rows_of(const std::vector<Binding>& outputs) const {
-    for (const Binding& output : outputs) {
-      if (sizes_ != nullptr && has_rows(info_.outputs, output) && !output.dims.empty() && output.dims[0] > 0) return {output.dims[0], Sizes::round_up(output.dims[0])};
-    }
-    return {};
+  bool has_rows(const std::vector<TensorInfo>& infos, const Binding& binding) const {
+    const TensorInfo* info = find(infos, binding);
+    return info != nullptr && !info->symbols[0].empty() && info->symbols[0] == rows_symbol();
+  }
+
+  // Whether it comes with as many rows as a tensor of rows, under another name or none.
+  bool may_have_rows(const std::vector<TensorInfo>& infos, const Binding& binding, int64_t rows) const {
+    const TensorInfo* info = find(infos, binding);
+    return info != nullptr && info->dims[0] < 0 && !has_rows(infos, binding) && !binding.dims.empty() && binding.dims[0] == rows;
+  }
+
+  // Networks that do not name all of their rows alike are run as they are called.
+  Rows rows_of(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs) const {
+    if (sizes_ == nullptr) return {};
+    const auto of = std::find_if(outputs.begin(), outputs.end(), [&](const Binding& output) { return has_rows(info_.outputs, output) && !output.dims.empty() && output.dims[0] > 0; });
+    if (of == outputs.end()) return {};
+    const int64_t rows = of->dims[0];
+    const auto may = [&](const std::vector<TensorInfo>& infos) { return [&infos, rows, this](const Binding& binding) { return may_have_rows(infos, binding, rows); }; };
+    const bool is_doubtful = std::any_of(inputs.begin(), inputs.end(), may(info_.inputs)) || std::any_of(outputs.begin(), outputs.end(), may(info_.outputs));
+    return {rows, is_doubtful ? rows : Sizes::round_up(rows)};
   }
 
   Bound bind(const Binding& given, int type, Rows rows, GpuStream& gpu, bool fill) {
