@@ -110,6 +110,11 @@ const wrong: [string, (plan: Plan) => void, RegExp][] = [
   ['with a stage that reads what nothing makes', (plan) => (plan.stages[0].inputs = ['hidden_3']), /before anything makes it/],
   ['with a tensor without a shape', (plan) => delete plan.tensors.hidden_2, /"hidden_2".*no shape/],
   ['with token stages apart from each other', (plan) => (plan.stages[2].kind = 'dense'), /must follow each other/],
+  [
+    'whose stages are all of tokens',
+    (plan) => plan.stages.forEach((stage) => (stage.kind = 'tokens')),
+    /"embed" of kind "tokens" makes "\w+", \[rows, [\d, ]+\], which is not of tokens/,
+  ],
   ['with a pattern of its own', (plan) => (plan.text.pattern = '(a+)+$'), /at \/text\/pattern/],
 ]
 for (const [name, edit, message] of wrong) {

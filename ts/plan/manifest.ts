@@ -103,7 +103,7 @@ function checkReferences({ tensors, text, stages, defaults, schedulers }: Manife
   }
 }
 
-/** What a run writes and takes back has the shape of the latents, and the tokens cover them. */
+/** What a run writes and takes back has the shape of the latents, stages of tokens make tokens, and these cover the latents. */
 function checkShapes({ tensors, latents, tokens: { grid, patch }, stages }: Manifest, path: string): void {
   const [output] = stages.at(-1)!.outputs
   if (output === undefined) throw new SadaError('MANIFEST_INVALID', `${path}: the last of /stages makes nothing.`)
@@ -112,6 +112,12 @@ function checkShapes({ tensors, latents, tokens: { grid, patch }, stages }: Mani
     if (String(tensors[name]) === String(shape)) continue
     const found = Object.hasOwn(tensors, name) ? `[${tensors[name].join(', ')}]` : 'none'
     throw new SadaError('MANIFEST_INVALID', `${path}: expected /tensors/${name} to be [${shape.join(', ')}], it is ${found}.`)
+  }
+  for (const { name: own, kind, outputs } of stages) {
+    const whole = outputs.find((name) => kind === 'tokens' && !tensors[name].includes('tokens'))
+    if (whole === undefined) continue
+    const made = `"${whole}", [${tensors[whole].join(', ')}], which is not of tokens`
+    throw new SadaError('MANIFEST_INVALID', `${path}: the stage "${own}" of kind "tokens" makes ${made}.`)
   }
   const covered = grid.map((count, k) => count * patch[k])
   if (covered[0] === latents[1] && covered[1] === latents[2]) return
