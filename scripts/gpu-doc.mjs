@@ -49,6 +49,16 @@ function correctness({ kernels, cases, sanitizers, concurrency, lifecycle, memor
   return lines.join('\n')
 }
 
+/** Where runs were decided that the GPU can decide by itself, and what came of it. */
+const decisions = (engines) =>
+  Object.entries(engines)
+    .filter(([, engine]) => !isTold(engine))
+    .map(([name, { decisions: made }]) =>
+      made
+        ? `- decided on the ${made.decided_on} (${name}), against the loop: ${made.equal}`
+        : `- decisions (${name}): ${NOT_MEASURED}`,
+    )
+
 const engineRows = (engines) =>
   Object.entries(engines)
     .filter(([, engine]) => !isTold(engine))
@@ -136,7 +146,7 @@ Compute capability ${gpu.computeCapability}, driver for CUDA ${version(driver)},
 
 ### What holds
 
-${correctness(results)}
+${[correctness(results), ...(isTold(engines) ? [] : decisions(engines))].join('\n')}
 
 ### Pictures of the bundled model, network on the GPU
 
