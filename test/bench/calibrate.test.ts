@@ -68,7 +68,7 @@ test("the pairs are every step's change but the first, with the output's own cha
     const advanced: string[] = []
     const progress = { start: () => {}, note: () => {}, advance: (_: number, task: string) => void advanced.push(task) }
     const generate = pipeline.generate.bind(pipeline)
-    const found = await calibrateTeaCache(generate, { prompts, seed: 3, steps: 7 }, 1, progress, never)
+    const found = await calibrateTeaCache(generate, { prompts, seeds: [3, 2n ** 64n - 1n], steps: 7 }, 1, progress, never)
     assert.equal([found.pairs, found.pictures, found.steps, found.coefficients.length], [12, 2, 7, 2])
     assert.equal(advanced, ['a robot', 'a kid'])
   } finally {

@@ -105,6 +105,7 @@ const wrong: [args: string[], code: number, said: RegExp][] = [
   [['doctor', '--jsn'], 2, /Did you mean --json\?/],
   [['doctor', '--steps', '5'], 2, /"--steps" to be left out: "doctor" does not take it, received 5\./],
   [['calibrate', 'magcache', '--negative', 'dark'], 2, /"--negative" to be left out: "calibrate" does not take it/],
+  [['calibrate', 'magcache', '--seed', '18446744073709551615', '--samples', '2'], 2, /"--seed" to be at most 2⁶⁴ − 2,/],
   [['engines', 'build', '--device', 'cuda'], 2, /"--device" to be left out: "build" does not take it/],
 ]
 

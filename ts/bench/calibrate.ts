@@ -13,8 +13,8 @@ export interface CalibrationSettings {
   readonly scheduler?: string
   readonly steps?: number
   readonly guidance?: number
-  /** Of the first picture; the others follow. */
-  readonly seed: number
+  /** One for each prompt. */
+  readonly seeds: readonly (number | bigint)[]
 }
 
 /** Whole runs, every step measured: for each picture its steps. */
@@ -79,7 +79,7 @@ export async function calibrateMagCache(
 /** Runs every prompt by itself under a policy that runs every step. */
 async function measure(
   generate: Generate,
-  { prompts, scheduler, steps, guidance, seed }: CalibrationSettings,
+  { prompts, scheduler, steps, guidance, seeds }: CalibrationSettings,
   policy: { readonly name: string; readonly [option: string]: unknown },
   progress: BenchProgress,
   signal: AbortSignal,
@@ -89,7 +89,7 @@ async function measure(
   let found: Omit<Measured, 'pictures'> | undefined
   progress.start(prompts.length)
   for (const [k, prompt] of prompts.entries()) {
-    const options = { ...requestOf([prompt]), scheduler, steps, guidanceScale: guidance, seed: [seed + k], policy, signal }
+    const options = { ...requestOf([prompt]), scheduler, steps, guidanceScale: guidance, seed: [seeds[k]], policy, signal }
     const { trace } = await generate(options)
     found = { scheduler: trace.scheduler, steps: trace.steps, guidance: trace.guidance }
     pictures.push(trace.members[0].steps)

@@ -9,6 +9,7 @@ import { filePrompts, modelPrompts, type BenchPrompt } from '../bench/prompts.ts
 import type { Generate } from '../bench/settings.ts'
 import { unknownName } from '../errors.ts'
 import { findModel } from '../pipeline/load.ts'
+import { seedsFrom } from './arguments.ts'
 import { benchControls } from './control.ts'
 import { loadOn, type DeviceArguments } from './engines.ts'
 import { pictureRequest, type PictureArguments } from './picture-options.ts'
@@ -23,7 +24,7 @@ export interface CalibrateArguments extends DeviceArguments, PictureArguments {
   readonly steps?: number
   readonly guidance?: number
   readonly scheduler?: string
-  readonly seed: number
+  readonly seed: number | bigint
   readonly json: boolean
 }
 
@@ -35,13 +36,14 @@ export async function calibrate(policy: string, options: CalibrateArguments, sig
     throw unknownName('policy to calibrate', policy, ['teacache', 'magcache'])
   }
   const prompts = await promptsFor(options)
+  const seeds = seedsFrom(options.seed, prompts.length)
   const pipeline = await loadOn(options.model, options, engineSizesFor({ ...options, count: 1 }), signal)
   const progress = createProgress()
   try {
-    const { scheduler, steps, guidance, seed } = options
+    const { scheduler, steps, guidance } = options
     const controls = await benchControls(options, pipeline.size)
     const led = prompts.map((prompt, k) => ({ ...prompt, ...controls.at(k) }))
-    const settings: CalibrationSettings = { prompts: led, scheduler, steps, guidance, seed }
+    const settings: CalibrationSettings = { prompts: led, scheduler, steps, guidance, seeds }
     const generate: Generate = (call) => pipeline.generate({ ...call, ...pictureRequest(options) })
     const found =
       policy === 'teacache'
