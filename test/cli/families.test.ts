@@ -69,6 +69,20 @@ test('what only some families take: guidance of its own for a negative prompt, a
   }
 })
 
+test('a picture that a model does not take is refused itself, not the size that follows from it', async () => {
+  const cwd = emptyFolder()
+  await picture(join(cwd, 'edges.png'), 32, 32)
+  for (const [model, option] of [
+    ['avatar', 'init'],
+    ['avatar', 'control'],
+    [familyFolder('musicldm'), 'init'],
+  ]) {
+    const { code, stderr } = await run('sada', ['a kid', '-m', model, `--${option}`, 'edges.png', '-o', 'x'], cwd)
+    assert.is(code, 2)
+    assert.match(stderr, `Expected "${option}" to be left out: this model does not take it`)
+  }
+})
+
 test('a negative prompt that cannot have an effect is warned of', async () => {
   const cwd = emptyFolder()
   const words = ['a cat', '--negative', 'blurry', '--policy', 'none', '--steps', '1', '-o', 'x.png', '-m']
