@@ -105,6 +105,9 @@ test('what cannot be is refused before anything runs', async () => {
   writeFileSync(prompts, `a cat\n${'a, '.repeat(200)}\n`)
   for (const [args, message] of [
     [['--timing-only', '--weights', 'x'], /"--weights" to be left out with --timing-only/],
+    [['--coco', 'x.json', '--kind', 'short'], /"--kind" to be left out with --coco/],
+    [['--coco', 'x.json', '--prompts', 'x.txt'], /"--prompts" to be left out with --coco/],
+    [['--seed', '9007199254740990', '--samples', '4'], /"--seed" to be at most 2⁵³ − 4/],
     [['--samples', '1', '--slice', '2/2'], /"--slice" to be a part with at least one prompt.*2\/2/],
     [['--prompts', prompts, '--samples', '2'], /PROMPT_TOO_LONG/],
     [['--slice', '3/2'], /"--slice" to be k\/n/],
@@ -120,6 +123,9 @@ test('what cannot be is refused before anything runs', async () => {
     assert.match(stderr, message)
     assert.not.match(stderr, /prompt 1 of/)
   }
+  const unheard = await run('sada-bench', ['--steps', '3', 'table1', '--samples', '1'])
+  assert.equal([unheard.code, unheard.stdout], [2, ''])
+  assert.match(unheard.stderr, /"--steps" to be written after "table1"/)
 })
 
 test('a diffusers folder: what it can run is measured on its pictures, with its own defaults', async () => {

@@ -73,6 +73,7 @@ const wrong: [args: string[], code: number, said: RegExp][] = [
   [['--html', '-'], 2, /"--html" to be a file/],
   [['--samples', '3', '--batch', '2'], 2, /multiple of the batch/],
   [['--seed', '-1'], 2, /"--seed"/],
+  [['--seed', '9007199254740991', '--samples', '2'], 2, /"--seed" to be at most 2⁵³ − 2, so that 2 follow each other/],
   [['--prompts', 'missing.txt'], 2, /missing\.txt.*does not exist.*\[INVALID_ARGUMENT\]/],
   [['--html', 'missing/x.html'], 1, /\[OUTPUT_FAILED\]/],
 ]

@@ -31,6 +31,12 @@ export function seedsFrom(first: number | bigint, count: number): (number | bigi
   return Array.from({ length: count }, (_, k) => numberOf(BigInt(first) + BigInt(k)))
 }
 
+/** Refuses a first seed after which so many do not fit into numbers. Throws INVALID_ARGUMENT. */
+export function checkSeeds(first: number, count: number): void {
+  if (first + (count - 1) > Number.MAX_SAFE_INTEGER)
+    throw invalidArgument('--seed', `at most 2⁵³ − ${count}, so that ${count} follow each other`, first)
+}
+
 /** Parser of an option that takes a number. */
 export function decimal(option: string, min: number, max: number): (text: string) => number {
   return (text) => {

@@ -13,6 +13,7 @@ import { networkThreads } from '../native/threads.ts'
 import { findModel } from '../pipeline/load.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { PolicySpec } from '../policy/index.ts'
+import { checkSeeds } from './arguments.ts'
 import { checkDistinct } from './distinct-files.ts'
 import { benchControls } from './control.ts'
 import { loadOn, type DeviceArguments } from './engines.ts'
@@ -46,6 +47,7 @@ const BUSY = 0.5
 /** Measures, prints the result, writes the report. */
 export async function bench(options: BenchArguments, signal: AbortSignal): Promise<void> {
   checkBatch(samplesOf(options), options.batch)
+  checkSeeds(options.seed, samplesOf(options))
   const machine = describeMachine()
   await checkDistinct(
     filesOf(options).map(({ option, path }) => ({ option, path })),

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command } from 'commander'
+import { invalidArgument } from '../errors.ts'
 import { packageVersion } from '../version.ts'
 import { decimal, entries, integer, parsePolicies } from './arguments.ts'
 import type { BenchArguments } from './bench.ts'
@@ -74,5 +75,17 @@ program
   })
 
 addTable1(program, () => signal)
+
+/** Refuses an option before a subcommand, which would not hear of it. Throws INVALID_ARGUMENT. */
+program.hook('preAction', (_, command) => {
+  if (command === program) return
+  const unheard = program.options.find((option) => program.getOptionValueSource(option.attributeName()) === 'cli')
+  if (unheard)
+    throw invalidArgument(
+      unheard.long!,
+      `written after "${command.name()}", which has options of its own`,
+      program.getOptionValue(unheard.attributeName()),
+    )
+})
 
 void runProgram(program, (interruption) => (signal = interruption))

@@ -12,12 +12,13 @@ export interface Table1Choice {
   readonly samples: number
   readonly reportOnly: boolean
   readonly timingOnly: boolean
+  readonly coco?: string
   /** Names of the options that were written on the command line, as the parser knows them. */
   readonly given?: ReadonlySet<string>
 }
 
 /** What would change nothing, with what makes it so. */
-const WITHOUT_EFFECT: readonly [by: 'reportOnly' | 'timingOnly', without: Readonly<Record<string, string>>][] = [
+const WITHOUT_EFFECT: readonly [by: keyof typeof OPTION, without: Readonly<Record<string, string>>][] = [
   [
     'reportOnly',
     {
@@ -35,8 +36,9 @@ const WITHOUT_EFFECT: readonly [by: 'reportOnly' | 'timingOnly', without: Readon
     },
   ],
   ['timingOnly', { timing: '--timing', plainBy: '--plain-by', weights: '--weights' }],
+  ['coco', { prompts: '--prompts', kind: '--kind' }],
 ]
-const OPTION = { reportOnly: '--report-only', timingOnly: '--timing-only' } as const
+const OPTION = { reportOnly: '--report-only', timingOnly: '--timing-only', coco: '--coco' } as const
 
 /** Refuses options that another one leaves without an effect. Throws INVALID_ARGUMENT. */
 export function checkEffects(options: Table1Choice): void {

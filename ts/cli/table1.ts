@@ -17,6 +17,7 @@ import { invalidArgument, unknownName } from '../errors.ts'
 import { findModel, isStaged } from '../pipeline/load.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import { loadManifest } from '../plan/model.ts'
+import { checkSeeds } from './arguments.ts'
 import { benchControls } from './control.ts'
 import { loadOn, type DeviceArguments } from './engines.ts'
 import { OutputFile } from './output-file.ts'
@@ -187,6 +188,7 @@ async function prepare(options: Table1Arguments, pipeline: Pipeline, folder: str
       'Ask for more --samples, or for fewer parts.',
     )
   }
+  checkSeeds(options.seed, 1 + prompts.at(-1)!.index)
   for (const { prompt } of prompts) model.checkPrompt?.(prompt)
   const controls = await benchControls(options, pipeline.size)
   return {
