@@ -48,6 +48,8 @@ test('numbers are whole texts in range', () => {
   for (const bad of ['', '1.5', '10', '-1', '0x3', '3 ', 'NaN', '1e0'])
     assert.throws(() => integer('--n', 0, 9)(bad), /"--n".*from 0 to 9/)
   assert.is(decimal('--g', 0, 100)('2.5'), 2.5)
+  assert.equal(['0.001', '600'].map(decimal('--s', 0, 600, true)), [0.001, 600])
+  assert.throws(() => decimal('--s', 0, 600, true)('0'), /"--s" to be a number above 0, at most 600, received "0"/)
   for (const bad of ['', ' ', 'x', '101', '-1', 'Infinity', 'NaN'])
     assert.throws(() => decimal('--g', 0, 100)(bad), /from 0 to 100/)
   assert.equal(list('a, b,,a'), ['a', 'b'])

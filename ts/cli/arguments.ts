@@ -37,12 +37,12 @@ export function checkSeeds(first: number, count: number): void {
     throw invalidArgument('--seed', `at most 2⁵³ − ${count}, so that ${count} follow each other`, first)
 }
 
-/** Parser of an option that takes a number. */
-export function decimal(option: string, min: number, max: number): (text: string) => number {
+/** Parser of an option that takes a number. `isOpen`: the least is not one of them. */
+export function decimal(option: string, min: number, max: number, isOpen = false): (text: string) => number {
   return (text) => {
     const value = text.trim() === '' ? NaN : Number(text)
-    if (value >= min && value <= max) return value
-    throw invalidArgument(option, `a number from ${min} to ${max}`, text)
+    if ((isOpen ? value > min : value >= min) && value <= max) return value
+    throw invalidArgument(option, isOpen ? `a number above ${min}, at most ${max}` : `a number from ${min} to ${max}`, text)
   }
 }
 

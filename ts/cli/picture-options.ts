@@ -28,7 +28,7 @@ export const MAX_SEQUENCE_LENGTH = new Option(
 ).argParser(integer('--max-sequence-length', 4, 512))
 
 export const SECONDS = new Option('--seconds <n>', "length of the sound (default: the model's)").argParser(
-  decimal('--seconds', 0, 600),
+  decimal('--seconds', 0, 600, true),
 )
 
 export const CONTROL = new Option('--control <file>', 'a picture for a ControlNet; again for the next one').argParser(collect)
