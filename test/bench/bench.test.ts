@@ -154,10 +154,21 @@ test('the table shows what a terminal would act on, and counts one picture as on
   assert.match(benchTable(hostile, createColors(false)), /^a\ufffd\]0;title\ufffd: 20 steps, guidance 3, 1 picture of each,/)
 })
 
+test('two cases of one policy are told apart by their settings', async () => {
+  const settingsOf = [3, 4].map((n) => ({ name: 'every-n', n }) as const)
+  const cases = await measure(fakePipeline(), { ...settings, policies: settingsOf }, new AbortController().signal, silent)
+  const [first, second] = cases.map(({ figures }) => figures)
+  assert.equal([first.policy, first.method, second.method], ['every-n', 'every-n:n=3', 'every-n:n=4'])
+  const long = { ...first, method: `magcache:ratios=${'1x'.repeat(99)}1` }
+  const result = { ...resultOf(cases), cases: [first, second, long] }
+  for (const text of [benchTable(result, createColors(false)), headline(result.cases).text, figuresTable(result.cases).text])
+    for (const name of ['every-n:n=3', 'every-n:n=4', 'magcache:ratios=1x1x1x1x1x1x1x1x1x1x1x1…']) assert.match(text, name)
+})
+
 test('the table has a row for each way to make the pictures', async () => {
   const cases = await measure(fakePipeline(), settings, new AbortController().signal, silent)
   const table = benchTable(resultOf(cases), createColors(false))
-  for (const row of ['unaccelerated', 'sada', 'plain 15 steps: same time', 'fixed, every', 'sada without pruning'])
+  for (const row of ['unaccelerated', 'sada', 'every-n:n=2', 'plain 15 steps: same time', 'fixed, every', 'sada without pruning'])
     assert.match(table, row)
   assert.not.match(table, /NaN|undefined|\x1b/)
 })

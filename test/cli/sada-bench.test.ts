@@ -16,11 +16,11 @@ test('a run prints its table on stdout, says where its files are on stderr, and 
   const cwd = emptyFolder()
   const { code, stdout, stderr } = await run('sada-bench', SMALL, cwd)
   assert.is(code, 0)
-  assert.match(stdout, /euler\n[^]*every-n +5 [^]*plain \d steps: same time[^]*fixed, every \d..: equal runs/)
+  assert.match(stdout, /euler\n[^]*every-n:\S+ +5 [^]*plain \d steps: same time[^]*fixed, every \d..: equal runs/)
   assert.not.match(stdout, '\x1b')
   assert.match(
     stderr,
-    /euler, every-n: [\d.]+ times as fast\nReport: bench-report\/index\.html\nFigures: bench-report\/result\.json\n$/,
+    /euler, every-n:\S+: [\d.]+ times as fast\nReport: bench-report\/index\.html\nFigures: bench-report\/result\.json\n$/,
   )
   const result = JSON.parse(readFileSync(join(cwd, 'bench-report', 'result.json'), 'utf8')) as BenchResult
   assert.ok(validate(result), JSON.stringify(validate.errors))

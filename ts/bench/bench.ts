@@ -4,6 +4,8 @@ import { describeCase, describeComparison, type CaseRuns } from './case.ts'
 import type { BenchCase, Comparison } from './result.ts'
 import { equalRunsSchedule, sameTimeSteps, withoutPruning } from './rivals.ts'
 import type { BenchProgress, BenchSettings, Generate } from './settings.ts'
+import { caseName } from './table.ts'
+import { methodFor } from './table1/methods.ts'
 
 /** A case's figures and the runs they come from. */
 export interface MeasuredCase extends CaseRuns {
@@ -41,8 +43,9 @@ async function measureScheduler(site: CallSite, progress: BenchProgress): Promis
   const [baseline, ...accelerated] = await inTurns(site, plans, progress)
   const cases: MeasuredCase[] = []
   for (const [k, policy] of policies.entries()) {
-    cases.push(await measureCase(site, policy, baseline, accelerated[k], progress))
-    progress.note(`${scheduler}, ${nameOf(policy)}: ${cases.at(-1)!.figures.speedup.wall.toFixed(2)} times as fast`)
+    const measured = await measureCase(site, policy, baseline, accelerated[k], progress)
+    cases.push(measured)
+    progress.note(`${scheduler}, ${caseName(measured.figures)}: ${measured.figures.speedup.wall.toFixed(2)} times as fast`)
   }
   return cases
 }
@@ -64,7 +67,7 @@ async function measureCase(
   const [fewer, ...others] = await inTurns(site, quick ? plans : [...plans, { policy, steps }], progress)
   progress.advance((MOST_RIVALS - compared.length) * (quick ? 0 : settings.prompts.length * steps * EXPECTED_SHARE), scheduler)
   const again = others.at(compared.length)
-  const runs = { baseline, accelerated, fewer, fewerSteps, again }
+  const runs = { method: nameOf(policy), baseline, accelerated, fewer, fewerSteps, again }
   const comparisons = compared.map(({ name }, k) => describeComparison(settings, name, runs, others[k]))
   return { ...runs, figures: describeCase(settings, scheduler, runs, comparisons) }
 }
@@ -104,5 +107,4 @@ async function inTurns(site: CallSite, plans: readonly Plan[], progress: BenchPr
   return calls.map((each) => new Series(each))
 }
 
-const nameOf = (policy: PolicySpec): string =>
-  typeof policy === 'string' ? policy : policy.preset ? `${policy.name}/${policy.preset}` : policy.name
+const nameOf = (policy: PolicySpec): string => methodFor(policy).label

@@ -7,6 +7,8 @@ import { greatest, least, mean, median, quantile, spread } from './statistics.ts
 
 /** The runs behind one case. */
 export interface CaseRuns {
+  /** The accelerated run's policy with its settings. */
+  readonly method: string
   readonly baseline: Series
   readonly accelerated: Series
   readonly fewer: Series
@@ -34,6 +36,7 @@ export function describeCase(
   return {
     scheduler,
     policy,
+    ...(runs.method !== policy && { method: runs.method }),
     options: { ...options },
     steps,
     samples: prompts.length,

@@ -73,6 +73,9 @@ const picture = v.object({
 const benchCase = v.object({
   scheduler: v.string(),
   policy: v.string(),
+  method: v.optional(
+    about(v.string(), 'Policy and settings, as the command line takes them; absent: the policy at its defaults.'),
+  ),
   options: policyOptions,
   steps: count,
   samples: count,

@@ -53,7 +53,7 @@ function rows(each: BenchCase, kinds: readonly string[], colours: Colours): stri
   const { fewer_steps: fewer, speedup, flops, baseline_wall_ms: baseline, wall_ms: wall } = each
   const known = kinds.map((kind) => each.fidelity_by_kind[kind])
   const accelerated = [
-    each.policy,
+    caseName(each),
     runs(each.nfe.mean),
     ms(wall.p50),
     `${times(speedup.wall)} (${speedup.wall_p05.toFixed(2)}–${speedup.wall_p95.toFixed(2)})`,
@@ -80,6 +80,15 @@ function rows(each: BenchCase, kinds: readonly string[], colours: Colours): stri
       ...kinds.map((kind) => rival.fidelity_by_kind[kind]).flatMap((kind) => decibels(kind.psnr_db.mean, kind.psnr_db.min)),
     ]),
   ]
+}
+
+/** Settings may be lists of any length. */
+const LONGEST = 40
+
+/** A case's policy with its settings, in a table's first column: two cases may be of one policy. */
+export function caseName({ method, policy }: Pick<BenchCase, 'method' | 'policy'>): string {
+  const name = method ?? policy
+  return name.length > LONGEST ? `${name.slice(0, LONGEST - 1)}…` : name
 }
 
 /** More than this share off, it is not the same time. */

@@ -2,7 +2,7 @@ import type { StepAction } from '../../sampler/trace.ts'
 import type { MeasuredCase } from '../bench.ts'
 import { tokenCount } from '../flops.ts'
 import type { BenchModel } from '../model.ts'
-import { plainLabel } from '../table.ts'
+import { caseName, plainLabel } from '../table.ts'
 import { dB, ms, schedulerName, similarity, times } from './figures.ts'
 import { html, type Markup } from './markup.ts'
 import { differencePicture, fittingAmplification, isWide, samplePicture, thingsOf } from './pictures.ts'
@@ -25,18 +25,18 @@ export async function caseSection(each: MeasuredCase, model: BenchModel, id: str
   const criterion = criterionPlot(members, order[0])
   const cards = await Promise.all(order.slice(0, most).map((k) => card(each, k, model)))
   return html`<section id="${id}">
-    <h2>${schedulerName(figures.scheduler)}, policy ${figures.policy}</h2>
+    <h2>${schedulerName(figures.scheduler)}, policy ${caseName(figures)}</h2>
     <p class="soft">
       ${times(figures.speedup.wall)} as fast (5 % to 95 % of the pairs: ${figures.speedup.wall_p05.toFixed(2)} to
       ${figures.speedup.wall_p95.toFixed(2)}), ${ms(figures.baseline_wall_ms.p50)} down to ${ms(figures.wall_ms.p50)}. The sampler
       itself takes ${Math.round(figures.overhead_us_per_step)} µs a step.
     </p>
     <div class="plots">
-      ${plot(`How close each ${thingsOf(model.note).one} is`, html`filled: ${figures.policy}; rings: ${plainLabel(figures)}`, closenessPlot(figures))}
+      ${plot(`How close each ${thingsOf(model.note).one} is`, html`filled: ${caseName(figures)}; rings: ${plainLabel(figures)}`, closenessPlot(figures))}
       ${plot(
         'Time of each step',
         html`<i class="key" style="background:var(--base)"></i>every step runs
-          <i class="key" style="background:var(--accent);margin-left:14px"></i>${figures.policy}`,
+          <i class="key" style="background:var(--accent);margin-left:14px"></i>${caseName(figures)}`,
         timePlot(members, baseline.members),
       )}
       ${
@@ -77,7 +77,7 @@ async function card(
   const amplification = fittingAmplification(full, fast)
   const images = [
     { caption: `every step, ${figures.steps} runs`, source: await samplePicture(full, shape, range) },
-    { caption: `${figures.policy}, ${picture.nfe} runs`, source: await samplePicture(fast, shape, range) },
+    { caption: `${caseName(figures)}, ${picture.nfe} runs`, source: await samplePicture(fast, shape, range) },
     {
       caption: picture.psnr_db === null ? 'no difference' : `its difference × ${amplification}`,
       source: await differencePicture(full, fast, shape, amplification),

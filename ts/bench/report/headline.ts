@@ -1,6 +1,6 @@
 import { EQUAL_DB, meanDecibels } from '../decibels.ts'
 import type { BenchCase } from '../result.ts'
-import { timeOff } from '../table.ts'
+import { caseName, timeOff } from '../table.ts'
 import { dB, runs, schedulerName, times } from './figures.ts'
 import { html, type Markup } from './markup.ts'
 
@@ -10,7 +10,7 @@ export function headline(cases: readonly BenchCase[]): Markup {
 }
 
 function tile(each: BenchCase): Markup {
-  const { scheduler, policy, speedup, nfe, steps, flops, fidelity_by_kind: kinds, fewer_steps: fewer } = each
+  const { scheduler, speedup, nfe, steps, flops, fidelity_by_kind: kinds, fewer_steps: fewer } = each
   const off = timeOff(each)
   const closeness = Object.entries(kinds).map(
     ([kind, { psnr_db }]) =>
@@ -18,7 +18,7 @@ function tile(each: BenchCase): Markup {
         <dd>${dB(psnr_db.mean)} ${gain(each.pictures.filter((picture) => picture.kind === kind))}</dd>`,
   )
   return html`<section class="tile">
-    <h2>${schedulerName(scheduler)} <span>${policy}</span></h2>
+    <h2>${schedulerName(scheduler)} <span>${caseName(each)}</span></h2>
     <p class="big">${times(speedup.wall)}<small>as fast</small></p>
     <dl>
       <dt>network runs</dt>

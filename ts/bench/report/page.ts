@@ -1,6 +1,7 @@
 import type { MeasuredCase } from '../bench.ts'
 import type { BenchModel } from '../model.ts'
 import type { BenchResult } from '../result.ts'
+import { caseName } from '../table.ts'
 import { caseSection } from './case.ts'
 import { schedulerName } from './figures.ts'
 import { guide } from './guide.ts'
@@ -38,7 +39,7 @@ export async function reportPage(result: BenchResult, cases: readonly MeasuredCa
             </p>
             <nav>
               ${cases.map(
-                ({ figures }, k) => html`<a href="#case-${k + 1}">${schedulerName(figures.scheduler)}, ${figures.policy}</a>`,
+                ({ figures }, k) => html`<a href="#case-${k + 1}">${schedulerName(figures.scheduler)}, ${caseName(figures)}</a>`,
               )}<a href="#guide">How to read this</a><a href="#machine">Machine and versions</a>
             </nav>
             ${busy(result)}

@@ -23,7 +23,7 @@ body {
 }
 main { max-width: 1080px; margin: 0 auto; padding: 40px 24px 80px }
 h1 { font-size: 30px; line-height: 1.2; margin: 0 0 6px; letter-spacing: -.01em }
-h2 { font-size: 22px; margin: 56px 0 4px; letter-spacing: -.005em } #guide h2, #machine h2 { margin-bottom: 12px }
+h2 { font-size: 22px; margin: 56px 0 4px; letter-spacing: -.005em; overflow-wrap: anywhere } #guide h2, #machine h2 { margin-bottom: 12px }
 h3 { font-size: 15px; margin: 28px 0 8px }
 p { margin: 0 0 12px; max-width: 72ch }
 .lead, .soft { color: var(--soft) }

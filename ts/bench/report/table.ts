@@ -1,5 +1,5 @@
 import type { BenchCase } from '../result.ts'
-import { comparisonLabel, plainLabel } from '../table.ts'
+import { caseName, comparisonLabel, plainLabel } from '../table.ts'
 import { ms, runs, schedulerName, similarity, times } from './figures.ts'
 import { html, type Markup } from './markup.ts'
 
@@ -41,7 +41,7 @@ function group(each: BenchCase, kinds: readonly string[]): Markup {
       ${cells([String(each.steps), ms(baseline.p50), times(1), '', '', ...kinds.flatMap(() => ['', '']), ''])}
     </tr>
     <tr class="ours">
-      <th scope="row">${each.policy}</th>
+      <th scope="row">${caseName(each)}</th>
       ${cells([
         runs(each.nfe.mean),
         ms(wall.p50),
