@@ -215,6 +215,7 @@ test('a stdout that takes nothing more is a failure in one line, with the code o
     closeSync(full)
     assert.is(status, 1)
     assert.match(stderr, /(^|\n)sada: Cannot write to stdout: ENOSPC.* \[OUTPUT_FAILED\]\n$/)
+    assert.not.match(stderr, 'stdout: 1 picture') // nothing was saved
     assert.not.match(stderr, '    at ')
   }
 })

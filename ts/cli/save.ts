@@ -19,7 +19,7 @@ export async function save(file: OutputFile | undefined, asked: Asked, result: G
   const { trace, droppedTokens } = result
   const made = result.audio.length > 0 ? soundOf(result) : await pictureOf(asked, result)
   if (file) await file.write(made.bytes)
-  else process.stdout.write(made.bytes)
+  else await toStdout(made.bytes)
   const { reason } = asked.pipeline.device
   if (reason !== undefined) process.stderr.write(`On the CPU: ${reason}.\n`)
   for (const warning of trace.warnings ?? []) process.stderr.write(`Warning: ${warning}\n`)
@@ -30,6 +30,14 @@ export async function save(file: OutputFile | undefined, asked: Asked, result: G
   // Where the result itself is on stdout, what is said about it is not.
   ;(file ? process.stdout : process.stderr).write(line + '\n')
 }
+
+/** Until stdout has taken all of them; where it cannot, the program ends (program.ts), and nothing is said to be saved. */
+const toStdout = (bytes: Uint8Array): Promise<void> =>
+  new Promise((resolve) => {
+    process.stdout.write(bytes, (error) => {
+      if (!error) resolve()
+    })
+  })
 
 /** A result as the bytes of a file, and what it is. */
 interface Made {
