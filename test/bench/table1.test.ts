@@ -157,6 +157,22 @@ test('names of kinds and schedulers, which come from files, do not lead out of t
   assert.equal([readdirSync(folder), readdirSync(join(folder, 'a'))], [['a'], ['b']])
 })
 
+test('a journal that is opened again loses nothing of what another process is adding to it', async () => {
+  const path = join(emptyFolder(), 'runs.jsonl')
+  const writer = await Journal.open(path)
+  await writer.add(session)
+  const indices = Array.from({ length: 400 }, (_, index) => index)
+  const writing = (async () => {
+    for (const index of indices) await writer.add(run('sada', index, 30))
+  })()
+  let isWriting = true
+  void writing.finally(() => (isWriting = false))
+  while (isWriting) await (await Journal.open(path)).close()
+  await writing
+  await writer.close()
+  assert.is((await readJournals([path])).runs.size, indices.length)
+})
+
 test('a picture that was cut off is refused by its path, as there are thousands of them', async () => {
   const folder = join(emptyFolder(), 'runs.pictures')
   const made = run('sada', 0, 30)

@@ -233,7 +233,10 @@ export class Journal {
   static async open(path: string): Promise<Journal> {
     try {
       const handle = await open(path, 'a')
-      await truncate(path, await lengthOfWholeLines(path))
+      // The size is read first: what another process adds after that is not cut off.
+      const { size } = await stat(path)
+      const whole = await lengthOfWholeLines(path)
+      if (whole < size) await truncate(path, whole)
       return new Journal(path, handle)
     } catch (error) {
       throw new SadaError('OUTPUT_FAILED', `Cannot write ${path}: ${(error as Error).message}.`, {
