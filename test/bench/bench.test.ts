@@ -188,6 +188,8 @@ test('prompts come from lines, from a JSON array, or from an object by kind whos
     const error = await read(bad, 1).catch((reason: unknown) => reason)
     assert.is((error as SadaError).code, 'INVALID_ARGUMENT', bad)
   }
+  writeFileSync(path, '\ufeffa kid', 'utf16le')
+  assert.match(String(await filePrompts(path, 1).catch((reason: unknown) => reason)), /it is not text in UTF-8; save it as such/)
 })
 
 test.run()

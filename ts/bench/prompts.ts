@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SadaError } from '../errors.ts'
@@ -50,11 +51,13 @@ async function readPrompts(path: string): Promise<PromptsByKind> {
   const fail = (why: string, cause?: unknown): never => {
     throw new SadaError('INVALID_ARGUMENT', `Cannot read prompts from ${path}: ${why}.`, { argument: 'prompts', cause })
   }
-  const read = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) =>
+  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) =>
     fail(error.code === 'ENOENT' ? 'the file does not exist' : error.message, error),
   )
+  // Windows' tools write UTF-16, of which a model would be given something.
+  if (!isUtf8(bytes)) return fail('it is not text in UTF-8; save it as such')
   // As some editors begin a file.
-  const text = read.replace(/^\ufeff/, '')
+  const text = bytes.toString().replace(/^\ufeff/, '')
   const byKind = /^\s*[[{]/.test(text) ? fromJson(text, fail) : { given: lines(text) }
   const filled = Object.entries(byKind).filter(([, prompts]) => prompts.length > 0)
   return filled.length > 0 ? Object.fromEntries(filled) : fail('it holds no prompt; write one on each line')
