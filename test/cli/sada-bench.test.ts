@@ -63,6 +63,32 @@ test('--json - prints JSON and nothing else, and leaves no files; the baseline a
   assert.equal(readdirSync(cwd), ['prompts.txt'])
 })
 
+test('what every run of a case was warned of is said once, with the case', async () => {
+  const args = [
+    '--quick',
+    '--steps',
+    '5',
+    '--samples',
+    '2',
+    '--scheduler',
+    'euler',
+    '--policy',
+    'magcache,every-n',
+    '--json',
+    '-',
+  ]
+  const { code, stdout, stderr } = await run('sada-bench', args)
+  assert.is(code, 0)
+  const warned = stderr.split('\n').filter((line) => line.startsWith('Warning: '))
+  assert.is(warned.filter((line) => /^Warning: euler, magcache: The ratios are FLUX\.1-dev's/.test(line)).length, 1, stderr)
+  assert.is(
+    warned.filter((line) => /^Warning: euler, every-n: Of 5 steps .* nothing can be skipped/.test(line)).length,
+    1,
+    stderr,
+  )
+  assert.is((JSON.parse(stdout) as BenchResult).cases.length, 2)
+})
+
 const wrong: [args: string[], code: number, said: RegExp][] = [
   [['--stpes', '5'], 2, /Did you mean --steps\?/],
   [['extra'], 2, /too many arguments/],

@@ -7,7 +7,7 @@ import { filePrompts, modelPrompts } from '../bench/prompts.ts'
 import { reportPage } from '../bench/report/page.ts'
 import type { BenchResult } from '../bench/result.ts'
 import { checkBatch, type BenchSettings } from '../bench/settings.ts'
-import { benchTable } from '../bench/table.ts'
+import { benchTable, caseName } from '../bench/table.ts'
 import { invalidArgument, unknownName } from '../errors.ts'
 import { networkThreads } from '../native/threads.ts'
 import { findModel } from '../pipeline/load.ts'
@@ -60,6 +60,7 @@ export async function bench(options: BenchArguments, signal: AbortSignal): Promi
   const progress = createProgress()
   try {
     const { settings, cases, device } = await run(options, machine, progress, signal)
+    process.stderr.write(cases.flatMap(warningsOf).join(''))
     const result: BenchResult = {
       schema: 'sada-bench/1',
       created: new Date().toISOString(),
@@ -100,6 +101,13 @@ async function run(
     progress.stop()
     await pipeline.dispose()
   }
+}
+
+/** Lines of what every run of a case was warned of, which is of its settings. */
+function warningsOf({ figures, accelerated: { calls } }: MeasuredCase): string[] {
+  const [first, ...others] = calls.map(({ trace }) => trace.warnings ?? [])
+  const shared = first.filter((each) => others.every((warnings) => warnings.includes(each)))
+  return shared.map((each) => `Warning: ${figures.scheduler}, ${caseName(figures)}: ${each}\n`)
 }
 
 interface Files {
