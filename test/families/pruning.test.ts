@@ -85,22 +85,44 @@ for (const [name, given] of Object.entries(CALLS)) {
   test.after(() => family.engine.dispose())
 }
 
+// Of 32 × 48 pixels, each latent 2 × 2 of them.
+const PER_LATENT = { order: 'channels-first', channels: 4, grid: [24, 16], patch: [1, 1] }
+const PER_PATCH = { ...PER_LATENT, grid: [12, 8], patch: [2, 2] }
+const LAYOUTS: Record<string, object> = {
+  sd2: PER_LATENT,
+  sdxl: PER_PATCH,
+  sd3: { ...PER_PATCH, channels: 16 },
+  pixart: PER_PATCH,
+  // What it is given is tokens already, four latents of each of 4 channels.
+  flux: { order: 'tokens', channels: 16, grid: [12, 8], patch: [1, 1] },
+}
+for (const [name, layout] of Object.entries(LAYOUTS)) {
+  test(`${name}: where in a state the values of a token lie`, async () => {
+    const family = await loadFamily(familyFolder(name), { threads: 1 })
+    const workspace = new (loadAddon().Workspace)()
+    const request = { guidance: 1, ...CALLS[name], prompts: ['a'], seed: 1, steps: 2, scheduler: family.defaults.scheduler }
+    const { network } = await family.begin(request, workspace, new AbortController().signal)
+    assert.equal(network.tokens?.layout, layout)
+    workspace.dispose()
+    await family.engine.dispose()
+  })
+}
+
 test('a size that the tokens do not divide runs whole', async () => {
   const family = await loadFamily(familyFolder('sdxl'), { threads: 1 })
-  const workspace = new (loadAddon().Workspace)()
-  const request = { prompts: ['a cat'], seed: 1, steps: 2, guidance: 1, scheduler: 'euler', width: 30, height: 32 }
-  const { solver, network, latents } = await family.begin(request, workspace, new AbortController().signal)
-  assert.equal([network.canPrune, network.tokens], [false, undefined])
-  const { trace } = await new DenoisingLoop({
-    solver,
-    network,
-    policy: never,
-    workspace,
-    latents,
-    signal: new AbortController().signal,
-  }).run()
-  assert.is(trace.members[0].nfe, 2)
-  workspace.dispose()
+  const signal = new AbortController().signal
+  for (const size of [
+    { width: 30, height: 32 },
+    { width: 32, height: 30 },
+  ]) {
+    const workspace = new (loadAddon().Workspace)()
+    const request = { prompts: ['a cat'], seed: 1, steps: 2, guidance: 1, scheduler: 'euler', ...size }
+    const { solver, network, latents } = await family.begin(request, workspace, signal)
+    assert.equal([network.canPrune, network.tokens], [false, undefined])
+    const { trace } = await new DenoisingLoop({ solver, network, policy: never, workspace, latents, signal }).run()
+    assert.is(trace.members[0].nfe, 2)
+    workspace.dispose()
+  }
   await family.engine.dispose()
 })
 

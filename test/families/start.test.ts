@@ -5,7 +5,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { latentMask } from '../../ts/families/start.ts'
 import { load, type GenerateOptions, type Pipeline, type Pixels } from '../../ts/index.ts'
-import { relativeError } from '../support/families.ts'
+import { familyFolder, relativeError } from '../support/families.ts'
 
 // Where a run starts, and what is kept of a picture, on a model made of formulas (test/fixtures/layouts/make.py): a latent is a picture's
 // colour in a square of 2 × 2. What diffusers makes of pictures and masks is in recorded.test.ts.
@@ -58,6 +58,30 @@ test('members of a batch start from the picture as they would alone, with a seed
   assert.equal(all.slice(0, 64), three)
   assert.ok(all.every(Number.isFinite))
   for (const b of [1, 2]) assert.not.equal(all.slice(64 * b, 64 * (b + 1)), three)
+})
+
+test('members of a batch keep of the picture what they would alone, where the network reads what is kept', async () => {
+  const inpainting = await load(familyFolder('sd2-inpainting'), { threads: 1 })
+  const init = { width: 32, height: 24, data: Uint8Array.from({ length: 32 * 24 }, (_, k) => (k * 37) % 256) }
+  const mask = { ...init, data: init.data.map((_, p) => (p % 32 < 10 ? 255 : 0)) }
+  const latentsOf = async (prompt: string[], seed: number[]) =>
+    (await inpainting.generate({ prompt, init, mask, steps: 3, seed, guidanceScale: 3, policy: 'none' })).latents
+  const alone = [await latentsOf(['a cat'], [1]), await latentsOf(['the dog'], [2])]
+  assert.equal(await latentsOf(['a cat', 'the dog'], [1, 2]), Float32Array.from(alone.flatMap((each) => [...each])))
+  await inpainting.dispose()
+})
+
+test('with a mask all is made anew where nothing is said of how much, from noise alone', async () => {
+  const call = { init: picture(1, (p) => grey[p]), mask: picture(1, (p) => (p % width < 2 ? 255 : 0)) }
+  const { latents } = await generate(call)
+  assert.equal(latents, (await generate({ ...call, strength: 1 })).latents)
+  assert.not.equal(latents, (await generate({ ...call, strength: 0.8 })).latents)
+})
+
+test('where all of a picture is made anew the run is one from noise, to the last bit', async () => {
+  const all = { init: picture(1, (p) => grey[p]), mask: picture(1, () => 255) }
+  for (const scheduler of ['dpm++', 'euler'])
+    assert.equal((await generate({ ...all, scheduler })).latents, (await generate({ width, height, scheduler })).latents, scheduler)
 })
 
 test('latents of a whole run get noise as the picture has whose latents they are: what diffusers makes of latents for an image', async () => {
