@@ -81,7 +81,11 @@ test('with a mask all is made anew where nothing is said of how much, from noise
 test('where all of a picture is made anew the run is one from noise, to the last bit', async () => {
   const all = { init: picture(1, (p) => grey[p]), mask: picture(1, () => 255) }
   for (const scheduler of ['dpm++', 'euler'])
-    assert.equal((await generate({ ...all, scheduler })).latents, (await generate({ width, height, scheduler })).latents, scheduler)
+    assert.equal(
+      (await generate({ ...all, scheduler })).latents,
+      (await generate({ width, height, scheduler })).latents,
+      scheduler,
+    )
 })
 
 test('latents of a whole run get noise as the picture has whose latents they are: what diffusers makes of latents for an image', async () => {
@@ -128,6 +132,43 @@ test('a latent is made anew where the upper left of its pixels is at least half 
     [0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1],
   )
   assert.equal([mask(() => true, 128), mask(() => true, 127)], [all, none])
+})
+
+test('a mask of other proportions than the picture is stretched over it', () => {
+  // 3 rows of 8 pixels over 6 rows of 4 latents: each row twice, of the columns every second.
+  const data = Uint8Array.from({ length: 24 }, (_, p) => (p === 8 + 4 ? 255 : 0))
+  const made = [...latentMask({ width: 8, height: 3, data }, [6, 4], 1)]
+  assert.equal(
+    made.flatMap((value, k) => (value === 1 ? [[Math.floor(k / 4), k % 4]] : [])),
+    [
+      [2, 2],
+      [3, 2],
+    ],
+  )
+})
+
+test('a colour is as white as its grey in PIL, ITU-R 601-2: 0.299 of red, 0.587 of green, 0.114 of blue; opacity says nothing', () => {
+  const colours: [red: number, green: number, blue: number, isWhite: number][] = [
+    [255, 0, 0, 0],
+    [0, 255, 0, 1],
+    [0, 0, 255, 0],
+    [255, 0, 255, 0],
+    [0, 217, 0, 0],
+    [0, 218, 0, 1],
+    [255, 86, 0, 0],
+    [255, 88, 0, 1],
+    [0, 166, 255, 0],
+    [0, 168, 255, 1],
+    [127, 127, 127, 0],
+    [128, 128, 128, 1],
+  ]
+  for (const opacity of [[], [0], [255]]) {
+    const data = Uint8Array.from(colours.flatMap(([red, green, blue]) => [red, green, blue, ...opacity]))
+    assert.equal(
+      [...latentMask({ width: 4, height: 3, data }, [3, 4], 1)],
+      colours.map(([, , , isWhite]) => isWhite),
+    )
+  }
 })
 
 test('what a mask keeps ends without noise, also where the levels do not end at 0', async () => {
