@@ -127,6 +127,25 @@ test('sizes of a share of a latent', async () => {
   }
 })
 
+test('the size of a picture of a UNet: 64 latents where nothing says it, 8192 pixels at most', async () => {
+  const folder = join(scratch, 'sizes')
+  for (const [given, size] of [
+    [undefined, [128, 128]],
+    [1, [2, 2]],
+    [4096, [8192, 8192]],
+    [
+      [1, 4096],
+      [8192, 2],
+    ],
+  ] as const) {
+    cpSync(familyFolder('sd2'), folder, { recursive: true })
+    set('unet', 'sample_size', given)(folder)
+    const pipeline = await load(folder, { threads: 1 })
+    assert.equal(pipeline.size, size)
+    await pipeline.dispose()
+  }
+})
+
 test('a pair for the size of the latents is height and width, as for StableDiffusionPipeline; two other values are none', async () => {
   const folder = join(scratch, 'pair')
   cpSync(familyFolder('sd2'), folder, { recursive: true })

@@ -70,6 +70,15 @@ test('what the refiner is told, by hand: negative sizes count each by itself, wi
   }
 })
 
+test('where a run begins in the middle of another, nothing says how much of it is left but "denoisingStart"', async () => {
+  const picture = { width: 32, height: 16, data: Uint8Array.from({ length: 512 }, (_, k) => (k * 7) % 256) }
+  for (const init of [picture, { latents: Float32Array.from({ length: 4 * 16 * 8 }, (_, k) => Math.sin(k)) }]) {
+    const begun = { init, denoisingStart: 0.5, steps: 4 }
+    const expected = await latentsOf(begun)
+    for (const strength of [0.25, 1]) assert.equal(await latentsOf({ ...begun, strength }), expected)
+  }
+})
+
 test('the only text encoder reads the prompt, whatever the second one is', async () => {
   const plain = await latentsOf({ negativePrompt: 'blurry' })
   const others = { secondPrompt: 'the dog', negativeSecondPrompt: 'road' }

@@ -6,7 +6,8 @@ import type { FamilyRun, Pixels, Request } from './family.ts'
 
 /** Where the members of a run start, and what holds them to what is to stay. */
 export interface Start {
-  readonly latents: Float32Array[]
+  /** Read alone: they may be the caller's own, or one for several members. */
+  readonly latents: readonly Float32Array[]
   /** Goes on from what the start was drawn from. */
   readonly noise: NoiseSource
   readonly afterStep?: FamilyRun['afterStep']
@@ -44,7 +45,7 @@ export function startOf({ request, schedule, length, picture, mask, kept, arrang
   const members = prompts.length
   const source = new NoiseSource(seed, members)
   if (init !== undefined && 'latents' in init) {
-    const given = split(init.latents.slice(), members)
+    const given = split(init.latents, members)
     // What starts in the middle of a run has its noise already; what a whole one made gets some, as a picture does.
     if (denoisingStart !== undefined) return { latents: given, noise: source }
     const { x0, n } = stateOf(schedule.levels[0], schedule.frame)
@@ -54,7 +55,7 @@ export function startOf({ request, schedule, length, picture, mask, kept, arrang
     return { latents: initialLatents(source, length, schedule.initNoiseSigma).map((each) => arrange(each)), noise: source }
   // A picture in the middle of a run gets none either; diffusers draws some nonetheless where there is a mask.
   if (denoisingStart !== undefined && mask === undefined)
-    return { latents: drawn(picture, source, arrange).map((each) => each.slice()), noise: source }
+    return { latents: drawn(picture, source, arrange), noise: source }
   const isWhole = mask !== undefined && denoisingStart === undefined && (request.strength ?? 1) === 1
   const { clean, noise, kept: left } = draw(source, length, { picture: isWhole && kept ? undefined : picture, kept, arrange })
   const first = stateOf(schedule.levels[0], schedule.frame)
@@ -62,7 +63,7 @@ export function startOf({ request, schedule, length, picture, mask, kept, arrang
     isWhole
       ? each.map((value) => value * Math.fround(schedule.initNoiseSigma))
       : denoisingStart !== undefined
-        ? clean[b].slice()
+        ? clean[b]
         : mix(first.x0, clean[b], first.n, each),
   )
   if (kept) return { latents, noise: source, kept: left }
