@@ -52,8 +52,11 @@ test('each build is given what the ones before measured, for the same library an
   await obtain(source('d', { version: '11.2.0' }))
   await obtain(source('e', { gpu: 'B' }))
   await obtain(source('f', { targets: [89], gpu: undefined }))
-  await obtain(source('g'))
-  assert.equal(given, [undefined, Uint8Array.of(1), Uint8Array.of(1, 2), undefined, undefined, undefined, Uint8Array.of(1, 2, 3)])
+  await obtain(source('g', { targets: [90], gpu: undefined }))
+  await obtain(source('h', { flavour: 'tensorrt-rtx' }))
+  await obtain(source('i'))
+  const others = Array<undefined>(5).fill(undefined)
+  assert.equal(given, [undefined, Uint8Array.of(1), Uint8Array.of(1, 2), ...others, Uint8Array.of(1, 2, 3)])
   assert.equal(warnings, [])
 })
 
