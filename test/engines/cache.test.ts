@@ -138,6 +138,7 @@ test('an engine that lies under another one’s name is refused and deleted', as
   renameSync(join(cache.folder, `${engineKey(other)}.engine`), file())
   assert.is(await cache.read(description), undefined)
   assert.match(warnings[0], 'something else')
+  assert.not(existsSync(file()))
 })
 
 test('who wants the same engine at once waits for the one who makes it', async () => {
@@ -198,6 +199,8 @@ test('engines beyond the limit go, the longest unused first, never those that a 
   const kept = async () => (await loaded().list()).map(({ version }) => version)
   for (const version of ['0', '1', '2', '3', '4']) await obtain(loaded(), version)
   assert.equal(await kept(), ['4', '3'])
+  await obtain(loaded(), '3')
+  assert.equal(await kept(), ['3', '4'])
   // A model with more engines than fit keeps them: else each load would build some again. Others make room.
   await obtain(loaded(), '3', 'a', 'b', 'c')
   assert.equal(await kept(), ['c', 'b', 'a', '3'])

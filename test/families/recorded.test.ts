@@ -198,6 +198,19 @@ test('steps and guidance where nothing is asked are those of diffusers’ pipeli
   }
 })
 
+test('guidance takes effect above 1, as in diffusers: below it there is none, and no negative prompt is read', async () => {
+  for (const family of ['sd2', 'sdxl', 'sd3', 'pixart', 'musicldm']) {
+    const pipeline = await load(familyFolder(family), { threads: 1 })
+    const size = family === 'musicldm' ? {} : { width: 32, height: 32 }
+    const latentsOf = async (guidanceScale: number, negativePrompt?: string) =>
+      (await pipeline.generate({ prompt: 'a cat', guidanceScale, negativePrompt, steps: 2, policy: 'none', ...size })).latents
+    const none = await latentsOf(1)
+    for (const guidance of [0, 0.5]) assert.equal(await latentsOf(guidance, 'the dog'), none, `${family}, ${guidance}`)
+    assert.not.equal(await latentsOf(1.5), none, family)
+    await pipeline.dispose()
+  }
+})
+
 const TOKENIZERS = [
   { ids: 'ids', prompt: 'prompt', tokenizer: 'tokenizer' },
   { ids: 'negative_ids', prompt: 'negative_prompt', tokenizer: 'tokenizer' },
