@@ -38,6 +38,18 @@ test('a ControlNet is led by one picture, or by one for each that is made, as al
   await pipeline.dispose()
 })
 
+test('a ControlNet of members that do not follow each other: each is what it is alone, and nothing is allocated that was not quoted', async () => {
+  const pipeline = await load(familyFolder('sd2-controlnet'), { threads: 1 })
+  const call = { ...CALLS['sd2-controlnet'], steps: 20, policy: { ...SADA, tolerance: 0.3 } }
+  const seed = [4, 5, 6]
+  const { result } = await expectQuoted(pipeline, { ...call, prompt: prompts, seed })
+  const [first, second, third] = result.trace.members.map(({ steps }) => steps.map(({ action }) => action === 'run'))
+  assert.ok(first.some((runs, step) => runs && !second[step] && third[step]))
+  const alone = await Promise.all(prompts.map((prompt, b) => pipeline.generate({ ...call, prompt, seed: seed[b] })))
+  assert.equal(result.latents, Float32Array.from(alone.flatMap(({ latents }) => [...latents])))
+  await pipeline.dispose()
+})
+
 test('a run that ends early is the beginning of the whole one, also where a ControlNet leads a part of it', async () => {
   const pipeline = await load(familyFolder('sdxl-controlnet'), { threads: 1 })
   const call = {
