@@ -86,6 +86,22 @@ test('clear deletes it, and it is no engine in the list', async () => {
   assert.equal(readdirSync(cache.folder), ['key'])
 })
 
+test('engines take as many bytes as they may, whatever is kept of measurements beside them', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sada-engines-'))
+  const keep = async (stage: string, mostBytes?: number): Promise<string[]> => {
+    const cache = new EngineCache(folder, { mostBytes })
+    await cache.obtain(source(stage).description, () => Promise.resolve(new Uint8Array(1000)))
+    await new Promise((resolve) => setTimeout(resolve, 15))
+    return (await cache.list()).map((each) => each.stage)
+  }
+  await keep('a')
+  const cache = new EngineCache(folder)
+  const [{ bytes }] = await cache.list()
+  await cache.writeTiming(source('a').description, new Uint8Array(3 * bytes))
+  assert.equal(await keep('b', 2 * bytes), ['b', 'a'])
+  assert.equal(await keep('c', 2 * bytes - 1), ['c'])
+})
+
 test('nothing measured: nothing kept', async () => {
   const { cache } = setUp()
   await cache.writeTiming(source('a').description, new Uint8Array(0))
