@@ -103,6 +103,33 @@ for (const [family, part, graph, said] of REFUSALS) {
   })
 }
 
+/** A ControlNet that gives its sample, so many times. */
+const controlNet = (outputs: number): Buffer => {
+  const names = Array.from({ length: outputs }, (_, k) => `residual_${k}`)
+  return model([
+    ...names.map((each) => node('Identity', { inputs: ['sample'], outputs: [each] })),
+    ...Object.entries({ sample: map, ...unet, controlnet_cond: [-1, 3, -1, -1] }).map(([name, dims]) => value(11, name, dims)),
+    ...names.map((each) => value(12, each, map)),
+  ])
+}
+
+test('a ControlNet that gives more or less than the UNet takes, or other channels, or to one that takes nothing', async () => {
+  for (const [outputs, said] of [
+    [4, /controlnet.*expected 5 outputs, one for each of the UNet's inputs/],
+    [6, /controlnet.*expected 5 outputs, one for each of the UNet's inputs/],
+    [5, /unet.*"down_block_additional_residual_0" to have size 4 along axis 1 \(the controlnet\)/],
+  ] as const) {
+    const write = (folder: string): void => writeFileSync(join(folder, 'model.onnx'), controlNet(outputs))
+    const error = await refusal('sd2-controlnet', 'controlnet', write)
+    assert.is(error?.code, 'IO_MISMATCH', `${outputs}: ${error?.message}`)
+    assert.match(error.message, said)
+  }
+  const given = join(familyFolder('sd2-controlnet'), 'controlnet')
+  const error = await refusal('sd2', 'controlnet', (folder) => cpSync(given, folder, { recursive: true }))
+  assert.is(error?.code, 'IO_MISMATCH', error?.message)
+  assert.match(error.message, /unet.*expected inputs down_block_additional_residual_0, … for the ControlNet/)
+})
+
 test('a UNet with other inputs for ControlNets than its blocks have', async () => {
   const says = (layers: unknown) => (folder: string) => {
     const path = join(folder, 'config.json')
