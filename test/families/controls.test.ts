@@ -1,6 +1,8 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { load, type GenerateOptions } from '../../ts/index.ts'
+import { checkControls, type ControlNet } from '../../ts/families/controlnet.ts'
+import type { Control } from '../../ts/families/family.ts'
+import { load, type GenerateOptions, type SadaError } from '../../ts/index.ts'
 import { familyFolder } from '../support/families.ts'
 
 // What diffusers makes of ControlNets is in recorded.test.ts, whom they lead and when in policies.test.ts.
@@ -20,5 +22,21 @@ for (const stages of [true, false]) {
     await pipeline.dispose()
   })
 }
+
+test('one for each ControlNet at most, and no more than one step can add up', () => {
+  const controls = (count: number): Control[] => Array<Control>(count).fill({ images: [image] })
+  const nets = (count: number) => Array<ControlNet>(count)
+  for (const [count, most] of [
+    [2, 2],
+    [8, 8],
+    [9, 8],
+  ]) {
+    assert.not.throws(() => checkControls(controls(most), nets(count), 1))
+    assert.throws(
+      () => checkControls(controls(most + 1), nets(count), 1),
+      ({ message }: SadaError) => message.includes(`at most ${most} pictures`),
+    )
+  }
+})
 
 test.run()

@@ -88,6 +88,22 @@ test('where all of a picture is made anew the run is one from noise, to the last
     )
 })
 
+test('pictures have sides from one latent to 8192 pixels, and as many latents as they say', async () => {
+  const said = (options: Partial<GenerateOptions>): Promise<string> =>
+    pipeline.memory({ prompt: 'a cat', steps: 1, policy: 'none', ...options }).then(
+      () => 'fits',
+      (error: Error) => error.message,
+    )
+  for (const side of [2, 4, 8192]) assert.equal([await said({ width: side }), await said({ height: side })], ['fits', 'fits'])
+  for (const side of [0, 1, 3, 8194]) {
+    assert.match(await said({ width: side }), /"width" to be a multiple of 2 from 2 to 8192/)
+    assert.match(await said({ height: side }), /"height" to be a multiple of 2 from 2 to 8192/)
+  }
+  const latents = (length: number) => ({ width, height, init: { latents: new Float32Array(length) }, strength: 1 })
+  assert.is(await said(latents(24)), 'fits')
+  for (const length of [23, 25, 48]) assert.match(await said(latents(length)), /"init\.latents" to be 24 values/)
+})
+
 test('latents of a whole run get noise as the picture has whose latents they are: what diffusers makes of latents for an image', async () => {
   const init = picture(3, (p, c) => (grey[p] + 40 * c) % 256)
   // Of each square of 2 × 2 its colour, halved by the scaling factor; the fourth channel is 0.
