@@ -1,13 +1,24 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { parseTarget, StageSources } from '../../ts/engines/build.ts'
+import { parseTarget, StageSources, type BuildTarget } from '../../ts/engines/build.ts'
 import { engineKey } from '../../ts/engines/cache.ts'
 import type { SadaError } from '../../ts/errors.ts'
 import type { NetworkFile } from '../../ts/plan/device-engine.ts'
 
-test('targets that are written otherwise, twice or in another order are the same', async () => {
+const network = (() => {
   const file = { sha256: 'a'.repeat(64), withWeights: (use: (weights: [], files: []) => Promise<unknown>) => use([], []) }
-  const network = { model: 'm', stage: 's', file, profiles: [] } as unknown as NetworkFile
+  return { model: 'm', stage: 's', file, profiles: [] } as unknown as NetworkFile
+})()
+
+test('what is built for named targets is of no GPU: it is the same wherever it is built', async () => {
+  const describe = async (target: BuildTarget) =>
+    (await new StageSources({ flavour: 'tensorrt-rtx', version: '1' }, target).read(network)).description
+  const { gpu, targets } = await describe({ targets: [89], gpu: 'NVIDIA L4' })
+  assert.equal([gpu, targets], [undefined, [89]])
+  assert.is((await describe({ gpu: 'NVIDIA L4' })).gpu, 'NVIDIA L4')
+})
+
+test('targets that are written otherwise, twice or in another order are the same', async () => {
   const keyFor = async (targets: (string | number)[]): Promise<string> =>
     engineKey((await new StageSources({ flavour: 'tensorrt-rtx', version: '1' }, { targets }).read(network)).description)
   const key = await keyFor(['sm_89', 'sm_120'])
