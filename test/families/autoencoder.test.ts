@@ -26,6 +26,34 @@ test('the shift is taken off before the scale is changed; without variances the 
   assert.equal(generator.randn(2), new TorchGenerator(3).randn(2))
 })
 
+test('up to 2¹⁵ latents are worked on at once, where nothing else is asked', async () => {
+  const engine = new (loadAddon().Engine)({ library: findOnnxRuntime() })
+  let runs = 0
+  const counting = new Proxy(engine, {
+    get: (own, name) => {
+      if (name === 'run') runs++
+      const value: unknown = Reflect.get(own, name)
+      return typeof value === 'function' ? (value.bind(own) as unknown) : value
+    },
+  })
+  // A model of formulas, without the attention that would take 4 GiB.
+  const folder = await Folder.open(join(__dirname, '../fixtures/layouts/diffusers-onnx'))
+  const autoencoder = await Autoencoder.load({ folder, engine: counting, threads: 1 }, 3)
+  const { signal } = new AbortController()
+  for (const [width, count] of [
+    [8192, 1],
+    // Tiles of 512 pixels, of which a quarter overlaps: 192 latents further each time.
+    [8193, Math.ceil(8193 / 192)],
+  ]) {
+    const [height, before] = [4, runs]
+    await autoencoder.decode(new Float32Array(4 * height * width), [height, width], signal)
+    assert.is(runs - before, count)
+    await autoencoder.encode(new Float32Array(3 * 2 * height * 2 * width), [height, width], signal)
+    assert.is(runs - before, 2 * count)
+  }
+  await engine.dispose()
+})
+
 test('where there are many latents, tiles have the size that the autoencoder was made for, in whole quarters', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'sada-autoencoder-'))
   const engine = new (loadAddon().Engine)({ library: findOnnxRuntime() })

@@ -241,6 +241,7 @@ test('options that do not fit are named before anything runs', async () => {
     [{ init: picture, strength: 1.5 }, /"strength"/],
     [{ init: picture, strength: 0 }, /"strength"/],
     [{ init: picture, width: 4 }, /"init" .* 4×8 pixels/],
+    [{ init: picture, width: 4, height: 16 }, /"init" .* 4×16 pixels/],
     [{ init: { width: 3, height: 1, data: new Uint8Array(2) } }, /"init"/],
     [{ init: new Uint8Array([1, 2, 3]) }, /"init" .* PNG/],
     [{ init: { latents: new Float32Array(3) } }, /"init\.latents" .* 64 values/],
