@@ -73,10 +73,10 @@ test('a signal ends a build at once, or before it begins', async () => {
 
 test('TensorRT measures on the GPU itself: another name, generation or driver is another target; TensorRT for RTX compiles for the generation', () => {
   const info = { name: 'NVIDIA L4', computeCapability: '8.9' } as GpuInfo
-  const report = { driverVersion: '13.0' } as unknown as GpuReport
-  const gpu = (own: Partial<GpuInfo>, driverVersion = '13.0') =>
-    targetOf({ flavour: 'tensorrt' }, { ...info, ...own }, { ...report, driverVersion } as GpuReport).gpu
-  const targets = [gpu({}), gpu({ name: 'NVIDIA L40' }), gpu({ computeCapability: '9.0' }), gpu({}, '13.1')]
+  const report = { driverVersion: 13000 } as GpuReport
+  const gpu = (own: Partial<GpuInfo>, driverVersion = 13000) =>
+    targetOf({ flavour: 'tensorrt' }, { ...info, ...own }, { ...report, driverVersion }).gpu
+  const targets = [gpu({}), gpu({ name: 'NVIDIA L40' }), gpu({ computeCapability: '9.0' }), gpu({}, 13010)]
   assert.ok(targets.every((each) => each !== undefined))
   assert.is(new Set(targets).size, 4)
   assert.equal(targetOf({ flavour: 'tensorrt-rtx' }, info, report), { targets: ['8.9'] })

@@ -32,16 +32,16 @@ const network = ({ inputs, output: [name, dims] }: Network): Buffer =>
     value(12, name, dims),
   ])
 
-async function refusal(family: string, part: string, change: (folder: string) => void): Promise<SadaError | undefined> {
+async function refusal(family: string, part: string, change: (folder: string) => void): Promise<SadaError> {
   const folder = join(scratch, 'copy')
   cpSync(familyFolder(family), folder, { recursive: true })
   change(join(folder, part))
-  const error = await load(folder, { threads: 1, stages: false }).then(
+  const error: unknown = await load(folder, { threads: 1, stages: false }).then(
     (pipeline) => pipeline.dispose(),
-    (e: SadaError) => e,
+    (e: unknown) => e,
   )
   rmSync(folder, { recursive: true })
-  return error as SadaError | undefined
+  return error as SadaError
 }
 
 const [map, noise] = [
