@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { loadFamily } from '../../ts/families/index.ts'
 import { load, type GenerateOptions, type Pipeline } from '../../ts/index.ts'
+import { loadAddon } from '../../ts/native/load.ts'
 import { TorchGenerator } from '../../ts/noise.ts'
 import { parseSchedulerConfig } from '../../ts/schedule/config.ts'
 import { createSchedule } from '../../ts/schedule/schedule.ts'
@@ -54,6 +56,22 @@ test('each member’s guided output gets, by a share, the deviation of the one w
 
 test('without guidance there is nothing to bring back', async () => {
   assert.equal(await latentsOf({ guidanceScale: 1, guidanceRescale: 0.7 }), await latentsOf({ guidanceScale: 1 }))
+})
+
+test('what a network can is the same where its guidance is rescaled', async () => {
+  const family = await loadFamily(folder, { threads: 1 })
+  const begun = async (guidanceRescale: number) => {
+    const workspace = new (loadAddon().Workspace)()
+    const request = { prompts: ['a'], seed: 1, steps: 2, guidance: 5, scheduler: 'dpm++', width: 48, height: 32, guidanceRescale }
+    const { network } = await family.begin(request, workspace, new AbortController().signal)
+    workspace.dispose()
+    const { guidance, canPrune, tokens, stages, reusable } = network
+    return { guidance, canPrune, layout: tokens?.layout, stages, reusable }
+  }
+  const plain = await begun(0)
+  assert.ok(plain.canPrune)
+  assert.equal(await begun(0.7), plain)
+  await family.engine.dispose()
 })
 
 test.run()
