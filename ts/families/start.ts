@@ -54,8 +54,7 @@ export function startOf({ request, schedule, length, picture, mask, kept, arrang
   if (picture === undefined)
     return { latents: initialLatents(source, length, schedule.initNoiseSigma).map((each) => arrange(each)), noise: source }
   // A picture in the middle of a run gets none either; diffusers draws some nonetheless where there is a mask.
-  if (denoisingStart !== undefined && mask === undefined)
-    return { latents: drawn(picture, source, arrange), noise: source }
+  if (denoisingStart !== undefined && mask === undefined) return { latents: drawn(picture, source, arrange), noise: source }
   const isWhole = mask !== undefined && denoisingStart === undefined && (request.strength ?? 1) === 1
   const { clean, noise, kept: left } = draw(source, length, { picture: isWhole && kept ? undefined : picture, kept, arrange })
   const first = stateOf(schedule.levels[0], schedule.frame)
