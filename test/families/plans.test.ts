@@ -63,6 +63,12 @@ const DAMAGES: [string, (unet: string) => void, string, RegExp][] = [
   ['no output', edited((p) => p.stages.pop()), 'MANIFEST_INVALID', /does not make \/output/],
   ['an input nobody reads', edited((p) => p.conditioning.push('y')), 'MANIFEST_INVALID', /no stage reads the input "y"/],
   ['tokens without a grid', edited((p) => (p.tokens.grid = null)), 'MANIFEST_INVALID', /tokens\/grid/],
+  [
+    'an output that the file lacks',
+    edited((p) => (p.stages[1].outputs.push('more'), (p.tensors.more = ['rows', 4]))),
+    'IO_MISMATCH',
+    /expected .*, more; the file has/,
+  ],
   ['a stage without a name', edited((p) => (p.stages[0].name = '')), 'MANIFEST_INVALID', /at \/stages\/0\/name/],
   ['no range', edited((p) => (p.reuse[0].from = 'x')), 'MANIFEST_INVALID', /\/reuse\/0 is no range of stages: "x" to/],
   ['half a range', edited((p) => (p.reuse[1].to = 'x')), 'MANIFEST_INVALID', /\/reuse\/1 is no range of stages/],

@@ -79,6 +79,10 @@ test('where a run begins in the middle of another, nothing says how much of it i
   }
 })
 
+test('a guided output that is the same everywhere has no spread to bring back, and stays as it is', async () => {
+  assert.equal(await latentsOf({ guidanceRescale: 0.7 }), await latentsOf({}))
+})
+
 test('the only text encoder reads the prompt, whatever the second one is', async () => {
   const plain = await latentsOf({ negativePrompt: 'blurry' })
   const others = { secondPrompt: 'the dog', negativeSecondPrompt: 'road' }
