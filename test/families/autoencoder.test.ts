@@ -26,6 +26,25 @@ test('the shift is taken off before the scale is changed; without variances the 
   assert.equal(generator.randn(2), new TorchGenerator(3).randn(2))
 })
 
+test('without a scaling factor latents are those of Stable Diffusion 1 and 2, 0.18215 of what is decoded', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sada-autoencoder-'))
+  cpSync(join(__dirname, '../fixtures/layouts/diffusers-onnx'), folder, { recursive: true })
+  const path = join(folder, 'vae_decoder/config.json')
+  const own = JSON.parse(readFileSync(path, 'utf8')) as object
+  writeFileSync(path, JSON.stringify({ ...own, scaling_factor: undefined }))
+  const engine = new (loadAddon().Engine)({ library: findOnnxRuntime() })
+  const autoencoder = await Autoencoder.load({ folder: await Folder.open(folder), engine, threads: 1 }, 3)
+  // Of a latent its first three channels, each as 2 × 2 pixels.
+  const picture = await autoencoder.decode(Float32Array.of(0.1, -0.2, 0.3, 9), [1, 1], new AbortController().signal)
+  const levels = [0.1, -0.2, 0.3].map((value) => Math.fround(Math.fround(value) / 0.18215))
+  assert.equal(
+    [...picture],
+    levels.flatMap((level) => [level, level, level, level]),
+  )
+  await engine.dispose()
+  rmSync(folder, { recursive: true })
+})
+
 test('up to 2¹⁵ latents are worked on at once, where nothing else is asked', async () => {
   const engine = new (loadAddon().Engine)({ library: findOnnxRuntime() })
   let runs = 0

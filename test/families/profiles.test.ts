@@ -136,6 +136,15 @@ const compiled: OpenDeviceEngine = () => {
   return Promise.resolve({ engine, compiles: true, load })
 }
 
+test('a family says what working memory the engine of its networks needs', async () => {
+  for (const name of ['sd2', 'sd3']) {
+    const open: OpenDeviceEngine = async (gpu) => ({ ...(await compiled(gpu))!, activationBytes: 12_345 })
+    const family = await loadFamily(familyFolder(name), { threads: 1, engineSizes }, open)
+    assert.is(family.activationBytes, 12_345, name)
+    await new Pipeline(family).dispose()
+  }
+})
+
 test('sizes, prompts and lengths that compiled engines were not made for are refused', async () => {
   const flux = mkdtempSync(join(tmpdir(), 'sada-flux-'))
   cpSync(familyFolder('flux'), flux, { recursive: true })
