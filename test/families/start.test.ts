@@ -46,6 +46,22 @@ test('pictures and latents in arrays of another realm are as good as any', async
   assert.equal((await of(latents)).latents, (await of(expected.latents)).latents)
 })
 
+test('pictures, masks and latents may be changed as soon as the call was made', async () => {
+  const init = picture(3, (p) => grey[p])
+  const mask = picture(1, (p) => (p % width < 2 ? 255 : 0))
+  const png = await (await generate({ init, strength: 0.6 })).images[0].png()
+  for (const start of [init, png, { latents: (await generate({ init })).latents }]) {
+    const given = { init: start, strength: 0.6, width, height, ...(start === init && { mask }) }
+    const { latents: expected } = await generate(given)
+    const run = generate(given)
+    const values = [mask.data, 'data' in start ? start.data : 'latents' in start ? start.latents : start]
+    const kept = values.map((each) => each.slice())
+    for (const each of values) each.fill(7)
+    assert.equal((await run).latents, expected)
+    for (const [k, each] of values.entries()) each.set(kept[k])
+  }
+})
+
 test('members of a batch start from the picture as they would alone, with a seed each or one for all', async () => {
   const square = { width: 8, height: 8, data: Uint8Array.from({ length: 192 }, (_, k) => (k * 37) % 256) }
   const latentsOf = async (members: number, seed: number | number[]) =>
