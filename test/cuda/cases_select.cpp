@@ -85,12 +85,17 @@ void grids() {
       });
     }
   }
-  cases::test("select of 90000 tokens", [] {
-    cases::Numbers numbers(5);
-    Request r = some_request(300, 300, numbers);
-    r.cpu.threshold = 0.25f, r.cpu.max_kept = 30000, r.cpu.buckets = {40000, 70000};
-    check_selections({std::move(r)});
-  });
+  // Of up to 65536 tokens a thread of the kernel remembers which must be kept.
+  constexpr int large[][2] = {{256, 256}, {1, 65537}, {300, 300}};
+  for (const auto& grid : large) {
+    const int height = grid[0], width = grid[1];
+    cases::test("select of " + std::to_string(height * width) + " tokens", [=] {
+      cases::Numbers numbers(5);
+      Request r = some_request(height, width, numbers);
+      r.cpu.threshold = 0.25f, r.cpu.max_kept = 20000, r.cpu.window_height = 3, r.cpu.window_width = 5, r.cpu.buckets = {40000, 60000};
+      check_selections({std::move(r)});
+    });
+  }
 }
 
 // Worked by hand, so that not both can be wrong in the same way.
