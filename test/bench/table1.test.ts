@@ -157,6 +157,24 @@ test('names of kinds and schedulers, which come from files, do not lead out of t
   assert.equal([readdirSync(folder), readdirSync(join(folder, 'a'))], [['a'], ['b']])
 })
 
+test('names longer than a file system takes keep a picture each', async () => {
+  const ratios = Array.from({ length: 50 }, (_, k) => 1 + k / 1000).join('x')
+  const kind = 'k'.repeat(300)
+  const pictures = new Pictures([join(emptyFolder(), 'runs.pictures')])
+  const made = ['0.12', '0.24'].map((threshold) =>
+    run(`magcache:ratios=${ratios},keep=-1,threshold=${threshold}`, 0, 30, { kind }),
+  )
+  for (const [k, each] of made.entries()) {
+    await pictures.keep(each, new Float32Array(12).fill(k), { shape: [3, 2, 2], range: [-1, 1] })
+  }
+  const found = await Promise.all(made.map((each) => pictures.find(each)))
+  // 0 is the middle of the range, 1 its end.
+  assert.equal(
+    found.map((picture) => picture?.data[0]),
+    [128, 255],
+  )
+})
+
 test('a journal that is opened again loses nothing of what another process is adding to it', async () => {
   const path = join(emptyFolder(), 'runs.jsonl')
   const writer = await Journal.open(path)

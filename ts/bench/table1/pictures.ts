@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { SadaError } from '../../errors.ts'
@@ -10,11 +11,18 @@ type Named = Pick<Run, 'scheduler' | 'guidance' | 'kind' | 'index' | 'method' | 
 /** The folder in which a journal's pictures are kept. */
 export const picturesOf = (journal: string): string => journal.replace(/\.jsonl$/, '') + '.pictures'
 
-/** Names of kinds and schedulers come from files: none of them may lead out of the folder. */
-const safe = (name: string): string => name.replaceAll(/[^\w.=,+-]/g, '_').replace(/^\.+/, '_')
+/** Most file systems take 255 bytes; what a calibration has measured makes a policy longer. */
+const LONGEST_NAME = 100
+
+/** Names of kinds and schedulers come from files: none of them may lead out of the folder. Of long ones the beginning and a hash. */
+function safe(name: string): string {
+  const plain = name.replaceAll(/[^\w.=,+-]/g, '_').replace(/^\.+/, '_')
+  if (plain.length <= LONGEST_NAME) return plain
+  return `${plain.slice(0, 64)}-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`
+}
 
 const fileOf = ({ scheduler, guidance, kind, index, method, steps }: Named): string =>
-  join(safe(scheduler), `g${guidance}`, safe(`${kind}-${index}`), safe(`${method}-${steps}.png`))
+  join(safe(scheduler), `g${guidance}`, safe(`${kind}-${index}`), `${safe(`${method}-${steps}`)}.png`)
 
 /** The pictures of finished runs as 8-bit files, for the report and for metrics that look at files. */
 export class Pictures {
