@@ -144,6 +144,17 @@ test('what could not run at some guidance scale is not said to have run at none'
   }
 })
 
+test('what policies warned of is said once, with the rows that it was said of', async () => {
+  const warned = ['sada', 'every-n', 'easycache'].map((method, k) => run(method, 0, 30 + k, { warnings: ['It skips nothing.'] }))
+  const others = [run('deepcache', 0, 20), run('sada', 1, 40, { guidance: 7, warnings: ['It skips nothing.', 'Another.'] })]
+  const result = table([...warned, ...others])
+  const notes = ['sada, every-n, easycache: It skips nothing.', 'sada: Another.']
+  const lines = markdown(result).split('\n')
+  for (const note of notes) assert.is(lines.filter((line) => line.startsWith(`- ${note}`)).length, 1, note)
+  const page = await tablePage(result, new Pictures([]))
+  for (const note of notes) assert.is(page.split(`<li>${note}`).length, 2, note)
+})
+
 test('sounds are called so in headings, and their spectrograms stand one below the other', async () => {
   const cases = await measured()
   const sounds = { ...model, note: 'Sounds.', shape: [3, 4, 36] as const } // as many values as the pictures have

@@ -1,4 +1,5 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -6,6 +7,7 @@ import * as v from 'valibot'
 import { tableResult, type TableResult } from '../../ts/bench/table1/result.ts'
 import { familyFolder } from '../support/families.ts'
 import { emptyFolder, run } from '../support/spawn.ts'
+import { run as finished, session } from '../support/table1.ts'
 
 const SMALL = [
   'table1',
@@ -115,10 +117,14 @@ test('what cannot be is refused before anything runs', async () => {
     [['--scheduler', 'ddim'], /scheduler/],
     [['--json', '-', '--csv', '-'], /one output only/],
     [['--report-only', '--resume', 'none.jsonl'], /none\.jsonl/],
+    [['--report-only', '--resume', 'a.jsonl', '--resume', 'b.jsonl'], /a\.jsonl/],
+    [['--guidance', ','], /"--guidance" to be a number, or several/],
     [['--samples', '1', '--resume', 'new.jsonl,none.jsonl'], /none\.jsonl/],
   ] as const) {
-    const { code, stdout, stderr } = await run('sada-bench', ['table1', ...args])
+    const cwd = emptyFolder()
+    const { code, stdout, stderr } = await run('sada-bench', ['table1', ...args], cwd)
     assert.is(code, 2, stderr)
+    assert.equal(readdirSync(cwd), [])
     assert.is(stdout, '')
     assert.match(stderr, message)
     assert.not.match(stderr, /prompt 1 of/)
@@ -126,6 +132,27 @@ test('what cannot be is refused before anything runs', async () => {
   const unheard = await run('sada-bench', ['--steps', '3', 'table1', '--samples', '1'])
   assert.equal([unheard.code, unheard.stdout], [2, ''])
   assert.match(unheard.stderr, /"--steps" to be written after "table1"/)
+})
+
+test('a pipe is no journal, and a journal without runs of a policy makes no table', async () => {
+  const cwd = emptyFolder()
+  if (process.platform !== 'win32') {
+    execFileSync('mkfifo', [join(cwd, 'pipe')])
+    for (const files of [
+      ['--resume', 'pipe'],
+      ['--resume', 'new.jsonl,pipe'],
+      ['--timing', 'pipe'],
+    ]) {
+      const { code, stderr } = await run('sada-bench', ['table1', '--samples', '1', ...files], cwd)
+      assert.is(code, 2, stderr)
+      assert.match(stderr, /Cannot read runs from pipe: it is not a regular file/)
+    }
+  }
+  const lines = [session, finished('none', 0, 30, { steps: 3 })].map((line) => JSON.stringify(line) + '\n')
+  writeFileSync(join(cwd, 'plain.jsonl'), lines.join(''))
+  const { code, stderr } = await run('sada-bench', ['table1', '--report-only', '--resume', 'plain.jsonl'], cwd)
+  assert.is(code, 2, stderr)
+  assert.match(stderr, /"--resume" to be a file that holds finished runs of a policy, received "plain\.jsonl"/)
 })
 
 test('a diffusers folder: what it can run is measured on its pictures, with its own defaults', async () => {

@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { decimal, integer, list, parsePolicies, parsePolicy, size } from '../../ts/cli/arguments.ts'
+import { decimal, entries, integer, parsePolicies, parsePolicy, size } from '../../ts/cli/arguments.ts'
 import { sheet } from '../../ts/cli/sheet.ts'
 import { Picture } from '../../ts/pipeline/image.ts'
 
@@ -52,7 +52,14 @@ test('numbers are whole texts in range', () => {
   assert.throws(() => decimal('--s', 0, 600, true)('0'), /"--s" to be a number above 0, at most 600, received "0"/)
   for (const bad of ['', ' ', 'x', '101', '-1', 'Infinity', 'NaN'])
     assert.throws(() => decimal('--g', 0, 100)(bad), /from 0 to 100/)
-  assert.equal(list('a, b,,a'), ['a', 'b'])
+})
+
+test('an option that takes a list takes more where it is given again', () => {
+  const names = entries('--names')
+  assert.equal(names('a, b,,a'), ['a', 'b'])
+  assert.equal(names('c,a', names('a,b')), ['a', 'b', 'c'])
+  assert.throws(() => names(' ,', ['a']), /"--names" to be a name, or several separated by commas, received " ,"/)
+  assert.equal(parsePolicies('every-n:n=2', parsePolicies('sada,none')), ['sada', 'none', { name: 'every-n', n: 2 }])
 })
 
 test('a sheet holds every picture whole, in reading order, on white', () => {

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -32,6 +32,19 @@ test('all are reserved, or none', async () => {
   const error = await OutputFile.reserveAll(wanted).catch((e: unknown) => e as SadaError)
   assert.is((error as SadaError).code, 'OUTPUT_FAILED')
   assert.equal(readdirSync(folder), [])
+})
+
+test('folders that were made for files go with them, unless they hold anything else', async () => {
+  for (const isUsed of [false, true]) {
+    const folder = emptyFolder()
+    mkdirSync(join(folder, 'old'))
+    const paths = ['new/deep/a', 'new/deep/b', 'new/c', 'old/d'].map((name) => join(folder, name))
+    const files = await OutputFile.reserveAll(paths.map((path) => ({ path, folders: true })))
+    if (isUsed) writeFileSync(join(folder, 'new', 'mine'), '')
+    await OutputFile.releaseAll(files)
+    assert.equal(readdirSync(folder).sort(), isUsed ? ['new', 'old'] : ['old'])
+    if (isUsed) assert.equal(readdirSync(join(folder, 'new')), ['mine'])
+  }
 })
 
 test.run()

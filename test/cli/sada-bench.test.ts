@@ -91,7 +91,8 @@ test('what every run of a case was warned of is said once, with the case', async
 
 const wrong: [args: string[], code: number, said: RegExp][] = [
   [['--stpes', '5'], 2, /Did you mean --steps\?/],
-  [['extra'], 2, /too many arguments/],
+  [['tabel1'], 2, /Unknown command "tabel1"\. Did you mean "table1"\?/],
+  [['extra', 'two'], 2, /Unknown command "extra"\. Known: table1\./],
   [['--policy', 'nothing-like-it'], 2, /Known: .*\[UNKNOWN_NAME\]/],
   [['--policy', 'every-n:ordr=1'], 2, /Did you mean "order"\?/],
   [['--scheduler', 'dpm+'], 2, /Did you mean "dpm\+\+"\?/],

@@ -1,4 +1,4 @@
-import { SadaError } from '../errors.ts'
+import { invalidArgument, SadaError } from '../errors.ts'
 import { magCacheRatios } from '../policy/magcache.ts'
 import { fitPolynomial, type PolynomialFit } from '../policy/polynomial-fit.ts'
 import { polynomialAt } from '../policy/teacache.ts'
@@ -84,6 +84,8 @@ async function measure(
   progress: BenchProgress,
   signal: AbortSignal,
 ): Promise<Measured> {
+  // A change, and a ratio, is of one step to the next.
+  if (steps !== undefined && steps < 2) throw invalidArgument('steps', 'at least 2', steps)
   if (prompts.length === 0) throw new SadaError('INVALID_ARGUMENT', 'There is no prompt to run.', { argument: 'prompts' })
   const pictures: (readonly MemberStep[])[] = []
   let found: Omit<Measured, 'pictures'> | undefined

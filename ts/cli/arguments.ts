@@ -57,7 +57,7 @@ export function size(option: string): (text: string) => number {
 }
 
 /** A comma-separated list without its empty entries and repetitions. */
-export function list(text: string): string[] {
+function list(text: string): string[] {
   return [
     ...new Set(
       text
@@ -68,27 +68,28 @@ export function list(text: string): string[] {
   ]
 }
 
-/** Parser of an option that takes a list with at least one entry. */
-export function entries(option: string): (text: string) => string[] {
-  return (text) => {
+/** Parser of an option that takes a list with at least one entry, and more where it is given again. */
+export function entries(option: string, what = 'a name'): (text: string, before?: readonly string[]) => string[] {
+  return (text, before = []) => {
     const all = list(text)
-    if (all.length === 0) throw invalidArgument(option, 'a name, or several separated by commas', text)
-    return all
+    if (all.length === 0) throw invalidArgument(option, `${what}, or several separated by commas`, text)
+    return [...new Set([...before, ...all])]
   }
 }
 
 /**
  * Policies as they are written on a command line: `sada`, `sada/poster:warmup=8`, `every-n:n=3,order=1`; several separated by
- * commas. A comma before `option=` continues the options of the policy before it. Throws UNKNOWN_NAME or INVALID_ARGUMENT.
+ * commas, or the option given again. A comma before `option=` continues the options of the policy before it. Throws UNKNOWN_NAME or
+ * INVALID_ARGUMENT.
  */
-export function parsePolicies(text: string): PolicySpec[] {
+export function parsePolicies(text: string, before: readonly PolicySpec[] = []): PolicySpec[] {
   const written: string[] = []
   for (const part of text.split(',').map((each) => each.trim())) {
     if (/^[A-Za-z]+=/.test(part) && written.at(-1)?.includes(':')) written[written.length - 1] += `,${part}`
     else if (part !== '') written.push(part)
   }
   if (written.length === 0) throw invalidArgument('--policy', 'a policy, or several separated by commas', text)
-  return written.map(parsePolicy)
+  return [...before, ...written.map(parsePolicy)]
 }
 
 /** One policy as it is written on a command line. Throws UNKNOWN_NAME or INVALID_ARGUMENT. */

@@ -72,7 +72,7 @@ export async function bench(options: BenchArguments, signal: AbortSignal): Promi
     }
     await publish(result, cases, settings.model, files)
   } catch (error) {
-    await Promise.all([files.json?.release(), files.html?.release()])
+    await OutputFile.releaseAll(files.all)
     throw error
   }
 }
@@ -111,6 +111,7 @@ function warningsOf({ figures, accelerated: { calls } }: MeasuredCase): string[]
 }
 
 interface Files {
+  readonly all: readonly OutputFile[]
   readonly json?: OutputFile
   readonly html?: OutputFile
   readonly jsonToStdout: boolean
@@ -131,7 +132,7 @@ async function reserveFiles(options: BenchArguments): Promise<Files> {
   const wanted = filesOf(options)
   const files = await OutputFile.reserveAll(wanted)
   const of = (option: string): OutputFile | undefined => files[wanted.findIndex((each) => each.option === option)]
-  return { jsonToStdout: options.json === STDOUT, json: of('--json'), html: of('--html') }
+  return { all: files, jsonToStdout: options.json === STDOUT, json: of('--json'), html: of('--html') }
 }
 
 async function publish(result: BenchResult, cases: readonly MeasuredCase[], model: BenchModel, files: Files): Promise<void> {

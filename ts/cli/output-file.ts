@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { open, realpath, stat, unlink, writeFile } from 'node:fs/promises'
+import { open, realpath, rmdir, stat, unlink, writeFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { makeFolder } from '../engines/folder.ts'
 import { invalidArgument, SadaError } from '../errors.ts'
@@ -12,22 +12,25 @@ export class OutputFile {
   readonly path: string
   /** Whether only this made the file, and nothing is in it yet. */
   private made: boolean
+  /** Folders that were made for it, outermost first. */
+  private readonly folders: readonly string[]
 
-  private constructor(path: string, made: boolean) {
+  private constructor(path: string, made: boolean, folders: readonly string[] = []) {
     this.path = path
     this.made = made
+    this.folders = folders
   }
 
   /** Reserves a path, overwriting what may be there later. Throws INVALID_ARGUMENT, OUTPUT_FAILED. `folders`: also makes missing folders. */
   static async reserve(path: string, { folders = false } = {}): Promise<OutputFile> {
     if (path === '') throw invalidArgument('output', 'the name of a file', path)
     try {
-      if (folders) await makeFolder(dirname(resolve(path)))
+      const made = folders ? await makeFolder(dirname(resolve(path))) : []
       const before = await stat(path).catch(() => undefined)
       if (before?.isDirectory()) throw new Error('it is a folder; name a file')
       const handle = await open(path, constants.O_WRONLY | constants.O_CREAT)
       await handle.close()
-      return new OutputFile(path, before === undefined)
+      return new OutputFile(path, before === undefined, made)
     } catch (error) {
       throw outputFailed(path, error)
     }
@@ -40,9 +43,14 @@ export class OutputFile {
       for (const { path, folders } of wanted) reserved.push(await OutputFile.reserve(path, { folders }))
       return reserved
     } catch (error) {
-      for (const file of reserved) await file.release()
+      await OutputFile.releaseAll(reserved)
       throw error
     }
+  }
+
+  /** Takes back what reserving has made, last first: a folder that was made for one may hold others. */
+  static async releaseAll(reserved: readonly OutputFile[]): Promise<void> {
+    for (const file of [...reserved].reverse()) await file.release()
   }
 
   /** Reserves the first path of `candidates` that does not exist yet. Throws OUTPUT_FAILED. */
@@ -70,10 +78,11 @@ export class OutputFile {
     }
   }
 
-  /** Takes back what reserving has made. */
+  /** Takes back what reserving has made; folders that hold anything else stay. */
   async release(): Promise<void> {
     // A link that led nowhere was there before; what it leads to was not.
     if (this.made) await unlink(await realpath(this.path).catch(() => this.path)).catch(() => {})
+    for (const folder of [...this.folders].reverse()) await rmdir(folder).catch(() => {})
   }
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { Command } from 'commander'
-import { invalidArgument } from '../errors.ts'
+import { invalidArgument, unknownName } from '../errors.ts'
 import { packageVersion } from '../version.ts'
 import { decimal, entries, integer, parsePolicies } from './arguments.ts'
 import type { BenchArguments } from './bench.ts'
@@ -68,8 +68,9 @@ program
   .option('--html <file>', 'where the report goes')
   .option('--quick', 'fewer pictures, and no comparison with a fixed schedule or unpruned passes', false)
   .addHelpText('after', EXAMPLES)
-  .allowExcessArguments(false)
-  .action(async (options: BenchArguments) => {
+  .allowExcessArguments()
+  .action(async (options: BenchArguments, { args }: Command) => {
+    if (args.length > 0) throw unknownName('command', args[0], ['table1'])
     const { bench } = await import('./bench.ts')
     await bench(options, signal)
   })

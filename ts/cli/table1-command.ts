@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander'
 import { invalidArgument } from '../errors.ts'
-import { decimal, entries, integer, list, parsePolicies } from './arguments.ts'
+import { decimal, entries, integer, parsePolicies } from './arguments.ts'
 import {
   CONTROLS,
   CONTROL_END,
@@ -92,10 +92,9 @@ const withFiles = (command: Command): Command =>
     .option('--markdown <file>', 'where the Markdown goes; - for stdout')
     .option('--csv <file>', 'where the CSV goes; - for stdout')
 
-function guidances(text: string): number[] {
-  const all = list(text)
-  if (all.length === 0) throw invalidArgument('--guidance', 'a number, or several separated by commas', text)
-  return all.map(decimal('--guidance', 0, 100))
+function guidances(text: string, before: readonly number[] = []): number[] {
+  const scales = entries('--guidance', 'a number')(text).map(decimal('--guidance', 0, 100))
+  return [...new Set([...before, ...scales])]
 }
 
 function sliceOf(text: string): [number, number] {

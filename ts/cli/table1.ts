@@ -49,7 +49,8 @@ export async function table1(options: Table1Arguments, signal: AbortSignal): Pro
   try {
     if (!options.reportOnly) await makeRuns(options, folder, journals, timing, signal)
     const known = await readJournals(journals)
-    if (known.runs.size === 0) throw invalidArgument('--resume', 'a file that holds finished runs', journals.join(', '))
+    const isAny = [...known.runs.values()].some(({ method }) => method !== 'none')
+    if (!isAny) throw invalidArgument('--resume', 'a file that holds finished runs of a policy', journals.join(', '))
     if (options.reportOnly) await checkGiven(known, options, folder)
     const content = options.reportOnly ? chosenRuns(known, options) : known
     if (timing !== undefined && timing.sessions.length > 0) checkTerms(content.sessions[0], timing.sessions[0], 'timing')
@@ -63,7 +64,7 @@ export async function table1(options: Table1Arguments, signal: AbortSignal): Pro
     const result = await withMetrics(assembled, content, pictures, { weights: options.weights, threads: options.threads, signal })
     await publish(result, pictures, files)
   } catch (error) {
-    for (const { file } of files) await file?.release()
+    await OutputFile.releaseAll(files.flatMap(({ file }) => file ?? []))
     throw error
   }
 }
@@ -83,11 +84,11 @@ async function makeRuns(
 ): Promise<void> {
   const machine = describeMachine()
   const [path] = journals
+  const known = await readExisting(journals)
   await (await OutputFile.reserve(path, { folders: options.resume === undefined })).release()
   const pipeline = await loadOn(options.model, options, engineSizesFor({ ...options, count: 1 }), signal)
   try {
     const settings = await prepare(options, pipeline, folder)
-    const known = await readExisting(journals)
     checkKnown(known, timing, settings)
     const pictures = new Pictures([picturesOf(path)])
     const store: Omit<Store, 'journal'> = {

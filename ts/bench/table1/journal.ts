@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs'
-import { open, stat, truncate, type FileHandle } from 'node:fs/promises'
+import { mkdir, open, stat, truncate, type FileHandle } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import * as v from 'valibot'
 import { SadaError } from '../../errors.ts'
 
@@ -203,7 +204,10 @@ async function* splitLines(stream: AsyncIterable<string>): AsyncGenerator<string
 
 /** Bytes up to and with the last line feed. */
 async function lengthOfWholeLines(path: string): Promise<number> {
-  const { size } = await stat(path)
+  const found = await stat(path)
+  // Opening a pipe would wait for its other end.
+  if (!found.isFile()) throw new Error('it is not a regular file')
+  const { size } = found
   const handle = await open(path, 'r')
   try {
     const block = Buffer.alloc(65536)
@@ -229,9 +233,10 @@ export class Journal {
     this.handle = handle
   }
 
-  /** Opens a journal, new or old; what a killed run left unfinished is cut off. Throws OUTPUT_FAILED. */
+  /** Opens a journal, new or old; in a new folder too; what a killed run left unfinished is cut off. Throws OUTPUT_FAILED. */
   static async open(path: string): Promise<Journal> {
     try {
+      await mkdir(dirname(path), { recursive: true })
       const handle = await open(path, 'a')
       // The size is read first: what another process adds after that is not cut off.
       const { size } = await stat(path)

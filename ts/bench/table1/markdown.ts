@@ -22,6 +22,7 @@ import {
   similarityText,
   unreliableNotes,
   wallText,
+  warningNotes,
 } from './text.ts'
 
 /** The whole table as Markdown, one for each scheduler, guidance and kind. */
@@ -69,6 +70,7 @@ function notes(result: TableResult): string[] {
     ...Object.entries(metrics).flatMap(([name, { unavailable }]) =>
       unavailable === undefined ? [] : [`${name}: unavailable. ${escaped(unavailable)}`],
     ),
+    ...warningNotes(result, escaped),
     ...missingNotes(result, escaped),
   ]
 }

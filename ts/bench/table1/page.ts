@@ -26,6 +26,7 @@ import {
   similarityNotes,
   similarityText,
   unreliableNotes,
+  warningNotes,
 } from './text.ts'
 
 const OWN_STYLE = `
@@ -261,6 +262,7 @@ function notes(result: TableResult): Markup {
     ...Object.entries(metrics).flatMap(([name, { unavailable }]) =>
       unavailable === undefined ? [] : [`${name} is unavailable. ${unavailable}`],
     ),
+    ...warningNotes(result),
     ...missingNotes(result),
     ...madeBy(sessions),
   ]

@@ -95,6 +95,15 @@ export function missingNotes({ missing, rows }: TableResult, shown: (text: strin
   return [...new Set(notes)]
 }
 
+/** What policies warned of, with the rows that it was said of. */
+export function warningNotes({ rows }: TableResult, shown: (text: string) => string = String): string[] {
+  const warned = new Map<string, Set<string>>()
+  for (const { method, warnings } of rows) {
+    for (const warning of warnings) warned.set(warning, (warned.get(warning) ?? new Set()).add(method))
+  }
+  return [...warned].map(([warning, methods]) => `${[...methods].map(shown).join(', ')}: ${shown(warning)}`)
+}
+
 /** What its authors report of the policy with the row's solver, else where they name none; never with another. */
 const publishedOf = ({ published, scheduler }: TableRow): TableRow['published'][number] | undefined =>
   published.find(({ solver }) => solver === scheduler) ?? published.find(({ solver }) => solver === null)
