@@ -149,7 +149,7 @@ test('a folder offers the schedulers that can have what its configuration asks f
     assert.equal([schedulers.own, schedulers.names], [own, ['euler', 'euler-ancestral']])
     assert.throws(
       () => schedulers.configOf('dpm++'),
-      ({ code, argument }: SadaError) => code === 'INVALID_SCHEDULE' && argument === Object.keys(fields)[1],
+      ({ code, argument }: SadaError) => code === 'INVALID_SCHEDULE' && argument === `scheduler.${Object.keys(fields)[1]}`,
     )
   }
   for (const fields of [

@@ -180,14 +180,14 @@ const unsupported: readonly (readonly [SolverName, string, unknown, RegExp])[] =
 
 for (const [solver, field, value, pattern] of unsupported) {
   test(`${solver}: ${field} ${String(value)} is refused by name, with what is supported`, () => {
-    refused(() => parseSchedulerConfig({ [field]: value }, solver), 'INVALID_SCHEDULE', field, pattern)
+    refused(() => parseSchedulerConfig({ [field]: value }, solver), 'INVALID_SCHEDULE', `scheduler.${field}`, pattern)
   })
 }
 
 test('DPM++ with flow levels shifts them by resolution exponentially alone, as diffusers asserts', () => {
   const shifting = { use_flow_sigmas: true, use_dynamic_shifting: true, prediction_type: 'flow_prediction' }
   const read = (time_shift_type: string) => () => parseSchedulerConfig({ ...shifting, time_shift_type }, 'dpm++')
-  refused(read('linear'), 'INVALID_SCHEDULE', 'time_shift_type', /"linear".*"exponential"/)
+  refused(read('linear'), 'INVALID_SCHEDULE', 'scheduler.time_shift_type', /"linear".*"exponential"/)
   read('exponential')()
 })
 
@@ -250,18 +250,18 @@ const malformed: readonly (readonly [SolverName, string, unknown])[] = [
 
 for (const [solver, field, value] of malformed) {
   test(`${solver}: ${field} ${JSON.stringify(value)} is refused by name`, () => {
-    refused(() => parseSchedulerConfig({ [field]: value }, solver), 'INVALID_SCHEDULE', field, /expected .* to be/)
+    refused(() => parseSchedulerConfig({ [field]: value }, solver), 'INVALID_SCHEDULE', `scheduler.${field}`, /expected .* to be/)
   })
 }
 
 test('trained betas must be as many as training timesteps', () => {
   const trained_betas = Array.from({ length: 10 }, (_, n) => 0.01 * (n + 1))
   assert.equal(euler({ trained_betas, num_train_timesteps: 10 }).trainedBetas, trained_betas)
-  refused(() => euler({ trained_betas }), 'INVALID_SCHEDULE', 'trained_betas', /1000 numbers/)
+  refused(() => euler({ trained_betas }), 'INVALID_SCHEDULE', 'scheduler.trained_betas', /1000 numbers/)
   refused(
     () => euler({ trained_betas: [...trained_betas.slice(1), 1], num_train_timesteps: 10 }),
     'INVALID_SCHEDULE',
-    'trained_betas',
+    'scheduler.trained_betas',
   )
 })
 

@@ -72,20 +72,20 @@ test('what is not JSON is refused with its place', () => {
   ]
   for (const text of broken) assert.throws(() => parsePythonJson(text), isInvalid, text)
   assert.throws(
-    () => parsePythonJson('{\n  "a": tru\n}', { name: 'x.json' }),
-    /x\.json is not valid JSON: expected a value, found "tru\\n}" at line 2, column 8/,
+    () => parsePythonJson('{\n  "a": tru\n}'),
+    /scheduler_config\.json is not valid JSON: expected a value, found "tru\\n}" at line 2, column 8/,
   )
 })
 
 test('size and depth are limited', () => {
-  assert.throws(() => parsePythonJson(`"${'a'.repeat(100)}"`, { maxLength: 50 }), isInvalid)
+  assert.throws(() => parsePythonJson(`"${'a'.repeat(2 ** 20)}"`), isInvalid)
   assert.throws(() => parsePythonJson('['.repeat(100_000)), isInvalid)
   assert.is((parsePythonJson(`"${'a'.repeat(900_000)}"`) as string).length, 900_000)
   assert.is((parsePythonJson(`"${'\\n'.repeat(400_000)}"`) as string).length, 400_000)
 })
 
 function isInvalid(error: Error): boolean {
-  return error instanceof SadaError && error.code === 'INVALID_SCHEDULE'
+  return error instanceof SadaError && error.code === 'INVALID_SCHEDULE' && error.argument === 'scheduler'
 }
 
 test.run()

@@ -219,13 +219,13 @@ test('what diffusers makes NaN of is refused, naming the field', () => {
     refused(
       () => createSchedule(configOf(solver, rising), { steps: 1000 }),
       'INVALID_SCHEDULE',
-      'rescale_betas_zero_snr',
+      'scheduler.rescale_betas_zero_snr',
       /rises/,
     )
   // The logarithm of α = 1 − σ.
   const flow = { use_flow_sigmas: true, prediction_type: 'flow_prediction' }
   const karras = configOf('dpm++', { ...flow, use_karras_sigmas: true })
-  refused(() => createSchedule(karras, { steps: 10 }), 'INVALID_SCHEDULE', 'use_karras_sigmas', /below level 1/)
+  refused(() => createSchedule(karras, { steps: 10 }), 'INVALID_SCHEDULE', 'scheduler.use_karras_sigmas', /below level 1/)
 })
 
 test('grids that cannot be sampled are refused with a reason', () => {
@@ -243,7 +243,7 @@ test('grids that cannot be sampled are refused with a reason', () => {
   refused(
     () => createSchedule(configOf('dpm++', { lambda_min_clipped: Infinity }), { steps: 10 }),
     'INVALID_SCHEDULE',
-    'lambda_min_clipped',
+    'scheduler.lambda_min_clipped',
   )
   refused(
     () => createSchedule(configOf('flow-euler', { shift_terminal: 0.1 }), { steps: 1 }),
@@ -252,13 +252,21 @@ test('grids that cannot be sampled are refused with a reason', () => {
     /shift_terminal/,
   )
   const inverted = configOf('euler', { use_karras_sigmas: true, sigma_min: 5, sigma_max: 1 })
-  refused(() => createSchedule(inverted, { steps: 10 }), 'INVALID_SCHEDULE', undefined, /rises/)
+  refused(() => createSchedule(inverted, { steps: 10 }), 'INVALID_SCHEDULE', 'scheduler', /rises/)
   const flow = { use_flow_sigmas: true, prediction_type: 'flow_prediction' }
-  refused(() => createSchedule(configOf('dpm++', { ...flow, flow_shift: 1e6 }), { steps: 10 }), 'INVALID_SCHEDULE', 'flow_shift')
+  refused(
+    () => createSchedule(configOf('dpm++', { ...flow, flow_shift: 1e6 }), { steps: 10 }),
+    'INVALID_SCHEDULE',
+    'scheduler.flow_shift',
+  )
   const jump = configOf('dpm++', { ...flow, final_sigmas_type: 'sigma_min' })
-  refused(() => createSchedule(jump, { steps: 100 }), 'INVALID_SCHEDULE', 'final_sigmas_type', /rises/)
+  refused(() => createSchedule(jump, { steps: 100 }), 'INVALID_SCHEDULE', 'scheduler.final_sigmas_type', /rises/)
   const trained_betas = Array.from({ length: 1000 }, () => 0.9)
-  refused(() => createSchedule(configOf('euler', { trained_betas }), { steps: 10 }), 'INVALID_SCHEDULE', 'beta_schedule')
+  refused(
+    () => createSchedule(configOf('euler', { trained_betas }), { steps: 10 }),
+    'INVALID_SCHEDULE',
+    'scheduler.beta_schedule',
+  )
 })
 
 test('zero terminal SNR starts at 4096, even with a step on every training timestep', () => {

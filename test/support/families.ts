@@ -18,7 +18,7 @@ export type RecordedCase = { readonly name: string; readonly task: string; reado
 export function recordedCases(family: string): RecordedCase[] {
   const folder = familyFolder(family)
   const bytes = readFileSync(join(folder, 'expected.bin'))
-  const { cases } = parsePythonJson(readFileSync(join(folder, 'expected.json'), 'utf8'), { name: 'expected.json' }) as {
+  const { cases } = parsePythonJson(readFileSync(join(folder, 'expected.json'), 'utf8')) as {
     cases: RecordedCase[]
   }
   const read = (value: unknown): unknown => {

@@ -77,7 +77,7 @@ export class Schedulers {
   private parse(name: SolverName): SchedulerConfig {
     const { config } = parseSchedulerConfig(this.text, name)
     if (Object.keys(this.additions).length === 0) return config
-    const fields = parsePythonJson(this.text, { name: FILE }) as object
+    const fields = parsePythonJson(this.text) as object
     const completed =
       name === 'flow-euler'
         ? { shift: this.additions.flow_shift, ...fields }
@@ -88,7 +88,7 @@ export class Schedulers {
 
 /** What a configuration of flow matching lacks to be read as DPM-Solver++. One of DPM-Solver++ or UniPC has its shift by another name. */
 export async function flowAdditions(folder: Folder): Promise<Readonly<Record<string, unknown>>> {
-  const fields = parsePythonJson(await folder.text(FILE), { name: FILE }) as { shift?: unknown; flow_shift?: unknown } | null
+  const fields = parsePythonJson(await folder.text(FILE)) as { shift?: unknown; flow_shift?: unknown } | null
   const { shift, flow_shift: own = shift ?? 1 } = fields ?? {}
   return { use_flow_sigmas: true, prediction_type: 'flow_prediction', flow_shift: Number(own) }
 }
@@ -105,7 +105,7 @@ export function shiftFor(config: SchedulerConfig, tokens: number, maxShift: numb
 
 /** Throws UNSUPPORTED where the folder's own scheduler says that its network was trained on other noise than `names` make. */
 function checkNoise(text: string, names: readonly SolverName[]): void {
-  const { _class_name: own } = (parsePythonJson(text, { name: FILE }) ?? {}) as { _class_name?: unknown }
+  const { _class_name: own } = (parsePythonJson(text) ?? {}) as { _class_name?: unknown }
   if (typeof own !== 'string') return
   const isOther = OTHER_NOISE.test(own) || (own.startsWith('FlowMatch') && !names.includes('flow-euler'))
   if (!isOther) return
@@ -115,7 +115,7 @@ function checkNoise(text: string, names: readonly SolverName[]): void {
 
 function ownSolver(text: string): SolverName | undefined {
   try {
-    return solverFor(parsePythonJson(text, { name: FILE }) as Record<string, unknown>)
+    return solverFor(parsePythonJson(text) as Record<string, unknown>)
   } catch {
     return undefined
   }

@@ -107,7 +107,7 @@ export function checkGenerateOptions(options: GenerateOptions, offer: Offer): Ch
 /** A scheduler by name, or a configuration. Throws UNKNOWN_NAME, INVALID_ARGUMENT or INVALID_SCHEDULE. */
 function readScheduler(given: unknown, offer: Offer): { scheduler: string | object; schedulerWarnings: string[] } {
   const isText = typeof given === 'string' && given.trimStart().startsWith('{')
-  const scheduler = isText ? parsePythonJson(given, { name: 'scheduler_config.json' }) : given
+  const scheduler = isText ? parsePythonJson(given) : given
   if (typeof scheduler === 'object' && scheduler !== null)
     return { scheduler, schedulerWarnings: parseSchedulerConfig(scheduler).warnings }
   if (typeof scheduler === 'string' && offer.schedulers.includes(scheduler)) return { scheduler, schedulerWarnings: [] }

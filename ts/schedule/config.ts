@@ -1,5 +1,5 @@
 import { invalidArgument, nearestName, SadaError, show } from '../errors.ts'
-import { Fields } from './fields.ts'
+import { Fields, invalidSchedule, SCHEDULER_FILE } from './fields.ts'
 import { classNames, fieldsOf, fieldsOfOthers } from './known-fields.ts'
 import { parsePythonJson } from './python-json.ts'
 
@@ -98,12 +98,11 @@ const SDE = 'sde-dpmsolver++'
 
 function recordOf(input: string | object): Readonly<Record<string, unknown>> {
   const isText = typeof input === 'string'
-  const value = isText && /^\ufeff?\s*[[{]/.test(input) ? parsePythonJson(input, { name: 'scheduler_config.json' }) : input
+  const value = isText && /^\ufeff?\s*[[{]/.test(input) ? parsePythonJson(input) : input
   const isBytes = ArrayBuffer.isView(value)
   if (typeof value === 'object' && value !== null && !Array.isArray(value) && !isBytes) return value as Record<string, unknown>
   const received = isBytes ? "bytes; read the file with 'utf8'" : show(input)
-  const said = `scheduler_config.json: expected an object of fields, or the file's text, received ${received}.`
-  throw new SadaError('INVALID_SCHEDULE', said, { argument: 'scheduler' })
+  throw invalidSchedule(`${SCHEDULER_FILE}: expected an object of fields, or the file's text, received ${received}.`)
 }
 
 export function solverFor(values: Readonly<Record<string, unknown>>, as?: SolverName): SolverName {

@@ -1,5 +1,6 @@
-import { invalidArgument, SadaError } from '../errors.ts'
+import { invalidArgument } from '../errors.ts'
 import type { DpmppConfig } from './config.ts'
+import { invalidSchedule } from './fields.ts'
 import { interpolate, karrasLevels, leading, linspace, roundHalfEven, trailing } from './grid.ts'
 import { flowLevel, vpLevel } from './noise-level.ts'
 import type { Grid, ScheduleOptions } from './schedule.ts'
@@ -45,7 +46,7 @@ export function dpmppGrid(config: DpmppConfig, { steps, sigmas: custom, mu }: Sc
 function checkFlowLevels([highest]: readonly number[], { useKarrasSigmas }: DpmppConfig): void {
   if (highest < 1) return
   const message = `With "use_flow_sigmas" DPM-Solver++ starts below level 1; this scheduler configuration has it start at ${highest}.`
-  throw new SadaError('INVALID_SCHEDULE', message, { argument: useKarrasSigmas ? 'use_karras_sigmas' : 'flow_shift' })
+  throw invalidSchedule(message, useKarrasSigmas ? 'use_karras_sigmas' : 'flow_shift')
 }
 
 function points(config: DpmppConfig, table: TrainingTable, steps: number, mu: number | undefined): Points {
@@ -74,7 +75,7 @@ function lastTimestep(config: DpmppConfig, { alphasCumprod }: TrainingTable): nu
   while (last > 0 && lambda(alphasCumprod[last - 1]) < least) last--
   if (last === 0) {
     const message = `"lambda_min_clipped" ${least} is above every λ of the training schedule and leaves no timestep to sample.`
-    throw new SadaError('INVALID_SCHEDULE', message, { argument: 'lambda_min_clipped' })
+    throw invalidSchedule(message, 'lambda_min_clipped')
   }
   return last
 }

@@ -1,6 +1,10 @@
 import { SadaError, show } from '../errors.ts'
 
-const own = 'scheduler_config.json'
+export const SCHEDULER_FILE = 'scheduler_config.json'
+
+/** Of a scheduler's configuration that cannot be sampled; `field`: the one of its fields that is at fault. */
+export const invalidSchedule = (message: string, field?: string): SadaError =>
+  new SadaError('INVALID_SCHEDULE', message, { argument: field === undefined ? 'scheduler' : `scheduler.${field}` })
 
 /** Reads typed values out of a parsed `scheduler_config.json`. A missing field and Python's None both mean the default. */
 export class Fields {
@@ -65,12 +69,11 @@ export class Fields {
   }
 
   unsupported(name: string, supported: string, hint = ''): SadaError {
-    const message = `${own}: "${name}" is ${show(this.values[name])}, which is not supported. Supported: ${supported}.`
-    return new SadaError('INVALID_SCHEDULE', hint ? `${message} ${hint}` : message, { argument: name })
+    const message = `${SCHEDULER_FILE}: "${name}" is ${show(this.values[name])}, which is not supported. Supported: ${supported}.`
+    return invalidSchedule(hint ? `${message} ${hint}` : message, name)
   }
 
   invalid(name: string, expected: string): SadaError {
-    const message = `${own}: expected "${name}" to be ${expected}, received ${show(this.values[name])}.`
-    return new SadaError('INVALID_SCHEDULE', message, { argument: name })
+    return invalidSchedule(`${SCHEDULER_FILE}: expected "${name}" to be ${expected}, received ${show(this.values[name])}.`, name)
   }
 }

@@ -1,14 +1,8 @@
-import { SadaError, type SadaErrorCode } from '../errors.ts'
+import type { SadaError } from '../errors.ts'
+import { invalidSchedule, SCHEDULER_FILE } from './fields.ts'
 
-export interface PythonJsonOptions {
-  /** What the text is called in error messages. */
-  readonly name?: string
-  /** The longest text accepted, in UTF-16 units. */
-  readonly maxLength?: number
-  /** The code of the error thrown. */
-  readonly code?: SadaErrorCode
-}
-
+/** In UTF-16 units. */
+const maxLength = 1 << 20
 const maxDepth = 64
 const tokens = {
   space: /[ \t\n\r]*/y,
@@ -25,26 +19,23 @@ const words: Readonly<Record<string, unknown>> = {
   '-Infinity': -Infinity,
 }
 
-/** JSON as Python's `json` module writes it: standard JSON, and `NaN`, `Infinity`, `-Infinity` as values. */
-export function parsePythonJson(text: string, options: PythonJsonOptions = {}): unknown {
-  const { name = 'JSON', maxLength = 1 << 20, code = 'INVALID_SCHEDULE' } = options
-  if (text.length > maxLength) {
-    throw new SadaError(code, `${name} is ${text.length} characters long; at most ${maxLength} are accepted.`)
-  }
-  return new Parser(text, name, code).document()
+/**
+ * The text of a `scheduler_config.json`: JSON as Python's `json` module writes it, standard JSON, and `NaN`, `Infinity`, `-Infinity` as values.
+ * Throws INVALID_SCHEDULE.
+ */
+export function parsePythonJson(text: string): unknown {
+  if (text.length > maxLength)
+    throw invalidSchedule(`${SCHEDULER_FILE} is ${text.length} characters long; at most ${maxLength} are accepted.`)
+  return new Parser(text).document()
 }
 
 class Parser {
   private readonly text: string
-  private readonly name: string
-  private readonly code: SadaErrorCode
   private at = 0
   private depth = 0
 
-  constructor(text: string, name: string, code: SadaErrorCode) {
+  constructor(text: string) {
     this.text = text
-    this.name = name
-    this.code = code
   }
 
   document(): unknown {
@@ -131,6 +122,6 @@ class Parser {
   private failure(what: string): SadaError {
     const before = this.text.slice(0, this.at).split('\n')
     const place = `line ${before.length}, column ${before[before.length - 1].length + 1}`
-    return new SadaError(this.code, `${this.name} is not valid JSON: ${what} at ${place} (position ${this.at}).`)
+    return invalidSchedule(`${SCHEDULER_FILE} is not valid JSON: ${what} at ${place} (position ${this.at}).`)
   }
 }

@@ -1,8 +1,9 @@
-import { invalidArgument, SadaError } from '../errors.ts'
+import { invalidArgument, type SadaError } from '../errors.ts'
 import { isStochastic, predictionTypes, type PredictionType, type SchedulerConfig, type SolverName } from './config.ts'
 import { checkCustomSigmas, maxSteps } from './custom-sigmas.ts'
 import { dpmppGrid } from './dpmpp-grid.ts'
 import { eulerGrid } from './euler-grid.ts'
+import { invalidSchedule } from './fields.ts'
 import { flowGrid } from './flow-grid.ts'
 import type { NoiseLevel } from './noise-level.ts'
 
@@ -103,11 +104,10 @@ function checkLevels({ sigmas, timesteps }: Grid, config: SchedulerConfig): void
     if (!isLevel) throw gridError(`has level ${sigma} at step ${i}`)
     const isRise = i > 0 && sigma > sigmas[i - 1] * (1 + rounding)
     if (!isRise || (i === 1 && isRescaled && !isStochastic(config.solver))) return
-    const argument = i === timesteps.length ? 'final_sigmas_type' : i === 1 && isRescaled ? 'rescale_betas_zero_snr' : undefined
-    throw gridError(`rises from level ${sigmas[i - 1]} to ${sigma} at step ${i}`, argument)
+    const field = i === timesteps.length ? 'final_sigmas_type' : i === 1 && isRescaled ? 'rescale_betas_zero_snr' : undefined
+    throw gridError(`rises from level ${sigmas[i - 1]} to ${sigma} at step ${i}`, field)
   })
 }
 
-function gridError(what: string, argument?: string): SadaError {
-  return new SadaError('INVALID_SCHEDULE', `This scheduler configuration cannot be sampled: its grid ${what}.`, { argument })
-}
+const gridError = (what: string, field?: string): SadaError =>
+  invalidSchedule(`This scheduler configuration cannot be sampled: its grid ${what}.`, field)

@@ -1,4 +1,4 @@
-import { SadaError } from '../errors.ts'
+import { invalidSchedule } from './fields.ts'
 import { linspace32 } from './grid.ts'
 import type { TrainingConfig } from './config.ts'
 
@@ -26,11 +26,10 @@ export function trainingTable(config: TrainingConfig): TrainingTable {
   if (config.rescaleBetasZeroSnr) alphasCumprod[alphasCumprod.length - 1] = 2 ** -24
   const sigmas = alphasCumprod.map((bar) => Math.sqrt(Math.fround(Math.fround(1 - bar) / bar)))
   if (!sigmas.every((sigma) => Number.isFinite(sigma) && sigma > 0)) {
-    throw new SadaError(
-      'INVALID_SCHEDULE',
+    throw invalidSchedule(
       'The betas of this scheduler configuration do not give finite noise levels above 0 ' +
         `(beta_schedule "${config.betaSchedule}", ${betas.length} training timesteps).`,
-      { argument: 'beta_schedule' },
+      'beta_schedule',
     )
   }
   return { betas, alphasCumprod, sigmas, logSigmas: sigmas.map(Math.log) }

@@ -1,5 +1,5 @@
-import { SadaError } from '../errors.ts'
 import { isStochastic } from '../schedule/config.ts'
+import { invalidSchedule } from '../schedule/fields.ts'
 import type { NoiseLevel, Schedule } from '../schedule/schedule.ts'
 import { dpmpp1, dpmpp2m, sdeDpmpp1, sdeDpmpp2m, sdeNoise } from './dpmpp2m.ts'
 import { euler } from './euler.ts'
@@ -31,11 +31,10 @@ export interface Solver {
 export function createSolver(schedule: Schedule): Solver {
   const { levels, frame, prediction, steps } = schedule
   if (prediction === 'epsilon' && levels.slice(0, steps).some(({ alpha }) => alpha === 0)) {
-    throw new SadaError(
-      'INVALID_SCHEDULE',
+    throw invalidSchedule(
       'A network that predicts the noise (epsilon) cannot start at a level without any signal ' +
         '(alpha = 0): the clean sample does not follow from it.',
-      { argument: 'prediction_type' },
+      'prediction_type',
     )
   }
   const addsNoise = isStochastic(schedule.solver)
