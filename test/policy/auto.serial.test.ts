@@ -135,7 +135,7 @@ test('a target is needed, one, above 0', async () => {
     () => assert.unreachable() as never,
     (refused: SadaError) => refused,
   )
-  assert.is(error.code, 'UNKNOWN_NAME')
+  assert.equal([error.code, error.argument], ['UNKNOWN_NAME', 'policy.target.fps'])
 })
 
 test.run()

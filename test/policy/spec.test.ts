@@ -47,4 +47,15 @@ test('what the compiler refuses is refused at run time as well', () => {
     )
 })
 
+test('what does not fit of a target is named as it was written', () => {
+  const refusedAs = (policy: object, argument: string): void =>
+    assert.throws(
+      () => createPolicy({ name: 'auto', ...policy }),
+      (error: SadaError) => error.code === 'INVALID_ARGUMENT' && error.argument === argument,
+    )
+  refusedAs({ target: { speedup: -1 } }, 'policy.target.speedup')
+  refusedAs({ target: { speedup: undefined, ms: '5' } }, 'policy.target.ms')
+  refusedAs({ speedup: -1 }, 'policy.speedup')
+})
+
 test.run()

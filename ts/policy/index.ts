@@ -1,4 +1,4 @@
-import { checkNames, invalidArgument, unknownName } from '../errors.ts'
+import { invalidArgument, unknownName } from '../errors.ts'
 import type { PolicyDefinition } from './definition.ts'
 import { adaptiveDiffusion } from './adaptive-diffusion.ts'
 import { dbCache } from './dbcache.ts'
@@ -57,8 +57,9 @@ export const policies: Readonly<Record<string, AnyDefinition>> = table
 export function createPolicy(spec: WrittenPolicy): Policy {
   const { name, given } = parse(spec)
   if (name === 'auto' && typeof given.target === 'object' && given.target !== null) {
-    checkNames(given.target, auto.options, { within: 'policy.target' })
-    return createPolicy({ ...given, target: undefined, ...given.target, name })
+    const target = writtenOf(given.target)
+    checkOptions(name, auto.options, target, 'policy.target')
+    return createPolicy({ ...given, target: undefined, ...target, name })
   }
   if (name === 'auto' && given.target !== undefined)
     throw invalidArgument('policy.target', '{ speedup }, { psnrDb } or { ms }', given.target)
@@ -118,6 +119,9 @@ function parse(spec: WrittenPolicy): { name: string; given: Record<string, unkno
   }
   const { name, preset, ...options } = spec
   if (preset !== undefined && typeof preset !== 'string') throw invalidArgument('policy.preset', 'the name of a preset', preset)
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
-  return { name: preset === undefined ? name : `${name}/${preset}`, given }
+  return { name: preset === undefined ? name : `${name}/${preset}`, given: writtenOf(options) }
 }
+
+/** Without what was left undefined. */
+const writtenOf = (options: object): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))

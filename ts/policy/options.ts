@@ -19,13 +19,18 @@ export interface OptionSpec<V = number | readonly [number, number] | boolean> {
 
 export type OptionTable<O> = { readonly [K in keyof O]: OptionSpec<O[K]> }
 
-/** Checks given options against the table: unknown names and values out of range are errors that say so. */
-export function checkOptions<O>(policy: string, table: OptionTable<O>, given: Readonly<Record<string, unknown>>): void {
+/** Checks given options against the table: unknown names and values out of range are errors that say so. `within`: where the caller wrote them. */
+export function checkOptions<O>(
+  policy: string,
+  table: OptionTable<O>,
+  given: Readonly<Record<string, unknown>>,
+  within = 'policy',
+): void {
   for (const [name, value] of Object.entries(given)) {
     if (!Object.hasOwn(table, name)) {
-      throw unknownName(`option of policy "${policy}"`, name, Object.keys(table), `policy.${name}`)
+      throw unknownName(`option of policy "${policy}"`, name, Object.keys(table), `${within}.${name}`)
     }
-    checkOption(`policy.${name}`, table[name as keyof O] as OptionSpec, value)
+    checkOption(`${within}.${name}`, table[name as keyof O] as OptionSpec, value)
   }
 }
 
