@@ -1,3 +1,5 @@
+import { join } from 'node:path'
+import ts from 'typescript'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createPolicy, type PolicySpec } from '../../ts/policy/index.ts'
@@ -57,5 +59,28 @@ test('what does not fit of a target is named as it was written', () => {
   refusedAs({ target: { speedup: undefined, ms: '5' } }, 'policy.target.ms')
   refusedAs({ speedup: -1 }, 'policy.speedup')
 })
+
+test('an editor completes the options of a policy, and those of a target', () => {
+  assert.equal(completed(`{ name: 'every-n', | }`), ['n', 'order', 'preset', 'tail', 'warmup'])
+  assert.equal(completed(`{ name: 'auto', target: { | } }`), ['ms', 'psnrDb', 'speedup'])
+})
+
+/** What the compiler's language service offers at the mark in a policy that may be any. */
+function completed(policy: string): string[] {
+  const file = join(__dirname, 'written.ts')
+  const text = `import type { PolicySpec } from '../../dist/policy/spec'\nconst policy: PolicySpec = ${policy}`
+  const service = ts.createLanguageService({
+    getScriptFileNames: () => [file],
+    getScriptVersion: () => '1',
+    getScriptSnapshot: (name) => ts.ScriptSnapshot.fromString(name === file ? text.replace('|', '') : ts.sys.readFile(name)!),
+    getCurrentDirectory: () => __dirname,
+    getCompilationSettings: () => ({ strict: true, types: [] }),
+    getDefaultLibFileName: ts.getDefaultLibFilePath,
+    fileExists: ts.sys.fileExists,
+    readFile: ts.sys.readFile,
+  })
+  const { entries } = service.getCompletionsAtPosition(file, text.indexOf('|'), {})!
+  return entries.map(({ name }) => name).sort()
+}
 
 test.run()

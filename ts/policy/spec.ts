@@ -34,7 +34,9 @@ export type KnownPolicy = PolicyName | Spec | Target | Replay
 interface Written {
   readonly name: string
   readonly preset?: string | undefined
-  readonly [option: string]: unknown
+  // `unknown` would swallow what editors complete options from.
+  // eslint-disable-next-line @typescript-eslint/no-empty-object-type
+  readonly [option: string]: {} | null | undefined
 }
 
 /**
