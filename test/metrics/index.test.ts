@@ -1,7 +1,14 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SadaError } from '../../ts/errors.ts'
-import { InceptionMemory, METRICS, MetricNetworks, type MetricContext, type MetricValue } from '../../ts/metrics/index.ts'
+import {
+  InceptionMemory,
+  METRICS,
+  MetricNetworks,
+  type MetricContext,
+  type MetricName,
+  type MetricValue,
+} from '../../ts/metrics/index.ts'
 import { psnr } from '../../ts/metrics/psnr.ts'
 import { ssim } from '../../ts/metrics/ssim.ts'
 import { hashed, hashedPicture, near, NETWORKS } from '../support/metrics.ts'
@@ -19,7 +26,7 @@ const pictures: MetricContext = { form, networks, captions, inception: new Incep
 const sounds: MetricContext = { form: { kind: 'sounds', sampleRate: 16_000 }, networks }
 
 async function valueOf(
-  name: string,
+  name: MetricName,
   context = pictures,
   pair: [readonly Float32Array[], readonly Float32Array[]] = [baseline, accelerated],
 ): Promise<MetricValue> {
@@ -27,14 +34,14 @@ async function valueOf(
   if ('unavailable' in answer) throw new Error(`${name}: ${answer.unavailable.reason}`)
   return answer
 }
-async function refusalOf(name: string, context: MetricContext, samples = baseline): Promise<string> {
+async function refusalOf(name: MetricName, context: MetricContext, samples = baseline): Promise<string> {
   const answer = await METRICS[name].evaluate(samples, samples, context)
   if (!('unavailable' in answer)) throw new Error(`${name} has a value`)
   assert.ok(answer.unavailable.reason.length > 20)
   return answer.unavailable.code
 }
 
-const OF_PICTURES = Object.keys(METRICS).filter((name) => METRICS[name].needs.kind !== 'sounds')
+const OF_PICTURES = (Object.keys(METRICS) as MetricName[]).filter((name) => METRICS[name].needs.kind !== 'sounds')
 const OF_NETWORKS = OF_PICTURES.filter((name) => METRICS[name].needs.network !== undefined)
 const WITH_FIXTURE = OF_PICTURES.filter((name) => name !== 'clip-score-torchmetrics')
 
@@ -114,7 +121,7 @@ test('sounds are clipped like the files they become', async () => {
   const loud = Float32Array.from(hashed(5000, 3), (x, k) => (k === 7 ? Infinity : 3 * x))
   const clipped = loud.map((value) => Math.min(1, Math.max(-1, value)))
   const other = [Float32Array.from(hashed(5000, 4))]
-  for (const name of ['psnr', 'spectrogram-lpips'])
+  for (const name of ['psnr', 'spectrogram-lpips'] as const)
     for (const swap of [false, true]) {
       const mean = async (sound: Float32Array): Promise<number | null> =>
         (await valueOf(name, sounds, swap ? [other, [sound]] : [[sound], other])).mean
@@ -133,7 +140,7 @@ test('what is missing is said by a code and in words', async () => {
   assert.is(await refusalOf('ssim', sounds), 'wrong-kind')
   assert.is(await refusalOf('spectrogram-lpips', pictures), 'wrong-kind')
   const small: MetricContext = { form: { kind: 'pictures', shape: [3, 10, 40] }, networks }
-  for (const name of ['ssim', 'lpips']) assert.is(await refusalOf(name, small, [new Float32Array(1200)]), 'too-small')
+  for (const name of ['ssim', 'lpips'] as const) assert.is(await refusalOf(name, small, [new Float32Array(1200)]), 'too-small')
 })
 
 test('sounds: PSNR and spectrogram LPIPS; another rate, a short one and silence are said', async () => {

@@ -79,7 +79,7 @@ const clipScoreOf = (network: 'clip-vit-b-32' | 'clip-vit-l-14', flavour: 'raw c
  * The metrics by name, in the order in which a report shows them: `psnr`, `ssim`, `lpips`, `fid`, `fid-clean`, `kid`, `clip-score`,
  * `clip-score-torchmetrics`, `spectrogram-lpips`.
  */
-export const METRICS: Readonly<Record<string, Metric>> = {
+export const METRICS = {
   psnr: metric({
     unit: 'dB',
     direction: 'higher',
@@ -160,7 +160,10 @@ export const METRICS: Readonly<Record<string, Metric>> = {
       return { ...summary(values), settings: { ...SPECTROGRAM, network: 'AlexNet', version: '0.1' } }
     },
   }),
-}
+} as const satisfies Readonly<Record<string, Metric>>
+
+/** The name of a metric. */
+export type MetricName = keyof typeof METRICS
 
 function unfitSound(sounds: readonly Float32Array[], sampleRate: number): Unavailable | undefined {
   if (sampleRate !== SPECTROGRAM.sampleRate)

@@ -1,4 +1,4 @@
-import { METRICS, MetricNetworks, psnr, type MetricValue, type Network, type Unavailable } from 'sada/metrics'
+import { METRICS, MetricNetworks, psnr, type MetricName, type MetricValue, type Network, type Unavailable } from 'sada/metrics'
 import { load, SADA_ERROR_CODES, SadaError, type GenerateResult, type Pipeline, type PipelineEvent } from 'sada'
 import type {
   AuditReport,
@@ -39,8 +39,11 @@ const networks = new MetricNetworks()
 const form = { kind: 'pictures', shape: [3, 16, 16] } as const
 const samples = [new Float32Array(768), new Float32Array(768).fill(0.2)]
 const value: MetricValue | Unavailable = await METRICS.psnr.evaluate([samples[0]], [samples[1]], { form, networks })
+// @ts-expect-error: no metric has that name
+const misspelt: MetricName = 'psrn'
 console.log('mean' in value && value.mean === psnr(samples[0], samples[1]))
 await networks.dispose()
+console.log(misspelt in METRICS)
 
 // Every type that an exported one is made of can be named.
 type Same<A, B> = [A, B] extends [B, A] ? true : never

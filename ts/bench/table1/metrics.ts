@@ -1,4 +1,11 @@
-import { InceptionMemory, METRICS, MetricNetworks, type MetricContext, type MetricValue } from '../../metrics/index.ts'
+import {
+  InceptionMemory,
+  METRICS,
+  MetricNetworks,
+  type MetricContext,
+  type MetricName,
+  type MetricValue,
+} from '../../metrics/index.ts'
 import type { Assembled, Group } from './assemble.ts'
 import { groupsOf } from './assemble.ts'
 import type { JournalContent } from './journal.ts'
@@ -14,9 +21,11 @@ export interface MetricsOptions {
 }
 
 /** PSNR and SSIM are in every run already; the others compare the 8-bit pictures that were kept. */
-const NAMES = Object.keys(METRICS).filter((name) => !['psnr', 'ssim'].includes(name) && METRICS[name].needs.kind !== 'sounds')
+const NAMES = (Object.keys(METRICS) as MetricName[]).filter(
+  (name) => !['psnr', 'ssim'].includes(name) && METRICS[name].needs.kind !== 'sounds',
+)
 /** The other networks say nothing of spectrograms. */
-const OF_SPECTROGRAMS = ['lpips']
+const OF_SPECTROGRAMS: readonly MetricName[] = ['lpips']
 
 /** The table with its metrics: a value for each row, or for all rows at once why there is none. */
 export async function withMetrics(
@@ -28,7 +37,7 @@ export async function withMetrics(
   const networks = new MetricNetworks({ folder: weights, threads })
   try {
     const metrics: Record<string, TableResult['metrics'][string]> = {}
-    const open: string[] = []
+    const open: MetricName[] = []
     for (const name of table.note === undefined ? NAMES : OF_SPECTROGRAMS) {
       const { unit, direction, about, needs } = METRICS[name]
       const network = needs.network === undefined ? undefined : await networks.open(needs.network)
@@ -62,7 +71,7 @@ export async function withMetrics(
 
 async function valuesOf(
   { runs }: Group,
-  names: readonly string[],
+  names: readonly MetricName[],
   pictures: Pictures,
   baselines: Map<string, Float32Array[]>,
   context: Pick<MetricContext, 'networks' | 'inception' | 'signal'>,
