@@ -98,7 +98,7 @@ const wrong: [args: string[], code: number, said: RegExp][] = [
   [['--scheduler', 'dpm+'], 2, /Did you mean "dpm\+\+"\?/],
   [['--scheduler', ','], 2, /"--scheduler" to be a name/],
   [['--html', '-'], 2, /"--html" to be a file/],
-  [['--samples', '3', '--batch', '2'], 2, /multiple of the batch/],
+  [['--samples', '3', '--batch', '2'], 2, /"--samples" to be a multiple of --batch \(2\)/],
   [['--seed', '-1'], 2, /"--seed"/],
   [['--seed', '9007199254740991', '--samples', '2'], 2, /"--seed" to be at most 2⁵³ − 2, so that 2 follow each other/],
   [['--prompts', 'missing.txt'], 2, /missing\.txt.*does not exist.*\[INVALID_ARGUMENT\]/],

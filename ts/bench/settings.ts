@@ -1,4 +1,3 @@
-import { invalidArgument } from '../errors.ts'
 import type { GenerateOptions } from '../pipeline/options.ts'
 import type { GenerateResult } from '../pipeline/pipeline.ts'
 import type { PolicySpec } from '../policy/index.ts'
@@ -33,8 +32,4 @@ export interface BenchProgress {
   /** A line for the log. */
   note(text: string): void
   advance(work: number, task: string): void
-}
-
-export function checkBatch(samples: number, batch: number): void {
-  if (samples % batch !== 0) throw invalidArgument('samples', `a multiple of the batch (${batch})`, samples)
 }

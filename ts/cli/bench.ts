@@ -6,7 +6,7 @@ import { benchModel, type BenchModel } from '../bench/model.ts'
 import { filePrompts, modelPrompts } from '../bench/prompts.ts'
 import { reportPage } from '../bench/report/page.ts'
 import type { BenchResult } from '../bench/result.ts'
-import { checkBatch, type BenchSettings } from '../bench/settings.ts'
+import type { BenchSettings } from '../bench/settings.ts'
 import { benchTable, caseName } from '../bench/table.ts'
 import { invalidArgument, unknownName } from '../errors.ts'
 import { networkThreads } from '../native/threads.ts'
@@ -46,8 +46,9 @@ const BUSY = 0.5
 
 /** Measures, prints the result, writes the report. */
 export async function bench(options: BenchArguments, signal: AbortSignal): Promise<void> {
-  checkBatch(samplesOf(options), options.batch)
-  checkSeeds(options.seed, samplesOf(options))
+  const samples = samplesOf(options)
+  if (samples % options.batch !== 0) throw invalidArgument('--samples', `a multiple of --batch (${options.batch})`, samples)
+  checkSeeds(options.seed, samples)
   const machine = describeMachine()
   await checkDistinct(
     filesOf(options).map(({ option, path }) => ({ option, path })),
