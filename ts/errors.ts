@@ -162,8 +162,20 @@ function editDistance(a: string, b: string): number {
   return row[b.length]
 }
 
+/** What was received, where words say it better than the value. */
+export const inWords = (words: string): InWords => new InWords(words)
+
+class InWords {
+  readonly words: string
+
+  constructor(words: string) {
+    this.words = words
+  }
+}
+
 /** A value as messages have it, short; of whatever kind it is. */
 export function show(value: unknown): string {
+  if (value instanceof InWords) return value.words
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? value.slice(0, 57) + '…' : value)
   if (typeof value === 'function') return 'a function'
   if (typeof value === 'bigint') return `${value}n`

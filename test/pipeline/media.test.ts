@@ -52,7 +52,7 @@ test('what is no picture is an error that names the argument', async () => {
   assert.is((await readImage('mask', { width: 1, height: 1, data: new Uint8Array(1) })).width, 1)
   const webp = new Uint8Array(Buffer.from('RIFF\x24\0\0\0WEBPVP8 ', 'latin1'))
   const said = await readImage('mask', webp).catch((e: SadaError) => e.message)
-  assert.match(said as string, /"mask" to be a PNG or JPEG file, received "a file that is neither"/)
+  assert.match(said as string, /"mask" to be a PNG or JPEG file, received a file that is neither\./)
 })
 
 test('resizing keeps means and flat colours, covers the size and cuts evenly', () => {

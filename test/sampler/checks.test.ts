@@ -133,6 +133,14 @@ test('a run starts from the latents that it was given, changed or transferred af
   assert.is((await refusal(() => sample({ ...call, latents }))).argument, 'latents')
 })
 
+test('only what was given as a text is quoted', async () => {
+  const said = async (given: object): Promise<string> => (await refusal(() => sample({ ...options, ...given }))).message
+  assert.match(await said({ shape: '1, 4' }), /received "1, 4"\.$/)
+  assert.match(await said({ shape: [1] }), /received \[1\]\.$/)
+  assert.match(await said({ seed: undefined, latents: undefined }), /received neither\.$/)
+  assert.match(await said({ policy: 'auto' }), /received none of them\. It is given as \{ name: "auto", target/)
+})
+
 test('an object that holds itself is refused, or passed over, as any other value', async () => {
   const scheduler: Record<string, unknown> = { ...options.scheduler }
   scheduler.itself = scheduler

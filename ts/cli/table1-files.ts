@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Pictures } from '../bench/table1/pictures.ts'
 import type { TableResult } from '../bench/table1/result.ts'
-import { invalidArgument, SadaError } from '../errors.ts'
+import { invalidArgument, inWords, SadaError } from '../errors.ts'
 import { checkDistinct } from './distinct-files.ts'
 import { OutputFile } from './output-file.ts'
 
@@ -80,7 +80,7 @@ function filesOf(options: Table1Files): { readonly format: Format; readonly path
 /** Reserves what will be written. */
 export async function reserveFiles(options: Table1Files): Promise<Target[]> {
   const printed = FORMATS.filter((format) => options[format] === STDOUT)
-  if (printed.length > 1) throw invalidArgument('-', 'given for one output only', 'it for several')
+  if (printed.length > 1) throw invalidArgument('-', 'given for one output only', inWords('it for several'))
   const filed = filesOf(options)
   const files = await OutputFile.reserveAll(filed.map(({ path }) => ({ path, folders: !isAsked(options) })))
   return [

@@ -1,6 +1,6 @@
 import type { JournalContent, Run } from '../bench/table1/journal.ts'
 import { methodFor } from '../bench/table1/methods.ts'
-import { invalidArgument, unknownName } from '../errors.ts'
+import { invalidArgument, inWords, unknownName } from '../errors.ts'
 import type { PolicySpec } from '../policy/index.ts'
 
 /** The options of `sada-bench table1` that say what is run, or of what is reported. */
@@ -48,7 +48,7 @@ export function checkEffects(options: Table1Choice): void {
       throw invalidArgument(
         without[name],
         `left out with ${OPTION[by]}, which it has no effect on`,
-        'it',
+        inWords('it'),
         'Leave one of them out.',
       )
   }

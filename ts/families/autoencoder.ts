@@ -1,4 +1,4 @@
-import { invalidArgument, SadaError } from '../errors.ts'
+import { invalidArgument, inWords, SadaError } from '../errors.ts'
 import type { TorchGenerator } from '../noise.ts'
 import { Component, type LoadContext } from './component.ts'
 import type { Pixels } from './family.ts'
@@ -203,7 +203,8 @@ export class LatentDistribution {
 /** A picture as a sample [3, height, width] from −1 to 1. Throws INVALID_ARGUMENT unless it has that size. */
 export function toSample(argument: string, { width, height, data }: Pixels, [h, w]: readonly [number, number]): Float32Array {
   const channels = data.length / (width * height)
-  if (width !== w || height !== h) throw invalidArgument(argument, `${w}×${h} pixels, like the result`, `${width}×${height}`)
+  if (width !== w || height !== h)
+    throw invalidArgument(argument, `${w}×${h} pixels, like the result`, inWords(`${width}×${height}`))
   const sample = new Float32Array(3 * h * w)
   for (let c = 0; c < 3; c++) {
     for (let p = 0; p < h * w; p++) sample[c * h * w + p] = (data[p * channels + (channels === 1 ? 0 : c)] / 255) * 2 - 1

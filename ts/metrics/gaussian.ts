@@ -1,4 +1,4 @@
-import { invalidArgument } from '../errors.ts'
+import { invalidArgument, inWords } from '../errors.ts'
 import { checkFeatures, type Features } from './features.ts'
 import { cholesky, timesItself, transposed, type Matrix } from './matrix.ts'
 
@@ -45,6 +45,6 @@ function columnMeans({ count, dim, values }: Features): Float64Array {
 
 function factorOf(covariance: Matrix): Matrix {
   const lower = cholesky(covariance)
-  if (lower === undefined) throw invalidArgument('covariance', 'positive semidefinite', 'one with a negative pivot')
+  if (lower === undefined) throw invalidArgument('covariance', 'positive semidefinite', inWords('one with a negative pivot'))
   return transposed(lower)
 }

@@ -1,4 +1,4 @@
-import { invalidArgument } from '../errors.ts'
+import { invalidArgument, inWords } from '../errors.ts'
 import type { Network } from './networks.ts'
 import type { PictureShape } from './picture.ts'
 
@@ -46,7 +46,7 @@ export async function lpips(
   const [channels, height, width] = shape
   if (channels !== 3) throw invalidArgument('shape', 'pictures of 3 channels', channels)
   if (Math.min(height, width) < LPIPS_SMALLEST)
-    throw invalidArgument('shape', `pictures of at least ${LPIPS_SMALLEST} pixels each way`, `${width}×${height}`)
+    throw invalidArgument('shape', `pictures of at least ${LPIPS_SMALLEST} pixels each way`, inWords(`${width}×${height}`))
   const length = 3 * height * width
   for (const [name, picture] of Object.entries({ a, b }))
     if (picture.length !== length) throw invalidArgument(name, `${length} values`, picture)

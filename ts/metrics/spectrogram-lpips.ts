@@ -1,4 +1,4 @@
-import { invalidArgument } from '../errors.ts'
+import { invalidArgument, inWords } from '../errors.ts'
 import { lpips, LPIPS_SMALLEST, type Lpips } from './lpips.ts'
 import type { Network } from './networks.ts'
 import { decibels, isSilent, loudestOf, melSpectrogram, SPECTROGRAM } from './spectrogram.ts'
@@ -19,7 +19,7 @@ export async function spectrogramLpips(
     throw invalidArgument('reference', `at least ${SPECTROGRAM_SHORTEST} samples`, reference)
   if (other.length !== reference.length) throw invalidArgument('other', `${reference.length} samples, as the reference`, other)
   const [first, second] = [melSpectrogram(reference), melSpectrogram(other)]
-  if (isSilent(first)) throw invalidArgument('reference', 'a sound; levels are counted from its loudest', 'silence')
+  if (isSilent(first)) throw invalidArgument('reference', 'a sound; levels are counted from its loudest', inWords('silence'))
   const loudest = loudestOf(first)
   const [a, b] = [first, second].map((each) => threefold(decibels(each, loudest)))
   return lpips(network, a, b, [3, first.mels, first.frames])

@@ -1,4 +1,4 @@
-import { invalidArgument } from '../errors.ts'
+import { invalidArgument, inWords } from '../errors.ts'
 import { checkSample, checkShape } from './picture.ts'
 import { clip } from './psnr.ts'
 
@@ -22,7 +22,7 @@ export function ssim(a: ArrayLike<number>, b: ArrayLike<number>, shape: readonly
   const [channels, height, width] = shape
   for (const [name, sample] of Object.entries({ a, b })) checkSample(name, sample)
   if (Math.min(height, width) < SSIM_SMALLEST)
-    throw invalidArgument('shape', `pictures of at least ${SSIM_SMALLEST} pixels each way`, `${width}×${height}`)
+    throw invalidArgument('shape', `pictures of at least ${SSIM_SMALLEST} pixels each way`, inWords(`${width}×${height}`))
   const length = channels * height * width
   for (const [name, sample] of Object.entries({ a, b }))
     if (sample.length !== length) throw invalidArgument(name, `${length} values`, sample)

@@ -1,5 +1,5 @@
 import { types } from 'node:util'
-import { invalidArgument, SadaError } from '../errors.ts'
+import { invalidArgument, inWords, SadaError } from '../errors.ts'
 import type { Pixels } from '../families/family.ts'
 import { formatOf, MOST_PIXELS } from './codec.ts'
 import { codec } from './codec-thread.ts'
@@ -72,7 +72,7 @@ export async function readImage(argument: string, input: ImageInput): Promise<Pi
 
 async function decode(argument: string, file: Uint8Array): Promise<Pixels> {
   const format = formatOf(file)
-  if (format === undefined) throw invalidArgument(argument, 'a PNG or JPEG file', 'a file that is neither')
+  if (format === undefined) throw invalidArgument(argument, 'a PNG or JPEG file', inWords('a file that is neither'))
   try {
     // A copy: what a thread is told, it is told with the whole memory that a view lies in.
     return (await codec({ kind: 'decode', file: new Uint8Array(file) })) as Pixels

@@ -1,4 +1,4 @@
-import { invalidArgument } from '../errors.ts'
+import { invalidArgument, inWords } from '../errors.ts'
 import { Clock } from './auto-clock.ts'
 import type { PolicyDefinition } from './definition.ts'
 import { resolveOptions } from './options.ts'
@@ -34,8 +34,8 @@ export const auto: PolicyDefinition<AutoOptions> = {
   begin(options, context) {
     const given = Object.entries(options).filter(([, value]) => value > 0)
     if (given.length !== 1) {
-      const received = given.length === 0 ? 'none' : given.map(([name]) => name).join(' and ')
-      throw invalidArgument('policy.target', 'exactly one of speedup, ms and psnrDb, above 0', received)
+      const received = given.length === 0 ? 'none of them' : given.map(([name]) => name).join(' and ')
+      throw invalidArgument('policy.target', 'exactly one of speedup, ms and psnrDb, above 0', inWords(received), HOW)
     }
     const ledger = resolveOptions(sada.options, {}, context)
     const clock = new Clock()
@@ -65,6 +65,9 @@ export const auto: PolicyDefinition<AutoOptions> = {
     ]
   },
 }
+
+/** From a terminal, too, where there is no target to be named. */
+const HOW = 'It is given as { name: "auto", target: { speedup: 2 } }, on a command line as auto:speedup=2.'
 
 /** The first measurement is made at the third run; here nothing has borne it out. */
 const GUESSED =

@@ -1,5 +1,5 @@
 import { types } from 'node:util'
-import { checkNames, invalidArgument, show } from '../errors.ts'
+import { checkNames, invalidArgument, inWords, show } from '../errors.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
 import type { TokenLayout, Workspace } from '../native/types.ts'
 import { createPolicy, type PolicySpec } from '../policy/index.ts'
@@ -175,7 +175,7 @@ function checkShape(shape: readonly number[]): [members: number, length: number]
     throw invalidArgument(
       'shape',
       'an array [batch, …] of at least two positive integers',
-      Array.isArray(shape) ? `[${shape.map(show).join(', ')}]` : shape,
+      Array.isArray(shape) ? inWords(`[${shape.map(show).join(', ')}]`) : shape,
     )
   }
   const total = (shape as readonly number[]).reduce((product, n) => product * n, 1)
@@ -186,12 +186,16 @@ function checkShape(shape: readonly number[]): [members: number, length: number]
 function checkLayout(layout: string, shape: readonly number[]): TokenLayout {
   if (layout === 'channels-first') {
     if (shape.length !== 4)
-      throw invalidArgument('shape', '[batch, channels, height, width] with layout "channels-first"', `[${shape.join(', ')}]`)
+      throw invalidArgument(
+        'shape',
+        '[batch, channels, height, width] with layout "channels-first"',
+        inWords(`[${shape.join(', ')}]`),
+      )
     return { order: 'channels-first', channels: shape[1], grid: [shape[2], shape[3]], patch: [1, 1] }
   }
   if (layout === 'tokens') {
     if (shape.length !== 3)
-      throw invalidArgument('shape', '[batch, tokens, channels] with layout "tokens"', `[${shape.join(', ')}]`)
+      throw invalidArgument('shape', '[batch, tokens, channels] with layout "tokens"', inWords(`[${shape.join(', ')}]`))
     return { order: 'tokens', channels: shape[2], grid: [shape[1], 1], patch: [1, 1] }
   }
   throw invalidArgument('layout', '"channels-first" or "tokens"', layout)
@@ -210,7 +214,7 @@ function checkStart({ latents, seed }: SampleOptions, { isStochastic }: Solver, 
     throw invalidArgument(
       'latents',
       'given, or "seed" instead (exactly one of the two)',
-      latents === undefined ? 'neither' : 'both',
+      inWords(latents === undefined ? 'neither' : 'both'),
     )
   }
   if (seed !== undefined) checkSeed(seed, members)
@@ -219,7 +223,7 @@ function checkStart({ latents, seed }: SampleOptions, { isStochastic }: Solver, 
     throw invalidArgument('latents', `a Float32Array of length ${members * length} (the product of "shape")`, latents)
   }
   const at = latents.findIndex((value) => !Number.isFinite(value))
-  if (at >= 0) throw invalidArgument('latents', 'finite', `${latents[at]} at index ${at}`)
+  if (at >= 0) throw invalidArgument('latents', 'finite', inWords(`${latents[at]} at index ${at}`))
 }
 
 function initialState(

@@ -1,4 +1,4 @@
-import { invalidArgument, SadaError, show } from '../errors.ts'
+import { invalidArgument, inWords, SadaError, show } from '../errors.ts'
 
 /** The most steps a run may have. */
 export const maxSteps = 1000
@@ -25,7 +25,7 @@ export function invalidSigma(index: number, expected: string, sigmas: readonly n
 /** The number of steps that custom levels stand for must be possible, and the one asked for where one is. */
 export function checkStepCount(levels: number, steps: number | undefined): void {
   if (levels < 1 || levels > maxSteps)
-    throw invalidArgument('sigmas', `levels for 1 to ${maxSteps} steps`, `levels for ${levels} steps`)
+    throw invalidArgument('sigmas', `levels for 1 to ${maxSteps} steps`, inWords(`levels for ${levels} steps`))
   if (steps !== undefined && steps !== levels) {
     throw invalidArgument('steps', `${levels}, the number of steps in "sigmas", or left out`, steps)
   }
