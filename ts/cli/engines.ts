@@ -111,7 +111,7 @@ export async function clearEngines(): Promise<string> {
 }
 
 /** Overwrites the line on stderr. */
-export function showProgress({ stage, phase, done, of }: BuildProgress): void {
+function showProgress({ stage, phase, done, of }: BuildProgress): void {
   process.stderr.write(`\r\x1b[K${stage}: ${phase}${phase === WAITING ? '' : ` ${done}/${of}`}`)
 }
 

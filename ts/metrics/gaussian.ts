@@ -23,20 +23,6 @@ export function gaussianOf(features: Features): Gaussian {
   return { mean, factor: count <= dim ? factor : factorOf(timesItself(transposed(factor))) }
 }
 
-/** The distribution of published statistics: `mean` [dim], `covariance` [dim, dim]. */
-export function gaussianFromMoments(mean: ArrayLike<number>, covariance: ArrayLike<number>): Gaussian {
-  const dim = mean.length
-  if (dim < 1) throw invalidArgument('mean', 'at least one value', mean)
-  if (covariance.length !== dim * dim)
-    throw invalidArgument('covariance', `${dim} · ${dim} values`, Float64Array.from(covariance))
-  for (const [name, values] of Object.entries({ mean, covariance })) {
-    const wrong = Array.from(values).findIndex((value) => !Number.isFinite(value))
-    if (wrong >= 0) throw invalidArgument(name, 'finite values', values[wrong])
-  }
-  const factor = factorOf({ rows: dim, columns: dim, values: Float64Array.from(covariance) })
-  return { mean: Float64Array.from(mean), factor }
-}
-
 function columnMeans({ count, dim, values }: Features): Float64Array {
   const mean = new Float64Array(dim)
   for (let k = 0; k < values.length; k++) mean[k % dim] += values[k]

@@ -75,10 +75,7 @@ const clipScoreOf = (network: 'clip-vit-b-32' | 'clip-vit-l-14', flavour: 'raw c
     },
   })
 
-/**
- * The metrics by name, in the order in which a report shows them: `psnr`, `ssim`, `lpips`, `fid`, `fid-clean`, `kid`, `clip-score`,
- * `clip-score-torchmetrics`, `spectrogram-lpips`.
- */
+/** The metrics by name, in the order in which a report shows them. */
 export const METRICS = {
   psnr: metric({
     unit: 'dB',

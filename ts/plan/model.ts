@@ -142,7 +142,7 @@ interface ModelFile {
 }
 
 /** A stage's file, read and checked. Throws what `OnnxFile.open` does, MODEL_CORRUPT also where it is not what `plan.json` describes. */
-export async function openStage(folder: string, { name, file, sha256, bytes }: ModelFile): Promise<OnnxFile> {
+async function openStage(folder: string, { name, file, sha256, bytes }: ModelFile): Promise<OnnxFile> {
   try {
     const model = await OnnxFile.open(await findModelFile(folder, file))
     if (model.sha256 === sha256) return model

@@ -7,7 +7,7 @@ export const dB = (value: number | null): string => (value === null ? 'equal' : 
 export const similarity = (value: number): string => (value > 0.99995 && value < 1 ? '> 0.9999' : value.toFixed(4))
 
 /** `flow-euler` → `Flow Euler`: names as headings. */
-export const SCHEDULER_NAMES: Readonly<Record<string, string>> = {
+const SCHEDULER_NAMES: Readonly<Record<string, string>> = {
   'flow-euler': 'Flow-matching Euler',
   'dpm++': 'DPM-Solver++ (2M)',
   'dpm++-sde': 'SDE-DPM-Solver++ (2M)',

@@ -5,7 +5,7 @@ const CELL = 10
 const HEIGHT = 28
 
 /** What each action means, in the order of the legend. */
-export const ACTIONS: Readonly<Record<StepAction, string>> = {
+const ACTIONS: Readonly<Record<StepAction, string>> = {
   run: 'the network ran',
   partial: 'some stages of the network ran',
   prune: 'the network ran on the tokens that moved; the bar shows how many',
