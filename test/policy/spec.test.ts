@@ -74,7 +74,7 @@ function completed(policy: string): string[] {
     getScriptVersion: () => '1',
     getScriptSnapshot: (name) => ts.ScriptSnapshot.fromString(name === file ? text.replace('|', '') : ts.sys.readFile(name)!),
     getCurrentDirectory: () => __dirname,
-    getCompilationSettings: () => ({ strict: true, types: [] }),
+    getCompilationSettings: () => ({ strict: true, types: [], lib: ['lib.es2020.d.ts'] }),
     getDefaultLibFileName: ts.getDefaultLibFilePath,
     fileExists: ts.sys.fileExists,
     readFile: ts.sys.readFile,
