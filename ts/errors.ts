@@ -77,12 +77,13 @@ export interface SadaErrorDetails {
 export class SadaError extends Error {
   /** Stable, as the message is not. */
   readonly code: SadaErrorCode
+  // Declared: a field would be there without a value, too.
   /** The argument or option at fault, as the caller wrote it: `steps`, `policy.warmup`. */
-  readonly argument?: string
+  declare readonly argument?: string
   /** The network stage at fault, by its name in the plan. */
-  readonly stage?: string
+  declare readonly stage?: string
   /** The sampling step at fault, 0-based. */
-  readonly step?: number
+  declare readonly step?: number
 
   constructor(code: SadaErrorCode, message: string, details: SadaErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { SADA_ERROR_CODES, SadaError } from '../../ts/errors.ts'
+import { SADA_ERROR_CODES, SadaError, type SadaErrorDetails } from '../../ts/errors.ts'
 import { load } from '../../ts/index.ts'
 import { asSadaError } from '../../ts/native/load.ts'
 
@@ -22,6 +22,12 @@ test('the addon’s errors keep their code; of a stage or step no error has anot
     }
   }
   assert.is((asSadaError(withCode('ABORTED')) as SadaError).code, 'DISPOSED')
+})
+
+test('fields that say nothing are left out', () => {
+  const said = (details: SadaErrorDetails): string[] => Object.keys(new SadaError('INTERNAL', 'in words', details)).sort()
+  assert.equal(said({}), ['code', 'name'])
+  assert.equal(said({ argument: 'steps', stage: undefined, step: 0 }), ['argument', 'code', 'name', 'step'])
 })
 
 test('every code has its row in docs/errors.md', () => {
