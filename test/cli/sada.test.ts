@@ -137,6 +137,15 @@ test('help and version go to stdout and end with 0', async () => {
   }
 })
 
+test('the help of a subcommand names the options of the program that it takes', async () => {
+  const [calibrate, build] = await Promise.all([
+    run('sada', ['calibrate', '--help']),
+    run('sada', ['engines', 'build', '--help']),
+  ])
+  assert.match(calibrate.stdout, /takes --seed, --steps, .*--device\s+and --engine\./s)
+  assert.match(build.stdout, /takes --count, --model, --width, --height and\s+--seconds\./)
+})
+
 test('models and policies say what there is, as text without colours and as JSON', async () => {
   const [text, json, policies, policiesJson] = await Promise.all([
     run('sada', ['models']),

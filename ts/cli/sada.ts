@@ -29,12 +29,31 @@ Examples:
 
 Exit codes: 0 done, 1 failure, 2 wrong usage, 3 no backend, 130 interrupted.`
 
+const BUILDS = "builds a model's engines, for --width, --height, --seconds and --count; without --target for this machine's GPU"
+const CALIBRATES =
+  "measures whole runs of a model and fits what a policy must know of it: TeaCache's polynomial, MagCache's curve"
+
 const JSON_FLAG = ['--json', 'as JSON', false] as const
 
 /** A policy as it is written, once it is known to be one. */
 function checkedPolicy(text: string): string {
   parsePolicy(text)
   return text
+}
+
+/** What subcommands take of the program's options; all of them take --json. */
+const TAKES: Readonly<Record<string, readonly string[]>> = {
+  build: ['model', 'count', 'width', 'height', 'seconds'],
+  calibrate: [
+    ...['model', 'seed', 'steps', 'guidance', 'scheduler', 'threads', 'device', 'engine'],
+    ...['width', 'height', 'maxSequenceLength', 'seconds', 'control', 'controlStrength', 'controlStart', 'controlEnd'],
+  ],
+}
+
+/** For the help of a subcommand, which lists its own options alone. */
+function takesToo(command: string): string {
+  const names = program.options.filter((option) => TAKES[command].includes(option.attributeName())).map(({ long }) => long)
+  return `Of the options of "sada" it takes ${names.slice(0, -1).join(', ')} and ${names.at(-1)}.`
 }
 
 const program = withOwnErrors(new Command('sada'))
@@ -129,7 +148,8 @@ engines
   })
 engines
   .command('build')
-  .description("builds a model's engines, for --width, --height, --seconds and --count; without --target for this machine's GPU")
+  .summary(BUILDS)
+  .description(`${BUILDS}\n\n${takesToo('build')}`)
   .option('--target <capability>', 'build for this compute capability, without a GPU (TensorRT for RTX); again for more', collect)
   .option('--out <folder>', 'also write them there, to be shipped with an application')
   .option('--tensorrt <path>', 'the TensorRT library, or its folder')
@@ -152,7 +172,8 @@ engines
 
 program
   .command('calibrate')
-  .description("measures whole runs of a model and fits what a policy must know of it: TeaCache's polynomial, MagCache's curve")
+  .summary(CALIBRATES)
+  .description(`${CALIBRATES}\n\n${takesToo('calibrate')}`)
   .argument('<policy>', 'teacache or magcache')
   .option('--samples <n>', 'pictures to measure, each with a prompt of its own', integer('--samples', 1, 10_000), 8)
   .option('--prompts <file>', "prompts, one on each line (default: the model's examples)")
@@ -178,15 +199,6 @@ program
     process.stdout.write(text)
     process.exitCode = exitCode
   })
-
-/** What subcommands take of the options above; all of them take --json. */
-const TAKES: Readonly<Record<string, readonly string[]>> = {
-  build: ['model', 'count', 'width', 'height', 'seconds'],
-  calibrate: [
-    ...['model', 'seed', 'steps', 'guidance', 'scheduler', 'threads', 'device', 'engine'],
-    ...['width', 'height', 'maxSequenceLength', 'seconds', 'control', 'controlStrength', 'controlStart', 'controlEnd'],
-  ],
-}
 
 /** Refuses an option that would change nothing. Throws INVALID_ARGUMENT. */
 program.hook('preAction', (_, command) => {
