@@ -1,4 +1,4 @@
-import { Option } from 'commander'
+import { Option, type Command } from 'commander'
 import type { Terms } from '../bench/table1/journal.ts'
 import { collect, decimal, integer } from './arguments.ts'
 
@@ -33,7 +33,7 @@ export const SECONDS = new Option('--seconds <n>', "length of the sound (default
 
 export const CONTROL = new Option('--control <file>', 'a picture for a ControlNet; again for the next one').argParser(collect)
 /** Of a bench, whose prompts each take a picture. */
-export const CONTROLS = new Option(
+const CONTROLS = new Option(
   '--control <path>',
   'a picture for a ControlNet, or a folder of them that the prompts take in turn; again for the next one',
 ).argParser(collect)
@@ -42,6 +42,13 @@ const share = (name: string, says: string, most = 1): Option =>
 export const CONTROL_STRENGTH = share('--control-strength', 'how much ControlNets count (default: 1)', 2)
 export const CONTROL_START = share('--control-start', 'share of the run at which they begin (default: 0)')
 export const CONTROL_END = share('--control-end', 'share of the run at which they end (default: 1)')
+
+/** What both benches take of it. */
+export function addBenchPictures(command: Command): Command {
+  const options = [WIDTH, HEIGHT, MAX_SEQUENCE_LENGTH, SECONDS, CONTROLS, CONTROL_STRENGTH, CONTROL_START, CONTROL_END]
+  for (const option of options) command.addOption(option)
+  return command
+}
 
 /** Those of the numbers that were given, as a bench writes them down. */
 export function pictureTerms({ width, height, maxSequenceLength, seconds }: PictureArguments): NonNullable<Terms['picture']> {

@@ -4,16 +4,7 @@ import { invalidArgument, unknownName } from '../errors.ts'
 import { packageVersion } from '../version.ts'
 import { decimal, entries, integer, parsePolicies } from './arguments.ts'
 import type { BenchArguments } from './bench.ts'
-import {
-  CONTROLS,
-  CONTROL_END,
-  CONTROL_START,
-  CONTROL_STRENGTH,
-  HEIGHT,
-  MAX_SEQUENCE_LENGTH,
-  SECONDS,
-  WIDTH,
-} from './picture-options.ts'
+import { addBenchPictures } from './picture-options.ts'
 import { runProgram, withOwnErrors } from './program.ts'
 import { addTable1 } from './table1-command.ts'
 
@@ -52,14 +43,7 @@ program
   .option('--batch <n>', 'pictures of one call', integer('--batch', 1, 64), 1)
   .option('--guidance <scale>', "guidance scale; 1 is none (default: the model's)", decimal('--guidance', 0, 100))
   .option('--seed <n>', 'seed of the first picture; each further one adds 1', integer('--seed', 0), 0)
-  .addOption(WIDTH)
-  .addOption(HEIGHT)
-  .addOption(MAX_SEQUENCE_LENGTH)
-  .addOption(SECONDS)
-  .addOption(CONTROLS)
-  .addOption(CONTROL_STRENGTH)
-  .addOption(CONTROL_START)
-  .addOption(CONTROL_END)
+addBenchPictures(program)
   .option('--threads <n>', 'threads of the network; 0: one per core that it may use', integer('--threads', 0, 1024))
   .option('--device <device>', 'cpu, cuda, cuda:<index> or auto: a GPU where one can be used', 'cpu')
   .option('--engine <engine>', 'onnxruntime, or tensorrt on the GPU of --device: what runs the network', 'onnxruntime')

@@ -1,16 +1,7 @@
 import { Option, type Command } from 'commander'
 import { invalidArgument } from '../errors.ts'
 import { decimal, entries, integer, parsePolicies } from './arguments.ts'
-import {
-  CONTROLS,
-  CONTROL_END,
-  CONTROL_START,
-  CONTROL_STRENGTH,
-  HEIGHT,
-  MAX_SEQUENCE_LENGTH,
-  SECONDS,
-  WIDTH,
-} from './picture-options.ts'
+import { addBenchPictures } from './picture-options.ts'
 import type { Table1Arguments } from './table1.ts'
 
 const EXAMPLES = `
@@ -44,14 +35,7 @@ export function addTable1(program: Command, signal: () => AbortSignal): void {
     .option('--prompts <file>', "prompts, one on each line or JSON (default: the model's, half full, half short)")
     .option('--coco <file>', "captions_val2017.json: each picture's first caption")
     .option('--slice <k/n>', 'only the k-th of n parts of the prompts (default: all)', sliceOf)
-    .addOption(WIDTH)
-    .addOption(HEIGHT)
-    .addOption(MAX_SEQUENCE_LENGTH)
-    .addOption(SECONDS)
-    .addOption(CONTROLS)
-    .addOption(CONTROL_STRENGTH)
-    .addOption(CONTROL_START)
-    .addOption(CONTROL_END)
+  addBenchPictures(command)
     .option('--seed <n>', 'seed of the first picture; each further one adds 1', integer('--seed', 0), 0)
     .option('--threads <n>', 'threads of the network; 0: one per core that it may use', integer('--threads', 0, 1024))
     .option('--device <device>', 'cpu, cuda, cuda:<index> or auto: a GPU where one can be used', 'cpu')
