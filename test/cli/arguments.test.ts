@@ -22,6 +22,8 @@ test('wrong policies and options say what is wrong', () => {
   assert.throws(() => parsePolicies('every-n:warmupp=3'), /Did you mean "warmup"/)
   assert.throws(() => parsePolicies('every-n:n=three'), /integer from 1 to 1000/)
   assert.throws(() => parsePolicies('every-n:n'), /name=value/)
+  for (const twofold of ['every-n:n=3,n=4', 'every-n:name=sada'])
+    assert.throws(() => parsePolicies(twofold), /each of them once, received "every-n:n/)
   assert.throws(() => parsePolicies('teacache:coefficients=1xx2'), /a list of 1 to 1000 numbers/)
   assert.throws(() => parsePolicies('n=3'), /Unknown policy/)
   assert.throws(() => parsePolicies(' , '), /separated by commas/)

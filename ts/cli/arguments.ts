@@ -106,6 +106,9 @@ function parseOptions(policy: string, text: string): Record<string, unknown> {
     if (name === undefined) throw invalidArgument('--policy', 'options as name=value, like every-n:n=3,order=1', policy)
     return [name, parseValue(value)]
   })
+  const names = options.map(([name]) => name)
+  if (names.includes('name') || new Set(names).size < names.length)
+    throw invalidArgument('--policy', 'options of the policy, each of them once', policy)
   return Object.fromEntries(options)
 }
 
