@@ -132,6 +132,8 @@ test('what cannot be is refused before anything runs', async () => {
   const unheard = await run('sada-bench', ['--steps', '3', 'table1', '--samples', '1'])
   assert.equal([unheard.code, unheard.stdout], [2, ''])
   assert.match(unheard.stderr, /"--steps" to be written after "table1"/)
+  const foreign = await run('sada-bench', ['--quick', 'table1'])
+  assert.match(foreign.stderr, /"--quick" to be left out: "table1" does not take it/)
 })
 
 test('a pipe is no journal, and a journal without runs of a policy makes no table', async () => {

@@ -65,12 +65,15 @@ addTable1(program, () => signal)
 program.hook('preAction', (_, command) => {
   if (command === program) return
   const unheard = program.options.find((option) => program.getOptionValueSource(option.attributeName()) === 'cli')
-  if (unheard)
-    throw invalidArgument(
-      unheard.long!,
-      `written after "${command.name()}", which has options of its own`,
-      program.getOptionValue(unheard.attributeName()),
-    )
+  if (unheard === undefined) return
+  const isTaken = command.options.some(({ long }) => long === unheard.long)
+  throw invalidArgument(
+    unheard.long!,
+    isTaken
+      ? `written after "${command.name()}", which has options of its own`
+      : `left out: "${command.name()}" does not take it`,
+    program.getOptionValue(unheard.attributeName()),
+  )
 })
 
 void runProgram(program, (interruption) => (signal = interruption))
