@@ -24,11 +24,18 @@ export async function info(path: string, json: boolean): Promise<string> {
     ['prompt', prompt],
     ['size', `${width}×${height}`],
     ['seeds', seeds.join(', ')],
-    ...Object.entries(settings).map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]),
+    ...linesOf(settings),
     ['made by', software],
   ]
   const column = Math.max(...lines.map(([name]) => name.length)) + 2
   return [...lines.map(([name, value]) => printable(name.padEnd(column) + value)), '', `sada ${quoted(command)}`, ''].join('\n')
+}
+
+/** The policy's options below its name: they may be called as other settings are. */
+function linesOf({ options, ...settings }: Info['settings']): string[][] {
+  const lines = (of: object, indent: string): string[][] =>
+    Object.entries(of).map(([name, value]) => [indent + name, typeof value === 'string' ? value : JSON.stringify(value)])
+  return [...lines(settings, ''), ...lines(options ?? {}, '  ')]
 }
 
 const exact = (seed: string): number | string => (Number.isSafeInteger(Number(seed)) ? Number(seed) : seed)

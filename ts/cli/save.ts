@@ -51,7 +51,7 @@ function soundOf({ audio: [sound] }: GenerateResult): Made {
 
 async function pictureOf({ prompt, options, pipeline }: Asked, { images, trace }: GenerateResult): Promise<Made> {
   const whole = images.length === 1 ? images[0] : sheet(images)
-  const settings = { ...settingsOf(options, pipeline), steps: trace.steps, policy: trace.policy, ...trace.options }
+  const settings = { ...settingsOf(options, pipeline), steps: trace.steps, policy: trace.policy, options: trace.options }
   const bytes = await whole.png({
     Title: latin1(prompt),
     Software: softwareOf(pipeline),
