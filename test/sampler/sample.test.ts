@@ -142,7 +142,7 @@ test('bad input is an error that names it', async () => {
     [{ seed: [1, 2, 3] }, 'INVALID_ARGUMENT', /"seed" .* array of 2/],
     [{ seed: [1, 0.5] }, 'INVALID_ARGUMENT', /"seed"/],
     [{ seed: -5n }, 'INVALID_ARGUMENT', /received -5n/],
-    [{ shape: ['2', 256n] }, 'INVALID_ARGUMENT', /\\"2\\", 256n\]/],
+    [{ shape: ['2', 256n] }, 'INVALID_ARGUMENT', /received \["2", 256n\]/],
     [{ shape: [2, Symbol('x')] }, 'INVALID_ARGUMENT', /Symbol\(x\)/],
     [{ ...flow, sigmas: [1, '0.5'] }, 'INVALID_SCHEDULE', /received "0\.5"/],
     [{ scheduler: null }, 'INVALID_SCHEDULE', /received null/],
