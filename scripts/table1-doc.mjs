@@ -30,7 +30,11 @@ const unit = busy && !isTimed ? 'FLOPs ÷' : 'wall ×'
 // Marked as the page marks it: what the busy machine gave.
 const wall = text.wallText
 
-const similar = text.similarityHead(table)
+const similar = text.similarityHead({ rows: table.rows.filter(({ is_default: isDefault }) => isDefault) })
+
+/** What a calibration measured is a list of numbers, one for each step. */
+const nameOf = ({ method }) => method.replaceAll(/=[^,=]*x[^,=]*/g, '=…')
+const isCalibrated = ({ method }) => nameOf({ method }) !== method
 
 const most = statistics.greatest(table.rows.map(({ samples }) => samples))
 const places = [...new Set(table.rows.map(placeOf))].sort()
@@ -128,7 +132,7 @@ function lossesOf(place) {
   const named = (found, by) => {
     const names = found.slice(0, MOST_NAMED).map(({ row, theirs, us, pairs }) => {
       const fewer = pairs.length < ours.samples ? `; \`sada\` on those ${pairs.length} pictures: ${shown(us)}` : ''
-      return `\`${row.method}\` (${speed(row).toFixed(2)}, ${shown(theirs)}${fewer}; ${signed(theirs[by] - us[by])}, 90 %: ${ranged(pairs, by)})`
+      return `\`${nameOf(row)}\` (${speed(row).toFixed(2)}, ${shown(theirs)}${fewer}; ${signed(theirs[by] - us[by])}, 90 %: ${ranged(pairs, by)})`
     })
     return (found.length > MOST_NAMED ? `${found.length} of ${rivals.length} settings, the closest of them ` : '') + listed(names)
   }
@@ -169,6 +173,26 @@ function plainly() {
   return `A policy that is further from the full run than plain steps of the same cost gains nothing. So it is, on average, for ${listed(lost)}${some}.`
 }
 
+/** MagCache and TeaCache with what `sada calibrate` measured on this model, beside `sada` on the same pictures. */
+function calibratedTable() {
+  const shown = ({ mean, worst_decile: tenth }) => `${decibels(mean)} / ${decibels(tenth)}`
+  const cell = ({ row, theirs }) => `τ ${row.options.threshold}, ${speed(row).toFixed(2)}: ${shown(theirs)}`
+  const lines = places.flatMap((place) => {
+    const rows = rowsOf(place)
+    const ours = rows.find(({ method }) => method === OURS)
+    const of = (policy) => rows.filter((row) => row.policy === policy && isCalibrated(row)).map((row) => onTheSame(row, ours))
+    const asFast = of('magcache').filter(({ row }) => speed(row) >= speed(ours))
+    const tea = of('teacache')
+    if (asFast.length === 0 || tea.length === 0) return []
+    const closest = asFast.reduce((best, each) => (each.theirs.mean > best.theirs.mean ? each : best))
+    const fastest = tea.reduce((most, each) => (speed(each.row) > speed(most.row) ? each : most))
+    const own = `${speed(ours).toFixed(2)}: ${shown(closest.us)}`
+    return [`| ${[place, closest.pairs.length, own, cell(closest), cell(fastest)].join(' | ')} |`]
+  })
+  const head = ['', 'pictures', '`sada`', '`magcache`, the closest as fast', '`teacache`, the fastest']
+  return [`| ${head.join(' | ')} |`, '|---|--:|---|---|---|', ...lines].join('\n')
+}
+
 /** How close `auto` comes to what it is asked for. */
 function targetTable() {
   const shown = (target, value) => (target.startsWith('psnrDb') ? `${value.toFixed(1)} dB` : `${value.toFixed(2)} ×`)
@@ -196,7 +220,7 @@ function sweptAgain() {
   return [...new Set(again.map(placeOf))].sort().map((place) => {
     const rows = again.filter((row) => placeOf(row) === place)
     const [{ scheduler, guidance, kind }] = rows
-    const policies = rows.map(({ method }) => method).join(',')
+    const policies = rows.map(nameOf).join(',')
     return `npx sada-bench table1 --samples ${most} --kind ${kind} --scheduler ${scheduler} --guidance ${guidance} --policies ${policies} --plain-by flops --resume runs.jsonl`
   })
 }
@@ -229,6 +253,13 @@ ${plainly()}
 ## Figures
 
 ${places.map((place) => `### ${place}\n\n${tableOf(place)}\n`).join('\n')}
+## MagCache and TeaCache, calibrated
+
+Both know a model by numbers that are measured beforehand. Above they have those that they come with: FLUX's ratios, and no polynomial. Here they have what \`sada calibrate\` measures on this model, for each scheduler and
+guidance apart (16 pictures, seeds that no table has), at five and three thresholds τ; ${unit}, then PSNR mean / worst tenth, of \`sada\` on MagCache's pictures.
+
+${calibratedTable()}
+
 ## How close \`auto\` comes to its targets
 
 ${targets.prompts} pictures for each, full and short prompts by turns, of \`bench/targets.ts\` ([bench/results/targets.json](../bench/results/targets.json)); speed-ups in wall time.
@@ -245,6 +276,8 @@ ${[...new Set(table.missing.map(({ method, scheduler, reason }) => `- ${method} 
 \`\`\`sh
 npx sada-bench table1 --samples ${2 * most} --guidance 1,3,7 --plain-by flops --resume runs.jsonl      # hours; goes on where it was ended
 npx sada-bench table1 --samples 12 --guidance 1,3,7 --sweep --plain-by flops --resume runs.jsonl
+npx sada calibrate magcache --scheduler dpm++ --guidance 3 --samples 16 --seed 50000      # and teacache, each scheduler and guidance: prints what --policies takes
+npx sada-bench table1 --samples 12 --scheduler dpm++ --guidance 3 --policies magcache:ratios=…,keep=-1,threshold=0.06 --plain-by flops --resume runs.jsonl
 ${sweptAgain().join('\n')}
 npx sada-bench table1 --samples 8 --guidance 1,3,7 --timing-only --resume timing.jsonl      # wall times, on a machine that does nothing else
 npx sada-bench table1 --report-only --plain-by flops --resume runs.jsonl --timing timing.jsonl --json bench/results/table1.json --html table1.html
