@@ -96,4 +96,12 @@ test('a palette that is only suggested changes no pixel', async () => {
   }
 })
 
+test('a colour that stands for transparent is read as itself, however small the picture is', async () => {
+  const colour = chunk('tRNS', Buffer.from([0, 7, 0, 8, 0, 9]))
+  const file = png({ size: [1, 1], depth: 8, colour: RGB }, Buffer.from([0, 7, 8, 9]), colour)
+  assert.equal([...(await readImage('init', file)).data], [7, 8, 9])
+  const grey = png({ size: [2, 1], depth: 8, colour: GREY }, Buffer.from([0, 7, 8]), chunk('tRNS', Buffer.from([0, 7])))
+  assert.equal([...(await readImage('init', grey)).data], [7, 8])
+})
+
 test.run()

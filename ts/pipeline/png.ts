@@ -5,6 +5,8 @@ import type { Pixels } from '../families/family.ts'
 /** What is read of a file; the rest (profiles, texts, further frames) is not looked at. */
 const READ = ['IHDR', 'PLTE', 'tRNS', 'IDAT', 'IEND']
 const SIGNATURE_BYTES = 8
+/** Of pictures without a palette nothing that these say is used. */
+const OF_PALETTES = ['PLTE', 'tRNS']
 /** Length and type before a chunk's data, a sum behind it. */
 const [HEAD_BYTES, SUM_BYTES] = [8, 4]
 /** Values of a pixel by the colour type of the header. */
@@ -41,8 +43,9 @@ export async function pictureOf(file: Uint8Array, mostPixels: number): Promise<U
     const data = bytes.subarray(at + HEAD_BYTES, end - SUM_BYTES)
     if (type === 'IHDR') [most, isIndexed] = [sizeOf(data, mostPixels), data[9] === INDEXED]
     if (type === 'IDAT') packed.push(data)
-    // Of other pictures a palette is what to show them with on poor screens; the decoder would take their values for indices.
-    if (READ.includes(type) && (type !== 'PLTE' || isIndexed)) parts.push(bytes.subarray(at, end))
+    // Of other pictures a palette is what to show them with on poor screens; the decoder would take their values for indices. Nor does it
+    // take a transparent colour, three values, where there are fewer pixels.
+    if (READ.includes(type) && (isIndexed || !OF_PALETTES.includes(type))) parts.push(bytes.subarray(at, end))
     at = end
   }
   await promisify(inflate)(Buffer.concat(packed), { maxOutputLength: most + PADDING }).catch((error: NodeJS.ErrnoException) => {
