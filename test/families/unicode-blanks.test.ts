@@ -38,6 +38,34 @@ test('patterns and splitting by blanks are rewritten, wherever they stand', () =
   assert.equal(made.pre_tokenizer, { type: 'Split', pattern: { Regex: '\\p{White_Space}+' }, behavior: 'Removed', invert: false })
 })
 
+test('blanks at the ends that a normalizer takes away are those of tokenizers', () => {
+  const made = (strip_left: boolean, strip_right: boolean): any =>
+    withUnicodeBlanks({ normalizer: { type: 'Strip', strip_left, strip_right }, pre_tokenizer: null }).normalizer
+  const stripped = (text: string, ...sides: [left: boolean, right: boolean]): string => {
+    const { type, pattern, content } = made(...sides)
+    assert.is(type, 'Replace')
+    // As the library reads Oniguruma's anchors.
+    const anchored = pattern.Regex.replaceAll('\\A', '(?<![^])').replaceAll('\\z', '(?![^])')
+    return text.replace(new RegExp(anchored, 'gu'), content)
+  }
+  // normalizers.Strip(left, right).normalize_str(text) of tokenizers 0.23.3
+  const texts = ['\u0085 a \u0085b\u0085 \u3000', '\ufeff a\ufeff', '\x1c\u180ea\u200b\x0b', '  \n\u0085', '']
+  for (const [left, right, wanted] of [
+    [false, true, ['\u0085 a \u0085b', '\ufeff a\ufeff', '\x1c\u180ea\u200b', '', '']],
+    [true, false, ['a \u0085b\u0085 \u3000', '\ufeff a\ufeff', '\x1c\u180ea\u200b\x0b', '', '']],
+    [true, true, ['a \u0085b', '\ufeff a\ufeff', '\x1c\u180ea\u200b', '', '']],
+    [false, false, texts],
+  ] as const)
+    assert.equal(
+      texts.map((text) => stripped(text, left, right)),
+      wanted,
+      `${left} ${right}`,
+    )
+  // Blanks in the middle take no time: a pattern that tries each of them takes a minute.
+  const long = `a${' '.repeat(100_000)}b`
+  assert.is(stripped(long, true, true), long)
+})
+
 test('a definition makes capitals small by its normalizer, or by one of several', () => {
   const among = (...types: string[]) => ({ normalizer: { type: 'Sequence', normalizers: types.map((type) => ({ type })) } })
   for (const definition of [{ normalizer: { type: 'Lowercase' } }, among('NFC', 'Lowercase')])

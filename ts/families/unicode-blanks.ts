@@ -17,6 +17,7 @@ function rewritten(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   const part = value as JsonObject
   if (part.type === 'WhitespaceSplit') return split('\\s+', 'Removed')
+  if (part.type === 'Strip') return { type: 'Replace', pattern: { Regex: unicode(endsOf(part)) }, content: '' }
   // A blank that is put in front has to be there before words are split.
   if (part.type === 'ByteLevel' && part.use_regex !== false && part.add_prefix_space !== true)
     return { type: 'Sequence', pretokenizers: [split(WORDS, 'Isolated'), { ...part, use_regex: false }] }
@@ -30,6 +31,10 @@ const split = (pattern: string, behavior: string): JsonObject => ({
   behavior,
   invert: false,
 })
+
+/** Blanks at the ends of a text that a normalizer takes away. From the end only whole runs: each of their blanks would be tried otherwise. */
+const endsOf = ({ strip_left: left, strip_right: right }: JsonObject): string =>
+  [...(left ? ['\\A\\s+'] : []), ...(right ? ['(?<!\\s)\\s+\\z'] : [])].join('|') || '(?!)'
 
 const unicode = (pattern: string): string => pattern.replaceAll('\\s', '\\p{White_Space}').replaceAll('\\S', '\\P{White_Space}')
 
