@@ -119,6 +119,18 @@ test('graphemes of five bytes are replaced by what stands for their shortest beg
   }
 })
 
+test('graphemes are whole wherever they lie in a long text, and however long they are', () => {
+  const { normalize } = withoutCharsmap(definition(tableOf()))
+  for (let count = 1018; count <= 1026; count++) {
+    const before = 'b'.repeat(count)
+    assert.is(normalize(`${before}\r\na\u0301\u0301\r\n`), `${before}ZXYZ`, String(count))
+  }
+  const marks = '\u0301'.repeat(5000)
+  assert.is(normalize(`ba${marks}\r\na`), `bXY${marks}ZXY`)
+  // The longest text that is read: as one piece it takes Node 20 eight seconds and more.
+  assert.is(normalize('ab\r\n'.repeat(25_000)), 'XYbZ'.repeat(25_000))
+})
+
 test('a table that is cut is refused; without one a text stays as it is', () => {
   const size = (bytes: number): Buffer => {
     const head = Buffer.alloc(12)
