@@ -205,7 +205,7 @@ function readEnds(fields: Fields): Pick<GridConfig, 'sigmaMin' | 'sigmaMax'> {
 
 function readDpmpp(fields: Fields, solver: DpmppConfig['solver']): DpmppConfig {
   fields.refuseFlags(['thresholding', 'use_lu_lambdas'])
-  // "deis", "logrho", "bh1" and "bh2" come with converted DEIS and UniPC configurations; diffusers reads them like this.
+  // "deis", "logrho", "bh1" and "bh2" come with converted DEIS and UniPC configurations; diffusers reads them like this, but refuses "deis" with a last level of 0.
   fields.choice('algorithm_type', 'dpmsolver++', { 'dpmsolver++': true, [SDE]: true, deis: true })
   if (fields.values.variance_type === 'learned' || fields.values.variance_type === 'learned_range') {
     throw fields.unsupported('variance_type', 'null, "fixed_small", "fixed_large"')
