@@ -86,10 +86,10 @@ function bytesOf(node: OnnxNode, known: ReadonlyMap<string, Pick<OnnxTensor, 'di
     }
     case 'RandomNormal':
     case 'RandomUniform':
-      return bytes(attribute('shape')?.values ?? [])
+      return bytes(attribute('shape')?.values ?? [], attribute('dtype')?.values[0])
     case 'Range': {
       const [start, limit, delta] = [0, 1, 2].map((k) => valuesOf(k)[0])
-      return delta ? bytes([Math.max(0, Math.ceil((limit - start) / delta)) || 0], 7) : 0
+      return bytes([Math.max(0, Math.ceil((limit - start) / delta)) || 0], 7)
     }
     default:
       return 0
