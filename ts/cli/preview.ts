@@ -31,7 +31,7 @@ export class Preview {
     const [{ width, height }] = pictures
     const shrink = Math.max(1, Math.ceil(width / columns), Math.ceil(height / 2 / rows))
     const across = Math.floor(width / shrink)
-    const shown = pictures.slice(0, Math.max(1, Math.floor((columns + 1) / (across + 1))))
+    const shown = pictures.slice(0, Math.floor((columns + 1) / (across + 1)))
     return Array.from({ length: Math.floor(height / shrink / 2) }, (_, row) =>
       shown.map((each) => halfBlocks(each, row, across, shrink)).join(' '),
     )
