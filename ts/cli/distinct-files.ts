@@ -1,5 +1,5 @@
 import { realpath, stat } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { SadaError } from '../errors.ts'
 
 /** A file and the option that names it. */
@@ -38,7 +38,7 @@ const shared = ({ option, path }: NamedFile, why: string): SadaError =>
 /** The same for all names of one file; undefined: not a file. */
 async function identityOf(path: string): Promise<string | undefined> {
   const found = await stat(path, { bigint: true }).catch(() => undefined)
-  if (found === undefined) return withoutLinks(resolve(path))
+  if (found === undefined) return withoutLinks(path)
   return found.isFile() ? `${found.dev}:${found.ino}` : undefined
 }
 
