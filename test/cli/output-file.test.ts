@@ -47,4 +47,31 @@ test('folders that were made for files go with them, unless they hold anything e
   }
 })
 
+test('folders that are missing are made where that is asked for', async () => {
+  const folder = emptyFolder()
+  const file = await OutputFile.reserve(join(folder, 'a', 'b', 'c'), { folders: true })
+  await file.write('done')
+  assert.is(readFileSync(join(folder, 'a', 'b', 'c'), 'utf8'), 'done')
+})
+
+test('a new name is the first that is free; where none is, and where none can be, that is said', async () => {
+  const folder = emptyFolder()
+  const names = ['a', 'b', 'c'].map((name) => join(folder, name))
+  const said = (candidates: string[]): Promise<string> =>
+    OutputFile.reserveNew(candidates).then(
+      ({ path }) => path,
+      ({ code, message }: SadaError) => `${code} ${message}`,
+    )
+  writeFileSync(names[0], 'kept')
+  assert.is(await said(names), names[1])
+  assert.is(await said(names), names[2])
+  assert.is(await said(names), `OUTPUT_FAILED Every name up to ${names[2]} is taken: name a file with --output.`)
+  assert.is(readFileSync(names[0], 'utf8'), 'kept')
+  const nowhere = join(folder, 'missing', 'a')
+  assert.is(
+    await said([nowhere, join(folder, 'd')]),
+    `OUTPUT_FAILED Cannot write ${nowhere}: its folder does not exist; make it first.`,
+  )
+})
+
 test.run()
