@@ -1,4 +1,5 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import fs from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -9,15 +10,19 @@ const STALE_MS = 240
 const newPath = (): string => join(mkdtempSync(join(tmpdir(), 'sada-lock-')), 'x.lock')
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
-test('a lock that names a process that lives, and is not its, is taken over when nobody has touched it for a while', async () => {
+test('a lock that names a process that lives, or none of this machine, is taken over when nobody has touched it for a while', async () => {
   // As after a container's restart, where every start has the same host name and process ids.
-  for (const owner of [
-    { pid: process.pid, host: hostname() },
-    { pid: 1, host: hostname() },
-    { pid: 1, host: 'gone' },
+  for (const content of [
+    JSON.stringify({ pid: process.pid, host: hostname() }),
+    JSON.stringify({ pid: 1, host: hostname() }),
+    JSON.stringify({ pid: 1, host: 'gone' }),
+    JSON.stringify({ pid: 2 ** 30, host: 'another one' }),
+    // Of one that is being written.
+    '',
+    '{"pid":',
   ]) {
     const path = newPath()
-    writeFileSync(path, JSON.stringify(owner))
+    writeFileSync(path, content)
     const from = performance.now()
     const unlock = await lockFile(path, { signal: AbortSignal.timeout(20 * STALE_MS), staleMs: STALE_MS })
     assert.ok(performance.now() - from >= STALE_MS, 'taken over at once')
@@ -69,7 +74,92 @@ test('who lost a lock does not take it from who has it now', async () => {
   assert.is(readFileSync(path, 'utf8'), 'another one')
 })
 
+test('a lock is its owner’s alone, touched while it is held and no longer, and keeps no process', async () => {
+  const path = newPath()
+  const timers = (): number => process.getActiveResourcesInfo().filter((each) => each === 'Timeout').length
+  const before = timers()
+  const unlock = await lockFile(path, { staleMs: STALE_MS })
+  assert.is(timers(), before)
+  if (process.platform !== 'win32') assert.is(statSync(path).mode & 0o777, 0o600)
+  const isTouched = async (): Promise<boolean> => {
+    utimesSync(path, 1000, 1000)
+    await wait(STALE_MS)
+    return statSync(path).mtimeMs !== 1_000_000
+  }
+  assert.ok(await isTouched())
+  await unlock()
+  writeFileSync(path, 'another one')
+  assert.not(await isTouched())
+})
+
+test('waiting ends with the signal’s reason, and makes no lock afterwards', async () => {
+  const path = newPath()
+  const end = new AbortController()
+  const unlock = await lockFile(path)
+  const reason = new Error('enough')
+  const waiting = lockFile(path, { signal: end.signal, onWait: () => end.abort(reason) }).catch((error: unknown) => error)
+  assert.is(await waiting, reason)
+  await unlock()
+  assert.is(await lockFile(path, { signal: end.signal }).catch((error: unknown) => error), reason)
+  assert.not(existsSync(path))
+})
+
+/** While a function of `node:fs/promises` does something else. */
+async function instead<K extends 'open' | 'writeFile'>(
+  name: K,
+  by: (plain: (typeof fs)[K]) => unknown,
+  work: () => Promise<void>,
+) {
+  const plain = fs[name]
+  fs[name] = by(plain) as never
+  try {
+    await work()
+  } finally {
+    fs[name] = plain
+  }
+}
+
+test('a lock that cannot be written is none, and is not left open', async () => {
+  const path = newPath()
+  const full = new Error('the disk is full')
+  let closed = 0
+  const refusing = (plain: typeof fs.open) => async (place: string, flags: string, mode: number) => {
+    const file = await plain(place, flags, mode)
+    file.writeFile = () => Promise.reject(full)
+    const close = file.close.bind(file)
+    file.close = () => (closed++, close())
+    return file
+  }
+  await instead('open', refusing, async () => {
+    assert.is(await lockFile(path).catch((error: unknown) => error), full)
+  })
+  assert.equal([existsSync(path), closed], [false, 1])
+})
+
+test('a stale lock that somebody else has taken over in the meantime is theirs', async () => {
+  const path = newPath()
+  writeFileSync(path, JSON.stringify({ pid: 2 ** 30, host: hostname() }))
+  const theirs = JSON.stringify({ pid: process.pid, host: hostname(), id: 'theirs' })
+  // Between finding it stale and removing it.
+  const late = (plain: typeof fs.writeFile) => (place: string, content: string, options: { flag: string }) => {
+    if (place.endsWith('.taking')) writeFileSync(path, theirs)
+    return plain(place, content, options)
+  }
+  const end = new AbortController()
+  await instead('writeFile', late, async () => {
+    await lockFile(path, { signal: end.signal, onWait: () => end.abort() }).then(
+      () => assert.unreachable(),
+      () => {},
+    )
+  })
+  assert.is(readFileSync(path, 'utf8'), theirs)
+})
+
 test('what can be no lock is an error, not a wait', async () => {
+  const nowhere = join(newPath(), 'x.lock')
+  let waits = 0
+  const failed = await lockFile(nowhere, { staleMs: STALE_MS, onWait: () => ++waits }).catch((error: unknown) => error)
+  assert.equal([(failed as NodeJS.ErrnoException).code, waits], ['ENOENT', 0])
   const path = newPath()
   mkdirSync(path)
   const end = await lockFile(path, { signal: AbortSignal.timeout(20 * STALE_MS), staleMs: STALE_MS }).then(

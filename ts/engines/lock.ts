@@ -103,7 +103,7 @@ class Sighting {
   async look(path: string): Promise<{ content: string; isStale: boolean }> {
     const found = await stat(path).catch(() => undefined)
     const content = await readFile(path, 'utf8').catch(() => '')
-    const now = `${found?.ino} ${found?.mtimeMs} ${content}`
+    const now = `${found?.mtimeMs} ${content}`
     if (now !== this.last) [this.last, this.since] = [now, performance.now()]
     return { content, isStale: isOfGoneProcess(content) || performance.now() - this.since > this.staleMs }
   }
