@@ -78,4 +78,26 @@ test('a sheet holds every picture whole, in reading order, on white', () => {
   }
 })
 
+test('a sheet is as square as can be, its pictures two white pixels apart', () => {
+  for (const [count, columns, rows] of [
+    [1, 1, 1],
+    [2, 2, 1],
+    [3, 2, 2],
+    [4, 2, 2],
+    [5, 3, 2],
+    [7, 3, 3],
+  ]) {
+    const { width, height, data } = sheet(Array.from({ length: count }, () => new Picture(3, 2, new Uint8Array(18))))
+    assert.equal([width, height], [3 * columns + 2 * (columns - 1), 2 * rows + 2 * (rows - 1)])
+    // Where a pixel is black: within a picture, of those that there are.
+    const isBlack = (x: number, y: number): boolean =>
+      x % 5 < 3 && y % 4 < 2 && Math.floor(y / 4) * columns + Math.floor(x / 5) < count
+    const expected = Array.from({ length: width * height }, (_, k) => (isBlack(k % width, Math.floor(k / width)) ? 0 : 255))
+    assert.equal(
+      [...data],
+      expected.flatMap((each) => [each, each, each]),
+    )
+  }
+})
+
 test.run()
