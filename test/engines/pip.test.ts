@@ -24,4 +24,30 @@ test('packages are those of the environment that is active, and where none is, n
   }
 })
 
+test('of several environments the virtual one comes first, then Conda’s, then the user’s; of each all of its Pythons', () => {
+  const folder = emptyFolder()
+  const [venv, conda, home] = ['venv', 'conda', 'home'].map((name) => join(folder, name))
+  const made = (...parts: string[]): string => {
+    mkdirSync(join(...parts), { recursive: true })
+    return join(...parts)
+  }
+  const [first, second] = [
+    made(venv, 'lib', 'python3.9', 'site-packages', 'one'),
+    made(venv, 'lib', 'python3.13', 'site-packages', 'two'),
+  ]
+  // As on Windows.
+  const third = made(conda, 'Lib', 'site-packages', 'one')
+  const last = made(home, '.local', 'lib', 'python3.12', 'site-packages', 'two')
+  for (const other of ['python2.7', 'other']) made(venv, 'lib', other, 'site-packages', 'one')
+  const before = { ...process.env }
+  Object.assign(process.env, { VIRTUAL_ENV: venv, CONDA_PREFIX: conda, HOME: home, USERPROFILE: home })
+  try {
+    const found = pipFolders(['one', 'two'])
+    assert.equal([...found].sort(), [first, second, third, last].sort())
+    assert.equal(found.slice(2), [third, last])
+  } finally {
+    process.env = before
+  }
+})
+
 test.run()
