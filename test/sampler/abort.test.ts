@@ -1,7 +1,8 @@
+import { getEventListeners } from 'node:events'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { load, sample, SadaError } from '../../ts/index.ts'
-import { orAborted } from '../../ts/sampler/abort.ts'
+import { awaited, isOfCaller, orAborted, rejectionOf } from '../../ts/sampler/abort.ts'
 import { configs, mixtureNetwork } from '../support/run.ts'
 
 test('work that fails after its signal fired, before or while it was waited for, is no unhandled rejection', async () => {
@@ -50,6 +51,42 @@ test("a signal's reason and what onStep throws come as they are, also with a cod
   assert.is(await pipeline.generate(call).catch((e: unknown) => e), lost)
   assert.is((await pipeline.generate({ prompt: 'a robot', steps: 1 })).images.length, 1)
   await pipeline.dispose()
+})
+
+test('a callback’s promise is waited for, and no longer than until the signal fires', async () => {
+  const stop = new AbortController()
+  let isDone = false
+  await awaited(async () => {
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    isDone = true
+  }, stop.signal)(0)
+  assert.ok(isDone)
+  const reason = new Error('enough')
+  const waiting = awaited(() => new Promise(() => {}), stop.signal)(0) as Promise<void>
+  stop.abort(reason)
+  const error = await waiting.catch((e: unknown) => e)
+  assert.is(rejectionOf(error, stop.signal), reason)
+})
+
+test('an error is the caller’s own where a callback threw it, or where it is the reason of a signal that has fired', async () => {
+  const [before, after] = [new AbortController(), new AbortController()]
+  const reason = new Error('enough')
+  after.abort(reason)
+  const thrown = await (awaited(() => Promise.reject(reason), before.signal)(0) as Promise<void>).catch((e: unknown) => e)
+  for (const signal of [undefined, before.signal, after.signal]) {
+    assert.ok(isOfCaller(thrown, signal))
+    assert.not.ok(isOfCaller(new Error('enough'), signal))
+    // A signal that has not fired has no reason, also not that one.
+    assert.not.ok(isOfCaller(undefined, signal))
+  }
+  assert.equal([isOfCaller(reason, before.signal), isOfCaller(reason, after.signal)], [false, true])
+})
+
+test('a signal keeps nothing of work that is done', async () => {
+  const { signal } = new AbortController()
+  await orAborted(Promise.resolve(), signal)
+  await orAborted(Promise.reject(new Error('failed')), signal).catch(() => {})
+  assert.is(getEventListeners(signal, 'abort').length, 0)
 })
 
 test.run()

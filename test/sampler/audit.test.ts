@@ -138,6 +138,17 @@ test('of many skips the share that was asked for is audited', () => {
   }
 })
 
+test('one audited skip has no interval; an interval does not go below 0', () => {
+  const schedule = createSchedule(parseSchedulerConfig(configs.euler).config, { steps: 50 })
+  const audit = new Audit(1, createSolver(schedule), 2)
+  audit.note(10, 0, 0.1)
+  assert.equal(audit.report(0, 5), { skipped: 5, audited: 1, error: undefined })
+  assert.equal(audit.report(1, 5), { skipped: 5, audited: 0, error: undefined })
+  audit.note(11, 0, 0)
+  const { estimate, low, high } = audit.report(0, 5).error!
+  assert.ok(estimate > 0 && low === 0 && high > 2 * estimate)
+})
+
 test('t95 is the tabulated quantile', () => {
   const tabulated = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228]
   for (const [k, expected] of tabulated.entries()) assert.ok(Math.abs(t95(k + 1) - expected) < 2e-3, `${k + 1}: ${t95(k + 1)}`)

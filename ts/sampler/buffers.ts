@@ -22,7 +22,7 @@ export class Buffers {
       Array.from({ length: count }, () => workspace.allocate(length, storage, use))
     const [first, second] = [make(own), make(history)]
     const isOne = own.storage === history.storage
-    this.ofHistory = new Set(isOne ? [] : second)
+    this.ofHistory = new Set(second)
     const all = isOne ? [...second, ...first] : first
     this.free = { own: all, history: isOne ? all : second }
   }
