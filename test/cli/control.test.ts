@@ -51,6 +51,12 @@ test('prompts take a folder’s pictures in the order of their names, from the f
   assert.equal([terms.control_strength, terms.control_start, terms.control_end], [0.5, undefined, 0.8])
   const asked = await benchControls({ ...options, width: 32, height: 8 }, [16, 24])
   assert.equal((asked.at(0).control![0].image as Pixels).data.length, 32 * 8 * 3)
+  const one = (value: number, more = {}) =>
+    grey(join(cwd, 'one.png'), value).then(() => benchControls({ control: [join(cwd, 'one.png')], ...more }, [16, 24]))
+  const [first, other, again] = [await one(1), await one(2), await one(1, { controlStart: 0 })].map((each) => each.terms)
+  assert.match(first.control!, /^1 picture \([0-9a-f]{12}\)$/)
+  assert.is.not(first.control, other.control)
+  assert.equal(again, { ...first, control_start: 0 })
   const none = await benchControls({}, [16, 24])
   assert.equal([none.at(0), none.terms], [{}, {}])
 })

@@ -109,8 +109,12 @@ test('the least budget is enough, a byte less is refused, and nothing is allocat
 test('a history in float16 changes the result by no more than its rounding allows', async () => {
   const { options } = watched({ policy: { name: 'every-n', n: 3, warmup: 3 }, steps: 30 })
   const { bytes } = await sampleMemory(options)
+  const { storage, warnings } = await sampleMemory({ ...options, memory: { budget: bytes - 1 } })
+  // Nothing is said of stages, which this network has none of.
+  assert.equal(storage, { history: 'float16', features: 'float32' })
+  assert.equal(warnings, [`Memory budget of ${bytes - 1} bytes: the policy's history is kept in float16.`])
   const [whole, half] = [await sample(options), await sample({ ...options, memory: { budget: bytes - 1 } })]
-  assert.match(half.trace.warnings![0], 'float16')
+  assert.is(half.trace.warnings![0], warnings[0])
   const largest = Math.max(...whole.latents.map(Math.abs))
   const error = Math.max(...whole.latents.map((value, k) => Math.abs(value - half.latents[k])))
   // Weights of the interpolation add up to less than 3, rounding to half a unit of 11 bits, over some twenty skips.
@@ -119,6 +123,8 @@ test('a history in float16 changes the result by no more than its rounding allow
 
 test('budgets that are none are refused', async () => {
   const { options } = watched({})
+  const misspelt = sampleMemory({ ...options, memory: { bugdet: 5 } as SampleOptions['memory'] })
+  assert.match(String(await misspelt.catch((error: unknown) => error)), /Did you mean "budget"/)
   for (const memory of [{ budget: -1 }, { budget: NaN }, { budget: '1' }, 7, null] as unknown as SampleOptions['memory'][]) {
     await sampleMemory({ ...options, memory }).then(
       () => assert.unreachable(),
