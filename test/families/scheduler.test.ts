@@ -129,7 +129,8 @@ test('a folder whose scheduler says that its network knows other noise is refuse
     )
   for (const own of ['DDIMScheduler', 'PNDMScheduler', 'DDPMScheduler', 'UniPCMultistepScheduler', 'LCMScheduler'])
     assert.is((await load(own, VARIANCE_PRESERVING)).own, 'dpm++', own)
-  assert.is((await load('FlowMatchHeunDiscreteScheduler', FLOW_MATCHING)).own, 'flow-euler')
+  for (const own of ['FlowMatchHeunDiscreteScheduler', 'EulerDiscreteScheduler'])
+    assert.is((await load(own, FLOW_MATCHING)).own, 'flow-euler', own)
   rmSync(root, { recursive: true })
 })
 

@@ -56,12 +56,17 @@ for (const [height, width] of [
 }
 
 test('a seam goes over linearly from one tile to the next', async () => {
-  let count = 0
-  const { data } = await inTiles(map(1, 1, 14), { before: 8, after: 8 }, (tile) =>
-    Promise.resolve({ ...tile, data: tile.data.map(() => count) }).finally(() => count++),
-  )
   // Tiles at 0, 6 and 12; two places overlap.
-  assert.equal([...data], [0, 0, 0, 0, 0, 0, 0, 0.5, 1, 1, 1, 1, 1, 1.5])
+  const line = [0, 0, 0, 0, 0, 0, 0, 0.5, 1, 1, 1, 1, 1, 1.5]
+  const numbered = async (height: number, width: number): Promise<number[]> => {
+    let count = 0
+    const { data } = await inTiles(map(2, height, width), { before: 8, after: 8 }, (tile) =>
+      Promise.resolve({ ...tile, data: tile.data.map(() => count) }).finally(() => count++),
+    )
+    return [...data]
+  }
+  assert.equal(await numbered(1, 14), [...line, ...line])
+  assert.equal(await numbered(14, 1), [...line, ...line])
 })
 
 test('one tile at a time, none larger than asked for', async () => {
