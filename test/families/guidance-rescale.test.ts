@@ -2,12 +2,15 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { RescaledNetwork } from '../../ts/families/guidance-rescale.ts'
 import { loadFamily } from '../../ts/families/index.ts'
 import { load, type GenerateOptions, type Pipeline } from '../../ts/index.ts'
 import { loadAddon } from '../../ts/native/load.ts'
+import type { Workspace } from '../../ts/native/types.ts'
 import { TorchGenerator } from '../../ts/noise.ts'
 import { parseSchedulerConfig } from '../../ts/schedule/config.ts'
 import { createSchedule } from '../../ts/schedule/schedule.ts'
+import type { Network, NetworkCall } from '../../ts/sampler/network.ts'
 import { familyFolder, relativeError } from '../support/families.ts'
 
 // What diffusers makes of rescaled guidance is in recorded.test.ts, of square pictures; here is the formula, by hand, on one step.
@@ -56,6 +59,15 @@ test('each member’s guided output gets, by a share, the deviation of the one w
 
 test('without guidance there is nothing to bring back', async () => {
   assert.equal(await latentsOf({ guidanceScale: 1, guidanceRescale: 0.7 }), await latentsOf({ guidanceScale: 1 }))
+})
+
+test('an output without any spread, for which there is no factor, stays as it is', async () => {
+  const slice = { tensor: 0, offset: 0 }
+  const output = { row: { cond: 2, uncond: -1 }, buffers: { cond: slice, uncond: slice } }
+  const network = { guidance: 2, evaluate: () => Promise.resolve([output]) } as unknown as Network
+  const workspace = { read: (_tensor: number, _offset: number, into: Float32Array) => into.fill(3) } as unknown as Workspace
+  const [{ row }] = await new RescaledNetwork(network, workspace, 4, 0.7).evaluate({} as NetworkCall)
+  assert.equal(row, output.row)
 })
 
 test('what a network can is the same where its guidance is rescaled', async () => {
