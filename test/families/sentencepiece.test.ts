@@ -82,8 +82,8 @@ test('another kind of model, one that lacks a piece, and what is no message are 
     [[END, UNKNOWN, Buffer.from([0x0b])], /wire type 3/],
     [[END, UNKNOWN, Buffer.from([0x08, 0x80])], /ends in the middle/],
     [[END, UNKNOWN, Buffer.from([0x0a, 5, 1])], /ends in the middle/],
-    // A length beyond 32 bits, of which the lowest are 0.
-    [[END, UNKNOWN, Buffer.from([0x0a, 0x80, 0x80, 0x80, 0x80, 0x10])], /ends in the middle/],
+    // A length of 2³⁵, which in 32 bits would be that of what follows.
+    [[END, UNKNOWN, Buffer.from([0x0a, ...Array<number>(5).fill(0x80), 1]), Buffer.alloc(8)], /ends in the middle/],
     [[END, UNKNOWN, Buffer.from([0x08, ...Array<number>(10).fill(0x80), 1])], /number without an end/],
   ]
   for (const [parts, said] of refusals) assert.throws(() => read(parts), said)

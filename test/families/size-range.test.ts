@@ -1,7 +1,15 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Component, type LoadContext } from '../../ts/families/component.ts'
-import { checkLength, checkRows, checkSize, LATENT_AXES, partProfiles, sizeRange } from '../../ts/families/size-range.ts'
+import {
+  checkLength,
+  checkRows,
+  checkSize,
+  LATENT_AXES,
+  partProfiles,
+  planProfiles,
+  sizeRange,
+} from '../../ts/families/size-range.ts'
 import type { Engine } from '../../ts/native/types.ts'
 import type { EngineSizes } from '../../ts/plan/engine-sizes.ts'
 
@@ -72,6 +80,32 @@ test('a size that the file fixes is that size; channels that it leaves open are 
   assert.equal(shapes('vae_encoder', [-1, -1, -1, -1], channels)[0], [1, 5, 8, 4])
   assert.equal(shapes('vae_decoder', [-1, -1, -1, -1], {})[0], [1, 4, 8, 4])
   assert.equal(shapes('vae_decoder', [-1, 7, 9, -1], channels)[0], [1, 7, 9, 4])
+})
+
+test('inputs of a stage have the rows, tokens, height and width of the call, or shares of them', () => {
+  const plan = {
+    tokens: { patch: [2, 2], grid: ['height/2', 'width/2'] },
+    tensors: { map: ['rows', 4, 'height', 'width/2'], tokens: ['rows', 'tokens', 9], text: ['rows', 'length', 5] },
+  } as unknown as Parameters<typeof planProfiles>[0]
+  const stage = { kind: 'dense', inputs: ['map', 'tokens', 'text'] } as unknown as Parameters<typeof planProfiles>[1]
+  const [[map, tokens, text]] = planProfiles(plan, stage, rangeOf({ width: [48, 80] }))
+  assert.equal(
+    [map.smallest, map.usual, map.largest],
+    [
+      [1, 4, 8, 3],
+      [2, 4, 8, 5],
+      [4, 4, 8, 5],
+    ],
+  )
+  assert.equal(
+    [tokens.smallest, tokens.largest, text.smallest, text.largest],
+    [
+      [1, 12, 9],
+      [4, 20, 9],
+      [1, 4, 5],
+      [4, 77, 5],
+    ],
+  )
 })
 
 test.run()
