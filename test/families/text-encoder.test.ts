@@ -3,7 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { Folder } from '../../ts/families/folder.ts'
+import { TextEncoder } from '../../ts/families/text-encoder.ts'
 import { load } from '../../ts/index.ts'
+import { newEngine } from '../support/engines.ts'
 import { field, initializer, model, node, shape, tensor, value } from '../support/onnx.ts'
 
 const layout = join(__dirname, '../fixtures/layouts/optimum')
@@ -34,6 +37,33 @@ test('CLIP reads its padding, as in diffusers, also where a file asks for a mask
   }
   assert.equal(latents[1], latents[0])
   rmSync(folder, { recursive: true })
+})
+
+test('the second last of hidden states is that by its number, however many there are', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'sada-text-'))
+  cpSync(layout, root, { recursive: true })
+  const layers = Array.from({ length: 12 }, (_, k) => [
+    initializer(tensor(`scale${k}`, [1, 1, 4], floats(k + 1, k + 1, k + 1, k + 1))),
+    node('Mul', { inputs: ['column', `scale${k}`], outputs: [`hidden_states.${k}`] }),
+    value(12, `hidden_states.${k}`, [-1, -1, 4]),
+  ])
+  const column = node('Unsqueeze', { inputs: ['input_ids', 'last'], outputs: ['column'] })
+  const graph = [initializer(shape('last', [2])), column, ...layers.reverse().flat(), value(11, 'input_ids', [-1, -1])]
+  writeFileSync(join(root, 'text_encoder/model.onnx'), model(graph))
+  const engine = newEngine()
+  const statesOf = async (states: readonly string[] | 'penultimate'): Promise<Float32Array> => {
+    const context = { folder: await Folder.open(root), engine, threads: 1 }
+    const encoder = await TextEncoder.load(context, 'text_encoder', 'tokenizer', { states })
+    return (await encoder.encode(['a cat'], new AbortController().signal)).states[0]
+  }
+  const [first, found] = [await statesOf(['hidden_states.0']), await statesOf('penultimate')]
+  assert.ok(first.some((each) => each > 0))
+  assert.equal(
+    found,
+    first.map((each) => 11 * each),
+  )
+  await engine.dispose()
+  rmSync(root, { recursive: true })
 })
 
 test.run()
