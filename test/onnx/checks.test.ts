@@ -41,6 +41,10 @@ test('models that ask for other code than ONNX Runtime are refused', () => {
     'UNTRUSTED_CODE',
   )
   assert.is(refusal(model([], functionOf('F', 'own', [node('EPContext', {}, 7)]))), 'UNTRUSTED_CODE')
+  // Graphs of training are read as well.
+  assert.is(refusal(model([node('Add')], field(20, field(2, node('Run', { domain: 'my.ops' }))))), 'UNTRUSTED_CODE')
+  for (const domain of ['ai.onnx', 'ai.onnx.ml', 'ai.onnx.training', 'com.microsoft.nchwc', 'com.ms.internal.nhwc'])
+    assert.is(refusal(model([node('Any', { domain })])), undefined, domain)
   const twice = functionOf('Twice', 'my.ops', [node('Add', { inputs: ['x', 'x'], outputs: ['y'] }, 7)])
   assert.is(refusal(model([node('Twice', { domain: 'my.ops' })], twice)), undefined)
 })
