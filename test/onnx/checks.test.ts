@@ -83,6 +83,22 @@ test('functions that write out to too many nodes, or call too deep, are too larg
   assert.is(refusal(model([call], ...both.slice(0, 2))), undefined)
 })
 
+test('65536 nodes are not too many, nor are lists of nodes 64 deep; one more is', () => {
+  const many = (count: number): Buffer[] => Array<Buffer>(count).fill(node('Relu', { inputs: ['x'], outputs: [''] }))
+  assert.is(refusal(model(many(2 ** 16))), undefined)
+  assert.is(refusal(model(many(2 ** 16 + 1))), 'MODEL_TOO_LARGE')
+  // The graph itself is the first list.
+  const calling = (functions: number): Buffer[] =>
+    Array.from({ length: functions }, (_, k) =>
+      functionOf(`F${k}`, 'my.ops', [node(`F${k + 1}`, { domain: k + 1 < functions ? 'my.ops' : '' }, 7)]),
+    )
+  const call = node('F0', { domain: 'my.ops' })
+  for (const inOrder of [calling, (functions: number) => calling(functions).reverse()]) {
+    assert.is(refusal(model([call], ...inOrder(63))), undefined)
+    assert.is(refusal(model([call], ...inOrder(64))), 'MODEL_TOO_LARGE')
+  }
+})
+
 test('a graph whose nodes wait for each other is corrupt; one out of order is not', () => {
   const from = (a: string, b: string): Buffer => node('Relu', { inputs: [a], outputs: [b] })
   assert.is(refusal(model([from('b', 'c'), from('a', 'b')])), undefined)
