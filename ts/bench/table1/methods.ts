@@ -56,7 +56,7 @@ export function methodFor(spec: WrittenPolicy): Method {
   const { name, preset, ...options } = typeof spec === 'string' ? { name: spec, preset: undefined } : spec
   const policy = preset === undefined ? name : `${name}/${preset}`
   const required = REQUIRED[policy] ?? {}
-  const given = Object.entries(options).filter(([, value]) => value !== undefined)
+  const given = Object.entries<unknown>(options).filter(([, value]) => value !== undefined)
   const written = given.map(([option, value]) => `${option}=${Array.isArray(value) ? value.join('x') : String(value)}`)
   return {
     policy,
