@@ -144,7 +144,8 @@ The defaults of \`sada\` were set on the bundled model, a transformer on pixels 
 this alone, all but one on the same rendered pictures (\`node models/training/render.mjs 60000 data\`; what that needs: [models/README.md](../models/README.md)). **Nothing of \`sada\` was changed for them.**
 
 PSNR of 8-bit pictures in dB against the run of every step: mean / mean of the worst tenth. Behind "÷" by how much the network's operations are fewer. Every policy is at its defaults, as
-published policies were made for larger models, on which errors that show in these figures may not be seen. Wall times are not given: two runs shared the machine. All are small models, and
+published policies were made for larger models, on which errors that show in these figures may not be seen; MagCache and TeaCache are not calibrated, which [gained little](table1.md#magcache-and-teacache-calibrated) on the
+bundled model. Wall times are not given: two runs shared the machine. All are small models, and
 their pictures, but for the sounds, are those of the bundled one; no pretrained model of these architectures was at hand.
 
 ${[UNET, CONTROLNET, SDXL, FLUX, MUSICLDM].map(section).join('\n')}`,
