@@ -194,7 +194,7 @@ async function open(folder: string) {
   const openDevice = device === 'cpu' ? undefined : onnxRuntimeOnGpu()
   // Every stage would keep the gigabytes that its attention takes.
   const family = await loadFamily(folder, { device, threads: Number(values.threads), memoryArena: false }, openDevice)
-  if (device === 'cpu' || family.networkEngine !== undefined) return family
+  if (device === 'cpu' || family.device !== undefined) return family
   await family.engine.dispose()
   throw new Error(`Nothing here runs networks on ${device}.`)
 }
@@ -224,7 +224,7 @@ async function measureCase(name: string, note: (found: Case) => void): Promise<v
       height: size,
       ...given,
     }
-    const { gpu, networkEngine } = family
+    const { gpu, device } = family
     const describe = async (found: Awaited<ReturnType<typeof passes>>, run: Awaited<ReturnType<typeof runs>>): Promise<Case> => {
       const load = [before.load_average, describeMachine().load_average]
       return {
@@ -237,7 +237,7 @@ async function measureCase(name: string, note: (found: Case) => void): Promise<v
         versions: {
           ...versions,
           commit: versions.commit ?? process.env.SADA_COMMIT?.slice(0, 12) ?? null,
-          ...(networkEngine && { onnxruntime: networkEngine.version }),
+          ...(device && { onnxruntime: device.engine.version }),
         },
         load_seconds,
         threads: Number(values.threads),
@@ -255,7 +255,7 @@ async function measureCase(name: string, note: (found: Case) => void): Promise<v
     say(`${name}: runs measured`)
     note(await describe(found, run))
   } finally {
-    await Promise.all([family.engine.dispose(), family.networkEngine?.dispose()])
+    await Promise.all([family.engine.dispose(), family.device?.engine.dispose()])
   }
 }
 

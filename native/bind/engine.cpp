@@ -64,6 +64,26 @@ class LoadJob : public PromiseJob {
   std::atomic<bool> cancelled_{false};
 };
 
+class RuntimeCacheJob : public PromiseJob {
+ public:
+  RuntimeCacheJob(EngineThread& thread, size_t session) : PromiseJob(thread.worker.courier()), thread_(thread), session_(session) {}
+
+ protected:
+  void work() override {
+    if (session_ >= thread_.sessions.size()) throw invalid("There is no session " + std::to_string(session_) + " in this engine.");
+    bytes_ = thread_.sessions[session_]->take_runtime_cache();
+  }
+  Napi::Value result(Napi::Env env) override {
+    if (bytes_.empty()) return env.Undefined();
+    return Napi::Buffer<uint8_t>::Copy(env, bytes_.data(), bytes_.size());
+  }
+
+ private:
+  EngineThread& thread_;
+  const size_t session_;
+  std::vector<uint8_t> bytes_;
+};
+
 class RunJob : public PromiseJob {
  public:
   RunJob(EngineThread& thread, std::shared_ptr<TensorSet> tensors, std::vector<Command> commands)
@@ -144,7 +164,7 @@ std::shared_ptr<EngineLibrary> open_engines(const Napi::Object& options) {
 Napi::Function Engine::define(Napi::Env env) {
   return DefineClass(env, "Engine",
                      {InstanceMethod<&Engine::load>("load"), InstanceMethod<&Engine::run>("run"), InstanceMethod<&Engine::sample>("sample"),
-                      InstanceMethod<&Engine::dispose>("dispose")});
+                      InstanceMethod<&Engine::runtime_cache>("runtimeCache"), InstanceMethod<&Engine::dispose>("dispose")});
 }
 
 Engine::Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) {
@@ -170,6 +190,14 @@ Napi::Value Engine::load(const Napi::CallbackInfo& info) {
     SessionOptions options = read_session_options(info[0]);
     EngineThread& thread = open();  // what was read may have run code of the caller's
     return thread.worker.submit(std::make_shared<LoadJob>(thread, std::move(options)));
+  });
+}
+
+Napi::Value Engine::runtime_cache(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const size_t session = static_cast<size_t>(read_integer(info[0], "session", 0, 1 << 30));
+    EngineThread& thread = open();
+    return thread.worker.submit(std::make_shared<RuntimeCacheJob>(thread, session));
   });
 }
 

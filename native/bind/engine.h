@@ -21,6 +21,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value load(const Napi::CallbackInfo& info);
   Napi::Value run(const Napi::CallbackInfo& info);
   Napi::Value sample(const Napi::CallbackInfo& info);
+  Napi::Value runtime_cache(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
   Napi::Promise close();
   Napi::Promise close_unused(Napi::Env env);

@@ -36,6 +36,15 @@ std::vector<ExternalTensor> read_weights(const Napi::Object& options) {
   return weights;
 }
 
+// A copy; empty where there are none.
+std::vector<uint8_t> read_optional_bytes(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  if (value.IsUndefined()) return {};
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) throw invalid(std::string("Expected \"") + name + "\" to be a Uint8Array.");
+  const Napi::Uint8Array array = value.As<Napi::Uint8Array>();
+  return std::vector<uint8_t>(array.Data(), array.Data() + array.ElementLength());
+}
+
 }  // namespace
 
 SessionOptions read_session_options(const Napi::Value& value) {
@@ -46,11 +55,10 @@ SessionOptions read_session_options(const Napi::Value& value) {
     options.path = read_string(object, "path");
     if (options.path.empty()) throw invalid("Expected \"path\" to be the path of a model file, received an empty string.");
   } else {
-    if (!bytes.IsTypedArray() || bytes.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) throw invalid("Expected \"bytes\" to be a Uint8Array.");
-    const Napi::Uint8Array array = bytes.As<Napi::Uint8Array>();
-    if (array.ElementLength() == 0) throw Error("MODEL_CORRUPT", "The model is empty: 0 bytes.");
-    options.bytes.assign(array.Data(), array.Data() + array.ElementLength());
+    options.bytes = read_optional_bytes(object, "bytes");
+    if (options.bytes.empty()) throw Error("MODEL_CORRUPT", "The model is empty: 0 bytes.");
   }
+  options.runtime_cache = read_optional_bytes(object, "runtimeCache");
   options.weights = read_weights(object);
   const Napi::Value folded = object.Get("mostFolded");
   if (!folded.IsUndefined()) options.most_folded = read_integer(folded, "mostFolded", 1, kMostBytes);

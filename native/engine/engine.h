@@ -36,6 +36,7 @@ struct ExternalTensor {
 struct SessionOptions {
   std::string path;
   std::vector<uint8_t> bytes;  // used where `path` is empty
+  std::vector<uint8_t> runtime_cache;  // what such a session's `take_runtime_cache` gave, in whatever process; what is of no use is ignored
   std::vector<ExternalTensor> weights;
   int64_t most_folded = int64_t{1} << 30;  // bytes of what one node may make of constants while the model loads
   int threads = 0;
@@ -70,6 +71,8 @@ class Session {
   virtual bool is_recordable() const { return false; }
   // Changes when memory of its own that runs use has moved: then what was recorded before must not be launched.
   virtual int64_t generation() const { return 0; }
+  // What the library compiled where it runs, where that was for sizes that were new since the last call; else empty.
+  virtual std::vector<uint8_t> take_runtime_cache() { return {}; }
   // `gpu`: the stream of the workspace for sessions on a GPU, else null. Throws Error: IO_MISMATCH, NETWORK_FAILED, OUT_OF_MEMORY, ABORTED,
   // DEVICE_LOST.
   virtual void run(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation& cancellation, GpuStream* gpu) = 0;

@@ -3,8 +3,10 @@
 
 #include <NvInferRuntime.h>
 
+#include <cstdint>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "tensorrt_rtx.h"
 
@@ -16,7 +18,8 @@ constexpr auto kGivenMemory = nvinfer1::ExecutionContextAllocationStrategy::kUSE
 
 // How contexts come by the kernels of a size. By default they run slow ones until the right ones are compiled in the background: a CUDA graph
 // would keep the slow ones for good, and the bits would change in the middle of a run. In the table of IRuntimeConfig TensorRT's own
-// functions are followed by createRuntimeCache, its setter and getter, and setDynamicShapesKernelSpecializationStrategy(int), its getter.
+// functions are followed by createRuntimeCache(), its setter → bool and getter, and setDynamicShapesKernelSpecializationStrategy(int), its
+// getter.
 class RtxKernels : private nvinfer1::IRuntimeConfig {
  public:
   // A configuration whose contexts compile the kernels of a size before they first run; null where the library makes none that says so.
@@ -30,15 +33,31 @@ class RtxKernels : private nvinfer1::IRuntimeConfig {
     return call_rtx<int>(interface, kGet) == kEager ? std::move(config) : nullptr;
   }
 
+  // What the contexts of this configuration take kernels from, and add them to: at first those of `bytes`. Null where the library has none.
+  static std::unique_ptr<RtxRuntimeCache> cached(nvinfer1::IRuntimeConfig& config, const std::vector<uint8_t>& bytes) {
+    void* interface = static_cast<RtxKernels&>(config).mImpl;
+    std::unique_ptr<RtxRuntimeCache> cache(call_rtx<RtxRuntimeCache*>(interface, kCreateCache));
+    if (cache == nullptr) return nullptr;
+    if (!bytes.empty()) cache->read(bytes);  // before the configuration has it, as the library wants it; what it does not take is compiled
+    return call_rtx<bool>(interface, kSetCache, static_cast<const RtxRuntimeCache*>(cache.get())) ? std::move(cache) : nullptr;
+  }
+
  private:
-  static constexpr int kSet = 6 + kRtxDestructors, kGet = kSet + 1;
+  static constexpr int kCreateCache = 3 + kRtxDestructors, kSetCache = kCreateCache + 1;
+  static constexpr int kSet = kCreateCache + 3, kGet = kSet + 1;
   static constexpr int kLazy = 0, kEager = 1;
 };
 
 // Outlives the contexts that it makes.
 class EngineContexts {
  public:
-  EngineContexts(nvinfer1::ICudaEngine& engine, bool is_rtx) : engine_(engine), config_(is_rtx ? RtxKernels::compiled_first(engine) : nullptr) {}
+  EngineContexts(nvinfer1::ICudaEngine& engine, bool is_rtx, const std::vector<uint8_t>& runtime_cache)
+      : engine_(engine), config_(is_rtx ? RtxKernels::compiled_first(engine) : nullptr) {
+    if (config_ != nullptr) cache_ = RtxKernels::cached(*config_, runtime_cache);
+  }
+
+  // What `make`'s contexts compiled and were given, for another process; empty where the library keeps nothing.
+  std::vector<uint8_t> runtime_cache() const { return cache_ == nullptr ? std::vector<uint8_t>() : cache_->write(); }
   // Null where the library makes none.
   std::unique_ptr<nvinfer1::IExecutionContext> make() {
     return std::unique_ptr<nvinfer1::IExecutionContext>(config_ != nullptr ? engine_.createExecutionContext(config_.get()) : engine_.createExecutionContext(kGivenMemory));
@@ -46,6 +65,7 @@ class EngineContexts {
 
  private:
   nvinfer1::ICudaEngine& engine_;
+  std::unique_ptr<RtxRuntimeCache> cache_;  // before the configuration, which names it
   std::unique_ptr<nvinfer1::IRuntimeConfig> config_;
 };
 
@@ -53,7 +73,8 @@ class EngineContexts {
 
 class EngineContexts {
  public:
-  EngineContexts(nvinfer1::ICudaEngine& engine, bool) : engine_(engine) {}
+  EngineContexts(nvinfer1::ICudaEngine& engine, bool, const std::vector<uint8_t>&) : engine_(engine) {}
+  std::vector<uint8_t> runtime_cache() const { return {}; }
   std::unique_ptr<nvinfer1::IExecutionContext> make() { return std::unique_ptr<nvinfer1::IExecutionContext>(engine_.createExecutionContext(kGivenMemory)); }
 
  private:

@@ -1,9 +1,12 @@
 // What TensorRT for RTX has and TensorRT's headers lack: functions by their place in a table, and values of enums. Read out of its
-// libraries 1.5.0, 1.6.1 and 1.7.1, which agree; what is set is read back. Included only where the headers are.
+// libraries 1.5.0, 1.6.1 and 1.7.1, which agree, as do the calls that NVIDIA's own bindings for Python of those versions make; what is set
+// is read back. Included only where the headers are.
 #pragma once
 
 #include <NvInfer.h>
 
+#include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace sada {
@@ -51,6 +54,32 @@ class RtxAllocation {
 
  private:
   static constexpr auto kFlag = static_cast<nvinfer1::BuilderFlag>(28);
+};
+
+// IRuntimeCache: the kernels that contexts compiled for this GPU, which another process can be given.
+class RtxRuntimeCache : public nvinfer1::INoCopy {
+ public:
+  virtual ~RtxRuntimeCache() noexcept = default;
+
+  // False where the bytes are of another library, GPU or driver; then nothing of them is used.
+  bool read(const std::vector<uint8_t>& bytes) noexcept { return table_->deserialize(bytes.data(), bytes.size()); }
+  // Empty where the library gives nothing.
+  std::vector<uint8_t> write() const {
+    const std::unique_ptr<nvinfer1::IHostMemory> bytes(table_->serialize());
+    if (bytes == nullptr) return {};
+    const uint8_t* data = static_cast<const uint8_t*>(bytes->data());
+    return std::vector<uint8_t>(data, data + bytes->size());
+  }
+
+ private:
+  class Table {
+   public:
+    virtual ~Table() noexcept = default;
+    virtual nvinfer1::IHostMemory* serialize() const noexcept = 0;
+    virtual bool deserialize(const void* bytes, std::size_t size) noexcept = 0;
+    virtual bool reset() noexcept = 0;
+  };
+  Table* table_;  // made by the library alone
 };
 
 }  // namespace sada

@@ -60,7 +60,7 @@ std::unique_ptr<Session> TensorRtRuntime::load(const SessionOptions& options) {
   listen();
   std::unique_ptr<nvinfer1::ICudaEngine> engine(runtime_->deserializeCudaEngine(options.bytes.data(), options.bytes.size()));
   if (engine == nullptr) fail("ENGINE_INCOMPATIBLE", "does not load the engine");
-  return make_engine_session(shared_from_this(), std::move(engine));
+  return make_engine_session(shared_from_this(), std::move(engine), options.runtime_cache);
 }
 
 std::shared_ptr<EngineLibrary> open_tensorrt_engines(const std::string& library, const std::string& gpu_library, int32_t gpu_index) {

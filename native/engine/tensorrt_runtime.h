@@ -47,6 +47,7 @@ class TensorRtRuntime : public EngineLibrary, public std::enable_shared_from_thi
 };
 
 // A session of a compiled engine: a context for each of its profiles. Throws OUT_OF_MEMORY, IO_MISMATCH, NETWORK_FAILED.
-std::unique_ptr<Session> make_engine_session(std::shared_ptr<TensorRtRuntime> runtime, std::unique_ptr<nvinfer1::ICudaEngine> engine);
+std::unique_ptr<Session> make_engine_session(std::shared_ptr<TensorRtRuntime> runtime, std::unique_ptr<nvinfer1::ICudaEngine> engine,
+                                             const std::vector<uint8_t>& runtime_cache);
 
 }  // namespace sada

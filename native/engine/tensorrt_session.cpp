@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "../counters.h"
 #include "element_type.h"
@@ -46,8 +47,8 @@ std::string show(const std::vector<int64_t>& sizes) {
 
 class EngineSession : public Session {
  public:
-  EngineSession(std::shared_ptr<TensorRtRuntime> runtime, std::unique_ptr<ICudaEngine> engine)
-      : runtime_(std::move(runtime)), engine_(std::move(engine)), tensors_(runtime_->gpu(), runtime_->moves()), contexts_(*engine_, runtime_->is_rtx()) {
+  EngineSession(std::shared_ptr<TensorRtRuntime> runtime, std::unique_ptr<ICudaEngine> engine, const std::vector<uint8_t>& runtime_cache)
+      : runtime_(std::move(runtime)), engine_(std::move(engine)), tensors_(runtime_->gpu(), runtime_->moves()), contexts_(*engine_, runtime_->is_rtx(), runtime_cache) {
     describe();
     int64_t activations = 0;
     for (int32_t k = 0; k < engine_->getNbOptimizationProfiles(); ++k) activations = std::max(activations, engine_->getDeviceMemorySizeForProfileV2(k));
@@ -63,6 +64,13 @@ class EngineSession : public Session {
   bool is_on_gpu() const override { return true; }
   bool is_recordable() const override { return tensors_.are_recordable(); }
   int64_t generation() const override { return runtime_->moves(); }
+
+  std::vector<uint8_t> take_runtime_cache() override {
+    if (!are_sizes_new_) return {};
+    are_sizes_new_ = false;
+    runtime_->listen();
+    return contexts_.runtime_cache();
+  }
 
   void run(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation&, GpuStream* gpu) override {
     if (gpu->index() != runtime_->gpu_index()) throw invalid("Expected a workspace on GPU " + std::to_string(runtime_->gpu_index()) + ", where the engine is.");
@@ -80,6 +88,7 @@ class EngineSession : public Session {
     }
     for (const TensorInfo& output : info_.outputs) place(context, output, find(outputs, output.name));
     runtime_->check(context.enqueueV3(static_cast<cudaStream_t>(gpu->stream())), "does not run the network");
+    are_sizes_new_ = profile.sizes.insert(sizes_of(inputs)).second || are_sizes_new_;
     for (const Binding& output : outputs) tensors_.read_back(output, *gpu);
   }
 
@@ -90,6 +99,7 @@ class EngineSession : public Session {
   struct Profile {
     std::unique_ptr<IExecutionContext> context;
     std::map<std::string, Range> ranges;
+    std::set<std::vector<int64_t>> sizes;  // that it has run, those of all inputs one after another
     const void* arena = nullptr;
   };
 
@@ -144,6 +154,16 @@ class EngineSession : public Session {
     }
   }
 
+  // In the order of the engine's inputs, whatever that of the bindings is.
+  std::vector<int64_t> sizes_of(const std::vector<Binding>& inputs) const {
+    std::vector<int64_t> sizes;
+    for (const TensorInfo& info : info_.inputs) {
+      const std::vector<int64_t>& dims = find(inputs, info.name)->dims;
+      sizes.insert(sizes.end(), dims.begin(), dims.end());
+    }
+    return sizes;
+  }
+
   // How far the sizes lie from those a profile is fastest at; -1: it does not have them.
   static int64_t distance(const Profile& profile, const std::vector<Binding>& inputs) {
     int64_t sum = 0;
@@ -188,13 +208,14 @@ class EngineSession : public Session {
   EngineTensors tensors_;
   EngineContexts contexts_;
   std::vector<Profile> profiles_;  // go before their engine
+  bool are_sizes_new_ = false;     // since `take_runtime_cache`
   SessionInfo info_;
 };
 
 }  // namespace
 
-std::unique_ptr<Session> make_engine_session(std::shared_ptr<TensorRtRuntime> runtime, std::unique_ptr<ICudaEngine> engine) {
-  return std::make_unique<EngineSession>(std::move(runtime), std::move(engine));
+std::unique_ptr<Session> make_engine_session(std::shared_ptr<TensorRtRuntime> runtime, std::unique_ptr<ICudaEngine> engine, const std::vector<uint8_t>& runtime_cache) {
+  return std::make_unique<EngineSession>(std::move(runtime), std::move(engine), runtime_cache);
 }
 
 }  // namespace sada

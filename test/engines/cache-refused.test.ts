@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { obtainEngine, type StageSource } from '../../ts/engines/build.ts'
-import { EngineCache, engineKey, type EngineDescription } from '../../ts/engines/cache.ts'
+import { EngineCache } from '../../ts/engines/cache.ts'
+import { engineKey, type EngineDescription } from '../../ts/engines/description.ts'
 import type { TensorRtBuilder } from '../../ts/native/types.ts'
 
 /** A cache where what it asks of the disk, or of the caller, is refused. */

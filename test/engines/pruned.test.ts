@@ -45,7 +45,7 @@ if (!hasTensorRtDouble()) {
           return await new DenoisingLoop({ solver, network, policy, workspace, latents, signal }).run()
         } finally {
           workspace.dispose()
-          await Promise.all([family.engine.dispose(), family.networkEngine?.dispose()])
+          await Promise.all([family.engine.dispose(), family.device?.engine.dispose()])
         }
       }
       const tokens = family === 'sd2' ? 16 * 24 : 8 * 12

@@ -1,7 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parseTarget, StageSources, type BuildTarget } from '../../ts/engines/build.ts'
-import { engineKey } from '../../ts/engines/cache.ts'
+import { engineKey } from '../../ts/engines/description.ts'
 import type { SadaError } from '../../ts/errors.ts'
 import type { NetworkFile } from '../../ts/plan/device-engine.ts'
 

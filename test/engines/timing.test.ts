@@ -97,14 +97,14 @@ test('engines take as many bytes as they may, whatever is kept of measurements b
   await keep('a')
   const cache = new EngineCache(folder)
   const [{ bytes }] = await cache.list()
-  await cache.writeTiming(source('a').description, new Uint8Array(3 * bytes))
+  await cache.writeBeside('timing', source('a').description, new Uint8Array(3 * bytes))
   assert.equal(await keep('b', 2 * bytes), ['b', 'a'])
   assert.equal(await keep('c', 2 * bytes - 1), ['c'])
 })
 
 test('nothing measured: nothing kept', async () => {
   const { cache } = setUp()
-  await cache.writeTiming(source('a').description, new Uint8Array(0))
+  await cache.writeBeside('timing', source('a').description, new Uint8Array(0))
   assert.equal(readdirSync(cache.folder), [])
 })
 

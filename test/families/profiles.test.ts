@@ -140,7 +140,7 @@ test('a family says what working memory the engine of its networks needs', async
   for (const name of ['sd2', 'sd3']) {
     const open: OpenDeviceEngine = async (gpu) => ({ ...(await compiled(gpu))!, activationBytes: 12_345 })
     const family = await loadFamily(familyFolder(name), { threads: 1, engineSizes }, open)
-    assert.is(family.activationBytes, 12_345, name)
+    assert.is(family.device?.activationBytes, 12_345, name)
     await new Pipeline(family).dispose()
   }
 })

@@ -1,5 +1,6 @@
 import { appendFileSync } from 'node:fs'
-import { EngineCache, type EngineDescription } from '../../ts/engines/cache.ts'
+import { EngineCache } from '../../ts/engines/cache.ts'
+import type { EngineDescription } from '../../ts/engines/description.ts'
 
 /** Run as a process: takes an engine from a cache; one that has to build it writes its id into a file, and takes its time. */
 const [folder, builders, name] = process.argv.slice(2)

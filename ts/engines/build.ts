@@ -8,7 +8,8 @@ import { checkUnchanged, type RegularFile } from '../onnx/regular-file.ts'
 import { WAITING, type BuildWatch, type NetworkFile } from '../plan/device-engine.ts'
 import type { Profiles } from '../plan/profiles.ts'
 import { never, orAborted } from '../sampler/abort.ts'
-import type { EngineCache, EngineDescription } from './cache.ts'
+import type { EngineCache } from './cache.ts'
+import type { EngineDescription } from './description.ts'
 
 /** What engines are for. */
 export interface BuildTarget {
@@ -124,9 +125,9 @@ export function obtainEngine(
 ): Promise<Uint8Array> {
   const { description } = source
   const build = async (): Promise<Uint8Array> => {
-    const timingCache = await cache.readTiming(description)
+    const timingCache = await cache.readBeside('timing', description)
     const built = await guarded(source, (request) => buildOne(builder, { ...request, timingCache }, options))
-    await cache.writeTiming(description, built.timingCache)
+    await cache.writeBeside('timing', description, built.timingCache)
     return built.engine
   }
   const { signal = never, onBuild } = options

@@ -1,29 +1,14 @@
-import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { lstat, readdir, rm, utimes } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import * as v from 'valibot'
 import { SadaError } from '../errors.ts'
+import { engineKey, timingKey, type EngineDescription } from './description.ts'
 import { makeFolder } from './folder.ts'
 import { lockFile, type Waiting } from './lock.ts'
 import { secretOf } from './secret.ts'
 import { readHeader, readSigned, writeSigned } from './signed-file.ts'
-
-/** What an engine was made from and for. Two engines with the same description are the same. */
-export interface EngineDescription {
-  readonly model: string
-  readonly stage: string
-  /** SHA-256 of the ONNX file and of the weights beside it. */
-  readonly source: string
-  readonly flavour: string
-  readonly version: string
-  /** Compute capabilities it was built for; none: the GPU named by `gpu`. */
-  readonly targets: readonly number[]
-  /** Name, compute capability and driver of the GPU it was built on; absent for named targets. */
-  readonly gpu?: string
-  readonly profiles: unknown
-}
 
 export interface CachedEngine extends EngineDescription {
   readonly key: string
@@ -31,12 +16,11 @@ export interface CachedEngine extends EngineDescription {
   readonly usedAt: Date
 }
 
-/** How engines are built, as far as their description does not say it. 2: those of TensorRT for RTX allocate nothing when they run. */
-const FORMAT = 'sada-engine/2'
 const SUFFIX = '.engine'
-const TIMING_SUFFIX = '.timing'
 /** What this writes in its folder: files of other names are someone else's. */
-const OURS = /^[0-9a-f]{64}\.(engine|timing)(\.\d+\.[0-9a-f]{8})?$/
+const OURS = /^[0-9a-f]{64}\.(engine|runtime|timing)(\.\d+\.[0-9a-f]{8})?$/
+/** What counts towards the limit, and goes where it is unused: engines, and what was compiled for them. */
+const LARGE = /^([0-9a-f]{64})\.(engine|runtime)$/
 /** What `writeWhole` writes aside, and how long no write takes. */
 const UNFINISHED = /\.\d+\.[0-9a-f]{8}$/
 const ABANDONED_MS = 60 * 60 * 1000
@@ -68,19 +52,10 @@ export function cacheFolder(): string {
 /** As XDG has it, an empty or relative path counts as none: it would be another folder for each that a process starts in. */
 const absolute = (path = ''): string | undefined => (isAbsolute(path) ? path : undefined)
 
-/** The name under which an engine is kept: SHA-256 of its description. */
-export function engineKey(description: EngineDescription): string {
-  // Model and stage are names for people: what the engine is made from is `source`.
-  const decisive = Object.entries(description).filter(([name]) => name !== 'model' && name !== 'stage')
-  return createHash('sha256')
-    .update(JSON.stringify([FORMAT, ...decisive.sort(([a], [b]) => (a < b ? -1 : 1))]))
-    .digest('hex')
-}
-
-/** What the builder measured holds for this library and these targets, whatever the network. */
-function timingKey({ flavour, version, targets, gpu }: EngineDescription): string {
-  const decisive = ['sada-timing/1', flavour, version, targets, gpu ?? null]
-  return createHash('sha256').update(JSON.stringify(decisive)).digest('hex')
+/** What is kept beside engines: of which engines it is, and what it is for people. */
+const BESIDE = {
+  timing: { keyOf: timingKey, what: 'What the builder measured' },
+  runtime: { keyOf: engineKey, what: 'What the library compiled for this GPU' },
 }
 
 /**
@@ -96,8 +71,8 @@ export class EngineCache {
   private readonly used = new Set<string>()
   /** Engines that the library refused, and that could not be deleted. */
   private readonly forgotten = new Set<string>()
-  /** Whether it was said that engines are not kept: a model has several. */
-  private saidUnkept = false
+  /** Of what it was said that it is not kept: a model has several of each. */
+  private readonly unkept = new Set<string>()
 
   constructor(
     folder = cacheFolder(),
@@ -141,25 +116,35 @@ export class EngineCache {
     const engine = await this.readChecked(path, (header) => engineKey(header) === key)
     if (engine === undefined) return undefined
     this.used.add(key)
-    const now = new Date()
-    await utimes(path, now, now).catch(() => {})
+    await touch(path)
     return engine
   }
 
-  /** What the builder measured in earlier builds for the same library and targets; one that was changed is deleted, with a warning. */
-  async readTiming(description: EngineDescription): Promise<Uint8Array | undefined> {
-    return this.readChecked(this.timingPath(description), (header) => timingKey(header) === timingKey(description))
+  /**
+   * What the builder measured in earlier builds for the same library and targets (`timing`), or what the library compiled for this engine
+   * in earlier runs (`runtime`); one that was changed is deleted, with a warning.
+   */
+  async readBeside(kind: keyof typeof BESIDE, description: EngineDescription): Promise<Uint8Array | undefined> {
+    const { keyOf } = BESIDE[kind]
+    const path = this.path(keyOf(description), kind)
+    const found = await this.readChecked(path, (header) => keyOf(header) === keyOf(description))
+    if (found === undefined) return undefined
+    this.used.add(keyOf(description))
+    await touch(path)
+    return found
   }
 
-  /** Keeps what the builder has measured now, which includes what it was given. Of builds at the same time the last one's is kept. */
-  async writeTiming(description: EngineDescription, timing: Uint8Array): Promise<void> {
-    if (timing.length === 0) return
-    const { flavour, version, targets, gpu } = description
-    const header = { flavour, version, targets, gpu }
+  /** Keeps what is measured or compiled now, which includes what `readBeside` gave. Of writers at the same time the last one's is kept. */
+  async writeBeside(kind: keyof typeof BESIDE, description: EngineDescription, bytes: Uint8Array): Promise<void> {
+    if (bytes.length === 0) return
+    const { keyOf, what } = BESIDE[kind]
     try {
-      await writeSigned(this.timingPath(description), header, timing, await this.secret())
+      await makeFolder(this.folder, 0o700)
+      await writeSigned(this.path(keyOf(description), kind), description, bytes, await this.secret())
+      this.used.add(keyOf(description))
+      await this.evict()
     } catch (error) {
-      this.warn(`What the builder measured is not kept: ${(error as Error).message}`)
+      this.warnUnkept(error, `${what} is`)
     }
   }
 
@@ -186,9 +171,10 @@ export class EngineCache {
     }
   }
 
-  /** Deletes the engine of this description, where there is one; one that cannot be deleted is not read any more. */
+  /** Deletes the engine of this description, where there is one, and what was compiled for it; one that cannot be deleted is not read any more. */
   async forget(description: EngineDescription): Promise<void> {
     const path = this.path(engineKey(description))
+    await rm(this.path(engineKey(description), 'runtime'), { force: true }).catch(() => {})
     await rm(path, { force: true }).catch(() => this.forgotten.add(path))
   }
 
@@ -216,7 +202,7 @@ export class EngineCache {
     return { engines, bytes }
   }
 
-  /** The cache's files of engines and timings, the last used first. Other processes' may come and go meanwhile. */
+  /** The cache's files, the last used first. Other processes' may come and go meanwhile. */
   private async files(): Promise<{ name: string; bytes: number; usedAt: Date }[]> {
     const names = await readdir(this.folder).catch(() => [])
     const found = await Promise.all(
@@ -230,12 +216,8 @@ export class EngineCache {
     return found.flat().sort((a, b) => b.usedAt.getTime() - a.usedAt.getTime())
   }
 
-  private path(key: string): string {
-    return join(this.folder, key + SUFFIX)
-  }
-
-  private timingPath(description: EngineDescription): string {
-    return join(this.folder, timingKey(description) + TIMING_SUFFIX)
+  private path(key: string, kind: 'engine' | keyof typeof BESIDE = 'engine'): string {
+    return join(this.folder, `${key}.${kind}`)
   }
 
   private async write(description: EngineDescription, engine: Uint8Array): Promise<void> {
@@ -250,24 +232,24 @@ export class EngineCache {
   }
 
   /**
-   * Deletes the engines that were not used for the longest time, until the rest fits, but none that were used here: a model with more than
-   * fits would be built at every load. And what processes that ended in the middle left unfinished.
+   * Deletes the engines that were not used for the longest time, and what was compiled for such, until the rest fits, but none that were
+   * used here: a model with more than fits would be built at every load. And what processes that ended in the middle left unfinished.
    */
   private async evict(): Promise<void> {
     let left = 0
     for (const { name, bytes, usedAt } of await this.files()) {
-      const isEngine = name.endsWith(SUFFIX)
-      if (isEngine) left += bytes
+      const [, key] = LARGE.exec(name) ?? []
+      if (key !== undefined) left += bytes
       const isAbandoned = UNFINISHED.test(name) && Date.now() - usedAt.getTime() > ABANDONED_MS
-      const isTooMuch = isEngine && left > this.mostBytes && !this.used.has(name.slice(0, -SUFFIX.length))
+      const isTooMuch = key !== undefined && left > this.mostBytes && !this.used.has(key)
       // One that cannot be deleted is tried again with the next engine.
       if (isAbandoned || isTooMuch) await rm(join(this.folder, name), { force: true }).catch(() => {})
     }
   }
 
-  private warnUnkept(error: unknown): void {
-    if (!this.saidUnkept) this.warn(`Engines are not kept: ${(error as Error).message}`)
-    this.saidUnkept = true
+  private warnUnkept(error: unknown, what = 'Engines are'): void {
+    if (!this.unkept.has(what)) this.warn(`${what} not kept: ${(error as Error).message}`)
+    this.unkept.add(what)
   }
 
   private secret(): Promise<Buffer> {
@@ -278,6 +260,11 @@ export class EngineCache {
     await makeFolder(this.folder, 0o700)
     return lockFile(join(this.folder, `${key}.lock`), waiting)
   }
+}
+
+async function touch(path: string): Promise<void> {
+  const now = new Date()
+  await utimes(path, now, now).catch(() => {})
 }
 
 function warnProcess(message: string): void {

@@ -5,7 +5,7 @@ import * as v from 'valibot'
 import { invalidArgument, SadaError } from '../errors.ts'
 import type { TrustedEngines } from '../plan/model.ts'
 import type { StageEngine } from './build.ts'
-import type { EngineDescription } from './cache.ts'
+import type { EngineDescription } from './description.ts'
 import { makeFolder } from './folder.ts'
 import { readWhole, update, writeWhole } from './signed-file.ts'
 

@@ -4,7 +4,8 @@ import type { Engine, GpuRef, TensorRtBuilder } from '../native/types.ts'
 import type { BuildWatch, DeviceEngine, NetworkFile, OpenDeviceEngine } from '../plan/device-engine.ts'
 import type { TrustedEngines } from '../plan/model.ts'
 import { obtainEngine, StageSources, targetOf, type BuildTarget, type StageSource } from './build.ts'
-import { EngineCache, type EngineDescription } from './cache.ts'
+import { EngineCache } from './cache.ts'
+import type { EngineDescription } from './description.ts'
 import { openTensorRt } from './library.ts'
 import { ShippedEngines } from './shipped.ts'
 
@@ -43,6 +44,7 @@ class TensorRtEngine implements DeviceEngine {
   private readonly cache = new EngineCache()
   private readonly shipped: ShippedEngines | undefined
   private readonly watch: BuildWatch
+  private readonly compiled: Compiled[] = []
 
   constructor(
     engine: Engine,
@@ -69,7 +71,7 @@ class TensorRtEngine implements DeviceEngine {
     const { stage } = description
     const bytes = await this.shipped?.find(description)
     try {
-      if (bytes !== undefined) return await this.session(bytes)
+      if (bytes !== undefined) return await this.session(bytes, description)
     } catch (error) {
       if ((error as { code?: unknown }).code !== 'ENGINE_INCOMPATIBLE') throw asSadaError(error, { stage })
     }
@@ -85,7 +87,7 @@ class TensorRtEngine implements DeviceEngine {
     for (let isAgain = false; ; isAgain = true) {
       const bytes = await obtainEngine(this.builder, source, this.cache, this.watch)
       try {
-        return await this.session(bytes)
+        return await this.session(bytes, source.description)
       } catch (error) {
         if ((error as { code?: unknown }).code !== 'ENGINE_INCOMPATIBLE' || isAgain) throw asSadaError(error, { stage })
         await this.cache.forget(source.description)
@@ -93,12 +95,41 @@ class TensorRtEngine implements DeviceEngine {
     }
   }
 
-  private async session(bytes: Uint8Array): Promise<number> {
-    const { session, activationBytes = 0 } = await this.engine.load({ bytes })
+  private async session(bytes: Uint8Array, description: EngineDescription): Promise<number> {
+    const runtimeCache = compilesWhereItRuns(description) ? await this.cache.readBeside('runtime', description) : undefined
+    const { session, activationBytes = 0 } = await this.engine.load({ bytes, runtimeCache })
     this.activationBytes = Math.max(this.activationBytes, activationBytes)
+    if (compilesWhereItRuns(description)) this.compiled.push({ session, description, kept: runtimeCache })
     return session
   }
+
+  /** Undefined also where the engine was disposed of meanwhile. */
+  private async compiledSince(session: number): Promise<Uint8Array | undefined> {
+    try {
+      return await this.engine.runtimeCache(session)
+    } catch {
+      return undefined
+    }
+  }
+
+  async keepCompiled(): Promise<void> {
+    for (const each of this.compiled) {
+      const bytes = await this.compiledSince(each.session)
+      if (bytes === undefined || (each.kept && Buffer.compare(bytes, each.kept) === 0)) continue
+      each.kept = bytes
+      await this.cache.writeBeside('runtime', each.description, bytes)
+    }
+  }
 }
+
+/** What the library compiled for a session, as it is in the cache. */
+interface Compiled {
+  readonly session: number
+  readonly description: EngineDescription
+  kept: Uint8Array | undefined
+}
+
+const compilesWhereItRuns = ({ flavour }: EngineDescription): boolean => flavour === 'tensorrt-rtx'
 
 async function targetOn(builder: TensorRtBuilder, { library, index }: GpuRef): Promise<BuildTarget> {
   try {

@@ -1,5 +1,6 @@
 import type { SadaError } from '../errors.ts'
 import type { Engine, GpuRef, Workspace } from '../native/types.ts'
+import type { OpenedDevice } from '../plan/device-engine.ts'
 import type { NoiseSource, Seed } from '../sampler/latents.ts'
 import type { Purpose } from '../sampler/memory.ts'
 import type { Network } from '../sampler/network.ts'
@@ -146,14 +147,12 @@ export interface Family extends Offer {
   readonly name: string
   readonly makes: Output['kind']
   readonly engine: Engine
-  /** Where another engine than `engine` runs the network: that one. */
-  readonly networkEngine?: Engine | undefined
+  /** Where another engine than `engine` runs the network, on a GPU: that one. */
+  readonly device?: OpenedDevice | undefined
   /** The GPU that holds the tensors of a run; undefined: they lie in host memory. */
   readonly gpu?: GpuRef | undefined
   /** Why there is none, where one was looked for. */
   readonly withoutGpu?: string | undefined
-  /** Working memory of the engine that runs the network, shared by all runs, where it says; undefined: it does not. */
-  readonly activationBytes?: number | undefined
   /** [width, height] of a picture where nothing else is asked; [0, 0] of a sound. */
   readonly size: readonly [number, number]
   /** Of a sound, where nothing else is asked; absent where pictures are made. */

@@ -110,6 +110,7 @@ const NO_ENGINE: Engine = {
   },
   run: () => noneRuns(),
   sample: () => noneRuns(),
+  runtimeCache: () => noneRuns(),
   dispose: () => Promise.resolve(),
 }
 

@@ -60,8 +60,7 @@ export abstract class LatentFamily implements Family {
   abstract readonly defaults: Family['defaults']
   abstract readonly takes: readonly (keyof FamilyRequest)[]
   readonly engine: Engine
-  readonly networkEngine: Family['networkEngine']
-  readonly activationBytes: Family['activationBytes']
+  readonly device: Family['device']
   readonly gpu: Family['gpu']
   readonly withoutGpu: Family['withoutGpu']
   protected readonly autoencoder: Autoencoder
@@ -80,8 +79,7 @@ export abstract class LatentFamily implements Family {
     { patch = 1, packing, range }: LatentLayout,
   ) {
     this.engine = engine
-    this.networkEngine = device?.engine
-    this.activationBytes = device?.activationBytes
+    this.device = device
     this.gpu = gpu
     this.withoutGpu = withoutGpu
     this.patch = patch

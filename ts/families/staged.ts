@@ -25,10 +25,9 @@ export class Staged implements Family {
   readonly makes = 'image'
   readonly size: readonly [number, number]
   readonly engine: Family['engine']
-  readonly networkEngine: Family['networkEngine']
+  readonly device: Family['device']
   readonly gpu: Family['gpu']
   readonly withoutGpu: Family['withoutGpu']
-  readonly activationBytes: Family['activationBytes']
   readonly defaults: Offer['defaults']
   readonly schedulers: Offer['schedulers']
   readonly takes: Offer['takes']
@@ -41,10 +40,9 @@ export class Staged implements Family {
     this.name = manifest.name
     this.size = [width, height]
     this.engine = engine
-    this.networkEngine = model.stages?.engine
+    this.device = model.stages?.device
     this.gpu = gpu
     this.withoutGpu = withoutGpu
-    this.activationBytes = model.stages?.activationBytes
     const { defaults, schedulers, takes } = offerOf(manifest)
     this.defaults = defaults
     this.schedulers = schedulers

@@ -94,6 +94,8 @@ export interface ExternalTensor {
 export interface SessionOptions {
   readonly path?: string // a model file, external data beside it allowed
   readonly bytes?: Uint8Array // a model in memory (copied before this returns)
+  /** Of a compiled engine: what `Engine.runtimeCache` gave, in whatever process. What the library cannot use is ignored. */
+  readonly runtimeCache?: Uint8Array
   /** The tensors of `bytes` that it names another file for. Rejects with MODEL_CHANGED where such a file became shorter. */
   readonly weights?: readonly ExternalTensor[]
   /** Bytes of what one node may make of constants while the model loads; it is left to the run where it would be more. Default 2³⁰. */
@@ -124,6 +126,11 @@ export interface Engine {
   run(workspace: Workspace, ops: readonly EngineOp[]): EngineJob
   /** A member's run whose decisions a GPU makes, in a workspace there; nothing of it is done yet. It lives as long as the workspace. */
   sample(workspace: Workspace, request: SadaRunRequest): SadaRun
+  /**
+   * All that the library compiled for a session where it runs, if sizes were run since the last call that it had not run before: only
+   * TensorRT for RTX compiles then. Undefined where there is nothing new.
+   */
+  runtimeCache(session: number): Promise<Uint8Array | undefined>
   /** Ends running jobs, releases the sessions, resolves when the thread has stopped. Idempotent. */
   dispose(): Promise<void>
 }

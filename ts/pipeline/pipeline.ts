@@ -89,8 +89,8 @@ export class Pipeline {
 
   /** Versions that bits depend on: this package's, ONNX Runtime's, and that of another engine where it runs the network. */
   get versions(): { readonly sada: string; readonly onnxruntime: string; readonly network?: string } {
-    const { engine, networkEngine } = this.family
-    return { sada: packageVersion(), onnxruntime: engine.version, ...(networkEngine && { network: networkEngine.version }) }
+    const { engine, device } = this.family
+    return { sada: packageVersion(), onnxruntime: engine.version, ...(device && { network: device.engine.version }) }
   }
 
   /** [width, height] of pictures where nothing else is asked; [0, 0] of sounds. */
@@ -135,9 +135,9 @@ export class Pipeline {
   async memory(options: GenerateOptions): Promise<MemoryQuote> {
     if (this.closing.signal.aborted) throw this.closing.signal.reason
     const call = checkCall(options)
-    const { gpu, networkEngine, activationBytes } = this.family
+    const { gpu, device } = this.family
     try {
-      return quoteOf((await this.plan(call)).planned, gpu, activationBytes, networkEngine === undefined)
+      return quoteOf((await this.plan(call)).planned, gpu, device?.activationBytes, device === undefined)
     } catch (error) {
       throw asSadaError(error)
     }
@@ -198,7 +198,7 @@ export class Pipeline {
   private async close(): Promise<void> {
     this.closing.abort(new SadaError('DISPOSED', 'This pipeline has been disposed; load() makes a new one.'))
     await Promise.allSettled(this.runs)
-    await Promise.all([this.family.engine.dispose(), this.family.networkEngine?.dispose()])
+    await Promise.all([this.family.engine.dispose(), this.family.device?.engine.dispose()])
   }
 
   private async run(options: GenerateOptions): Promise<GenerateResult> {
@@ -218,6 +218,7 @@ export class Pipeline {
       // Not beside what autoencoders take.
       workspace.dispose()
       const made = results(await run.finish(result.latents, signal))
+      await this.family.device?.keepCompiled?.()
       return { ...made, ...result, unknownWords, droppedTokens, ...(notes && { recording: notes.take() }) }
     } finally {
       workspace.dispose()

@@ -34,6 +34,9 @@ export interface BuildWatch {
   readonly onBuild?: (progress: BuildProgress) => void
 }
 
+/** What of an engine a loaded model has use for. */
+export type OpenedDevice = Pick<DeviceEngine, 'engine' | 'activationBytes' | 'keepCompiled'>
+
 /** What runs networks on the GPU that holds a run's tensors. */
 export interface DeviceEngine {
   readonly engine: Engine
@@ -46,6 +49,8 @@ export interface DeviceEngine {
    * OUT_OF_MEMORY, DEVICE_LOST or BACKEND_UNAVAILABLE.
    */
   load(file: NetworkFile): Promise<number>
+  /** Keeps what the library compiled for sizes that were run, so that another process need not. Never rejects: what is not kept is compiled again. */
+  keepCompiled?(): Promise<void>
 }
 
 /** Opens it for a GPU; undefined: nothing can run on this one, the networks stay on the CPU. Rejects with BACKEND_UNAVAILABLE. */

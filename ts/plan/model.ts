@@ -3,7 +3,7 @@ import { SadaError } from '../errors.ts'
 import { asSadaError, findOnnxRuntime, loadAddon } from '../native/load.ts'
 import { chooseGpu, type DeviceSetting } from '../native/gpu.ts'
 import type { Engine, GpuRef, SessionInfo } from '../native/types.ts'
-import type { BuildProgress, DeviceEngine, NetworkFile, OpenDeviceEngine } from './device-engine.ts'
+import type { BuildProgress, DeviceEngine, NetworkFile, OpenDeviceEngine, OpenedDevice } from './device-engine.ts'
 import type { EngineSizes } from './engine-sizes.ts'
 import { OnnxFile } from '../onnx/file.ts'
 import { findModelFile, readModelFile, refuseLibraries } from './files.ts'
@@ -29,12 +29,10 @@ export interface Model {
   readonly stages?: LoadedStages
 }
 
-/** Stages of a model on an engine; sessions by their names. */
+/** Stages of a model on an engine of a GPU; sessions by their names. */
 export interface LoadedStages {
-  readonly engine: Engine
+  readonly device: OpenedDevice
   readonly sessions: ReadonlyMap<string, number>
-  /** Working memory that all of them share, where the engine says. */
-  readonly activationBytes?: number
 }
 
 /** Where a model runs, and what runs it. */
@@ -108,7 +106,7 @@ export async function loadModel(folder: string, settings: EngineSettings, openDe
 async function loadStages(device: DeviceEngine, folder: string, manifest: Manifest): Promise<LoadedStages> {
   const sessions = new Map<string, number>()
   for await (const file of stageFiles(folder, manifest)) sessions.set(file.stage, await device.load(file))
-  return { engine: device.engine, sessions, activationBytes: device.activationBytes }
+  return { device, sessions }
 }
 
 /** The stages of a model, each read when it is asked for, for an engine on a GPU. Throws what `openStage` does. */

@@ -34,7 +34,8 @@ export interface StagedNetwork {
 /** A model with a `plan.json` as a network: it is given x/(α+σ) at the flow level σ/(α+σ), whatever solver runs. */
 export function networkOf(model: Model): StagedNetwork {
   const { stages, tokens, latents, text } = model.manifest
-  const { engine, sessions } = model.stages ?? model
+  const sessions = (model.stages ?? model).sessions
+  const engine = model.stages?.device.engine ?? model.engine
   return {
     engine,
     onGpu: model.stages !== undefined,

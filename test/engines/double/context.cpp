@@ -1,9 +1,10 @@
 // An execution context: remembers what it is given, and adds the network to the stream.
 #include <cmath>
 #include <cstring>
+#include <fstream>
 
 #include "../../../native/engine/element_type.h"
-#include "double.h"
+#include "rtx.h"
 
 namespace tensorrt_double {
 namespace {
@@ -67,7 +68,13 @@ struct Run {
 
 class ContextImpl : public UnusedExecutionContext {
  public:
-  ContextImpl(std::shared_ptr<const Engine> engine, ILogger& log, bool is_compiled_first) : engine_(std::move(engine)), log_(log), is_compiled_first_(is_compiled_first) {}
+  ContextImpl(std::shared_ptr<const Engine> engine, ILogger& log, bool is_compiled_first, Kernels* kernels)
+      : engine_(std::move(engine)), log_(log), is_compiled_first_(is_compiled_first), kernels_(kernels) {
+    if (kernels_ != nullptr) ++kernels_->contexts;
+  }
+  ~ContextImpl() override {
+    if (kernels_ != nullptr) --kernels_->contexts;
+  }
 
   bool setOptimizationProfileAsync(int32_t k, cudaStream_t) noexcept override {
     if (is_to_fail("setProfile", log_) || k < 0 || k >= static_cast<int32_t>(engine_->profiles.size())) return false;
@@ -111,7 +118,8 @@ class ContextImpl : public UnusedExecutionContext {
     auto run = std::make_unique<Run>();
     run->engine = engine_, run->arena = arena_, run->arena_bytes = engine_->memory / (profile_ + 1);
     run->fails = is_to_fail("execute", log_);
-    run->is_fallback = !is_compiled_first_ && ++runs_[sizes_] <= 3;
+    if (is_rtx() && ++runs_[sizes_] == 1) compile();
+    run->is_fallback = !is_compiled_first_ && runs_[sizes_] <= 3;
     for (const Tensor& tensor : engine_->tensors) {
       if (tensor.is_input && sizes_.count(tensor.name) == 0) return refuse("no size is set for " + tensor.name);
       if (addresses_[tensor.name] == nullptr) return refuse("no address is set for " + tensor.name);
@@ -123,6 +131,17 @@ class ContextImpl : public UnusedExecutionContext {
   }
 
  private:
+  void compile() {
+    std::string name;
+    for (const auto& [input, sizes] : sizes_) {
+      name += input;
+      for (int64_t n : sizes) name += " " + std::to_string(n);
+      name += ";";
+    }
+    if (kernels_ != nullptr && !kernels_->names.insert(name).second) return;
+    const char* path = std::getenv("SADA_DOUBLE_COMPILED");
+    if (path != nullptr) std::ofstream(path, std::ios::app) << name << "\n";
+  }
   bool refuse(const std::string& why) {
     log_.log(ILogger::Severity::kERROR, why.c_str());
     return false;
@@ -146,6 +165,7 @@ class ContextImpl : public UnusedExecutionContext {
   std::shared_ptr<const Engine> engine_;
   ILogger& log_;
   const bool is_compiled_first_;
+  Kernels* const kernels_;
   int32_t profile_ = -1;
   void* arena_ = nullptr;
   int64_t arena_bytes_ = 0;
@@ -157,7 +177,7 @@ class ContextImpl : public UnusedExecutionContext {
 
 class Context : public IExecutionContext {
  public:
-  Context(std::shared_ptr<const Engine> engine, ILogger& log, bool is_compiled_first) : impl_(std::move(engine), log, is_compiled_first) { mImpl = &impl_; }
+  Context(std::shared_ptr<const Engine> engine, ILogger& log, bool is_compiled_first, Kernels* kernels) : impl_(std::move(engine), log, is_compiled_first, kernels) { mImpl = &impl_; }
 
  private:
   ContextImpl impl_;
@@ -165,6 +185,8 @@ class Context : public IExecutionContext {
 
 }  // namespace
 
-IExecutionContext* make_context(std::shared_ptr<const Engine> engine, ILogger& log, bool is_compiled_first) { return new Context(std::move(engine), log, is_compiled_first); }
+IExecutionContext* make_context(std::shared_ptr<const Engine> engine, ILogger& log, bool is_compiled_first, Kernels* kernels) {
+  return new Context(std::move(engine), log, is_compiled_first, kernels);
+}
 
 }  // namespace tensorrt_double

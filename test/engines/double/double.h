@@ -3,9 +3,10 @@
 // profile, addresses that are missing or no multiples of 256, too small an arena, a recording of the first run after sizes changed, in
 // which the real one may allocate. The environment asks for faults:
 //   SADA_DOUBLE_FAIL=call[:n]      the n-th (1) such call from here on fails: createInferRuntime, deserialize, createRuntimeConfig,
-//                                  setSpecialization, createContext, setProfile, setInputShape, setInputAddress, setOutputAddress, enqueue;
+//                                  setSpecialization, createRuntimeCache, setRuntimeCache, readRuntimeCache, writeRuntimeCache, createContext, setProfile, setInputShape, setInputAddress, setOutputAddress, enqueue;
 //                                  execute fails on the stream
 //   SADA_DOUBLE_SAYS=words         what it says then
+//   SADA_DOUBLE_COMPILED=path      TensorRT for RTX adds a line to this file for all kernels of a size that it compiles
 //   SADA_DOUBLE_VERSION=n          its version (110100); below 20000 it is TensorRT for RTX, of which kernels that are not compiled first are
 //                                  fallbacks in the first three runs of a size: their bits are others
 //   SADA_DOUBLE_ONNXRUNTIME=path   of ONNX Runtime's library
@@ -15,6 +16,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -65,7 +67,13 @@ bool enqueue(void* stream, int (*work)(void*), void* data, void (*release)(void*
 // Whether a CUDA graph records what is added to it now.
 bool is_capturing(void* stream);
 
-// `is_compiled_first`: what runs is not a fallback of TensorRT for RTX.
-IExecutionContext* make_context(std::shared_ptr<const Engine> engine, ILogger& log, bool is_compiled_first);
+// What TensorRT for RTX compiled, by its name, and how many contexts use it.
+struct Kernels {
+  std::set<std::string> names;
+  int contexts = 0;
+};
+
+// `is_compiled_first`: what runs is not a fallback of TensorRT for RTX. Without `kernels` a context compiles all that it runs.
+IExecutionContext* make_context(std::shared_ptr<const Engine> engine, ILogger& log, bool is_compiled_first, Kernels* kernels = nullptr);
 
 }  // namespace tensorrt_double

@@ -65,7 +65,9 @@ class CudaEngineImpl : public UnusedCudaEngine {
   IExecutionContext* createExecutionContextWithRuntimeConfig(IRuntimeConfig* config) noexcept override {
     const RuntimeConfigImpl& given = static_cast<RuntimeConfig*>(config)->impl();
     if (given.getExecutionContextAllocationStrategy() != ExecutionContextAllocationStrategy::kUSER_MANAGED) unused("contexts with memory of their own");
-    return is_to_fail("createContext", log_) ? nullptr : make_context(engine_, log_, given.getDynamicShapesKernelSpecializationStrategy() == 1);
+    RuntimeCache* cache = given.getRuntimeCache();
+    const bool is_compiled_first = given.getDynamicShapesKernelSpecializationStrategy() == 1;
+    return is_to_fail("createContext", log_) ? nullptr : make_context(engine_, log_, is_compiled_first, cache == nullptr ? nullptr : &cache->kernels());
   }
   int32_t getNbOptimizationProfiles() const noexcept override { return static_cast<int32_t>(engine_->profiles.size()); }
   int32_t getNbIOTensors() const noexcept override { return static_cast<int32_t>(engine_->tensors.size()); }
@@ -181,6 +183,8 @@ bool is_to_fail(const char* call, ILogger& log) {
 }
 
 bool is_rtx() { return getInferLibVersion() < 20000; }
+
+std::string RuntimeCacheImpl::header() { return "sada-kernels " + std::to_string(getInferLibVersion()) + "\n"; }
 
 // A function of the emulated GPU that this process has opened; null where there is none.
 template <typename F>
