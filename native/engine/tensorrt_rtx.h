@@ -61,7 +61,7 @@ class RtxRuntimeCache : public nvinfer1::INoCopy {
  public:
   virtual ~RtxRuntimeCache() noexcept = default;
 
-  // False where the bytes are of another library, GPU or driver; then nothing of them is used.
+  // False where the bytes are of another library, kind of GPU or operating system, or of a newer driver; then nothing of them is used.
   bool read(const std::vector<uint8_t>& bytes) noexcept { return table_->deserialize(bytes.data(), bytes.size()); }
   // Empty where the library gives nothing.
   std::vector<uint8_t> write() const {

@@ -121,8 +121,8 @@ export class EngineCache {
   }
 
   /**
-   * What the builder measured in earlier builds for the same library and targets (`timing`), or what the library compiled for this engine
-   * in earlier runs (`runtime`); one that was changed is deleted, with a warning.
+   * What the builder measured in earlier builds for the same library and targets (`timing`), or what the library compiled of this engine for
+   * this GPU in earlier runs (`runtime`); one that was changed is deleted, with a warning.
    */
   async readBeside(kind: keyof typeof BESIDE, description: EngineDescription): Promise<Uint8Array | undefined> {
     const { keyOf } = BESIDE[kind]
@@ -171,10 +171,9 @@ export class EngineCache {
     }
   }
 
-  /** Deletes the engine of this description, where there is one, and what was compiled for it; one that cannot be deleted is not read any more. */
+  /** Deletes the engine of this description, where there is one; one that cannot be deleted is not read any more. */
   async forget(description: EngineDescription): Promise<void> {
     const path = this.path(engineKey(description))
-    await rm(this.path(engineKey(description), 'runtime'), { force: true }).catch(() => {})
     await rm(path, { force: true }).catch(() => this.forgotten.add(path))
   }
 

@@ -1,9 +1,9 @@
 import { SadaError } from '../errors.ts'
 import { asSadaError, loadAddon } from '../native/load.ts'
-import type { Engine, GpuRef, TensorRtBuilder } from '../native/types.ts'
+import type { Engine, GpuInfo, GpuRef, GpuReport, TensorRtBuilder } from '../native/types.ts'
 import type { BuildWatch, DeviceEngine, NetworkFile, OpenDeviceEngine } from '../plan/device-engine.ts'
 import type { TrustedEngines } from '../plan/model.ts'
-import { obtainEngine, StageSources, targetOf, type BuildTarget, type StageSource } from './build.ts'
+import { obtainEngine, StageSources, targetOf, type StageSource } from './build.ts'
 import { EngineCache } from './cache.ts'
 import type { EngineDescription } from './description.ts'
 import { openTensorRt } from './library.ts'
@@ -26,10 +26,11 @@ export const tensorRtEngine =
     }
     const shipped = trusted && (await ShippedEngines.open(trusted))
     const builder = openTensorRt()
-    const sources = new StageSources(builder, await targetOn(builder, gpu))
+    const { info, report } = await describeGpu(gpu)
+    const sources = new StageSources(builder, targetOf(builder, info, report))
     try {
       const engine = new (loadAddon().Engine)({ library: builder.library, kind: 'tensorrt', gpu })
-      return new TensorRtEngine(engine, builder, sources, shipped, watch)
+      return new TensorRtEngine(engine, info.name, builder, sources, shipped, watch)
     } catch (error) {
       throw asSadaError(error)
     }
@@ -39,6 +40,7 @@ class TensorRtEngine implements DeviceEngine {
   readonly engine: Engine
   activationBytes = 0
   readonly compiles = true
+  private readonly gpuName: string
   private readonly builder: TensorRtBuilder
   private readonly sources: StageSources
   private readonly cache = new EngineCache()
@@ -48,6 +50,7 @@ class TensorRtEngine implements DeviceEngine {
 
   constructor(
     engine: Engine,
+    gpuName: string,
     builder: TensorRtBuilder,
     sources: StageSources,
     shipped: ShippedEngines | undefined,
@@ -56,6 +59,7 @@ class TensorRtEngine implements DeviceEngine {
     this.shipped = shipped
     this.watch = watch
     this.engine = engine
+    this.gpuName = gpuName
     this.builder = builder
     this.sources = sources
   }
@@ -96,10 +100,13 @@ class TensorRtEngine implements DeviceEngine {
   }
 
   private async session(bytes: Uint8Array, description: EngineDescription): Promise<number> {
-    const runtimeCache = compilesWhereItRuns(description) ? await this.cache.readBeside('runtime', description) : undefined
+    const compiles = description.flavour === 'tensorrt-rtx'
+    // An engine serves all GPUs of its compute capability, what is compiled of it one kind of them.
+    const here = { ...description, gpu: this.gpuName }
+    const runtimeCache = compiles ? await this.cache.readBeside('runtime', here) : undefined
     const { session, activationBytes = 0 } = await this.engine.load({ bytes, runtimeCache })
     this.activationBytes = Math.max(this.activationBytes, activationBytes)
-    if (compilesWhereItRuns(description)) this.compiled.push({ session, description, kept: runtimeCache })
+    if (compiles) this.compiled.push({ session, description: here, kept: runtimeCache })
     return session
   }
 
@@ -129,14 +136,12 @@ interface Compiled {
   kept: Uint8Array | undefined
 }
 
-const compilesWhereItRuns = ({ flavour }: EngineDescription): boolean => flavour === 'tensorrt-rtx'
-
-async function targetOn(builder: TensorRtBuilder, { library, index }: GpuRef): Promise<BuildTarget> {
+async function describeGpu({ library, index }: GpuRef): Promise<{ info: GpuInfo; report: GpuReport }> {
   try {
     const report = await loadAddon().gpus(library, index)
     const info = report.gpus.find((each) => each.index === index)
     if (info === undefined) throw new SadaError('BACKEND_UNAVAILABLE', report.reason ?? `There is no GPU ${index}.`)
-    return targetOf(builder, info, report)
+    return { info, report }
   } catch (error) {
     throw asSadaError(error)
   }
