@@ -70,6 +70,7 @@
         "native/engine/onnxruntime.cpp",
         "native/engine/onnxruntime_cuda.cpp",
         "native/engine/onnxruntime_session.cpp",
+        "native/engine/onnxruntime_webgpu.cpp",
         "native/engine/tensorrt.cpp",
         "native/engine/tensorrt_library.cpp",
         "native/engine/tensorrt_runtime.cpp",

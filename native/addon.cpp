@@ -95,7 +95,10 @@ Napi::Value count(const Napi::CallbackInfo& info) {
   return object;
 }
 
-void stop(const Napi::CallbackInfo&) { JobQueue::stop_all(); }
+void stop(const Napi::CallbackInfo&) {
+  JobQueue::stop_all();
+  release_webgpu_sessions();
+}
 
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   auto* data = new AddonData;

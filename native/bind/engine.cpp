@@ -147,10 +147,14 @@ class CloseJob : public PromiseJob {
   EngineThread& thread_;
 };
 
-// ONNX Runtime on the CPU; where a GPU is named, TensorRT or ONNX Runtime's CUDA provider there.
+// ONNX Runtime on the CPU, or with its WebGPU provider; where a GPU is named, TensorRT or ONNX Runtime's CUDA provider there.
 std::shared_ptr<EngineLibrary> open_engines(const Napi::Object& options) {
   const std::string library = read_string(options, "library");
-  if (options.Get("gpu").IsUndefined()) return open_onnxruntime(library);
+  if (options.Get("gpu").IsUndefined()) {
+    const std::string kind = options.Get("kind").IsUndefined() ? "onnxruntime" : read_string(options, "kind");
+    if (kind != "onnxruntime" && kind != "webgpu") throw invalid("Expected \"kind\" to be \"onnxruntime\" or \"webgpu\" without a \"gpu\", received \"" + kind + "\".");
+    return kind == "webgpu" ? open_onnxruntime_webgpu(library) : open_onnxruntime(library);
+  }
   if (!options.Get("gpu").IsObject()) throw invalid("Expected \"gpu\" to be an object.");
   const Napi::Object gpu = options.Get("gpu").As<Napi::Object>();
   const std::string kind = read_string(options, "kind");

@@ -97,6 +97,14 @@ class EngineLibrary {
 // ONNX Runtime at `path`: opened once per process and never closed. Throws BACKEND_UNAVAILABLE.
 std::shared_ptr<EngineLibrary> open_onnxruntime(const std::string& path);
 
+// The same with its WebGPU provider, which is first used by `load`: that throws BACKEND_UNAVAILABLE where it finds no GPU. Its sessions take
+// tensors in host memory. Throws BACKEND_UNAVAILABLE.
+std::shared_ptr<EngineLibrary> open_onnxruntime_webgpu(const std::string& path);
+
+// At the end of the process, when nothing runs any more: what the provider made on first use is destroyed before what was made earlier, and it
+// has to be done with its sessions by then.
+void release_webgpu_sessions();
+
 // The same with its CUDA provider, on a GPU of a GPU library (gpu.h); the GPU itself and the provider are first used by `load`, which throws
 // BACKEND_UNAVAILABLE where they do not work. Throws BACKEND_UNAVAILABLE.
 std::shared_ptr<EngineLibrary> open_onnxruntime_on_gpu(const std::string& path, const std::string& gpu_library, int32_t gpu_index);

@@ -5,9 +5,8 @@
 
 #include "../job_queue.h"
 #include "dynamic_library.h"
-#include "element_type.h"
 #include "external_bytes.h"
-#include "onnxruntime_library.h"
+#include "onnxruntime_host_session.h"
 
 namespace sada {
 namespace ort {
@@ -15,52 +14,6 @@ namespace {
 
 // What ONNX Runtime writes to stderr: its errors are thrown, and need not be printed as well.
 constexpr int kFatalOnly = 4;
-
-// A session on the CPU: values over the workspace's floats, or over scratch of the model's own types.
-class CpuSession : public OrtSession {
- public:
-  using OrtSession::OrtSession;
-
-  void run(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation& cancellation, GpuStream*) override {
-    check_bound(inputs, outputs);
-    std::vector<Bound> in, out;
-    for (const Binding& input : inputs) in.push_back(bind(input, type_of(input_types_, input, "input"), in_scratch_[input.name], true));
-    for (const Binding& output : outputs) out.push_back(bind(output, type_of(output_types_, output, "output"), out_scratch_[output.name], false));
-    std::vector<const char*> in_names, out_names;
-    std::vector<const Value*> in_values;
-    std::vector<Value*> out_values;
-    for (const Bound& b : in) in_names.push_back(b.binding->name.c_str()), in_values.push_back(b.value.get());
-    for (const Bound& b : out) out_names.push_back(b.binding->name.c_str()), out_values.push_back(b.value.get());
-    Status* status = library_->api.call(kRun, session_.get(), static_cast<OrtCancellation&>(cancellation).options(), in_names.data(), in_values.data(),
-                                        in_values.size(), out_names.data(), out_names.size(), out_values.data());
-    if (status != nullptr) fail(status, cancellation);
-    for (const Bound& b : out) {
-      if (b.type != kFloat) elements_to_floats(b.type, b.scratch->data(), b.binding->data, count_of(*b.binding));
-    }
-  }
-
- private:
-  struct Bound {
-    const Binding* binding;
-    int type;
-    std::vector<uint8_t>* scratch;
-    Owned<Value> value;
-  };
-
-  Bound bind(const Binding& binding, int type, std::vector<uint8_t>& scratch, bool fill) {
-    const int64_t count = count_of(binding);
-    void* data = binding.data;
-    if (type != kFloat) {
-      const size_t bytes = static_cast<size_t>(count) * element_size(type, binding.name);
-      if (scratch.size() < bytes) scratch.resize(bytes);
-      if (fill) floats_to_elements(type, binding.data, scratch.data(), count);
-      data = scratch.data();
-    }
-    return {&binding, type, &scratch, value_over(binding, type, data, library_->cpu_memory)};
-  }
-
-  std::map<std::string, std::vector<uint8_t>> in_scratch_, out_scratch_;
-};
 
 // Official builds report to their maker what they run and on what, on Linux and macOS since 1.29 with a lasting number of the user in files
 // of their own. A library inside someone's application does not decide that: it is off, unless the application sets this to 0.
@@ -173,7 +126,7 @@ SessionHandle* Library::open(const SessionOptions& given, const std::function<vo
 }
 
 std::unique_ptr<Session> Library::load(const SessionOptions& given) {
-  return std::make_unique<CpuSession>(shared_from_this(), open(given, [](SessionSettings*) {}));
+  return std::make_unique<HostSession>(shared_from_this(), open(given, [](SessionSettings*) {}));
 }
 
 std::unique_ptr<Cancellation> Library::make_cancellation() { return std::make_unique<OrtCancellation>(shared_from_this()); }

@@ -72,6 +72,7 @@ enum Slot : size_t {
   kUpdateCUDAProviderOptions = 206,
   kReleaseCUDAProviderOptions = 208,
   kAddExternalInitializers = 210,
+  kSessionOptionsAppendExecutionProvider = 216,
   kUpdateCUDAProviderOptionsWithValue = 263,
 };
 

@@ -177,7 +177,7 @@ test('models and policies say what there is, as text without colours and as JSON
 
 test('doctor tells what works and why the rest does not, and ends with 3 where nothing does', async () => {
   const [fine, broken] = await Promise.all([
-    run('sada', ['doctor', '--json']),
+    run('sada', ['doctor', '--json'], undefined, { VK_ICD_FILENAMES: '/dev/null' }),
     run('sada', ['doctor'], undefined, { SADA_ADDON_PATH: join(emptyFolder(), 'none.node') }),
   ])
   const found = JSON.parse(fine.stdout)
@@ -188,7 +188,7 @@ test('doctor tells what works and why the rest does not, and ends with 3 where n
   )
   assert.equal(
     found.backends.map(({ usable }: { usable: boolean }) => usable),
-    [true, false, false, false],
+    [true, false, false, false, false],
   )
   assert.is(broken.code, 3)
   assert.match(broken.stdout, /✗ cpu[^]*none\.node: does not exist[^]*– cuda/)

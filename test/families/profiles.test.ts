@@ -133,7 +133,7 @@ test('where nothing is asked for engines are made for the own size of a model an
 const compiled: OpenDeviceEngine = () => {
   const engine = new (loadAddon().Engine)({ library: findOnnxRuntime() })
   const load = async ({ file }: NetworkFile): Promise<number> => (await file.load(engine, { threads: 1 })).session
-  return Promise.resolve({ engine, compiles: true, load })
+  return Promise.resolve({ engine, onGpu: true, compiles: true, load })
 }
 
 test('a family says what working memory the engine of its networks needs', async () => {

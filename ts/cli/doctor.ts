@@ -1,4 +1,7 @@
+import { execFile } from 'node:child_process'
 import { cpus, release } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { asSadaError, findOnnxRuntime, libraryPaths, loadAddon } from '../native/load.ts'
 import { parseTarget } from '../engines/build.ts'
 import { openTensorRt } from '../engines/library.ts'
@@ -10,6 +13,9 @@ import type { NativeAddon } from '../native/types.ts'
 import { packageVersion } from '../version.ts'
 import { EXIT } from './program.ts'
 import { coloursFor } from './terminal.ts'
+
+/** Starting a GPU takes a second; a driver that does not answer is none. */
+const PROBE_MS = 30_000
 
 interface Check {
   readonly name: string
@@ -35,6 +41,7 @@ export async function doctor(json: boolean, signal: AbortSignal): Promise<{ text
     await cudaBackend(),
     await tensorRtBackend(),
     onnxRuntimeCudaBackend(),
+    await webGpuBackend(),
   ]
   const checks = cpu.addon ? [checkStep(cpu.addon), ...(cpu.reason === undefined ? [await checkGeneration(signal)] : [])] : []
   const ok = backends[0].usable && checks.every((check) => check.ok)
@@ -98,6 +105,20 @@ function onnxRuntimeCudaBackend(): Backend {
   const found = findOnnxRuntimeForGpu()
   if ('reason' in found) return { name, usable: false, reason: found.reason }
   return { name, usable: true, reason: `${found.library} has the provider ("--device cuda")` }
+}
+
+/**
+ * ONNX Runtime's WebGPU provider: whether it finds a GPU, which it says when a network is loaded. That is done in a process of its own: the
+ * provider and the system's drivers write to stderr, and a fault in one of those would end this process.
+ */
+async function webGpuBackend(): Promise<Backend> {
+  const name = 'webgpu'
+  const probe = promisify(execFile)(process.execPath, [join(__dirname, 'webgpu-probe.js')], { timeout: PROBE_MS })
+  const done: { stdout: string; signal?: string | null } = await probe.catch((error: unknown) => error as { stdout: string })
+  const { stdout, signal } = done
+  const [outcome, reason] = stdout.split('\t')
+  if (outcome === 'usable' || outcome === 'unusable') return { name, usable: outcome === 'usable', reason }
+  return { name, usable: false, reason: `trying it ended with ${signal ?? 'a failure'}, in a driver or in ONNX Runtime` }
 }
 
 async function cudaBackend(): Promise<Backend> {

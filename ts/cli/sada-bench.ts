@@ -46,7 +46,11 @@ program
 addBenchPictures(program)
   .option('--threads <n>', 'threads of the network; 0: one per core that it may use', integer('--threads', 0, 1024))
   .option('--device <device>', 'cpu, cuda, cuda:<index> or auto: a GPU where one can be used', 'cpu')
-  .option('--engine <engine>', 'onnxruntime, or tensorrt on the GPU of --device: what runs the network', 'onnxruntime')
+  .option(
+    '--engine <engine>',
+    'onnxruntime, webgpu (any GPU), or tensorrt on the GPU of --device: what runs the network',
+    'onnxruntime',
+  )
   .option('--prompts <file>', "prompts, one on each line or JSON (default: the model's, half full, half short)")
   .option('--json <file>', 'where the figures go; - for stdout, instead of the table')
   .option('--html <file>', 'where the report goes')

@@ -94,7 +94,11 @@ program
   .option('--preview', 'draw the picture in the terminal while it forms', false)
   .option('--threads <n>', 'threads of the network; 0: one per core that it may use', integer('--threads', 0, 1024))
   .option('--device <device>', 'cpu, cuda, cuda:<index> or auto: a GPU where one can be used', 'cpu')
-  .option('--engine <engine>', 'onnxruntime, or tensorrt on the GPU of --device: what runs the network', 'onnxruntime')
+  .option(
+    '--engine <engine>',
+    'onnxruntime, webgpu (any GPU), or tensorrt on the GPU of --device: what runs the network',
+    'onnxruntime',
+  )
   .option('--memory-budget <size>', 'what the run may take of the GPU or the host, like 6G', size('--memory-budget'))
   .option('--json', 'print what was done as one JSON object', false)
   .addHelpText('after', EXAMPLES)

@@ -39,7 +39,11 @@ export function addTable1(program: Command, signal: () => AbortSignal): void {
     .option('--seed <n>', 'seed of the first picture; each further one adds 1', integer('--seed', 0), 0)
     .option('--threads <n>', 'threads of the network; 0: one per core that it may use', integer('--threads', 0, 1024))
     .option('--device <device>', 'cpu, cuda, cuda:<index> or auto: a GPU where one can be used', 'cpu')
-    .option('--engine <engine>', 'onnxruntime, or tensorrt on the GPU of --device: what runs the network', 'onnxruntime')
+    .option(
+      '--engine <engine>',
+      'onnxruntime, webgpu (any GPU), or tensorrt on the GPU of --device: what runs the network',
+      'onnxruntime',
+    )
   withFiles(command)
     .addHelpText('after', EXAMPLES)
     .allowExcessArguments(false)

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
-import { asSadaError, loadAddon, ONNXRUNTIME, onnxRuntimeIn } from '../native/load.ts'
-import type { Engine } from '../native/types.ts'
+import { asSadaError, findOnnxRuntime, loadAddon, ONNXRUNTIME, onnxRuntimeIn } from '../native/load.ts'
+import type { Engine, EngineOptions } from '../native/types.ts'
 import type { DeviceEngine, OpenDeviceEngine } from '../plan/device-engine.ts'
 import { pipFolders } from './pip.ts'
 
@@ -41,18 +41,32 @@ export const onnxRuntimeOnGpu =
       process.emitWarning(`The networks run on the CPU: ${found.reason}`, { type: 'SadaWarning' })
       return undefined
     }
-    let engine: Engine
-    try {
-      engine = new (loadAddon().Engine)({ library: found.library, kind: 'onnxruntime', gpu })
-    } catch (error) {
-      throw asSadaError(error)
-    }
-    const load: DeviceEngine['load'] = async ({ file, stage }) => {
-      try {
-        return (await file.load(engine, {})).session
-      } catch (error) {
-        throw asSadaError(error, { stage })
-      }
-    }
-    return { engine, compiles: false, load }
+    return deviceEngine({ library: found.library, kind: 'onnxruntime', gpu })
   }
+
+/**
+ * ONNX Runtime's WebGPU provider, in the build that the package brings: the networks on whatever GPU Vulkan, Direct3D 12 or Metal drive. Tensors
+ * are where they would be without it. Without such a GPU it is BACKEND_UNAVAILABLE when the first network is loaded.
+ */
+export const onnxRuntimeOnWebGpu =
+  (): OpenDeviceEngine =>
+  // eslint-disable-next-line @typescript-eslint/require-await -- throws by rejecting
+  async () =>
+    deviceEngine({ library: findOnnxRuntime(), kind: 'webgpu' })
+
+function deviceEngine(options: EngineOptions): DeviceEngine {
+  let engine: Engine
+  try {
+    engine = new (loadAddon().Engine)(options)
+  } catch (error) {
+    throw asSadaError(error)
+  }
+  const load: DeviceEngine['load'] = async ({ file, stage }) => {
+    try {
+      return (await file.load(engine, {})).session
+    } catch (error) {
+      throw asSadaError(error, { stage })
+    }
+  }
+  return { engine, onGpu: options.gpu !== undefined, compiles: false, load }
+}

@@ -40,6 +40,7 @@ class TensorRtEngine implements DeviceEngine {
   readonly engine: Engine
   activationBytes = 0
   readonly compiles = true
+  readonly onGpu = true
   private readonly gpuName: string
   private readonly builder: TensorRtBuilder
   private readonly sources: StageSources

@@ -95,7 +95,7 @@ export async function networkFiles(path: string, settings: FamilySettings): Prom
   const files: NetworkFile[] = []
   const load = (file: NetworkFile): Promise<number> => Promise.resolve(files.push(file))
   await FAMILIES[family].load(
-    { ...settings, folder, engine: NO_ENGINE, device: { engine: NO_ENGINE, compiles: true, load } },
+    { ...settings, folder, engine: NO_ENGINE, device: { engine: NO_ENGINE, onGpu: true, compiles: true, load } },
     family,
   )
   return files

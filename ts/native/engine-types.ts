@@ -112,11 +112,12 @@ export interface EngineOptions {
   /** Path of the library: ONNX Runtime's or TensorRT's. */
   readonly library: string
   /**
-   * The GPU that `kind` shall run on, in workspaces that lie on it; none: ONNX Runtime on the CPU. TensorRT's sessions are loaded from
-   * the bytes of compiled engines; they reject with ENGINE_INCOMPATIBLE where one is of another version or GPU.
+   * The GPU that `kind` shall run on, in workspaces that lie on it; none: ONNX Runtime on the CPU, or through WebGPU, between tensors in
+   * host memory. TensorRT's sessions are loaded from the bytes of compiled engines; they reject with ENGINE_INCOMPATIBLE where one is of
+   * another version or GPU.
    */
   readonly gpu?: GpuRef
-  readonly kind?: 'tensorrt' | 'onnxruntime'
+  readonly kind?: 'tensorrt' | 'onnxruntime' | 'webgpu'
 }
 
 /** ONNX Runtime or TensorRT on a thread of its own. Sessions are loaded and run there, one command after another. */

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 import { existsSync, readdirSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { checkNames, checkThreads, invalidArgument, SadaError, show, unknownName } from '../errors.ts'
-import { onnxRuntimeOnGpu } from '../engines/onnxruntime.ts'
+import { onnxRuntimeOnGpu, onnxRuntimeOnWebGpu } from '../engines/onnxruntime.ts'
 import { tensorRtEngine } from '../engines/stages.ts'
 import type { NetworkFile, OpenDeviceEngine } from '../plan/device-engine.ts'
 import { checkEngineSizes } from '../plan/engine-sizes.ts'
@@ -87,8 +87,9 @@ export const isStaged = (folder: string): boolean => existsSync(join(folder, 'pl
 /** What runs the networks on a GPU. */
 function deviceEngine({ engine = 'onnxruntime', engines, onnxruntime, signal, onBuild }: FamilySettings): OpenDeviceEngine {
   if (engine === 'onnxruntime') return onnxRuntimeOnGpu(onnxruntime)
+  if (engine === 'webgpu') return onnxRuntimeOnWebGpu()
   if (engine === 'tensorrt') return tensorRtEngine(engines, { signal, onBuild })
-  throw invalidArgument('engine', '"onnxruntime" or "tensorrt"', engine)
+  throw invalidArgument('engine', '"onnxruntime", "webgpu" or "tensorrt"', engine)
 }
 
 /** The folder of a model given by name or path. */

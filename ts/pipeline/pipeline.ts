@@ -137,7 +137,7 @@ export class Pipeline {
     const call = checkCall(options)
     const { gpu, device } = this.family
     try {
-      return quoteOf((await this.plan(call)).planned, gpu, device?.activationBytes, device === undefined)
+      return quoteOf((await this.plan(call)).planned, gpu, device?.activationBytes, device?.onGpu !== true)
     } catch (error) {
       throw asSadaError(error)
     }

@@ -35,11 +35,13 @@ export interface BuildWatch {
 }
 
 /** What of an engine a loaded model has use for. */
-export type OpenedDevice = Pick<DeviceEngine, 'engine' | 'activationBytes' | 'keepCompiled'>
+export type OpenedDevice = Pick<DeviceEngine, 'engine' | 'onGpu' | 'activationBytes' | 'keepCompiled'>
 
-/** What runs networks on the GPU that holds a run's tensors. */
+/** What runs networks on a GPU. */
 export interface DeviceEngine {
   readonly engine: Engine
+  /** Whether between tensors on the GPU that holds those of a run; else between tensors in host memory. */
+  readonly onGpu: boolean
   /** Working memory in bytes that all sessions loaded so far share, where the library says. */
   readonly activationBytes?: number
   /** Whether sessions serve the sizes of their profiles alone. */

@@ -48,10 +48,11 @@ export interface EngineSettings {
   readonly device?: DeviceSetting | undefined
   /**
    * What runs the networks: `onnxruntime` (default), on the CPU, on a GPU of `device` through its CUDA provider where a build that has it is
-   * found; or `tensorrt`, on that GPU. TensorRT's engines are built when a model is first loaded, which takes seconds to minutes, and kept
+   * found; `webgpu`, on whatever GPU Vulkan, Direct3D 12 or Metal drive, by the same library (BACKEND_UNAVAILABLE where there is none); or
+   * `tensorrt`, on a GPU of `device`. TensorRT's engines are built when a model is first loaded, which takes seconds to minutes, and kept
    * (`sada engines`).
    */
-  readonly engine?: 'onnxruntime' | 'tensorrt' | undefined
+  readonly engine?: 'onnxruntime' | 'webgpu' | 'tensorrt' | undefined
   /** A build of ONNX Runtime with the CUDA provider, or its folder; default `SADA_ONNXRUNTIME_PATH`, then pip's `onnxruntime-gpu`. */
   readonly onnxruntime?: string | undefined
   /** TensorRT's engines that the application brings along (`sada engines build --out`), so that they need not be built here. */

@@ -38,7 +38,7 @@ export function networkOf(model: Model): StagedNetwork {
   const engine = model.stages?.device.engine ?? model.engine
   return {
     engine,
-    onGpu: model.stages !== undefined,
+    onGpu: model.stages?.device.onGpu,
     sessions,
     stages,
     conditioning: text.outputs,

@@ -1,0 +1,83 @@
+// ONNX Runtime's WebGPU provider, which is part of its builds for Linux x64, Windows and macOS: networks on whatever GPU Vulkan, Direct3D 12
+// or Metal drive, between tensors in host memory.
+#include <mutex>
+#include <set>
+
+#include "onnxruntime_host_session.h"
+
+namespace sada {
+namespace ort {
+namespace {
+
+// All sessions of a process share one device of the provider, which does not expect two threads at it: two runs at once end the process
+// (https://github.com/microsoft/onnxruntime/issues/32561). Engines have threads of their own, so they take turns here.
+std::mutex& turn() {
+  static auto* mutex = new std::mutex;
+  return *mutex;
+}
+
+class WebGpuSession;
+
+// Those that are there, guarded by `turn`.
+std::set<WebGpuSession*>& sessions() {
+  static auto* all = new std::set<WebGpuSession*>;
+  return *all;
+}
+
+class WebGpuSession : public HostSession {
+ public:
+  WebGpuSession(std::shared_ptr<Library> library, SessionHandle* session) : HostSession(std::move(library), session) { sessions().insert(this); }
+  ~WebGpuSession() override {
+    const std::lock_guard<std::mutex> lock(turn());
+    sessions().erase(this);
+    release();
+  }
+  void release() { session_.reset(); }
+  void run(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation& cancellation, GpuStream* gpu) override {
+    const std::lock_guard<std::mutex> lock(turn());
+    HostSession::run(inputs, outputs, cancellation, gpu);
+  }
+};
+
+class WebGpuLibrary : public EngineLibrary {
+ public:
+  explicit WebGpuLibrary(std::shared_ptr<Library> library) : library_(std::move(library)) {}
+
+  std::string version() const override { return library_->version(); }
+  std::unique_ptr<Cancellation> make_cancellation() override { return library_->make_cancellation(); }
+  // Sessions are made in turn, too.
+  std::unique_ptr<Session> load(const SessionOptions& options) override {
+    const std::lock_guard<std::mutex> lock(turn());
+    return std::make_unique<WebGpuSession>(library_, library_->open(options, [this](SessionSettings* settings) { add_provider(settings); }));
+  }
+
+ private:
+  void add_provider(SessionSettings* settings) const {
+    // Where a machine has two GPUs, not the one that saves power.
+    const char* const keys[] = {"powerPreference"};
+    const char* const values[] = {"high-performance"};
+    Status* status = library_->api.call(kSessionOptionsAppendExecutionProvider, settings, "WebGPU", static_cast<const char* const*>(keys),
+                                        static_cast<const char* const*>(values), size_t{1});
+    if (status == nullptr) return;
+    const Owned<Status> owned = library_->own(status, kReleaseStatus);
+    const std::string message = library_->api.call<const char*>(kGetErrorMessage, static_cast<const Status*>(status));
+    // What comes before says where in its sources the library was.
+    const size_t at = message.find("Failed to get a WebGPU"), from = at == std::string::npos ? 0 : at;
+    throw Error("BACKEND_UNAVAILABLE", "ONNX Runtime " + version() + " has no GPU for WebGPU, which takes a driver for Vulkan, Direct3D 12 or Metal: " +
+                                           message.substr(from, message.find_last_not_of("\n ") + 1 - from) + ".");
+  }
+
+  const std::shared_ptr<Library> library_;
+};
+
+}  // namespace
+}  // namespace ort
+
+void release_webgpu_sessions() {
+  const std::lock_guard<std::mutex> lock(ort::turn());
+  for (ort::WebGpuSession* session : ort::sessions()) session->release();
+}
+
+std::shared_ptr<EngineLibrary> open_onnxruntime_webgpu(const std::string& path) { return std::make_shared<ort::WebGpuLibrary>(ort::open_library_at(path)); }
+
+}  // namespace sada
