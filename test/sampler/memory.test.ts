@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SadaError } from '../../ts/errors.ts'
@@ -125,7 +126,8 @@ test('budgets that are none are refused', async () => {
   const { options } = watched({})
   const misspelt = sampleMemory({ ...options, memory: { bugdet: 5 } as SampleOptions['memory'] })
   assert.match(String(await misspelt.catch((error: unknown) => error)), /Did you mean "budget"/)
-  for (const memory of [{ budget: -1 }, { budget: NaN }, { budget: '1' }, 7, null] as unknown as SampleOptions['memory'][]) {
+  const none = [{ budget: -1 }, { budget: NaN }, { budget: '1' }, 7, null, [], [5], new Map(), new Date(), () => {}]
+  for (const memory of none as unknown as SampleOptions['memory'][]) {
     await sampleMemory({ ...options, memory }).then(
       () => assert.unreachable(),
       (error: SadaError) => {
@@ -134,6 +136,18 @@ test('budgets that are none are refused', async () => {
       },
     )
   }
+})
+
+test('a budget is read of an object of any class and realm; without one there is none', async () => {
+  const { options } = watched({})
+  const whole = await sampleMemory(options)
+  class Settings {
+    readonly budget = undefined
+  }
+  for (const memory of [{}, Object.create(null), new Settings(), runInNewContext('({})')] as SampleOptions['memory'][])
+    assert.equal(await sampleMemory({ ...options, memory }), whole)
+  const foreign = sampleMemory({ ...options, memory: runInNewContext('({ budget: 0 })') as SampleOptions['memory'] })
+  assert.is(await foreign.catch((error: SadaError) => error.argument), 'memory.budget')
 })
 
 test.run()

@@ -226,7 +226,9 @@ export function quoteOf(
 /** Checks `memory`; no budget is one without end. */
 function checkBudget(memory: MemoryOptions | undefined): number {
   if (memory === undefined) return Infinity
-  if (typeof memory !== 'object' || memory === null) throw invalidArgument('memory', 'an object { budget }', memory)
+  // Of a list, a Map or a date no field is asked for, and none would be missed.
+  if (Object.prototype.toString.call(memory) !== '[object Object]')
+    throw invalidArgument('memory', 'an object { budget }', memory)
   checkNames(memory, { budget: true }, { within: 'memory' })
   const { budget } = memory
   if (budget === undefined) return Infinity
