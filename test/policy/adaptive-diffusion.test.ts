@@ -6,6 +6,7 @@ import { LENGTH, runInJs } from '../support/run.ts'
 
 testRecorded('adaptive-diffusion')
 testNeverAndDefault('adaptive-diffusion', { maxConsecutive: 0 })
+testNeverAndDefault('adaptive-diffusion', { threshold: 0 })
 
 test('adaptive-diffusion: the trace has how unevenly the lengths of steps change, from the third on; a skip follows where that is at most 0', async () => {
   const states = [new TorchGenerator(1).randn(LENGTH)]

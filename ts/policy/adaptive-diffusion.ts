@@ -36,7 +36,8 @@ export const adaptiveDiffusion: PolicyDefinition<AdaptiveDiffusionOptions> = {
   },
   freshNoise: 'unknown to it',
   begin: (options, context) => Array.from({ length: context.members }, () => new AdaptiveDiffusionMember(options, context)),
-  preflight: ({ maxConsecutive, tail }, context) => [
+  preflight: ({ threshold, maxConsecutive, tail }, context) => [
+    ...(threshold > 0 ? [] : ['With threshold 0 nothing can be skipped, unless lengths of steps change exactly evenly.']),
     ...switchedOff('maxConsecutive', maxConsecutive),
     ...leavesNothing(context, WARMUP, tail),
   ],
