@@ -159,9 +159,26 @@ test('where the steps that always run are all there are, that is said before the
       [1000, 1000],
     ])
       assert.equal(warnings(policy, warmup, tail), [
-        `Of 10 steps the first ${warmup} and the last ${tail} always run: nothing can be skipped.`,
+        `Of 10 steps the first ${warmup} and the last ${tail} always run: nothing can be skipped in fewer than ${warmup + tail + 1}.`,
       ])
     assert.equal(warnings(policy, 5, 4), [])
+  }
+})
+
+test('below the number of steps that is named nothing can be skipped, also where what always runs follows from it', () => {
+  const config = parseSchedulerConfig(configs['dpm++']).config
+  for (const policy of ['sada', 'sada/poster', 'easycache', 'adaptive-diffusion', 'taylorseer', 'spectrum']) {
+    const said = Array.from({ length: 60 }, (_, k) => {
+      const solver = createSolver(createSchedule(config, { steps: 1 + k }))
+      const context: RunContext = { solver, members: 1, guidance: 7, canPrune: false, tokens: 0, stages: [], reusable: [] }
+      const [, least] = /skipped in fewer than (\d+)/.exec(createPolicy(policy).begin(context).warnings?.join() ?? '') ?? []
+      return Number(least ?? 0)
+    })
+    const first = 1 + said.indexOf(0)
+    assert.ok(first > 1 && first < 30 && said.slice(first).every((least) => least === 0), `${policy}: ${said.join()}`)
+    assert.is(said[first - 2], first, `${policy}: ${said.join()}`)
+    for (const [k, least] of said.entries())
+      assert.ok(k + 1 >= first || (least > k + 1 && least <= first), `${policy}: ${said.join()}`)
   }
 })
 

@@ -4,7 +4,9 @@ import type { MemberPolicy, RunContext } from './policy.ts'
 export function leavesNothing({ solver }: RunContext, warmup: number, tail: number): string[] {
   const { steps } = solver.schedule
   if (warmup + tail < steps) return []
-  return [`Of ${steps} steps the first ${warmup} and the last ${tail} always run: nothing can be skipped.`]
+  // A default that follows the number of steps never falls as that rises: below this there is nothing either.
+  const least = warmup + tail + 1
+  return [`Of ${steps} steps the first ${warmup} and the last ${tail} always run: nothing can be skipped in fewer than ${least}.`]
 }
 
 /** What there is to say of an option at the value that switches the method off. */
