@@ -141,13 +141,29 @@ test('a file of somebody else: its command is one line that a shell takes for on
   writeFileSync(join(cwd, 'x.png'), encode({ width: 1, height: 1, data: new Uint8Array(3), channels: 3, depth: 8, text }))
   const { stdout } = await run('sada', ['info', 'x.png'], cwd)
   assert.not.match(stdout, /[^\P{Cc}\n]/u)
-  const shown = execFileSync(
-    'bash',
-    ['-c', `sada() { printf '%s\\0' "$@"; }; eval "$1 -o again.png"`, 'bash', stdout.trimEnd().split('\n').at(-1)!],
-    { cwd },
-  )
-  assert.equal(shown.toString().split('\0'), [prompt, `--negative=${prompt}`, '-o', 'again.png', ''])
+  const shown = asTyped(stdout.trimEnd().split('\n').at(-1)! + ' -o again.png', cwd)
+  assert.equal(shown, [prompt, `--negative=${prompt}`, '-o', 'again.png'])
   assert.equal(readdirSync(cwd), ['x.png'])
+})
+
+/** The arguments that every shell of this machine makes of a command. */
+function asTyped(command: string, cwd: string, shells = ['bash', 'sh']): string[] {
+  const script = `sada() { printf '%s\\0' "$@"; }; eval "$1"`
+  const all = shells.map((shell) => execFileSync(shell, ['-c', script, shell, command], { cwd }).toString())
+  for (const each of all) assert.is(each, all[0])
+  return all[0].split('\0').slice(0, -1)
+}
+
+test('control characters, quotation marks and what bash and printf read are what they were in any shell', () => {
+  const cwd = emptyFolder()
+  const values = ['\n', '-e\t%d%%\\n', '\x01!$(touch x)`touch x`', "\x7f'\"\\'); touch x #", '\u20281\u00857é', '\\\n0']
+  const args = ['a\x1b cat', ...values.map((value) => `--negative=${value}.`)]
+  assert.equal(asTyped(`sada ${quoted(args)}`, cwd), args)
+  // A newline at the end takes a shell that knows a newer way; no other runs any of it.
+  const ending = ["--negative=it's\\'; touch x #\n\n", '\n']
+  assert.equal(asTyped(`sada ${quoted(ending)}`, cwd, ['bash']), ending)
+  assert.is(asTyped(`sada ${quoted(ending)}`, cwd, ['sh']).length, ending.length)
+  assert.equal(readdirSync(cwd), [])
 })
 
 test('quoting is what a shell undoes', () => {

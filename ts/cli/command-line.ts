@@ -46,17 +46,27 @@ export function quoted(args: readonly string[]): string {
     .map((each) => {
       if (/^[\w./:=,@%+-]+$/.test(each)) return each
       const [, option = '', value = each] = /^(--[a-z-]+=)([^]*)$/.exec(each) ?? []
-      if (CONTROL.test(value)) return `${option}$'${value.replace(/[\\']/g, '\\$&').replace(CONTROLS, octal)}'`
-      return `${option}'${value.replaceAll("'", `'\\''`)}'`
+      return option + (CONTROL.test(value) ? spelled(value) : `'${value.replaceAll("'", `'\\''`)}'`)
     })
     .join(' ')
+}
+
+/**
+ * A value with control characters. `$'…'`, which not every shell knows, is for what ends in a newline, which `$(…)` would take off; where it is
+ * unknown, it is one word all the same: no quotation mark is in it. Nor an exclamation mark, which is one of bash's own between double ones.
+ */
+function spelled(value: string): string {
+  const escaped = value.replaceAll('\\', '\\\\')
+  if (value.endsWith('\n')) return `$'${escaped.replace(SPELLED, (each) => octal(each, '\\'))}'`
+  return `"$(printf %b '${escaped.replace(SPELLED, (each) => octal(each, '\\0'))}')"`
 }
 
 // Ends of lines, and what a terminal obeys.
 const CONTROL = /[\p{Cc}\u2028\u2029]/u
 const CONTROLS = new RegExp(CONTROL, 'gu')
-const octal = (character: string): string =>
-  Array.from(Buffer.from(character), (byte) => '\\' + byte.toString(8).padStart(3, '0')).join('')
+const SPELLED = /[\p{Cc}\u2028\u2029'!]/gu
+const octal = (character: string, before: string): string =>
+  Array.from(Buffer.from(character), (byte) => before + byte.toString(8).padStart(3, '0')).join('')
 
 /** A text for people to read: control characters, which a terminal would obey, as JSON has them. */
 export const printable = (text: string): string =>
