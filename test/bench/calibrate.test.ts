@@ -90,7 +90,7 @@ test('sada calibrate prints the option that uses what it found, and sada takes i
   assert.match(unknown.stderr, /Did you mean "teacache"\?/)
   const single = await run('sada', ['calibrate', 'magcache', '--samples', '1', '--steps', '1'])
   assert.equal([single.code, single.stdout], [2, ''])
-  assert.match(single.stderr, /"steps" to be at least 2, received 1/)
+  assert.match(single.stderr, /"--steps" to be at least 2, received 1/)
 })
 
 test.run()

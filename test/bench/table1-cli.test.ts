@@ -224,7 +224,7 @@ test('pictures of a size that is asked for; those of another do not go with them
   }
   const odd = await run('sada-bench', ['table1', ...model, '--width', '51', '--resume', 'odd.jsonl'], cwd)
   assert.is(odd.code, 2)
-  assert.match(odd.stderr, /"width" to be a multiple of/)
+  assert.match(odd.stderr, /"--width" to be a multiple of/)
 })
 
 test.run()

@@ -125,7 +125,7 @@ test('sada calibrate measures what is asked for: with these pictures, in this si
   assert.not.equal(await ratios('--width', '48'), plain)
   const odd = await run('sada', ['calibrate', 'magcache', ...model, '--height', '31'], cwd)
   assert.equal([odd.code, odd.stdout], [2, ''])
-  assert.match(odd.stderr, /"height" to be a multiple of/)
+  assert.match(odd.stderr, /"--height" to be a multiple of/)
 })
 
 test.run()

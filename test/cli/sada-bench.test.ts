@@ -95,6 +95,8 @@ const wrong: [args: string[], code: number, said: RegExp][] = [
   [['extra', 'two'], 2, /Unknown command "extra"\. Known: table1\./],
   [['--policy', 'nothing-like-it'], 2, /Known: .*\[UNKNOWN_NAME\]/],
   [['--policy', 'every-n:ordr=1'], 2, /Did you mean "order"\?/],
+  [['--policy', 'every-n:n=0'], 2, /"n" of "--policy" to be an integer/],
+  [['table1', '--policies', 'every-n:n=0'], 2, /"n" of "--policies" to be an integer/],
   [['--scheduler', 'dpm+'], 2, /Did you mean "dpm\+\+"\?/],
   [['--scheduler', ','], 2, /"--scheduler" to be a name/],
   [['--html', '-'], 2, /"--html" to be a file/],
@@ -195,7 +197,7 @@ test('pictures of another size and with fewer tokens of the prompt; distilled gu
   assert.equal([cases[0].guidance, cases[0].flops.baseline], [3.5, 12])
   const refused = await run('sada-bench', ['--quick', '--width', '32', '--json', '-'], cwd)
   assert.equal([refused.code, refused.stdout], [2, ''])
-  assert.match(refused.stderr, /"width" to be left out: this model does not take it/)
+  assert.match(refused.stderr, /"--width" to be left out: this model does not take it/)
 })
 
 test('sounds are compared as pictures of their spectrograms', async () => {

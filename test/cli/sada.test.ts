@@ -80,7 +80,7 @@ test('a memory budget is kept, what it took is said, and the file knows of it', 
   const words = ['a kid', '--steps', '6', '--policy', 'every-n:warmup=2', '-o', 'x.png', '--json', '--memory-budget']
   const refused = await run('sada', [...words, '1K'], cwd)
   assert.is(refused.code, 2)
-  const [, least] = /"memory.budget" to be at least (\d+)/.exec(refused.stderr)!
+  const [, least] = /"--memory-budget" to be at least (\d+)/.exec(refused.stderr)!
   const { code, stdout, stderr } = await run('sada', [...words, least], cwd)
   assert.is(code, 0)
   assert.match(stderr, /^Warning: Memory budget of \d+ bytes: the policy's history is kept in float16\.$/m)
@@ -101,11 +101,15 @@ const wrong: [args: string[], code: number, said: RegExp][] = [
   [['a kid', '--seed', '1.5'], 2, /"--seed" to be an integer from 0/],
   [['a kid', '--guidance', 'much'], 2, /"--guidance".*\[INVALID_ARGUMENT\]/],
   [['a kid', '--policy', 'sadda'], 2, /Did you mean "sada"\?.*\[UNKNOWN_NAME\]/],
+  [['a kid', '--policy', 'every-n:n=0'], 2, /"n" of "--policy" to be an integer from 1 to 1000, received 0\./],
+  [['a kid', '--engine', 'device'], 2, /"--engine" to be "onnxruntime" or "tensorrt", received "device"\./],
+  [['a kid', '--scheduler', 'device'], 2, /Unknown scheduler "device"\..*\[UNKNOWN_NAME\]/],
+  [['calibrate', 'magcache', '--device', 'nowhere'], 2, /"--device" to be "auto", .*received "nowhere"\./],
   [['a kid', '--scheduler', 'eular'], 2, /Did you mean "euler"\?.*\[UNKNOWN_NAME\]/],
   [['a kid', '-m', 'avatr'], 2, /Did you mean "avatar"\?.*\[UNKNOWN_NAME\]/],
   [['docter'], 2, /Did you mean "sada doctor"\?.*\[UNKNOWN_NAME\]/],
   [['hlep'], 2, /Did you mean "sada help"\?.*\[UNKNOWN_NAME\]/],
-  [['a kid', '-o', ''], 2, /"output" to be the name of a file, received ""\. \[INVALID_ARGUMENT\]/],
+  [['a kid', '-o', ''], 2, /"--output" to be the name of a file, received ""\. \[INVALID_ARGUMENT\]/],
   [['kid '.repeat(60)], 2, /\[PROMPT_TOO_LONG\]/],
   [['a kid', '-o', 'x.jpg'], 2, /ends with \.png.*\[INVALID_ARGUMENT\]/],
   [['a kid', '-o', 'missing/x.png'], 1, /its folder does not exist.*\[OUTPUT_FAILED\]/],

@@ -102,7 +102,7 @@ test('what a model does not take is refused with what it takes', () => {
   assert.throws(takingNothing, (error: SadaError) => error.argument === 'strength' && !error.message.includes('It takes'))
   const { code, argument, message } = refusal({ negativePrompt: 'b' })
   assert.equal([code, argument], ['INVALID_ARGUMENT', 'negativePrompt'])
-  assert.match(message, /It takes strength, guidanceRescale, /)
+  assert.match(message, /It takes "strength", "guidanceRescale", /)
 })
 
 test.run()

@@ -1,5 +1,6 @@
-import { CommanderError, type Command } from 'commander'
+import { CommanderError, type Command, type Option } from 'commander'
 import { SadaError, type SadaErrorCode } from '../errors.ts'
+import { asTyped } from './option-names.ts'
 import { isLive } from './terminal.ts'
 
 /** Exit codes of both binaries; 128 + n for signal n. */
@@ -37,7 +38,10 @@ export function withOwnErrors(command: Command): Command {
  * aborts what runs, a second one ends the process at once.
  */
 export async function runProgram(program: Command, start: (signal: AbortSignal) => void): Promise<void> {
-  endWhereStdoutEnds(program.name())
+  let acting = program
+  program.hook('preSubcommand', (_, subcommand) => void (acting = subcommand))
+  const fail = (error: unknown): number => report(program.name(), error, [...acting.options, ...program.options])
+  endWhereStdoutEnds(fail)
   const interruption = new AbortController()
   const interrupt = (exitCode: number) => () => {
     if (interruption.signal.aborted) process.exit(exitCode)
@@ -48,14 +52,14 @@ export async function runProgram(program: Command, start: (signal: AbortSignal) 
   try {
     await program.parseAsync()
   } catch (error) {
-    process.exitCode = report(program.name(), error)
+    process.exitCode = fail(error)
   } finally {
     process.removeAllListeners('SIGINT').removeAllListeners('SIGTERM')
   }
 }
 
-/** Says on stderr what went wrong, and gives the exit code for it. */
-function report(name: string, error: unknown): number {
+/** Says on stderr what went wrong, and gives the exit code for it. `options`: those that could be typed. */
+function report(name: string, error: unknown, options: readonly Option[]): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
   // What was drawn last is not finished: the line is the message's.
   if (isLive(process.stderr)) process.stderr.write('\r\x1b[2K')
@@ -64,19 +68,21 @@ function report(name: string, error: unknown): number {
     process.stderr.write(`${name}: ${error.message}\n`)
     return error.exitCode
   }
-  const { code, message } =
+  const { code, message, argument } =
     error instanceof SadaError ? error : { code: 'INTERNAL' as const, message: String((error as Error)?.message ?? error) }
-  process.stderr.write(`${name}: ${oneLine(message)} [${code}]\n`)
+  // Unknown names are quoted as they were written.
+  const told = argument === undefined || code === 'UNKNOWN_NAME' ? message : asTyped(message, options)
+  process.stderr.write(`${name}: ${oneLine(told)} [${code}]\n`)
   return EXIT_OF[code] ?? EXIT.failure
 }
 
 const oneLine = (text: string): string => text.trim().replace(/\s*\n\s*/g, ' ')
 
 /** A reader that has seen enough (`| head`) is no failure; a full disk is. */
-function endWhereStdoutEnds(name: string): void {
+function endWhereStdoutEnds(fail: (error: unknown) => number): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.ok)
-    process.exit(report(name, new SadaError('OUTPUT_FAILED', `Cannot write to stdout: ${error.message}.`, { cause: error })))
+    process.exit(fail(new SadaError('OUTPUT_FAILED', `Cannot write to stdout: ${error.message}.`, { cause: error })))
   })
   process.stderr.on('error', () => {})
 }

@@ -177,7 +177,7 @@ function checkFamilyOptions(options: GenerateOptions, { takes }: Offer): FamilyR
     const value = options[name]
     if (value === undefined) continue
     if (!takes.includes(name)) {
-      const known = takes.length > 0 ? `It takes ${takes.join(', ')}.` : ''
+      const known = takes.length > 0 ? `It takes ${takes.map((each) => `"${each}"`).join(', ')}.` : ''
       throw invalidArgument(name, 'left out: this model does not take it', value, known)
     }
     const [fits, expected] = FAMILY_OPTIONS[name] ?? []

@@ -1,0 +1,33 @@
+import { Option } from 'commander'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { asTyped } from '../../ts/cli/option-names.ts'
+
+const options = [
+  ...['-m, --model <name>', '--guidance <scale>', '--true-guidance <scale>', '--negative <prompt>', '--policy <policy>'],
+  ...['--memory-budget <size>', '--control <file>', '--control-strength <n>', '--device <device>', '--width <pixels>'],
+].map((flags) => new Option(flags))
+
+const cases: [message: string, told: string][] = [
+  ['Expected "guidanceScale" to be a number from 0 to 100', 'Expected "--guidance" to be a number from 0 to 100'],
+  ['"negativePrompt" to be given with "trueGuidanceScale", which', '"--negative" to be given with "--true-guidance", which'],
+  ['Expected "memory.budget" to be', 'Expected "--memory-budget" to be'],
+  ['Expected "control.strength" to be', 'Expected "--control-strength" to be'],
+  ['Expected "control.image" to be', 'Expected "image" of "--control" to be'],
+  ['Expected "policy.target.speedup" to be', 'Expected "target.speedup" of "--policy" to be'],
+  ['ask for one with "device", "cuda" for the first', 'ask for one with "--device", "cuda" for the first'],
+  // What is no option of the command, and what was typed.
+  ['Expected "steps" to be; "policies", "--width" and "a policy.n" are not', ''],
+  ['Expected "engine" to be "onnxruntime", received "device".', ''],
+  ['Expected "prompt" to be short, received "a \\"device\\" here"', ''],
+]
+
+test('a message has its options as the command has them; what it has not, and what was received, stays', () => {
+  for (const [message, told] of cases) assert.is(asTyped(message, options), told || message)
+})
+
+test('a command with several policies has those of its own name', () => {
+  assert.is(asTyped('Expected "policy.n" to be', [new Option('--policies <list>')]), 'Expected "n" of "--policies" to be')
+})
+
+test.run()
