@@ -92,6 +92,13 @@ test('a negative prompt that cannot have an effect is warned of', async () => {
   assert.equal([sd2.code, sd2.stderr], [0, 'Warning: --negative has no effect without --guidance above 1.\n'])
 })
 
+test('a word that is nearly a command is a prompt to a model that knows any word, with a hint', async () => {
+  const words = ['--steps', '1', '--policy', 'none', '-o', 'x.png', '-m', familyFolder('sd2')]
+  const [meant, other] = await Promise.all(['docter', 'lighthouse'].map((word) => run('sada', [word, ...words])))
+  assert.equal([meant.code, other.code, other.stderr], [0, 0, ''])
+  assert.is(meant.stderr, '"docter" is taken for a prompt; there is a command "sada doctor".\n')
+})
+
 test('what does not fit the model is said, and nothing is left behind', async () => {
   const cwd = emptyFolder()
   writeFileSync(join(cwd, 'text.png'), 'no picture')

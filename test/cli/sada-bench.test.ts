@@ -92,6 +92,7 @@ test('what every run of a case was warned of is said once, with the case', async
 const wrong: [args: string[], code: number, said: RegExp][] = [
   [['--stpes', '5'], 2, /Did you mean --steps\?/],
   [['tabel1'], 2, /Unknown command "tabel1"\. Did you mean "table1"\?/],
+  [['help', 'tabel1'], 2, /Unknown command "tabel1"\. Did you mean "table1"\?/],
   [['extra', 'two'], 2, /Unknown command "extra"\. Known: table1\./],
   [['--policy', 'nothing-like-it'], 2, /Known: .*\[UNKNOWN_NAME\]/],
   [['--policy', 'every-n:ordr=1'], 2, /Did you mean "order"\?/],

@@ -108,6 +108,10 @@ const wrong: [args: string[], code: number, said: RegExp][] = [
   [['a kid', '--scheduler', 'eular'], 2, /Did you mean "euler"\?.*\[UNKNOWN_NAME\]/],
   [['a kid', '-m', 'avatr'], 2, /Did you mean "avatar"\?.*\[UNKNOWN_NAME\]/],
   [['docter'], 2, /Did you mean "sada doctor"\?.*\[UNKNOWN_NAME\]/],
+  [['help', 'docter'], 2, /Unknown command "docter"\. Did you mean "doctor"\? Known: info, /],
+  [['engines', 'lst'], 2, /Unknown command of "sada engines" "lst"\. Did you mean "list"\? Known: list, build, clear\./],
+  [['engines', 'help', 'none'], 2, /Unknown command of "sada engines" "none"\. Known: list, build, clear\./],
+  [['engines', 'list', 'all'], 2, /too many arguments for 'list'/],
   [['hlep'], 2, /Did you mean "sada help"\?.*\[UNKNOWN_NAME\]/],
   [['a kid', '-o', ''], 2, /"--output" to be the name of a file, received ""\. \[INVALID_ARGUMENT\]/],
   [['kid '.repeat(60)], 2, /\[PROMPT_TOO_LONG\]/],
@@ -138,6 +142,26 @@ test('wrong usage is one line on stderr, without a stack, and the exit code of i
     )
   }
   assert.equal(readdirSync(cwd), ['file', 'folder'])
+})
+
+test('info that is misspelt before a picture that is there is not drawn; any other prompt is', async () => {
+  const cwd = emptyFolder()
+  const made = ['--steps', '1', '--policy', 'none', '-o', 'x.png']
+  // Nothing of this name is there yet.
+  assert.is((await run('sada', ['infoo', 'x.png', ...made], cwd)).code, 0)
+  const refused = await run('sada', ['infoo', 'x.png', '-o', 'y.png'], cwd)
+  assert.is(refused.code, 2)
+  assert.match(refused.stderr, /^sada: Unknown command "infoo"\. Did you mean "sada info x\.png"\?.* \[UNKNOWN_NAME\]\n$/)
+  writeFileSync(join(cwd, 'darkness'), '')
+  for (const words of [
+    ['infoo x.png'],
+    ['a', 'infoo', 'x.png'],
+    ['infoo', 'x.png', 'x.png'],
+    ['into', 'darkness'],
+    ['kid', 'x.png'],
+  ])
+    assert.is((await run('sada', [...words, ...made], cwd)).code, 0, words.join())
+  assert.equal(readdirSync(cwd), ['darkness', 'x.png'])
 })
 
 test('help and version go to stdout and end with 0', async () => {

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { extname } from 'node:path'
-import { invalidArgument, nearestName, SadaError } from '../errors.ts'
+import { invalidArgument } from '../errors.ts'
 import { offerOf } from '../families/staged.ts'
 import { findModel, isStaged } from '../pipeline/load.ts'
 import { checkGenerateOptions, type GenerateOptions } from '../pipeline/options.ts'
@@ -9,6 +9,7 @@ import type { Manifest } from '../plan/manifest.ts'
 import { loadManifest } from '../plan/model.ts'
 import { Tokenizer } from '../plan/tokenizer.ts'
 import { loadOn } from './engines.ts'
+import { meantBy, unknown } from './misspelling.ts'
 import { OutputFile } from './output-file.ts'
 import type { PictureArguments } from './picture-options.ts'
 import { EVERY, Preview } from './preview.ts'
@@ -60,7 +61,7 @@ export async function generate(
   if (manifest) {
     checkGenerateOptions(request, offerOf(manifest))
     checkWords(prompt, await Tokenizer.load(folder, manifest.text), manifest, commands)
-  }
+  } else warnOfMisspelling(prompt, commands)
   const early = manifest || options.output !== undefined ? await reserve(prompt, options.output, manifest && 'image') : undefined
   let file = early
   try {
@@ -83,13 +84,18 @@ export async function generate(
 
 /** Unknown words warn; a single one that is almost a command was meant as one. */
 function checkWords(prompt: string, tokenizer: Tokenizer, { name }: Manifest, commands: readonly string[]): void {
-  const { unknown } = tokenizer.encode(prompt)
-  if (unknown.length === 0) return
-  const command = /^\S+$/.test(prompt) ? nearestName(prompt, commands) : undefined
-  if (command !== undefined)
-    throw new SadaError('UNKNOWN_NAME', `Unknown command "${prompt}". Did you mean "sada ${command}"?`, { argument: 'prompt' })
-  const words = unknown.map((word) => `"${word}"`).join(', ')
-  process.stderr.write(`The model "${name}" does not know ${words}; "sada models" lists its words.\n`)
+  const { unknown: words } = tokenizer.encode(prompt)
+  if (words.length === 0) return
+  const command = meantBy(prompt, commands)
+  if (command !== undefined) throw unknown(prompt, command)
+  const quoted = words.map((word) => `"${word}"`).join(', ')
+  process.stderr.write(`The model "${name}" does not know ${quoted}; "sada models" lists its words.\n`)
+}
+
+/** Models without a list of words know any word. */
+function warnOfMisspelling(prompt: string, commands: readonly string[]): void {
+  const command = meantBy(prompt, commands)
+  if (command !== undefined) process.stderr.write(`"${prompt}" is taken for a prompt; there is a command "sada ${command}".\n`)
 }
 
 /** Guidance alone makes a negative prompt count, in some models one beside the distilled kind. */

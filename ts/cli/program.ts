@@ -1,5 +1,5 @@
 import { CommanderError, type Command, type Option } from 'commander'
-import { SadaError, type SadaErrorCode } from '../errors.ts'
+import { SadaError, unknownName, type SadaErrorCode } from '../errors.ts'
 import { asTyped } from './option-names.ts'
 import { isLive } from './terminal.ts'
 
@@ -28,9 +28,25 @@ export function withOwnErrors(command: Command): Command {
   return command
     .exitOverride()
     .showSuggestionAfterError()
+    .addHelpText('beforeAll', ({ error, command: asked }) => {
+      // Help is an error where it was asked for by the name of no command, and only there.
+      if (error) throw unknownCommand(asked, asked.args[1])
+      return ''
+    })
     .configureOutput({
       outputError: (text, write) => write(`${command.name()}: ${oneLine(text.replace(/^error: /, ''))} [INVALID_ARGUMENT]\n`),
     })
+}
+
+/** A name that none of a command's own commands has. */
+export function unknownCommand(of: Command, name: string): SadaError {
+  const what = of.parent === null ? 'command' : `command of "${of.parent.name()} ${of.name()}"`
+  return unknownName(
+    what,
+    name,
+    of.commands.map((each) => each.name()),
+    'command',
+  )
 }
 
 /**

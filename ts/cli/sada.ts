@@ -4,6 +4,7 @@ import { invalidArgument } from '../errors.ts'
 import { packageVersion } from '../version.ts'
 import { collect, decimal, integer, parsePolicy, seed, size } from './arguments.ts'
 import type { GenerateArguments } from './generate.ts'
+import { refuseMisspelt } from './misspelling.ts'
 import {
   CONTROL,
   CONTROL_END,
@@ -14,7 +15,7 @@ import {
   SECONDS,
   WIDTH,
 } from './picture-options.ts'
-import { runProgram, withOwnErrors } from './program.ts'
+import { runProgram, unknownCommand, withOwnErrors } from './program.ts'
 
 const EXAMPLES = `
 Examples:
@@ -105,6 +106,7 @@ program
   .action(async (prompt: string[], options: GenerateArguments) => {
     const { generate } = await import('./generate.ts')
     const commands = [...program.commands.map((each) => each.name()), 'help']
+    await refuseMisspelt(prompt, commands)
     await generate(prompt.join(' ').trim(), options, commands, signal)
   })
 
@@ -142,6 +144,11 @@ program
 const engines = program
   .command('engines')
   .description('TensorRT engines: what is kept, building them ahead of time, clearing the cache')
+  .hook('preSubcommand', ({ args: [name = ''], commands }) => {
+    // The default one would take it for an argument of its own.
+    const isKnown = /^(-|$)/.test(name) || commands.some((each) => each.name() === name)
+    if (!isKnown) throw unknownCommand(engines, name)
+  })
 engines
   .command('list', { isDefault: true })
   .description('the engines that are kept, the last used first')
