@@ -1,10 +1,23 @@
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { execFile, spawnSync } from 'node:child_process'
+import {
+  chmodSync,
+  chownSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import fs from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { OutputFile } from '../../ts/cli/output-file.ts'
 import type { SadaError } from '../../ts/errors.ts'
-import { emptyFolder } from '../support/spawn.ts'
+import { commandOf, emptyFolder } from '../support/spawn.ts'
 
 test('a file that was there is kept until it is written, one that was not goes again; what is written stays', async () => {
   const folder = emptyFolder()
@@ -24,6 +37,89 @@ test('a link that led nowhere stays, and what was made at its end goes again', a
   symlinkSync(join(folder, 'target'), join(folder, 'link'))
   await (await OutputFile.reserve(join(folder, 'link'))).release()
   assert.equal(readdirSync(folder), ['link'])
+})
+
+/** Writes over what is there. */
+async function overwrite(path: string, data: string): Promise<void> {
+  await (await OutputFile.reserve(path)).write(data)
+}
+
+test('what is there is replaced as a whole: who has it open reads on in the old one; its mode stays, and links lead to the new one', async () => {
+  const folder = emptyFolder()
+  const [real, link] = [join(folder, 'real'), join(folder, 'link')]
+  writeFileSync(real, 'the old one')
+  chmodSync(real, 0o640)
+  symlinkSync('real', link)
+  const open = await fs.open(real, 'r')
+  await overwrite(link, 'new')
+  assert.is(await open.readFile('utf8'), 'the old one')
+  await open.close()
+  assert.equal([readFileSync(real, 'utf8'), readdirSync(folder)], ['new', ['link', 'real']])
+  if (process.platform !== 'win32') assert.is(statSync(real).mode & 0o7777, 0o640)
+})
+
+test("a file with several names is the same under all of them, another's stays theirs, and pipes and devices are written to", async () => {
+  const folder = emptyFolder()
+  const [one, other, pipe] = ['one', 'other', 'pipe'].map((name) => join(folder, name))
+  writeFileSync(one, 'the old one')
+  linkSync(one, other)
+  await overwrite(one, 'new')
+  assert.is(readFileSync(other, 'utf8'), 'new')
+  if (process.getuid?.() === 0) {
+    rmSync(other)
+    chownSync(one, 1234, 1234)
+    await overwrite(one, 'new')
+    assert.equal([readFileSync(one, 'utf8'), statSync(one).uid], ['new', 1234])
+  }
+  if (process.platform === 'win32') return
+  spawnSync('mkfifo', [pipe])
+  // Reserving opens it once, and writing once more: the reader stays.
+  const read = new Promise((resolve) =>
+    execFile('bash', ['-c', 'exec 3<> "$0"; head -c 3 <&3', pipe], (_, text) => resolve(text)),
+  )
+  await overwrite(pipe, 'new')
+  assert.is(await read, 'new')
+  await overwrite('/dev/null', 'new')
+  assert.ok(statSync('/dev/null').isCharacterDevice())
+})
+
+test('where nothing can be put beside a file or in its place, it is written to; a full disk keeps it', async () => {
+  const folder = emptyFolder()
+  const path = join(folder, 'old')
+  const plain = { open: fs.open, rename: fs.rename }
+  const failing = (code: string) => () => Promise.reject(Object.assign(new Error(code), { code }))
+  try {
+    for (const [broken, code, kept] of [
+      ['open', 'EACCES', false],
+      ['open', 'ENOSPC', true],
+      ['rename', 'EBUSY', false],
+    ] as const) {
+      writeFileSync(path, 'old')
+      const file = await OutputFile.reserve(path)
+      fs[broken] = failing(code)
+      const error = await file.write('new').catch((e: unknown) => e as SadaError)
+      Object.assign(fs, plain)
+      assert.equal(
+        [readFileSync(path, 'utf8'), (error as SadaError | undefined)?.code],
+        kept ? ['old', 'OUTPUT_FAILED'] : ['new', undefined],
+      )
+      assert.equal(readdirSync(folder), ['old'])
+    }
+  } finally {
+    Object.assign(fs, plain)
+  }
+})
+
+test('a picture that cannot be written to its end leaves the old one', () => {
+  if (process.platform === 'win32') return
+  const cwd = emptyFolder()
+  writeFileSync(join(cwd, 'x.png'), 'the old one')
+  const words = [...commandOf('sada'), 'a kid', '--steps', '1', '--policy', 'none', '-o', 'x.png']
+  // At most 4 KB in a file.
+  const { status, stderr } = spawnSync('bash', ['-c', 'ulimit -f 4; "$@"', 'bash', ...words], { cwd, encoding: 'utf8' })
+  assert.is(status, 1, stderr)
+  assert.match(stderr, /Cannot write x\.png: EFBIG.*\[OUTPUT_FAILED\]\n$/)
+  assert.equal([readFileSync(join(cwd, 'x.png'), 'utf8'), readdirSync(cwd)], ['the old one', ['x.png']])
 })
 
 test('all are reserved, or none', async () => {

@@ -3,6 +3,7 @@ import { open, realpath, rmdir, stat, unlink, writeFile } from 'node:fs/promises
 import { dirname, resolve } from 'node:path'
 import { makeFolder } from '../engines/folder.ts'
 import { invalidArgument, SadaError } from '../errors.ts'
+import { replaceFile } from './replacement.ts'
 
 /**
  * A file that a result will be written to, opened before the work begins so that an unwritable place costs nothing. What was
@@ -68,10 +69,10 @@ export class OutputFile {
     throw new SadaError('OUTPUT_FAILED', `Every name up to ${last} is taken: name a file with --output.`, { argument: 'output' })
   }
 
-  /** Throws OUTPUT_FAILED. */
+  /** Throws OUTPUT_FAILED; what was there before is there still, if that can be. */
   async write(data: string | Uint8Array): Promise<void> {
     try {
-      await writeFile(this.path, data)
+      if (this.made || !(await replaceFile(this.path, data))) await writeFile(this.path, data)
       this.made = false
     } catch (error) {
       throw outputFailed(this.path, error)
