@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert'
 import { take, type Features } from '../../ts/metrics/features.ts'
 import { fid, frechetDistance, sampleBias } from '../../ts/metrics/fid.ts'
 import type { Gaussian } from '../../ts/metrics/gaussian.ts'
+import { kid } from '../../ts/metrics/kid.ts'
 import { cholesky, transposed } from '../../ts/metrics/matrix.ts'
 import { hashed, hashedFeatures, near, recorded } from '../support/metrics.ts'
 
@@ -120,6 +121,16 @@ test('bias: the same seed gives the same figures, another one others', () => {
   assert.not.equal(sampleBias(a, b, { seed: 3 }).halves, sampleBias(a, b, { seed: 4 }).halves)
 })
 
+test('features of the largest size have a finite distance', () => {
+  const set = (seed: number): Features => {
+    const { values, ...shape } = hashedFeatures(40, 3, seed)
+    return { ...shape, values: values.map((value) => Math.sign(value) * 1e24) }
+  }
+  const [a, b] = [set(1), set(5000)]
+  for (const value of [fid(a, b), sampleBias(a, b).extrapolated, kid(a, b).mean, kid(a, b).std])
+    assert.ok(Number.isFinite(value) && value !== 0)
+})
+
 test('wrong features are named', () => {
   const good = hashedFeatures(4, 3, 1)
   const rejects = (a: Features, pattern: RegExp): void => {
@@ -131,6 +142,11 @@ test('wrong features are named', () => {
   rejects(take(good, [0]), /"a.count" to be at least 2/)
   rejects({ ...good, dim: 4 }, /"a.values" to be 4 · 4 = 16 values/)
   rejects({ ...good, values: good.values.map((value, k) => (k === 5 ? NaN : value)) }, /"a.values\[5\]" to be finite/)
+  for (const beyond of [1.001e24, -1e200, Infinity])
+    rejects(
+      { ...good, values: good.values.map((value, k) => (k === 5 ? beyond : value)) },
+      /"a.values\[5\]" to be finite, at most 1e24/,
+    )
   rejects(hashedFeatures(4, 2, 1), /"b.dim" to be 2/)
   rejects(undefined as never, /"a" to be \{ count, dim, values \}, received undefined/)
   rejects({ count: 4, dim: 3 } as never, /"a.values" to be 4 · 3 = 12 values in a Float64Array, received undefined/)

@@ -7,11 +7,13 @@ export interface Features {
   readonly count: number
   /** Numbers for each picture; 2048 of the Inception network. */
   readonly dim: number
-  /** [count, dim], finite. */
+  /** [count, dim], each at most 10²⁴ in size: the spread of KID takes the twelfth power. */
   readonly values: Float64Array
 }
 
-/** Throws INVALID_ARGUMENT where the length does not fit, there are fewer than two rows, or a value is not finite. */
+const LARGEST = 1e24
+
+/** Throws INVALID_ARGUMENT where the length does not fit, there are fewer than two rows, or a value is too large. */
 export function checkFeatures(name: string, features: Features): void {
   if (typeof features !== 'object' || features === null) throw invalidArgument(name, '{ count, dim, values }', features)
   const { count, dim, values } = features
@@ -19,8 +21,8 @@ export function checkFeatures(name: string, features: Features): void {
   if (!Number.isSafeInteger(dim) || dim < 1) throw invalidArgument(`${name}.dim`, 'at least 1', dim)
   if (!ArrayBuffer.isView(values) || values.length !== count * dim)
     throw invalidArgument(`${name}.values`, `${count} · ${dim} = ${count * dim} values in a Float64Array`, values)
-  const wrong = values.findIndex((value) => !Number.isFinite(value))
-  if (wrong >= 0) throw invalidArgument(`${name}.values[${wrong}]`, 'finite', values[wrong])
+  const wrong = values.findIndex((value) => !(Math.abs(value) <= LARGEST))
+  if (wrong >= 0) throw invalidArgument(`${name}.values[${wrong}]`, 'finite, at most 1e24 in size', values[wrong])
 }
 
 /** Both sets checked, and of one width. */
