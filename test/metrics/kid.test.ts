@@ -1,7 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { drawSubset, take, type Features } from '../../ts/metrics/features.ts'
-import { kid } from '../../ts/metrics/kid.ts'
+import { kid, kidInTurns } from '../../ts/metrics/kid.ts'
 import { TorchGenerator } from '../../ts/noise.ts'
 import { hashed, hashedFeatures, near, recorded } from '../support/metrics.ts'
 
@@ -56,6 +56,20 @@ test('sets too large to keep all kernels give the same as those that are not', (
   const chosen = [drawSubset(generator, 4001, 4), drawSubset(generator, 5, 4)]
   const expected = kid(take(large, chosen[0]), take(other, chosen[1]), { subsets: 1, subsetSize: 4 })
   near(kid(large, other, { subsets: 1, subsetSize: 4 }).mean, expected.mean, 1e-14)
+})
+
+test('in turns: the same, while timers fire, and the signal ends it', async () => {
+  // Products of 0.4 GFLOP, which no machine makes in 20 ms on one thread.
+  const [a, b] = [hashedFeatures(400, 600, 1), hashedFeatures(400, 600, 5000)]
+  let fired = 0
+  const timer = setInterval(() => fired++, 1)
+  assert.equal(await kidInTurns(a, b, { subsets: 3 }), kid(a, b, { subsets: 3 }))
+  clearInterval(timer)
+  assert.ok(fired > 2, `${fired} times`)
+  const end = new AbortController()
+  setTimeout(() => end.abort('enough'), 1)
+  const reason = await kidInTurns(a, b, {}, end.signal).catch((error: unknown) => error)
+  assert.is(reason, 'enough')
 })
 
 test('a subset takes every index at most once, and all indices equally often', () => {

@@ -3,7 +3,7 @@
 import { clipCosines, torchmetricsScore, type ClipNetwork } from './clip-score.ts'
 import { sampleBias } from './fid.ts'
 import { InceptionMemory, type FidFlavour } from './inception.ts'
-import { kid } from './kid.ts'
+import { kidInTurns } from './kid.ts'
 import { lpips, LPIPS_SMALLEST } from './lpips.ts'
 import { metric, summary, type Metric, type Pairs } from './metric.ts'
 import { unavailable, type Unavailable } from './network-files.ts'
@@ -121,7 +121,8 @@ export const METRICS = {
       'small samples: the one to read below 10,000. About zero, also below, where the sets are alike.',
     async compute(pairs) {
       const [baseline, accelerated] = await bothFeatures(pairs, 'clean-fid')
-      const { mean, std, subsets, subsetSize } = kid(baseline, accelerated, { seed: pairs.context.seed })
+      const { seed, signal } = pairs.context
+      const { mean, std, subsets, subsetSize } = await kidInTurns(baseline, accelerated, { seed }, signal)
       return {
         mean,
         std,

@@ -1,7 +1,8 @@
 import { checkNames, invalidArgument } from '../errors.ts'
 import { TorchGenerator } from '../noise.ts'
 import { checkPair, drawSubset, take, type Features } from './features.ts'
-import { timesItself, timesTransposed, type Matrix } from './matrix.ts'
+import { timesItselfPieces, timesTransposedPieces, type Matrix } from './matrix.ts'
+import { atOnce, inTurns, type Pieces } from './pieces.ts'
 
 /** What `kid` says. */
 export interface Kid {
@@ -37,6 +38,15 @@ const KEPT_PICTURES = 4000
  * UNKNOWN_NAME.
  */
 export function kid(a: Features, b: Features, options: KidOptions = {}): Kid {
+  return atOnce(kidPieces(a, b, options))
+}
+
+/** The same, with others having the thread in between. Rejects as `kid` throws, and with the signal's reason. */
+export function kidInTurns(a: Features, b: Features, options: KidOptions = {}, signal?: AbortSignal): Promise<Kid> {
+  return inTurns(kidPieces(a, b, options), signal)
+}
+
+function* kidPieces(a: Features, b: Features, options: KidOptions): Pieces<Kid> {
   checkPair(a, b)
   checkNames(options, { subsets: true, subsetSize: true, seed: true })
   const smaller = Math.min(a.count, b.count)
@@ -45,13 +55,18 @@ export function kid(a: Features, b: Features, options: KidOptions = {}): Kid {
   if (!Number.isSafeInteger(subsetSize) || subsetSize < 2 || subsetSize > smaller)
     throw invalidArgument('subsetSize', `an integer from 2 to ${smaller}, the pictures of the smaller set`, subsetSize)
   const generator = new TorchGenerator(seed)
-  const kept = Math.max(a.count, b.count) <= KEPT_PICTURES ? kernelsOf(a, b) : undefined
+  const kept = Math.max(a.count, b.count) <= KEPT_PICTURES ? yield* kernelsOf(a, b) : undefined
   const every = Array.from({ length: subsetSize }, (_, k) => k)
-  const values = Array.from({ length: subsets }, () => {
+  const values: number[] = []
+  while (values.length < subsets) {
     const fromA = drawSubset(generator, a.count, subsetSize)
     const fromB = drawSubset(generator, b.count, subsetSize)
-    return kept ? unbiasedMmd(kept, fromA, fromB) : unbiasedMmd(kernelsOf(take(a, fromA), take(b, fromB)), every, every)
-  })
+    values.push(
+      kept
+        ? yield* unbiasedMmd(kept, fromA, fromB)
+        : yield* unbiasedMmd(yield* kernelsOf(take(a, fromA), take(b, fromB)), every, every),
+    )
+  }
   const mean = values.reduce((sum, value) => sum + value, 0) / subsets
   const std = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / subsets)
   return { mean, std, subsets, subsetSize }
@@ -64,15 +79,28 @@ interface Kernels {
   readonly ab: Matrix
 }
 
-function kernelsOf(a: Features, b: Features): Kernels {
+function* kernelsOf(a: Features, b: Features): Pieces<Kernels> {
   const matrix = ({ count, dim, values }: Features): Matrix => ({ rows: count, columns: dim, values })
-  const kernel = (products: Matrix): Matrix => ({ ...products, values: products.values.map((xy) => (xy / a.dim + 1) ** 3) })
   const [x, y] = [matrix(a), matrix(b)]
-  return { aa: kernel(timesItself(x)), bb: kernel(timesItself(y)), ab: kernel(timesTransposed(x, y)) }
+  return {
+    aa: yield* kernelOf(yield* timesItselfPieces(x), a.dim),
+    bb: yield* kernelOf(yield* timesItselfPieces(y), a.dim),
+    ab: yield* kernelOf(yield* timesTransposedPieces(x, y), a.dim),
+  }
+}
+
+/** The kernel of each product, in its place. */
+function* kernelOf(products: Matrix, dim: number): Pieces<Matrix> {
+  const { rows, columns, values } = products
+  for (let i = 0; i < rows; i++) {
+    for (let k = i * columns; k < (i + 1) * columns; k++) values[k] = (values[k] / dim + 1) ** 3
+    yield
+  }
+  return products
 }
 
 /** MMD² of the pictures at these indices (as many of each): a picture is not paired with itself, eq. 3 of Gretton et al. 2012. */
-function unbiasedMmd({ aa, bb, ab }: Kernels, fromA: readonly number[], fromB: readonly number[]): number {
+function* unbiasedMmd({ aa, bb, ab }: Kernels, fromA: readonly number[], fromB: readonly number[]): Pieces<number> {
   const count = fromA.length
   const at = ({ columns, values }: Matrix, i: number, j: number): number => values[i * columns + j]
   let within = 0
@@ -82,6 +110,7 @@ function unbiasedMmd({ aa, bb, ab }: Kernels, fromA: readonly number[], fromB: r
       if (i !== j) within += at(aa, fromA[i], fromA[j]) + at(bb, fromB[i], fromB[j])
       across += at(ab, fromA[i], fromB[j])
     }
+    yield
   }
   return within / (count * (count - 1)) - (2 * across) / count ** 2
 }

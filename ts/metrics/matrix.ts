@@ -1,3 +1,5 @@
+import { atOnce, type Pieces } from './pieces.ts'
+
 /** Values [rows, columns], row after row. */
 export interface Matrix {
   readonly rows: number
@@ -20,18 +22,31 @@ export function dot(a: Float64Array, aStart: number, b: Float64Array, bStart: nu
 }
 
 /** a·bᵀ, [rows of a, rows of b]. */
-export function timesTransposed(a: Matrix, b: Matrix): Matrix {
+export const timesTransposed = (a: Matrix, b: Matrix): Matrix => atOnce(timesTransposedPieces(a, b))
+
+/** a·aᵀ. */
+export const timesItself = (a: Matrix): Matrix => atOnce(timesItselfPieces(a))
+
+export function* timesTransposedPieces(a: Matrix, b: Matrix): Pieces<Matrix> {
   const product = { rows: a.rows, columns: b.rows, values: new Float64Array(a.rows * b.rows) }
-  for (let i = 0; i < a.rows; i += 2) for (let j = 0; j < b.rows; j += 2) fillBlock(product, a, i, b, j)
+  for (let i = 0; i < a.rows; i += 2) {
+    for (let j = 0; j < b.rows; j += 2) fillBlock(product, a, i, b, j)
+    yield
+  }
   return product
 }
 
-/** a·aᵀ. */
-export function timesItself(a: Matrix): Matrix {
+export function* timesItselfPieces(a: Matrix): Pieces<Matrix> {
   const { rows } = a
   const values = new Float64Array(rows * rows)
-  for (let i = 0; i < rows; i += 2) for (let j = 0; j <= i; j += 2) fillBlock({ rows, columns: rows, values }, a, i, a, j)
-  for (let i = 0; i < rows; i++) for (let j = 0; j < i; j++) values[j * rows + i] = values[i * rows + j]
+  for (let i = 0; i < rows; i += 2) {
+    for (let j = 0; j <= i; j += 2) fillBlock({ rows, columns: rows, values }, a, i, a, j)
+    yield
+  }
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < i; j++) values[j * rows + i] = values[i * rows + j]
+    yield
+  }
   return { rows, columns: rows, values }
 }
 
