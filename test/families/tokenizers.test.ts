@@ -45,6 +45,18 @@ test('what does not fit is counted, shorter lengths keep the end', async () => {
   assert.is(tokenizer.encode('cat').dropped, 0)
 })
 
+test('a long run of combining marks takes a part of the time that JavaScript takes to order it', async () => {
+  const tokenizer = await TextTokenizer.load(await Folder.open(fixtures), 'clip')
+  const run = `a${'\u0301'.repeat(25_000)}${'\u0323'.repeat(25_000)}`
+  const startedAt = performance.now()
+  const normal = run.normalize('NFC')
+  const plain = performance.now() - startedAt
+  assert.equal(tokenizer.encode(run), tokenizer.encode(normal))
+  const both = performance.now() - startedAt - plain
+  // Two encodings in less than what one would begin with, where that is seconds.
+  assert.ok(both < plain || plain < 500, `${both} of ${plain} ms`)
+})
+
 const scratch = mkdtempSync(join(tmpdir(), 'sada-tokenizers-'))
 test.after(() => rmSync(scratch, { recursive: true }))
 

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { SadaError } from '../errors.ts'
 import { checkTextLength } from '../plan/tokenizer.ts'
+import { inCanonicalOrder, isNormalizing } from './combining-marks.ts'
 import type { Folder, JsonObject } from './folder.ts'
 import { withoutCharsmap } from './precompiled.ts'
 import { readSentencePieces } from './sentencepiece.ts'
@@ -76,7 +77,8 @@ export class TextTokenizer {
       const { rest, normalize } = withoutCharsmap(definition)
       const library = new Tokenizer(withUnicodeBlanks(rest), config)
       // Not on the whole text: a special token is one as it is written, not what becomes one.
-      library.normalizer = inTurn(isLowercasing(rest) ? withoutFinalSigma(normalize) : normalize, library.normalizer)
+      const first = isLowercasing(rest) ? withoutFinalSigma(normalize) : normalize
+      library.normalizer = inTurn(isNormalizing(rest) ? inTurn(first, inCanonicalOrder) : first, library.normalizer)
       // As arguments of one call they would be too many from some 120 000 on.
       const largest = [...library.get_vocab().values()].reduce((most, id) => Math.max(most, id), 0)
       if (largest >= vocabularySize)
