@@ -20,7 +20,7 @@ export interface MetricContext {
   readonly seed?: number | undefined
   /** Keeps what the Inception network said of a set, for the next metric and the next comparison with the same baseline. */
   readonly inception?: InceptionMemory | undefined
-  /** Ends an evaluation between two runs of a network; its reason is thrown. */
+  /** Ends an evaluation between two runs of a network, or amid a KID; its reason is thrown. */
   readonly signal?: AbortSignal | undefined
 }
 
