@@ -1,5 +1,6 @@
 import { invalidArgument } from '../errors.ts'
-import { createPolicy, type PolicySpec } from '../policy/index.ts'
+import type * as Policies from '../policy/index.ts'
+import type { PolicySpec } from '../policy/index.ts'
 
 /** Parser of an option that takes an integer. */
 export function integer(option: string, min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -96,6 +97,9 @@ export function parsePolicies(text: string, before: readonly PolicySpec[] = []):
 export function parsePolicy(text: string): PolicySpec {
   const colon = text.indexOf(':')
   const spec = colon < 0 ? text : { name: text.slice(0, colon), ...parseOptions(text, text.slice(colon + 1)) }
+  // Where one is given: help and most commands need none of the policies. By `require`, as parsers of options do not wait.
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  const { createPolicy } = require('../policy/index.js') as typeof Policies
   createPolicy(spec)
   return spec as PolicySpec
 }
