@@ -7,9 +7,14 @@ import { tensorRtEngine } from '../engines/stages.ts'
 import type { NetworkFile, OpenDeviceEngine } from '../plan/device-engine.ts'
 import { checkEngineSizes } from '../plan/engine-sizes.ts'
 import { loadManifest, loadModel, stageFiles } from '../plan/model.ts'
-import { loadFamily, networkFiles, type FamilySettings } from '../families/index.ts'
+import type * as Families from '../families/index.ts'
+import type { FamilySettings } from '../families/index.ts'
 import { Staged } from '../families/staged.ts'
 import { Pipeline } from './pipeline.ts'
+
+// The families of diffusers' folders are a fifth of all modules, and a folder with a plan needs none of them. By `require` as in index.ts.
+// eslint-disable-next-line @typescript-eslint/no-require-imports
+const families = () => require('../families/index.js') as typeof Families
 
 /** Where the bundled models are: beside `dist/` in the package, beside `ts/` in a checkout. */
 const MODELS = join(__dirname, '..', '..', 'models')
@@ -50,7 +55,9 @@ export async function load(model: string, settings: FamilySettings = {}): Promis
   const folder = await findModel(model)
   const openDevice = deviceEngine(settings)
   const pipeline = new Pipeline(
-    isStaged(folder) ? new Staged(await loadModel(folder, settings, openDevice)) : await loadFamily(folder, settings, openDevice),
+    isStaged(folder)
+      ? new Staged(await loadModel(folder, settings, openDevice))
+      : await families().loadFamily(folder, settings, openDevice),
   )
   if (signal?.aborted) await pipeline.dispose()
   signal?.throwIfAborted()
@@ -75,7 +82,7 @@ function checkSettings(settings: FamilySettings): void {
 export async function filesForEngines(model: string, settings: FamilySettings = {}): Promise<NetworkFile[]> {
   checkEngineSizes(settings.engineSizes)
   const folder = await findModel(model)
-  if (!isStaged(folder)) return networkFiles(folder, settings)
+  if (!isStaged(folder)) return families().networkFiles(folder, settings)
   const files: NetworkFile[] = []
   for await (const file of stageFiles(folder, await loadManifest(folder))) files.push(file)
   return files
