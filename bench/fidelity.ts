@@ -10,7 +10,7 @@ import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { load, type Pipeline, type PolicySpec, type Trace } from '../ts/index.ts'
-import { findModel } from '../ts/pipeline/load.ts'
+import { findModel } from '../ts/pipeline/model-folder.ts'
 import { loadManifest } from '../ts/plan/model.ts'
 import { type readManifest } from '../ts/plan/manifest.ts'
 

@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util'
 import { describeMachine, describeVersions } from '../ts/bench/machine.ts'
 import { load, type Recording } from '../ts/index.ts'
 import { psnr } from '../ts/metrics/psnr.ts'
-import { findModel } from '../ts/pipeline/load.ts'
+import { findModel } from '../ts/pipeline/model-folder.ts'
 import { x0At } from '../ts/policy/history.ts'
 
 const { values } = parseArgs({

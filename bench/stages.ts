@@ -8,7 +8,7 @@ import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { loadAddon } from '../ts/native/load.ts'
 import type { EngineOp } from '../ts/native/types.ts'
-import { findModel } from '../ts/pipeline/load.ts'
+import { findModel } from '../ts/pipeline/model-folder.ts'
 import { loadModel } from '../ts/plan/model.ts'
 import { RowTensors } from '../ts/plan/row-tensors.ts'
 

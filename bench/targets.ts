@@ -11,7 +11,7 @@ import { modelPrompts } from '../ts/bench/prompts.ts'
 import { mean, median, spread } from '../ts/bench/statistics.ts'
 import { load, type PolicySpec } from '../ts/index.ts'
 import { psnr } from '../ts/metrics/psnr.ts'
-import { findModel } from '../ts/pipeline/load.ts'
+import { findModel } from '../ts/pipeline/model-folder.ts'
 import { loadManifest } from '../ts/plan/model.ts'
 
 const { values } = parseArgs({

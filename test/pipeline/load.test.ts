@@ -1,7 +1,8 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SadaError } from '../../ts/index.ts'
-import { bundledModels, load, unknownModel } from '../../ts/pipeline/load.ts'
+import { load } from '../../ts/pipeline/load.ts'
+import { bundledModels, unknownModel } from '../../ts/pipeline/model-folder.ts'
 
 test('what is no model, no settings, and settings that are none, are named', async () => {
   const attempts: [model: unknown, settings: unknown, code: string, said: RegExp][] = [

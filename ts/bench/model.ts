@@ -1,5 +1,5 @@
 import { sampleOf } from '../metrics/picture.ts'
-import { isStaged } from '../pipeline/load.ts'
+import { isStaged } from '../pipeline/model-folder.ts'
 import type { GenerateResult, Pipeline } from '../pipeline/pipeline.ts'
 import { loadManifest } from '../plan/model.ts'
 import { Tokenizer } from '../plan/tokenizer.ts'

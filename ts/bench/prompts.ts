@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SadaError } from '../errors.ts'
-import { isStaged } from '../pipeline/load.ts'
+import { isStaged } from '../pipeline/model-folder.ts'
 import type { ControlOptions, GenerateOptions, ImageInput } from '../pipeline/options.ts'
 import { loadManifest } from '../plan/model.ts'
 

@@ -8,7 +8,7 @@ import {
 import { filePrompts, modelPrompts, type BenchPrompt } from '../bench/prompts.ts'
 import type { Generate } from '../bench/settings.ts'
 import { unknownName } from '../errors.ts'
-import { findModel } from '../pipeline/load.ts'
+import { findModel } from '../pipeline/model-folder.ts'
 import { seedsFrom } from './arguments.ts'
 import { benchControls } from './control.ts'
 import { loadOn, type DeviceArguments } from './engines.ts'

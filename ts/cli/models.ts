@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { bundledModels, findModel } from '../pipeline/load.ts'
+import { bundledModels, findModel } from '../pipeline/model-folder.ts'
 import { loadManifest } from '../plan/model.ts'
 import { coloursFor, wrapped } from './terminal.ts'
 

@@ -1,7 +1,4 @@
-import { stat } from 'node:fs/promises'
-import { existsSync, readdirSync } from 'node:fs'
-import { basename, join, resolve } from 'node:path'
-import { checkNames, checkThreads, invalidArgument, SadaError, show, unknownName } from '../errors.ts'
+import { checkNames, checkThreads, invalidArgument } from '../errors.ts'
 import { onnxRuntimeOnGpu, onnxRuntimeOnWebGpu } from '../engines/onnxruntime.ts'
 import { tensorRtEngine } from '../engines/stages.ts'
 import type { NetworkFile, OpenDeviceEngine } from '../plan/device-engine.ts'
@@ -10,19 +7,12 @@ import { loadManifest, loadModel, stageFiles } from '../plan/model.ts'
 import type * as Families from '../families/index.ts'
 import type { FamilySettings } from '../families/index.ts'
 import { Staged } from '../families/staged.ts'
+import { findModel, isStaged } from './model-folder.ts'
 import { Pipeline } from './pipeline.ts'
 
 // The families of diffusers' folders are a fifth of all modules, and a folder with a plan needs none of them. By `require` as in index.ts.
 // eslint-disable-next-line @typescript-eslint/no-require-imports
 const families = () => require('../families/index.js') as typeof Families
-
-/** Where the bundled models are: beside `dist/` in the package, beside `ts/` in a checkout. */
-const MODELS = join(__dirname, '..', '..', 'models')
-
-/** Names that `load` knows without a path; none where an application leaves the bundled models out. */
-export function bundledModels(): string[] {
-  return (existsSync(MODELS) ? readdirSync(MODELS) : []).filter((name) => isStaged(join(MODELS, name)))
-}
 
 const SETTINGS: Readonly<Record<keyof FamilySettings, true>> = {
   threads: true,
@@ -88,34 +78,10 @@ export async function filesForEngines(model: string, settings: FamilySettings = 
   return files
 }
 
-/** Whether a folder holds a staged plan; else it is taken for one in the layout of diffusers. */
-export const isStaged = (folder: string): boolean => existsSync(join(folder, 'plan.json'))
-
 /** What runs the networks on a GPU. */
 function deviceEngine({ engine = 'onnxruntime', engines, onnxruntime, signal, onBuild }: FamilySettings): OpenDeviceEngine {
   if (engine === 'onnxruntime') return onnxRuntimeOnGpu(onnxruntime)
   if (engine === 'webgpu') return onnxRuntimeOnWebGpu()
   if (engine === 'tensorrt') return tensorRtEngine(engines, { signal, onBuild })
   throw invalidArgument('engine', '"onnxruntime", "webgpu" or "tensorrt"', engine)
-}
-
-/** The folder of a model given by name or path. */
-export async function findModel(model: string): Promise<string> {
-  const bundled = bundledModels()
-  if (bundled.includes(model)) return join(MODELS, model)
-  const folder = resolve(model)
-  const found = await stat(folder).catch(() => undefined)
-  if (found?.isDirectory()) return folder
-  if (basename(model) === model) throw unknownModel(model, bundled)
-  throw new SadaError(
-    'MODEL_NOT_FOUND',
-    `There is no folder ${folder}. Give a folder with a plan.json, or a bundled model: ${bundled.join(', ')}.`,
-  )
-}
-
-/** Where there are no bundled models at all, the likeliest reason is said instead of their names. */
-export function unknownModel(model: string, bundled: readonly string[]): SadaError {
-  if (bundled.length > 0) return unknownName('model', model, bundled)
-  const why = `No bundled models are at ${MODELS}. Keep "sada" external where a bundler is used, or give a model folder`
-  return new SadaError('UNKNOWN_NAME', `Unknown model ${show(model)}. ${why}.`, { argument: 'model' })
 }
