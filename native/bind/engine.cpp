@@ -33,6 +33,14 @@ Napi::Value describe(Napi::Env env, const std::vector<TensorInfo>& infos) {
   return list;
 }
 
+// glibc keeps what was freed for the threads that allocated it: a third of what a session takes while it is made, and where those threads
+// are gone with their sessions, hundreds of megabytes of models that come and go beside another one.
+void return_freed_memory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
 class LoadJob : public PromiseJob {
  public:
   LoadJob(EngineThread& thread, SessionOptions options) : PromiseJob(thread.worker.courier()), thread_(thread), options_(std::move(options)) {}
@@ -46,6 +54,7 @@ class LoadJob : public PromiseJob {
     info_ = session->info();
     thread_.sessions.push_back(std::move(session));
     index_ = thread_.sessions.size() - 1;
+    return_freed_memory();
   }
   Napi::Value result(Napi::Env env) override {
     Napi::Object object = Napi::Object::New(env);
@@ -119,14 +128,6 @@ class RunJob : public PromiseJob {
   std::unique_ptr<Cancellation> cancellation_;
   std::vector<double> ms_;
 };
-
-// glibc keeps what was freed for the threads that allocated it, which are gone with the sessions: models that come and go beside another
-// one would leave hundreds of megabytes behind.
-void return_freed_memory() {
-#ifdef __GLIBC__
-  malloc_trim(0);
-#endif
-}
 
 // Releases the sessions on their own thread, then ends it.
 class CloseJob : public PromiseJob {

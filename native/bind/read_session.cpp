@@ -57,6 +57,8 @@ SessionOptions read_session_options(const Napi::Value& value) {
   } else {
     options.bytes = read_optional_bytes(object, "bytes");
     if (options.bytes.empty()) throw Error("MODEL_CORRUPT", "The model is empty: 0 bytes.");
+    // A model can have gigabytes, and is about to take as many again. Memory that cannot be detached waits for the garbage collector.
+    if (object.Get("detach").ToBoolean().Value()) napi_detach_arraybuffer(object.Env(), bytes.As<Napi::Uint8Array>().ArrayBuffer());
   }
   options.runtime_cache = read_optional_bytes(object, "runtimeCache");
   options.weights = read_weights(object);

@@ -17,7 +17,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Engine } from '../../ts/native/types.ts'
 import { OnnxFile } from '../../ts/onnx/file.ts'
-import { addon, bound, codeOf, newEngine, read } from '../support/engines.ts'
+import { addon, bound, codeOf, fixtureBytes, newEngine, read } from '../support/engines.ts'
 import { attribute, external, field, initializer, inner, model, node, tensor, value } from '../support/onnx.ts'
 
 const outside = mkdtempSync(join(tmpdir(), 'sada-outside-'))
@@ -166,6 +166,16 @@ test('what an engine has read does not change with the file', async () => {
   await engine.run(workspace, [{ kind: 'stage', session, inputs: [x], outputs: [y] }]).done
   assert.equal(read(workspace, y), [1, 2, 3])
   workspace.dispose()
+})
+
+test('the bytes of a file are freed when an engine has them, which leaves others as they are', async () => {
+  const file = await OnnxFile.open(written(sum('weights', { offset: '4' })), folder)
+  const { inputs, outputs } = await file.load(engine, { threads: 1 })
+  assert.is(file.bytes.buffer.byteLength, 0)
+  assert.equal([inputs, outputs], [file.inputs, file.outputs])
+  const bytes = fixtureBytes('add_matmul')
+  await engine.load({ bytes })
+  assert.ok(bytes.length > 0)
 })
 
 test("bytes that are ONNX Runtime's own format as well are read as ONNX", async () => {

@@ -94,6 +94,8 @@ export interface ExternalTensor {
 export interface SessionOptions {
   readonly path?: string // a model file, external data beside it allowed
   readonly bytes?: Uint8Array // a model in memory (copied before this returns)
+  /** Whether the memory that `bytes` lies in, and nothing else, is freed once it is copied; the array is empty then. */
+  readonly detach?: boolean
   /** Of a compiled engine: what `Engine.runtimeCache` gave, in whatever process. What the library cannot use is ignored. */
   readonly runtimeCache?: Uint8Array
   /** The tensors of `bytes` that it names another file for. Rejects with MODEL_CHANGED where such a file became shorter. */

@@ -73,11 +73,13 @@ export class OnnxFile {
     return createHash('sha256').update(this.bytes).digest('hex')
   }
 
-  /** Loads the model. Rejects with what `Engine.load` does, MODEL_NOT_FOUND, PATH_ESCAPE, PATH_UNSAFE, RESOURCE_LIMIT or MODEL_CHANGED. */
+  /** Loads the model; its bytes are gone then. Rejects with what `Engine.load` does, MODEL_NOT_FOUND, PATH_ESCAPE, PATH_UNSAFE, RESOURCE_LIMIT or MODEL_CHANGED. */
   async load(engine: Engine, settings: Pick<SessionOptions, 'threads' | 'memoryArena'>): Promise<SessionInfo> {
     const { bytes, mostFolded, convolves } = this
     const threads = networkThreads(settings.threads)
-    return this.withWeights((weights) => engine.load({ ...settings, threads, bytes, weights, mostFolded, convolves }))
+    return this.withWeights((weights) =>
+      engine.load({ ...settings, threads, bytes, detach: true, weights, mostFolded, convolves }),
+    )
   }
 
   /** Does something with the weights in other files, which are open meanwhile. Rejects with MODEL_CHANGED where they are not what they were. */
