@@ -133,6 +133,12 @@ test('a manifest that is right but for another shape or name is IO_MISMATCH: fil
   assert.match(shape.message, /embed\.onnx.*"skip".*\[rows, 96, 8, 8\].*\[-1, 96, 16, 16\]/)
 })
 
+test('of two stages that do not load the first is named, also where the next is read before', async () => {
+  change((plan) => (plan.tensors.skip = ['rows', 96, 8, 8]))
+  truncateSync(join(folder, 'first.onnx'), 1)
+  assert.is((await refusal()).stage, 'embed')
+})
+
 const otherFiles: [string, (plan: Plan) => void, stage: string, RegExp][] = [
   [
     'reads an input that its file has not',

@@ -92,10 +92,8 @@ export async function loadModel(folder: string, settings: EngineSettings, openDe
   let device: DeviceEngine | undefined
   try {
     device = await openDevice?.(chosen)
-    const sessions = new Map<string, number>()
-    for (const part of [{ name: 'text', ...manifest.text }, ...(device ? [] : manifest.stages)]) {
-      sessions.set(part.name, await loadSession(engine, folder, part, settings, manifest))
-    }
+    const parts = [{ name: 'text', ...manifest.text }, ...(device ? [] : manifest.stages)]
+    const sessions = await loadSessions(engine, folder, parts, settings, manifest)
     const stages = device && (await loadStages(device, folder, manifest))
     return { folder, manifest, tokenizer, engine, ...chosen, sessions, ...(stages && { stages }) }
   } catch (error) {
@@ -152,14 +150,35 @@ async function openStage(folder: string, { name, file, sha256, bytes }: ModelFil
   }
 }
 
-async function loadSession(
+type Part = ModelFile & Partial<Stage>
+
+/** Sessions by the names of their parts. While one is made, on the engine's thread, the next file is read and checked here. */
+async function loadSessions(
   engine: Engine,
   folder: string,
-  part: ModelFile & Partial<Stage>,
+  parts: readonly Part[],
+  settings: EngineSettings,
+  manifest: Manifest,
+): Promise<Map<string, number>> {
+  const sessions = new Map<string, number>()
+  let next = openStage(folder, parts[0])
+  for (const [k, part] of parts.entries()) {
+    const file = await next
+    if (k + 1 < parts.length) next = openStage(folder, parts[k + 1])
+    // What is wrong with it is said once this one is made.
+    next.catch(() => {})
+    sessions.set(part.name, await loadSession(engine, file, part, settings, manifest))
+  }
+  return sessions
+}
+
+async function loadSession(
+  engine: Engine,
+  model: OnnxFile,
+  part: Part,
   settings: EngineSettings,
   manifest: Manifest,
 ): Promise<number> {
-  const model = await openStage(folder, part)
   try {
     const { threads, memoryArena } = settings
     const info = await model.load(engine, { threads, memoryArena })
@@ -171,7 +190,7 @@ async function loadSession(
 }
 
 /** The file's own inputs and outputs against the manifest's. */
-function checkInterface(path: string, part: ModelFile & Partial<Stage>, info: SessionInfo, { text, tensors }: Manifest): void {
+function checkInterface(path: string, part: Part, info: SessionInfo, { text, tensors }: Manifest): void {
   const isText = part.name === 'text'
   const wanted = { inputs: isText ? [text.input] : part.inputs!, outputs: part.outputs! }
   for (const side of ['inputs', 'outputs'] as const) {
