@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { asSadaError, findOnnxRuntime, loadAddon } from '../native/load.ts'
-import { bundledModels, findModel } from '../pipeline/load.ts'
+import { bundledModels, findModel } from '../pipeline/model-folder.ts'
 
 // What `sada doctor` runs in a process of its own: loads a small network on a GPU through WebGPU, and writes what came of it.
 
