@@ -44,7 +44,7 @@ export class LatentPreview {
     const { channels, outputs, scale } = autoencoder
     const few = size.map((n) => Math.min(n, LARGEST_FIT)) as [number, number]
     const small = averaged(latents, channels, size, few)
-    const decoded = await autoencoder.decode(small, few, signal, 0)
+    const decoded = await autoencoder.decode(small, few, signal)
     const pixels = averaged(decoded, outputs, [few[0] * scale, few[1] * scale], [few[0], few[1] * columns])
     const given = new Matrix([...perLatent(small, channels, few, 1), Array<number>(few[0] * few[1]).fill(1)])
     const wanted = new Matrix(perLatent(pixels, outputs, few, columns))
