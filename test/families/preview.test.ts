@@ -43,6 +43,29 @@ test('the fit is that of least squares, damped by a ten-thousandth of the latent
   assert.ok(dark[0].every((value) => Number.isFinite(value) && Math.abs(value - dark[0][0]) < 1e-6))
 })
 
+test('every channel is damped by the same, whatever it has of the mean square itself', async () => {
+  // A pixel is the sum of channels 1, −1, 1, −1 and 10, 10, −10, −10, whose mean square is 4·(1 + 100) / 2 = 202.
+  const decode = (latents: Float32Array): Promise<Float32Array> =>
+    Promise.resolve(Float32Array.from({ length: 4 }, (_, p) => latents[p] + latents[4 + p]))
+  const preview = new LatentPreview({ channels: 2, outputs: 1, scale: 1, decode } as unknown as Autoencoder)
+  const [drawn] = await preview.draw([Float32Array.of(1, -1, 1, -1, 10, 10, -10, -10)], [2, 2], signal)
+  const [weak, strong] = [4 / 4.0202, 4000 / 400.0202]
+  const expected = [weak + strong, strong - weak, weak - strong, -weak - strong]
+  assert.ok(relativeError(drawn, expected) < 1e-6, drawn.join())
+})
+
+test('what is decoded for a fit ends with the run', async () => {
+  const given: unknown[] = []
+  const decode = (latents: Float32Array, _: unknown, until: unknown): Promise<Float32Array> => (
+    given.push(until),
+    Promise.resolve(latents)
+  )
+  const preview = new LatentPreview({ channels: 1, outputs: 1, scale: 1, decode } as unknown as Autoencoder)
+  await preview.draw([Float32Array.of(1, -1)], [1, 2], signal)
+  assert.is(given.length, 1)
+  assert.is(given[0], signal)
+})
+
 test('no more than 16 × 16 latents are decoded for a fit', async () => {
   for (const [size, few] of [
     [
@@ -65,6 +88,15 @@ test('no more than 16 × 16 latents are decoded for a fit', async () => {
   }
 })
 
+test('what is decoded of more latents is the average of those that fall on a place', async () => {
+  let given: readonly number[] = []
+  const decode = (latents: Float32Array): Promise<Float32Array> => ((given = [...latents]), Promise.resolve(latents))
+  const preview = new LatentPreview({ channels: 1, outputs: 1, scale: 1, decode } as unknown as Autoencoder)
+  await preview.draw([Float32Array.from({ length: 17 }, (_, k) => k)], [1, 17], signal)
+  // Of 17 the first two fall on the first of 16.
+  assert.equal(given, [0.5, ...Array.from({ length: 15 }, (_, k) => k + 2)])
+})
+
 /** Averages over so many rows and columns. */
 function averages(values: Float32Array, width: number, rows: number, columns: number): Float32Array {
   return Float32Array.from({ length: values.length / rows / columns }, (_, k) => {
@@ -80,6 +112,7 @@ for (const [channels, outputs, scale, columns, size] of [
   [4, 3, 8, 1, [8, 12]],
   [16, 3, 8, 1, [40, 24]],
   [8, 1, 4, 4, [50, 4]],
+  [4, 2, 6, 3, [8, 5]],
 ] as const) {
   test(`${channels} channels, ${size.join('×')}: where the decoder is linear, its own picture reduced`, async () => {
     const { autoencoder, decode } = linear(channels, outputs, scale)
@@ -106,6 +139,14 @@ test('fifty pictures decode six times', async () => {
   const latents = new TorchGenerator(5).randn(4 * 64)
   for (let k = 0; k < 50; k++) await drawing.draw([latents, latents], [8, 8], signal)
   assert.is(count(), 6)
+})
+
+test('what is decoded is of one member after the other', async () => {
+  const decoded: number[] = []
+  const decode = (latents: Float32Array): Promise<Float32Array> => (decoded.push(latents[0]), Promise.resolve(latents))
+  const drawing = new LatentPreview({ channels: 1, outputs: 1, scale: 1, decode } as unknown as Autoencoder)
+  for (let k = 0; k < 16; k++) await drawing.draw([Float32Array.of(0), Float32Array.of(1), Float32Array.of(2)], [1, 1], signal)
+  assert.equal(decoded, [0, 1, 2, 0, 1])
 })
 
 const MODELS: [folder: string, options: Partial<GenerateOptions>, size: [number, number]][] = [
