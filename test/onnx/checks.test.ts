@@ -41,6 +41,10 @@ test('models that ask for other code than ONNX Runtime are refused', () => {
     'UNTRUSTED_CODE',
   )
   assert.is(refusal(model([], functionOf('F', 'own', [node('EPContext', {}, 7)]))), 'UNTRUSTED_CODE')
+  const within = inner('else_branch', node('If', { attributes: [inner('then_branch', node('Run', { domain: 'my.ops' }))] }))
+  assert.is(refusal(model([node('If', { attributes: [within] })])), 'UNTRUSTED_CODE')
+  for (const domain of ['ops', 'ai', 'ai.onnx.ops', 'com.microsoft.ops', 'com.ms.internal'])
+    assert.is(refusal(model([node('Run', { domain })])), 'UNTRUSTED_CODE', domain)
   // Graphs of training are read as well.
   assert.is(refusal(model([node('Add')], field(20, field(2, node('Run', { domain: 'my.ops' }))))), 'UNTRUSTED_CODE')
   for (const domain of ['ai.onnx', 'ai.onnx.ml', 'ai.onnx.training', 'com.microsoft.nchwc', 'com.ms.internal.nhwc'])
@@ -58,6 +62,9 @@ test('functions that call themselves, also in circles and in branches, are corru
   assert.is(refusal(model([], of('A', branch))), 'MODEL_CORRUPT')
   assert.is(refusal(model([], of('A', call('B')), of('B', node('Add', {}, 7)))), undefined)
   assert.is(refusal(model([], of('A'), of('A'))), 'MODEL_CORRUPT')
+  // One of another domain is another one.
+  assert.is(refusal(model([], functionOf('Relu', 'my.ops', [node('Relu', {}, 7)]))), undefined)
+  assert.is(refusal(model([], functionOf('bc', 'a', []), functionOf('c', 'ab', []))), undefined)
   // `ai.onnx` is another name of the default domain.
   assert.is(refusal(model([], functionOf('Relu', 'ai.onnx', [node('Relu', {}, 7)]))), 'MODEL_CORRUPT')
 })
@@ -71,9 +78,12 @@ test('functions that write out to too many nodes, or call too deep, are too larg
   const call = node('F0', { domain: 'my.ops' })
   assert.is(refusal(model([call], ...doubling(10))), undefined)
   assert.is(refusal(model([call], ...doubling(40))), 'MODEL_TOO_LARGE')
-  const chain = Array.from({ length: 100 }, (_, k) => functionOf(`F${k}`, 'my.ops', [node(`F${k + 1}`, { domain: 'my.ops' }, 7)]))
-  assert.is(refusal(model([call], ...chain)), 'MODEL_TOO_LARGE')
-  assert.is(refusal(model([call], ...chain.reverse())), 'MODEL_TOO_LARGE')
+  // 20000 of them, each within the one before, would not fit on the stack.
+  for (const length of [100, 20000]) {
+    const chain = Array.from({ length }, (_, k) => functionOf(`F${k}`, 'my.ops', [node(`F${k + 1}`, { domain: 'my.ops' }, 7)]))
+    assert.is(refusal(model([call], ...chain)), 'MODEL_TOO_LARGE')
+    assert.is(refusal(model([call], ...chain.reverse())), 'MODEL_TOO_LARGE')
+  }
   const within = (levels: number, innermost: Buffer): Buffer =>
     levels === 0 ? innermost : node('If', { attributes: [inner('then_branch', within(levels - 1, innermost))] })
   const inBranches = (k: number): Buffer =>
@@ -87,16 +97,29 @@ test('65536 nodes are not too many, nor are lists of nodes 64 deep; one more is'
   const many = (count: number): Buffer[] => Array<Buffer>(count).fill(node('Relu', { inputs: ['x'], outputs: [''] }))
   assert.is(refusal(model(many(2 ** 16))), undefined)
   assert.is(refusal(model(many(2 ** 16 + 1))), 'MODEL_TOO_LARGE')
-  // The graph itself is the first list.
+  // The graph itself is the first list. What follows a call is less deep.
   const calling = (functions: number): Buffer[] =>
     Array.from({ length: functions }, (_, k) =>
-      functionOf(`F${k}`, 'my.ops', [node(`F${k + 1}`, { domain: k + 1 < functions ? 'my.ops' : '' }, 7)]),
+      functionOf(`F${k}`, 'my.ops', [node(`F${k + 1}`, { domain: k + 1 < functions ? 'my.ops' : '' }, 7), node('Relu', {}, 7)]),
     )
   const call = node('F0', { domain: 'my.ops' })
   for (const inOrder of [calling, (functions: number) => calling(functions).reverse()]) {
-    assert.is(refusal(model([call], ...inOrder(63))), undefined)
-    assert.is(refusal(model([call], ...inOrder(64))), 'MODEL_TOO_LARGE')
+    for (const [graph, functions] of [
+      [[call], 63],
+      [[], 64],
+    ] as const) {
+      assert.is(refusal(model(graph, ...inOrder(functions))), undefined)
+      assert.is(refusal(model(graph, ...inOrder(functions + 1))), 'MODEL_TOO_LARGE')
+    }
   }
+})
+
+test('of functions that nothing calls the largest counts', () => {
+  const functions = (...counts: number[]): Buffer[] =>
+    counts.map((count, k) => functionOf(`F${k}`, 'my.ops', Array<Buffer>(count).fill(node('Relu', {}, 7))))
+  const graph = [node('Relu')]
+  assert.is(refusal(model(graph, ...functions(3, 2 ** 16 - 1, 3))), undefined)
+  assert.is(refusal(model(graph, ...functions(3, 2 ** 16, 3))), 'MODEL_TOO_LARGE')
 })
 
 test('a graph whose nodes wait for each other is corrupt; one out of order is not', () => {
@@ -104,9 +127,21 @@ test('a graph whose nodes wait for each other is corrupt; one out of order is no
   assert.is(refusal(model([from('b', 'c'), from('a', 'b')])), undefined)
   assert.is(refusal(model([from('a', 'a')])), 'MODEL_CORRUPT')
   assert.is(refusal(model([from('c', 'a'), from('a', 'b'), from('b', 'c')])), 'MODEL_CORRUPT')
+  // It waits for another one as well, which comes.
+  const both = node('Add', { inputs: ['x', 'b'], outputs: ['a'] })
+  const waiting = readOnnxModel(model([from('in', 'x'), both, from('a', 'b')]), 'model.onnx')
+  assert.throws(() => checkOrder(waiting, 'model.onnx'), /^model\.onnx: what makes "a" depends on itself\.$/)
+  // What is left out has no name, and is nothing that another one makes.
+  const without = node('Clip', { inputs: ['in', '', 'most'], outputs: ['y'] })
+  assert.is(refusal(model([without, node('Dropout', { inputs: ['y'], outputs: ['z', ''] })])), undefined)
   const branch = (read: string): Buffer =>
     node('If', { inputs: ['go'], outputs: ['y'], attributes: [inner('then_branch', from(read, 'z'))] })
   assert.is(refusal(model([branch('x')])), undefined)
+  const deeper = inner('else_branch', node('If', { outputs: ['q'], attributes: [inner('then_branch', from('y', 'z'))] }))
+  assert.is(refusal(model([node('If', { outputs: ['y'], attributes: [deeper] })])), 'MODEL_CORRUPT')
+  // What the inner graph has itself is not what the graph around it makes under this name.
+  for (const own of [value(11, 'h', [4]), initializer(tensor('h', [1])), from('x', 'h')])
+    assert.is(refusal(model([node('Loop', { outputs: ['h'], attributes: [inner('body', own, from('h', 'g'))] })])), undefined)
   assert.is(refusal(model([branch('y')])), 'MODEL_CORRUPT')
   assert.is(refusal(model([node('If', { outputs: ['y'], attributes: [inner('then_branch', from('z', 'z'))] })])), 'MODEL_CORRUPT')
 })
