@@ -27,7 +27,7 @@ export interface LoadContext {
   readonly threads?: number
   readonly memoryArena?: boolean
   /** Role → path of its model file or of the subfolder with it, for folders that are laid out otherwise. */
-  readonly paths?: Readonly<Record<string, string>>
+  readonly paths?: Readonly<Record<string, string | undefined>> | undefined
   /** `false`: networks are loaded whole also where they come in stages as well. */
   readonly stages?: boolean
 }
@@ -92,7 +92,7 @@ export class Component {
       const config = await Component.configOf(context, role)
       const make = (info: SessionInfo): Component => new Component(role, path, config, info, ...hostOf(context, profilesOf))
       const file = await OnnxFile.open(path, dirname(join(folder.root, relative)))
-      const profiles = context.device && profilesOf?.(make({ inputs: file.inputs, outputs: file.outputs, session: -1 }))
+      const profiles = profilesOf?.(make({ inputs: file.inputs, outputs: file.outputs, session: -1 }))
       return make(await loadFile(context, role, file, profiles))
     } catch (error) {
       throw asSadaError(error, { stage: role })
@@ -125,7 +125,7 @@ export class Component {
 
   /** Path of a role's model file, relative to the folder. */
   static pathOf({ paths = {} }: LoadContext, role: string): string {
-    const given = Object.hasOwn(paths, role) ? paths[role] : role
+    const given = paths[role] ?? role
     return given.endsWith('.onnx') ? given : join(given, 'model.onnx')
   }
 

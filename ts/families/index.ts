@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { SadaError } from '../errors.ts'
+import { invalidArgument, SadaError } from '../errors.ts'
 import { asSadaError, findOnnxRuntime, loadAddon } from '../native/load.ts'
 import { chooseGpu } from '../native/gpu.ts'
 import type { Engine } from '../native/types.ts'
@@ -19,7 +19,7 @@ import { StableDiffusionXl } from './stable-diffusion-xl.ts'
 /** What `load` takes; all but those of engines are for folders in the layout of diffusers. */
 export interface FamilySettings extends EngineSettings {
   /** For folders that are laid out otherwise: role (`unet`, `vae_decoder`, …) → its model file, or the subfolder with a `model.onnx`. */
-  readonly paths?: Readonly<Record<string, string>> | undefined
+  readonly paths?: Readonly<Record<string, string | undefined>> | undefined
   /** What kind of model a folder without `model_index.json` holds. */
   readonly family?: FamilyName | undefined
   /** A folder that links in the model's folder may lead into, like that of the Hugging Face cache. Default: none, links out of it are PATH_UNSAFE. */
@@ -118,10 +118,19 @@ function noneRuns(): never {
   throw new SadaError('INTERNAL', 'A network was to be described, and was run.')
 }
 
-async function openFolder(path: string, { linksInto }: FamilySettings): Promise<Folder> {
+async function openFolder(path: string, { linksInto, paths = {} }: FamilySettings): Promise<Folder> {
+  checkPaths(paths)
   const folder = await Folder.open(path, linksInto)
   await folder.refuseLibraries()
   return folder
+}
+
+function checkPaths(paths: unknown): void {
+  if (typeof paths !== 'object' || paths === null || Array.isArray(paths))
+    throw invalidArgument('paths', 'an object of a path for each role', paths)
+  for (const [role, path] of Object.entries(paths as Readonly<Record<string, unknown>>))
+    if (path !== undefined && typeof path !== 'string')
+      throw invalidArgument(`paths.${role}`, 'a path, relative to the folder', path)
 }
 
 /** Which family a folder holds: as `model_index.json` says, or the caller. */
