@@ -40,9 +40,8 @@ export class FeatureReuse {
   /** Memory of each leaving tensor, [members, history, rowsPerMember, …]; and of the probed one, [members, rows, …]. */
   private readonly memories: readonly number[]
   private readonly reference: number
-  /** Computed passes of each member, and whether its reference has been written. */
+  /** Computed passes of each member: its first is one, so that there is something to compare with in every later one. */
   private readonly computed: number[]
-  private readonly hasReference: boolean[]
   private readonly partialShare: number | undefined
 
   constructor(
@@ -68,7 +67,6 @@ export class FeatureReuse {
     this.memories = this.leaving.map(({ name }) => remember(spec.reuse.history * memberLength(name)))
     this.reference = this.probed ? remember(memberLength(this.probed.name)) : -1
     this.computed = Array<number>(members).fill(0)
-    this.hasReference = Array<boolean>(members).fill(false)
     this.partialShare = this.shareOfPartial()
   }
 
@@ -137,11 +135,11 @@ export class FeatureReuse {
         }
       }),
     )
-    return passes.map(({ member }, k) => {
-      const known = this.hasReference[member]
-      if (against === 'previous') this.hasReference[member] = true
-      return known ? { change: sums[2 * k] / length, magnitude: sums[2 * k + 1] / length } : { change: 0, magnitude: 0 }
-    })
+    return passes.map(({ member }, k) =>
+      this.computed[member] > 0
+        ? { change: sums[2 * k] / length, magnitude: sums[2 * k + 1] / length }
+        : { change: 0, magnitude: 0 },
+    )
   }
 
   /** Writes what leaves the range for the partial passes, from what is remembered of it. */
@@ -170,7 +168,6 @@ export class FeatureReuse {
     if (this.probed === undefined || this.spec.probe!.against === 'previous') return
     const { name } = this.probed
     await this.store(this.probed, passes, ({ member }) => this.referenceOf(member, name))
-    for (const { member } of passes) this.hasReference[member] = true
   }
 
   private async store(tensor: Leaving, passes: readonly FeaturePass[], target: (pass: FeaturePass) => Slice): Promise<void> {
@@ -191,7 +188,7 @@ export class FeatureReuse {
   /** What is remembered of a member's computed pass, 0 being the newest: slots are written in turn. */
   private memoryOf(leaving: number, member: number, age: number): Slice {
     const { history } = this.spec.reuse
-    const slot = (this.computed[member] - 1 - age) % history
+    const slot = (this.computed[member] - age) % history
     const length = this.rowsPerMember * this.tensors.rowLength(this.leaving[leaving].name)
     return { tensor: this.memories[leaving], offset: (member * history + slot) * length }
   }
