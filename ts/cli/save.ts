@@ -50,7 +50,7 @@ function soundOf({ audio: [sound] }: GenerateResult): Made {
 }
 
 async function pictureOf({ prompt, options, pipeline }: Asked, { images, trace }: GenerateResult): Promise<Made> {
-  const whole = images.length === 1 ? images[0] : sheet(images)
+  const whole = sheet(images)
   const settings = { ...settingsOf(options, pipeline), steps: trace.steps, policy: trace.policy, options: trace.options }
   const bytes = await whole.png({
     Title: latin1(prompt),
@@ -63,13 +63,15 @@ async function pictureOf({ prompt, options, pipeline }: Asked, { images, trace }
   return { bytes, what: { pictures: images.length, width: whole.width, height: whole.height } }
 }
 
+/** For JSON, which leaves out what is undefined. */
 function settingsOf({ scheduler, guidance, negative, init, strength }: GenerateArguments, { name, defaults }: Asked['pipeline']) {
   return {
     model: name,
     scheduler: scheduler ?? defaults.scheduler,
     guidance: guidance ?? defaults.guidanceScale,
-    ...(negative !== undefined && { negative }),
-    ...(init !== undefined && { init, strength }),
+    negative,
+    init,
+    strength,
   }
 }
 
@@ -93,7 +95,7 @@ function describe(file: OutputFile | undefined, asked: Asked, { trace, unknownWo
     device: pipeline.device,
     policy: trace.policy,
     options: trace.options,
-    ...(trace.warnings && { warnings: trace.warnings }),
+    warnings: trace.warnings,
     steps: trace.steps,
     network_runs: trace.members.map(({ nfe }) => nfe),
     wall_ms: Math.round(wallMs * 10) / 10,
