@@ -86,7 +86,7 @@ interface Made {
   readonly sessions: ReadonlyMap<string, number>
 }
 
-function whole({ component, state, time, conditioning, written = {} }: DenoiserInputs): Made {
+function whole({ component, state, time, conditioning, written }: DenoiserInputs): Made {
   const shapes: Record<string, RowShape> = {
     [state.input]: state.beside ? besides(state.shape, state.beside[0].length) : state.shape,
     [state.output]: state.shape,
