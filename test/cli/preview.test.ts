@@ -63,10 +63,24 @@ test('pictures stand side by side with a blank between, as many as fit', () => {
     assert.equal(shown({ columns, rows: 24 }, three), [Array(count).fill(one).join(' | ')], String(columns))
 })
 
-test('a terminal that does not say its size has 80 columns and 24 rows', () => {
-  const widthOf = (picture: Picture): number => shown({}, [picture])[0].split(' ').length
-  assert.equal([widthOf(placed(80, 2)), widthOf(placed(82, 4))], [80, 41])
-  assert.equal([shown({}, [placed(1, 44)]).length, shown({}, [placed(2, 46)]).length], [22, 11])
+test('a terminal that does not say its size, or says none, has 80 columns and 24 rows', () => {
+  for (const terminal of [{}, { columns: 0, rows: 0 }]) {
+    const widthOf = (picture: Picture): number => shown(terminal, [picture])[0].split(' ').length
+    assert.equal([widthOf(placed(80, 2)), widthOf(placed(82, 4))], [80, 41])
+    assert.equal([shown(terminal, [placed(1, 44)]).length, shown(terminal, [placed(2, 46)]).length], [22, 11])
+  }
+})
+
+test('a picture is drawn over the one before, whose lines may be others', () => {
+  const written: string[] = []
+  const stream = { columns: 80, rows: 24, write: (part: string) => written.push(part) } as unknown as NodeJS.WriteStream
+  const drawing = new Preview(stream)
+  // One row of pixels makes no line: the step's is the only one.
+  for (const height of [1, 6, 4]) drawing.show({ step: 4, steps: 9, preview: [placed(2, height)] } as unknown as GenerateStep)
+  assert.equal(
+    written.map((each) => /^(?:\x1b\[(\d+)A)?\x1b\[2K/.exec(each)?.[1]),
+    [undefined, '1', '4'],
+  )
 })
 
 test.run()
