@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { GenerateArguments } from '../../ts/cli/generate.ts'
@@ -32,21 +33,32 @@ interface Case {
   readonly wallMs?: number
   readonly result: object
   readonly toStdout?: boolean
+  /** Why stdout takes nothing. */
+  readonly full?: Error
 }
 
 /** What goes to the file, to stdout and to stderr. */
-async function saved({ prompt = 'a cat', options, pipeline, wallMs = 2131.26, result, toStdout = false }: Case) {
+async function saved({ prompt = 'a cat', options, pipeline, wallMs = 2131.26, result, toStdout = false, full }: Case) {
   const said: { stdout: (string | Uint8Array)[]; stderr: (string | Uint8Array)[] } = { stdout: [], stderr: [] }
   const written: Uint8Array[] = []
   const file = { path: 'x.png', write: (bytes: Uint8Array) => Promise.resolve(void written.push(bytes)) } as unknown as OutputFile
   const writes = (['stdout', 'stderr'] as const).map((name) => {
     const { write } = process[name]
-    process[name].write = ((text: string | Uint8Array, done?: () => void) => (said[name].push(text), done?.(), true)) as never
+    process[name].write = ((text: string | Uint8Array, done?: (error?: Error) => void) => (
+      said[name].push(text),
+      done?.(full),
+      true
+    )) as never
     return () => void (process[name].write = write)
   })
   const asked = { prompt, options: { ...ARGUMENTS, ...options }, pipeline: { ...PIPELINE, ...pipeline }, wallMs }
   try {
-    await save(toStdout ? undefined : file, asked as unknown as Asked, { ...NONE, ...result } as unknown as GenerateResult)
+    const saving = save(
+      toStdout ? undefined : file,
+      asked as unknown as Asked,
+      { ...NONE, ...result } as unknown as GenerateResult,
+    )
+    await (full ? Promise.race([saving, setTimeout(50)]) : saving)
   } finally {
     for (const restore of writes) restore()
   }
@@ -136,6 +148,12 @@ test('without a file the result alone is on stdout, and what is said of it on st
     if (json) assert.is((JSON.parse(String(stderr)) as { file: unknown }).file, null)
     else assert.match(String(stderr), /^stdout: 1 picture/)
   }
+})
+
+test('what stdout has not taken is not said to be saved', async () => {
+  const result = { audio: [new Sound(new Float32Array(500), 1000)], trace: trace(50) }
+  const { stdout, stderr } = await saved({ toStdout: true, result, full: new Error('no space') })
+  assert.equal([stdout.length, stderr], [1, []])
 })
 
 test('why it ran on the CPU, and how much of the longest prompt was not read, is said before', async () => {
