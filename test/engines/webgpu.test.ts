@@ -3,6 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { load } from '../../ts/index.ts'
 import { failure } from '../support/failure.ts'
+import { familyFolder } from '../support/families.ts'
 import { hasSwiftShader, withWebGpu, type Outcome } from '../support/webgpu.ts'
 
 // ONNX Runtime's WebGPU provider, on a GPU that is a program. Each test is a process of its own: what it does to that is a part of the test.
@@ -97,6 +98,24 @@ if (!hasSwiftShader()) {
     // Of about 2; sums of float32 in another order.
     assert.ok((latents as number) > 0 && (latents as number) < 1e-3, String(latents))
     assert.ok((levels as number) <= 1, String(levels))
+  })
+
+  test("a transformer and an autoencoder that convolves: the CPU's picture, but for rounding", async () => {
+    const outcome = await withWebGpu(`
+      const made = []
+      for (const engine of ['onnxruntime', 'webgpu']) {
+        const pipeline = await load(${JSON.stringify(familyFolder('flux'))}, { engine })
+        const options = { prompt: 'a red door', seed: 3, steps: 1, guidanceScale: 1, policy: 'none', width: 32, height: 32 }
+        made.push(await pipeline.generate(options))
+        await pipeline.dispose()
+      }
+      const [cpu, gpu] = made
+      tell(Math.max(...cpu.latents.map((value, k) => Math.abs(value - gpu.latents[k]))))
+      tell(Math.max(...cpu.images[0].data.map((value, k) => Math.abs(value - gpu.images[0].data[k]))))`)
+    const [latents, levels] = ended(outcome) as number[]
+    // Of about 4, by sums of float32 in another order.
+    assert.ok(latents > 0 && latents < 1e-3, String(latents))
+    assert.ok(levels <= 1, String(levels))
   })
 
   test('an abort rejects at once in the middle of a step, and the pipeline can be disposed of', async () => {

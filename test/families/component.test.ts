@@ -161,7 +161,7 @@ test('a part runs where something runs networks and it has sizes for that, else 
   const cpu = { is: 'cpu' } as unknown as Engine
   const gpu = { is: 'gpu' } as never
   const engine = { is: 'device' } as unknown as Engine
-  const device = { engine, compiles: true, load: (file: unknown) => (asked.push(file), Promise.resolve(9)) }
+  const device = { engine, onGpu: true, compiles: true, load: (file: unknown) => (asked.push(file), Promise.resolve(9)) }
   const file = {
     inputs: named('x'),
     outputs: named('y'),
