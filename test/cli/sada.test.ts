@@ -102,7 +102,7 @@ const wrong: [args: string[], code: number, said: RegExp][] = [
   [['a kid', '--guidance', 'much'], 2, /"--guidance".*\[INVALID_ARGUMENT\]/],
   [['a kid', '--policy', 'sadda'], 2, /Did you mean "sada"\?.*\[UNKNOWN_NAME\]/],
   [['a kid', '--policy', 'every-n:n=0'], 2, /"n" of "--policy" to be an integer from 1 to 1000, received 0\./],
-  [['a kid', '--engine', 'device'], 2, /"--engine" to be "onnxruntime" or "tensorrt", received "device"\./],
+  [['a kid', '--engine', 'device'], 2, /"--engine" to be "onnxruntime", "webgpu" or "tensorrt", received "device"\./],
   [['a kid', '--scheduler', 'device'], 2, /Unknown scheduler "device"\..*\[UNKNOWN_NAME\]/],
   [['calibrate', 'magcache', '--device', 'nowhere'], 2, /"--device" to be "auto", .*received "nowhere"\./],
   [['a kid', '--scheduler', 'eular'], 2, /Did you mean "euler"\?.*\[UNKNOWN_NAME\]/],

@@ -28,7 +28,7 @@ function joinedIn(file: string): string[] {
 
 test('tools that trace the files of a server see the libraries and the bundled models', () => {
   assert.ok(joinedIn(join(ROOT, 'dist', 'native', 'load.js')).includes('prebuilt'))
-  assert.ok(joinedIn(join(ROOT, 'dist', 'pipeline', 'load.js')).includes('models'))
+  assert.ok(joinedIn(join(ROOT, 'dist', 'pipeline', 'model-folder.js')).includes('models'))
 })
 
 test.run()
