@@ -2,8 +2,10 @@ import { execFile, spawnSync } from 'node:child_process'
 import {
   chmodSync,
   chownSync,
+  closeSync,
   linkSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -73,10 +75,8 @@ test("a file with several names is the same under all of them, another's stays t
   }
   if (process.platform === 'win32') return
   spawnSync('mkfifo', [pipe])
-  // Reserving opens it once, and writing once more: the reader stays.
-  const read = new Promise((resolve) =>
-    execFile('bash', ['-c', 'exec 3<> "$0"; head -c 3 <&3', pipe], (_, text) => resolve(text)),
-  )
+  // It reads until the pipe is closed for the first time.
+  const read = new Promise((resolve) => execFile('cat', [pipe], (_, text) => resolve(text)))
   await overwrite(pipe, 'new')
   assert.is(await read, 'new')
   await overwrite('/dev/null', 'new')
@@ -169,5 +169,19 @@ test('a new name is the first that is free; where none is, and where none can be
     `OUTPUT_FAILED Cannot write ${nowhere}: its folder does not exist; make it first.`,
   )
 })
+
+if (process.platform !== 'win32') {
+  test('stdout by another name is stdout: a file that it leads to holds the picture alone', () => {
+    const file = join(emptyFolder(), 'a.png')
+    const sada = join(__dirname, '../../dist/cli/sada.js')
+    const stdout = openSync(file, 'w')
+    const args = [sada, 'a kid', '--steps', '2', '--policy', 'none', '-o', '/dev/stdout']
+    const { status, stderr } = spawnSync(process.execPath, args, { stdio: ['ignore', stdout, 'pipe'], encoding: 'utf8' })
+    closeSync(stdout)
+    assert.is(status, 0)
+    assert.match(stderr, /^stdout: 1 picture/m)
+    assert.equal(readFileSync(file).subarray(0, 8), Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]))
+  })
+}
 
 test.run()

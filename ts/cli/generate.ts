@@ -43,7 +43,8 @@ export interface GenerateArguments extends PictureArguments {
   readonly json: boolean
 }
 
-const STDOUT = '-'
+/** Its other names too: opened again, a file that it leads to would be written from its beginning twice. */
+const STDOUT = ['-', '/dev/stdout', '/dev/fd/1', '/proc/self/fd/1']
 const MOST_NAMES = 10_000
 
 /** Makes pictures or a sound, writes them as one file, and says what was saved. `commands`: what the prompt could have been meant as. */
@@ -111,7 +112,7 @@ const EXTENSION: Readonly<Record<Kind, string>> = { image: '.png', audio: '.wav'
 
 /** The file to write; undefined is stdout. `kind`: what will be written, where that is known. */
 async function reserve(prompt: string, output: string | undefined, kind?: Kind): Promise<OutputFile | undefined> {
-  if (output === STDOUT) return undefined
+  if (STDOUT.includes(output ?? '')) return undefined
   if (output === undefined) return OutputFile.reserveNew(names(prompt, EXTENSION[kind ?? 'image']))
   const isDevice = !((await stat(output).catch(() => undefined))?.isFile() ?? true)
   const fitting = kind === undefined ? Object.values(EXTENSION) : [EXTENSION[kind]]
@@ -129,7 +130,7 @@ async function fittingFile(
 ): Promise<OutputFile | undefined> {
   if (makes === 'audio' && count > 1) throw invalidArgument('--count', '1 with a model that makes sounds', count)
   if (output === undefined) return reserve(prompt, undefined, makes)
-  const found = output === STDOUT ? '' : extname(output).toLowerCase()
+  const found = STDOUT.includes(output) ? '' : extname(output).toLowerCase()
   const isOther = Object.entries(EXTENSION).some(([kind, extension]) => kind !== makes && extension === found)
   if (isOther) throw invalidArgument('--output', `a name that ends with ${EXTENSION[makes]}, which this model makes`, output)
   return reserved

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
-import { open, realpath, rmdir, stat, unlink, writeFile } from 'node:fs/promises'
+import { open, realpath, rmdir, stat, unlink, writeFile, type FileHandle } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { makeFolder } from '../engines/folder.ts'
 import { invalidArgument, SadaError } from '../errors.ts'
 import { replaceFile } from './replacement.ts'
@@ -29,6 +30,8 @@ export class OutputFile {
       const made = folders ? await makeFolder(dirname(resolve(path))) : []
       const before = await stat(path).catch(() => undefined)
       if (before?.isDirectory()) throw new Error('it is a folder; name a file')
+      // Who reads a pipe goes when it is closed: it is opened once, for the result.
+      if (before?.isFIFO()) return new OutputFile(path, false, made)
       const handle = await open(path, constants.O_WRONLY | constants.O_CREAT)
       await handle.close()
       return new OutputFile(path, before === undefined, made)
@@ -72,7 +75,12 @@ export class OutputFile {
   /** Throws OUTPUT_FAILED; what was there before is there still, if that can be. */
   async write(data: string | Uint8Array): Promise<void> {
     try {
-      if (this.made || !(await replaceFile(this.path, data))) await writeFile(this.path, data)
+      const reader = await readerOf(this.path)
+      try {
+        if (this.made || !(await replaceFile(this.path, data))) await writeFile(this.path, data)
+      } finally {
+        await reader?.close()
+      }
       this.made = false
     } catch (error) {
       throw outputFailed(this.path, error)
@@ -86,6 +94,20 @@ export class OutputFile {
     for (const folder of [...this.folders].reverse()) await rmdir(folder).catch(() => {})
   }
 }
+
+/** Where a path is a pipe, waits until something reads it, as opening it would, but so that the process can be ended meanwhile; and keeps that. */
+async function readerOf(path: string): Promise<FileHandle | undefined> {
+  if (!(await stat(path).catch(() => undefined))?.isFIFO()) return undefined
+  for (;;) {
+    const opened = await open(path, constants.O_WRONLY | constants.O_NONBLOCK).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENXIO') throw error
+    })
+    if (opened) return opened
+    await setTimeout(LOOK_MS)
+  }
+}
+
+const LOOK_MS = 50
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'its folder does not exist; make it first',

@@ -86,8 +86,9 @@ function report(name: string, error: unknown, options: readonly Option[]): numbe
   }
   const { code, message, argument } =
     error instanceof SadaError ? error : { code: 'INTERNAL' as const, message: String((error as Error)?.message ?? error) }
-  // Unknown names are quoted as they were written.
-  const told = argument === undefined || code === 'UNKNOWN_NAME' ? message : asTyped(message, options)
+  // Unknown names, and paths that cannot be written, are quoted as they were written.
+  const isQuoted = argument === undefined || code === 'UNKNOWN_NAME' || code === 'OUTPUT_FAILED'
+  const told = isQuoted ? message : asTyped(message, options)
   process.stderr.write(`${name}: ${oneLine(told)} [${code}]\n`)
   return EXIT_OF[code] ?? EXIT.failure
 }
