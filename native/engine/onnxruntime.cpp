@@ -55,8 +55,8 @@ void Library::check(Status* status, const char* code, const std::string& what) c
   const std::string message = api.call<const char*>(kGetErrorMessage, static_cast<const Status*>(status));
   const auto says = [&](const char* words) { return message.find(words) != std::string::npos; };
   // The library has no code for these. Memory: of its arenas; std::bad_alloc under Linux, macOS and Windows; CUDA's, cuBLAS's and cuDNN's; a
-  // buffer that WebGPU's device did not make.
-  if (says("[Invalid Buffer") || says("Failed to allocate") || says("bad_alloc") || says("bad allocation") || says("out of memory") || says("_STATUS_ALLOC_FAILED")) code = "OUT_OF_MEMORY";
+  // buffer that WebGPU's device did not make, which is told in other words from the second time on.
+  if (says("[Invalid Buffer") || says("exceeds the max buffer size") || says("Failed to allocate") || says("bad_alloc") || says("bad allocation") || says("out of memory") || says("_STATUS_ALLOC_FAILED")) code = "OUT_OF_MEMORY";
   if (says("pthread_create failed") || says("_beginthreadex failed"))
     throw Error("OUT_OF_MEMORY", what + ": the system starts no more threads for it, by a limit of the user or of the container; a smaller `threads` needs fewer. " + message);
   throw Error(code, what + ": " + message);

@@ -118,6 +118,26 @@ if (!hasSwiftShader()) {
     assert.ok(levels <= 1, String(levels))
   })
 
+  test('what takes a buffer that the device does not make is OUT_OF_MEMORY, the next time too, and smaller runs go on', async () => {
+    const outcome = await withWebGpu(`
+      const bytes = require('node:fs').readFileSync(${fixtures} + '/square.onnx')
+      const engine = new addon.Engine({ library, kind: 'webgpu' })
+      const { session } = await engine.load({ bytes })
+      const run = async (n) => {
+        const workspace = new addon.Workspace()
+        const [x, y] = [workspace.allocate(n), workspace.allocate(n)]
+        workspace.write(x, 0, new Float32Array(n).fill(1))
+        const bind = (name, tensor) => ({ name, tensor, offset: 0, dims: [n, 1] })
+        await engine.run(workspace, [{ kind: 'stage', session, inputs: [bind('x', x)], outputs: [bind('y', y)] }]).done
+        const made = new Float32Array(n)
+        workspace.read(y, 0, made)
+        return made[n - 1]
+      }
+      for (const n of [2, 40_000, 3, 40_000, 2]) tell(await run(n).catch(({ code }) => code))
+      await engine.dispose()`)
+    assert.equal(ended(outcome), [2, 'OUT_OF_MEMORY', 3, 'OUT_OF_MEMORY', 2])
+  })
+
   test('an abort rejects at once in the middle of a step, and the pipeline can be disposed of', async () => {
     const outcome = await withWebGpu(`
       const pipeline = await load('avatar', { engine: 'webgpu' })
