@@ -117,9 +117,15 @@ test('what does not fit the model is said, and nothing is left behind', async ()
     assert.equal([code, stdout], [2, ''], args.join(' '))
     assert.match(stderr, said)
   }
-  const { code, stderr } = await run('sada', ['info', 'text.png'], cwd)
-  assert.is(code, 2)
-  assert.match(stderr, /PNG file that sada has written/)
+  for (const [file, why] of [
+    ['text.png', /PNG file that sada has written/],
+    ['none.png', /there is no such file/],
+    ['.', /that is a folder/],
+  ] as const) {
+    const { code, stderr } = await run('sada', ['info', file], cwd)
+    assert.is(code, 2)
+    assert.match(stderr, why)
+  }
   assert.equal(readdirSync(cwd), ['text.png'])
 })
 

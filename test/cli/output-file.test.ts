@@ -171,6 +171,13 @@ test('a new name is the first that is free; where none is, and where none can be
 })
 
 if (process.platform !== 'win32') {
+  test('links that lead in a circle are said to', async () => {
+    const link = join(emptyFolder(), 'a')
+    symlinkSync(link, link)
+    const { message } = (await OutputFile.reserve(link).catch((error: unknown) => error)) as SadaError
+    assert.is(message, `Cannot write ${link}: its links lead in a circle.`)
+  })
+
   test('stdout by another name is stdout: a file that it leads to holds the picture alone', () => {
     const file = join(emptyFolder(), 'a.png')
     const sada = join(__dirname, '../../dist/cli/sada.js')

@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { invalidArgument } from '../errors.ts'
 import { printable, promptOf, quoted } from './command-line.ts'
 
+const UNREAD: Readonly<Record<string, string>> = { ENOENT: 'there is no such file', EISDIR: 'that is a folder' }
+
 /** What a PNG file of `sada` says about itself. */
 export interface Info {
   readonly width: number
@@ -58,6 +60,7 @@ async function readInfo(path: string): Promise<Info> {
       command,
     }
   } catch (error) {
-    throw invalidArgument('file', `a PNG file that sada has written (${(error as Error).message})`, path)
+    const { code, message } = error as NodeJS.ErrnoException
+    throw invalidArgument('file', `a PNG file that sada has written (${UNREAD[code ?? ''] ?? message})`, path)
   }
 }

@@ -112,6 +112,7 @@ const LOOK_MS = 50
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'its folder does not exist; make it first',
   ENOTDIR: 'part of the path is a file, not a folder',
+  ELOOP: 'its links lead in a circle',
   EACCES: 'you may not write there',
   EPERM: 'you may not write there',
   EROFS: 'the file system is read-only',
