@@ -275,7 +275,7 @@ test('controls that are none are named', async () => {
     [{}, /"control\.image"/],
     [{ image, strength: '1' }, /"control\.strength"/],
     [{ image, end: 0 }, /"control\.end" to be a number above 0/],
-    [{ image, start: 0.5, end: 0.5 }, /"control\.start" .* below "end" \(0\.5\)/],
+    [{ image, start: 0.5, end: 0.5 }, /"control\.start" .* below "control\.end" \(0\.5\)/],
     [{ image: [] }, /"control\.image" to be one picture, or 1 /],
     [[{ image }, { image: [image, image] }], /"control\.image" to be one picture, or 1 .*received 2/],
     [{ image: [null] }, /"control\.image"/],

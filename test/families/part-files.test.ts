@@ -58,6 +58,15 @@ test('paths that are none are named, at load and for engines; one that is undefi
   await (await load(folder, { threads: 1, paths: { unet: undefined } })).dispose()
 })
 
+test('a path of a role that the family does not have is UNKNOWN_NAME, at load and for engines, with the roles that it has', async () => {
+  const folder = join(__dirname, '../fixtures/layouts/optimum')
+  for (const take of [load, filesForEngines]) {
+    const error = (await failure(take(folder, { paths: { unet: 'unet', vae_decodr: 'vae_decoder' } }))) as SadaError
+    assert.equal([error.code, error.argument], ['UNKNOWN_NAME', 'paths.vae_decodr'])
+    assert.match(error.message, /^Unknown option of "paths" "vae_decodr"\. Did you mean "vae_decoder"\? Known: .*\bunet\b/)
+  }
+})
+
 test('what a file and a configuration are refused for says the part', async () => {
   const context = await folderOf('damaged', { 'unet/config.json': '{', 'unet/model.onnx': 'no model' })
   const stageOf = async (promise: Promise<unknown>) => ((await failure(promise)) as SadaError).stage

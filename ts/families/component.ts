@@ -28,6 +28,8 @@ export interface LoadContext {
   readonly memoryArena?: boolean
   /** Role → path of its model file or of the subfolder with it, for folders that are laid out otherwise. */
   readonly paths?: Readonly<Record<string, string | undefined>> | undefined
+  /** The roles that were looked for so far. */
+  readonly roles?: Set<string>
   /** `false`: networks are loaded whole also where they come in stages as well. */
   readonly stages?: boolean
 }
@@ -124,7 +126,8 @@ export class Component {
   }
 
   /** Path of a role's model file, relative to the folder. */
-  static pathOf({ paths = {} }: LoadContext, role: string): string {
+  static pathOf({ paths = {}, roles }: LoadContext, role: string): string {
+    roles?.add(role)
     const given = paths[role] ?? role
     return given.endsWith('.onnx') ? given : join(given, 'model.onnx')
   }

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { invalidArgument, SadaError } from '../errors.ts'
+import { checkNames, invalidArgument, SadaError } from '../errors.ts'
 import { asSadaError, findOnnxRuntime, loadAddon } from '../native/load.ts'
 import { chooseGpu } from '../native/gpu.ts'
 import type { Engine } from '../native/types.ts'
@@ -18,7 +18,7 @@ import { StableDiffusionXl } from './stable-diffusion-xl.ts'
 
 /** What `load` takes; all but those of engines are for folders in the layout of diffusers. */
 export interface FamilySettings extends EngineSettings {
-  /** For folders that are laid out otherwise: role (`unet`, `vae_decoder`, …) → its model file, or the subfolder with a `model.onnx`. */
+  /** For folders that are laid out otherwise: role (`unet`, `vae_decoder`, …) → its model file, or the subfolder with a `model.onnx`. Roles that there are not are UNKNOWN_NAME. */
   readonly paths?: Readonly<Record<string, string | undefined>> | undefined
   /** What kind of model a folder without `model_index.json` holds. */
   readonly family?: FamilyName | undefined
@@ -79,7 +79,7 @@ export async function loadFamily(path: string, settings: FamilySettings, openDev
   let device: DeviceEngine | undefined
   try {
     device = await openDevice?.(chosen)
-    const loaded = await FAMILIES[family].load({ ...settings, folder, engine, ...chosen, device }, family)
+    const loaded = await loadParts({ ...settings, folder, engine, ...chosen, device }, family)
     await loaded.check?.(AbortSignal.timeout(LONGEST_CHECK_MS))
     return loaded
   } catch (error) {
@@ -94,11 +94,17 @@ export async function networkFiles(path: string, settings: FamilySettings): Prom
   const family = await familyOf(folder, settings.family)
   const files: NetworkFile[] = []
   const load = (file: NetworkFile): Promise<number> => Promise.resolve(files.push(file))
-  await FAMILIES[family].load(
-    { ...settings, folder, engine: NO_ENGINE, device: { engine: NO_ENGINE, onGpu: true, compiles: true, load } },
-    family,
-  )
+  const device = { engine: NO_ENGINE, onGpu: true, compiles: true, load }
+  await loadParts({ ...settings, folder, engine: NO_ENGINE, device }, family)
   return files
+}
+
+/** Throws UNKNOWN_NAME for a path of a role that the family does not have: the part would be taken from elsewhere. */
+async function loadParts(context: LoadContext, family: FamilyName): Promise<Family> {
+  const roles = new Set<string>()
+  const loaded = await FAMILIES[family].load({ ...context, roles }, family)
+  checkNames(context.paths ?? {}, Object.fromEntries([...roles].map((role) => [role, true])), { within: 'paths' })
+  return loaded
 }
 
 /** In place of an engine where nothing shall run: its sessions are what the files say. */
