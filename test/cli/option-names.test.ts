@@ -16,7 +16,10 @@ const cases: [message: string, told: string][] = [
   ['Expected "control.image" to be', 'Expected "image" of "--control" to be'],
   ['Expected "policy.target.speedup" to be', 'Expected "target.speedup" of "--policy" to be'],
   ['ask for one with "device", "cuda" for the first', 'ask for one with "--device", "cuda" for the first'],
-  ['Expected "control.strength" to be a number, received undefined.', 'Expected "--control-strength" to be a number, but it was not given.'],
+  [
+    'Expected "control.strength" to be a number, received undefined.',
+    'Expected "--control-strength" to be a number, but it was not given.',
+  ],
   ['Expected "prompt" to be short, received "or, received undefined."', ''],
   // What is no option of the command, and what was typed.
   ['Expected "steps" to be; "policies", "--width" and "a policy.n" are not', ''],
