@@ -83,6 +83,17 @@ test("a file with several names is the same under all of them, another's stays t
   assert.ok(statSync('/dev/null').isCharacterDevice())
 })
 
+if (process.platform !== 'win32') {
+  test('a pipe that nobody reads is waited for until that is aborted', async () => {
+    const pipe = join(emptyFolder(), 'pipe')
+    spawnSync('mkfifo', [pipe])
+    const file = await OutputFile.reserve(pipe)
+    const signal = AbortSignal.timeout(100)
+    const error: unknown = await file.write('new', signal).catch((reason: unknown) => reason)
+    assert.is(error, signal.reason)
+  })
+}
+
 test('where nothing can be put beside a file or in its place, it is written to; a full disk keeps it', async () => {
   const folder = emptyFolder()
   const path = join(folder, 'old')

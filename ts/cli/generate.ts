@@ -73,7 +73,7 @@ export async function generate(
       const pictures = await readPictures(options, pipeline.size)
       const startedAt = performance.now()
       const result = await pipeline.generate({ ...request, ...pictures, signal, ...watching(options) })
-      await save(file, { prompt, options, pipeline, wallMs: performance.now() - startedAt }, result)
+      await save(file, { prompt, options, pipeline, wallMs: performance.now() - startedAt, signal }, result)
     } finally {
       await pipeline.dispose()
     }

@@ -72,10 +72,10 @@ export class OutputFile {
     throw new SadaError('OUTPUT_FAILED', `Every name up to ${last} is taken: name a file with --output.`, { argument: 'output' })
   }
 
-  /** Throws OUTPUT_FAILED; what was there before is there still, if that can be. */
-  async write(data: string | Uint8Array): Promise<void> {
+  /** Throws OUTPUT_FAILED; what was there before is there still, if that can be. A pipe is waited for until `signal` aborts. */
+  async write(data: string | Uint8Array, signal?: AbortSignal): Promise<void> {
     try {
-      const reader = await readerOf(this.path)
+      const reader = await readerOf(this.path, signal)
       try {
         if (this.made || !(await replaceFile(this.path, data))) await writeFile(this.path, data)
       } finally {
@@ -83,6 +83,7 @@ export class OutputFile {
       }
       this.made = false
     } catch (error) {
+      if (error === signal?.reason) throw error
       throw outputFailed(this.path, error)
     }
   }
@@ -96,7 +97,7 @@ export class OutputFile {
 }
 
 /** Where a path is a pipe, waits until something reads it, as opening it would, but so that the process can be ended meanwhile; and keeps that. */
-async function readerOf(path: string): Promise<FileHandle | undefined> {
+async function readerOf(path: string, signal?: AbortSignal): Promise<FileHandle | undefined> {
   if (!(await stat(path).catch(() => undefined))?.isFIFO()) return undefined
   for (;;) {
     const opened = await open(path, constants.O_WRONLY | constants.O_NONBLOCK).catch((error: NodeJS.ErrnoException) => {
@@ -104,6 +105,7 @@ async function readerOf(path: string): Promise<FileHandle | undefined> {
     })
     if (opened) return opened
     await setTimeout(LOOK_MS)
+    signal?.throwIfAborted()
   }
 }
 

@@ -12,13 +12,14 @@ export interface Asked {
   readonly options: GenerateArguments
   readonly pipeline: Pick<Pipeline, 'name' | 'defaults' | 'device' | 'versions'>
   readonly wallMs: number
+  readonly signal?: AbortSignal
 }
 
 /** Writes the result, to stdout where there is no file, and says what was saved. */
 export async function save(file: OutputFile | undefined, asked: Asked, result: GenerateResult): Promise<void> {
   const { trace, droppedTokens } = result
   const made = result.audio.length > 0 ? soundOf(result) : await pictureOf(asked, result)
-  if (file) await file.write(made.bytes)
+  if (file) await file.write(made.bytes, asked.signal)
   else await toStdout(made.bytes)
   const { reason } = asked.pipeline.device
   if (reason !== undefined) process.stderr.write(`On the CPU: ${reason}.\n`)
