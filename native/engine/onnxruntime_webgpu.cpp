@@ -1,8 +1,10 @@
 // ONNX Runtime's WebGPU provider, which is part of its builds for Linux x64, Windows and macOS: networks on whatever GPU Vulkan, Direct3D 12
 // or Metal drive, between tensors in host memory.
+#include <cstdlib>
 #include <mutex>
 #include <set>
 
+#include "../job_queue.h"
 #include "onnxruntime_host_session.h"
 
 namespace sada {
@@ -39,6 +41,12 @@ class WebGpuSession : public HostSession {
   }
 };
 
+// For ends that JavaScript does not see.
+void stop_webgpu() {
+  JobQueue::stop_all();
+  release_webgpu_sessions();
+}
+
 class WebGpuLibrary : public EngineLibrary {
  public:
   explicit WebGpuLibrary(std::shared_ptr<Library> library) : library_(std::move(library)) {}
@@ -48,7 +56,11 @@ class WebGpuLibrary : public EngineLibrary {
   // Sessions are made in turn, too.
   std::unique_ptr<Session> load(const SessionOptions& options) override {
     const std::lock_guard<std::mutex> lock(turn());
-    return std::make_unique<WebGpuSession>(library_, library_->open(options, [this](SessionSettings* settings) { add_provider(settings); }));
+    SessionHandle* session = library_->open(options, [this](SessionSettings* settings) { add_provider(settings); });
+    // Registered once the provider has opened the driver, so it runs before the static destructors of both.
+    static const bool registered = std::atexit(stop_webgpu) == 0;
+    (void)registered;
+    return std::make_unique<WebGpuSession>(library_, session);
   }
 
  private:

@@ -151,11 +151,13 @@ if (!hasSwiftShader()) {
   })
 
   test('the process may end in the middle of a run, in the main thread and in a worker’s', async () => {
-    const main = `
+    const main = (end: string): string => `
       const pipeline = await load('avatar', { engine: 'webgpu' })
       void pipeline.generate(${A_PICTURE}).catch(() => {})
-      setTimeout(() => process.exit(7), 500)`
-    ended(await withWebGpu(main), 7)
+      setTimeout(() => { ${end} }, 500)`
+    ended(await withWebGpu(main('process.exit(7)')), 7)
+    // As where an application takes its listeners away: JavaScript does not see the end.
+    ended(await withWebGpu(main("process.removeAllListeners('exit'); process.exit(7)")), 7)
     const worker = `
       const { Worker } = require('node:worker_threads')
       const work = 'const { load } = require(' + JSON.stringify(require.resolve(${JSON.stringify(join(__dirname, '../../dist/index.js'))})) + ');' +
