@@ -271,6 +271,16 @@ if (!hasEmulatedGpu() || !existsSync(DOUBLE)) {
     }
   })
 
+  test('a stage that is not what its plan says is IO_MISMATCH when it is loaded, as on the CPU', async () => {
+    const folder = join(mkdtempSync(join(tmpdir(), 'sada-ort-')), 'avatar')
+    cpSync(join(__dirname, '../../models/avatar'), folder, { recursive: true })
+    const plan = readFileSync(join(folder, 'plan.json'), 'utf8')
+    writeFileSync(join(folder, 'plan.json'), plan.replace('"skip": ["rows", 96', '"skip": ["rows", 95'))
+    const refused = [{}, { device: 'cuda', onnxruntime: dirname(DOUBLE) }] as const
+    const [cpu, onGpu] = await Promise.all(refused.map((settings) => failure(load(folder, settings))))
+    assert.equal([onGpu.code, onGpu.stage, onGpu.message], ['IO_MISMATCH', 'embed', cpu.message])
+  })
+
   test('without a GPU build the networks stay on the CPU, and a warning says so', async () => {
     const warnings: string[] = []
     const listen = (warning: Error): void => void warnings.push(warning.message)

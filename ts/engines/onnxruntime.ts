@@ -61,9 +61,11 @@ function deviceEngine(options: EngineOptions): DeviceEngine {
   } catch (error) {
     throw asSadaError(error)
   }
-  const load: DeviceEngine['load'] = async ({ file, stage }) => {
+  const load: DeviceEngine['load'] = async ({ file, stage, check }) => {
     try {
-      return (await file.load(engine, {})).session
+      const found = await file.load(engine, {})
+      check?.(found)
+      return found.session
     } catch (error) {
       throw asSadaError(error, { stage })
     }

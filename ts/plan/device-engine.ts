@@ -1,5 +1,5 @@
 import type { ChosenGpu } from '../native/gpu.ts'
-import type { Engine } from '../native/types.ts'
+import type { Engine, SessionInfo } from '../native/types.ts'
 import type { OnnxFile } from '../onnx/file.ts'
 import type { Profiles } from './profiles.ts'
 
@@ -10,6 +10,8 @@ export interface NetworkFile {
   readonly stage: string
   readonly file: OnnxFile
   readonly profiles: Profiles
+  /** Throws IO_MISMATCH where what an engine found in the file is not what the model says of it. */
+  readonly check?: (found: SessionInfo) => void
 }
 
 /** How far the build of one engine is. */

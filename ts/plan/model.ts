@@ -112,7 +112,8 @@ async function loadStages(device: DeviceEngine, folder: string, manifest: Manife
 export async function* stageFiles(folder: string, manifest: Manifest): AsyncGenerator<NetworkFile> {
   for (const stage of manifest.stages) {
     const file = await openStage(folder, stage)
-    yield { model: manifest.name, stage: stage.name, file, profiles: stageProfiles(manifest, stage) }
+    const check = (found: SessionInfo): void => checkInterface(file.path, stage, found, manifest)
+    yield { model: manifest.name, stage: stage.name, file, profiles: stageProfiles(manifest, stage), check }
   }
 }
 
