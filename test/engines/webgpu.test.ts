@@ -182,6 +182,19 @@ if (!hasSwiftShader()) {
     assert.equal([ended(await withWebGpu(body)), ended(await withWebGpu(body, 'none'))], [[true], [false]])
   })
 
+  test('figures of sada-bench say that the network ran there', async () => {
+    const asked = '--engine webgpu --steps 1 --samples 1 --quick --width 32 --height 32 --scheduler dpm++ --policy none'.split(
+      ' ',
+    )
+    const args = [join(__dirname, '../../dist/cli/sada-bench.js'), '-m', familyFolder('pixart'), ...asked, '--json', '-']
+    const body = `
+      const { execFileSync } = require('node:child_process')
+      const prompts = require('node:path').join(require('node:fs').mkdtempSync(require('node:os').tmpdir() + '/sada-'), 'prompts.txt')
+      require('node:fs').writeFileSync(prompts, 'a red door')
+      tell(JSON.parse(execFileSync(process.execPath, [...${JSON.stringify(args)}, '--prompts', prompts], { stdio: 'pipe' })).machine.device)`
+    assert.equal(ended(await withWebGpu(body)), ['webgpu'])
+  })
+
   test('where there is no GPU it is BACKEND_UNAVAILABLE, each time; the CPU goes on', async () => {
     const outcome = await withWebGpu(
       `

@@ -97,7 +97,7 @@ async function run(
       process.stderr.write(`${stochastic.join(', ')}: fewer steps draw other noise and make another picture.\n`)
     const picture = pictureRequest(options)
     const cases = await measure((call) => pipeline.generate({ ...call, ...picture }), settings, signal, progress)
-    return { settings, cases, device: pipeline.device.name }
+    return { settings, cases, device: options.engine === 'webgpu' ? 'webgpu' : pipeline.device.name }
   } finally {
     progress.stop()
     await pipeline.dispose()
