@@ -88,7 +88,10 @@ void OrtSession::fail(Status* status, const Cancellation& cancellation) const {
     throw Error("ABORTED", "The run was aborted.");
   }
   const int code = library_->api.call<int>(kGetErrorCode, static_cast<const Status*>(status));
-  library_->check(status, code == kInvalidArgument ? "IO_MISMATCH" : "NETWORK_FAILED", "ONNX Runtime");
+  const std::string message = library_->api.call<const char*>(kGetErrorMessage, static_cast<const Status*>(status));
+  // An output of another size than is bound: refused where it is computed, or by what copies it from a GPU, without that code.
+  const bool is_unfit = code == kInvalidArgument || message.find("Tensor size mismatch") != std::string::npos;
+  library_->check(status, is_unfit ? "IO_MISMATCH" : "NETWORK_FAILED", "ONNX Runtime");
 }
 
 }  // namespace sada::ort

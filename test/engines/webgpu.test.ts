@@ -81,6 +81,29 @@ if (!hasSwiftShader()) {
     assert.equal(ended(outcome), [0])
   })
 
+  test('an output of another size than is bound is IO_MISMATCH, as on the CPU, and nothing is written', async () => {
+    const outcome = await withWebGpu(`${SUMS}
+      const engine = open()
+      const { session } = await engine.load({ bytes })
+      const workspace = new addon.Workspace()
+      const bind = (name, rows) => ({ name, tensor: workspace.allocate(3 * rows), offset: 0, dims: [rows, 3] })
+      for (const rows of [1, 2, 3]) {
+        const output = bind('sum', rows)
+        workspace.write(output.tensor, 0, new Float32Array(3 * rows).fill(7))
+        const { done } = engine.run(workspace, [{ kind: 'stage', session, inputs: [bind('a', 2), bind('b', 2)], outputs: [output] }])
+        const code = await done.then(() => 'made', ({ code }) => code)
+        const found = new Float32Array(3 * rows)
+        workspace.read(output.tensor, 0, found)
+        tell([code, found[0]])
+      }
+      await engine.dispose()`)
+    assert.equal(ended(outcome), [
+      ['IO_MISMATCH', 7],
+      ['made', 0],
+      ['IO_MISMATCH', 7],
+    ])
+  })
+
   test('a picture is that of the CPU, but for rounding', async () => {
     const outcome = await withWebGpu(`
       const made = []
