@@ -163,6 +163,8 @@ test('why it ran on the CPU, and how much of the longest prompt was not read, is
     'On the CPU: no GPU.\n',
     'The model did not read the last 5 tokens of the prompt: it is too long.\n',
   ])
+  const others = { pipeline: { device: { name: 'cpu', reason: 'no GPU' } }, options: { engine: 'webgpu' }, result: result([0]) }
+  assert.equal((await saved(others)).stderr, ['All but the network on the CPU: no GPU.\n'])
   assert.equal((await saved({ result: result([0]) })).stderr, [])
   assert.is((await saved({ result: result([1]) })).stderr.length, 1)
 })

@@ -32,6 +32,20 @@ const SUMS = `
       workspace.dispose()
     }
   }`
+/** y = (x·xᵀ)·x for x = 1, [n, 1]: its last value, by way of [n, n]. */
+const SQUARES = `
+  const open = () => new addon.Engine({ library, kind: 'webgpu' })
+  const squares = require('node:fs').readFileSync(${fixtures} + '/square.onnx')
+  const square = async (engine, session, n) => {
+    const workspace = new addon.Workspace()
+    const [x, y] = [workspace.allocate(n), workspace.allocate(n)]
+    workspace.write(x, 0, new Float32Array(n).fill(1))
+    const bind = (name, tensor) => ({ name, tensor, offset: 0, dims: [n, 1] })
+    await engine.run(workspace, [{ kind: 'stage', session, inputs: [bind('x', x)], outputs: [bind('y', y)] }]).done
+    const made = new Float32Array(n)
+    workspace.read(y, 0, made)
+    return made[n - 1]
+  }`
 const doubled = (rows: number): number[] => Array.from({ length: 3 * rows }, (_, k) => 2 * k)
 
 /** The process ended by itself, and as it should. */
@@ -104,6 +118,28 @@ if (!hasSwiftShader()) {
     ])
   })
 
+  test('engines take turns in the order in which they ask', async () => {
+    const outcome = await withWebGpu(`${SQUARES}
+      const engines = [open(), open()]
+      const sessions = []
+      for (const engine of engines) sessions.push((await engine.load({ bytes: squares })).session)
+      const order = []
+      await Promise.all(
+        [0, 1].flatMap((k) => Array.from({ length: 6 }, () => square(engines[k], sessions[k], 300).then(() => order.push(k)))),
+      )
+      tell(order)
+      for (const engine of engines) await engine.dispose()`)
+    const [order] = ended(outcome) as [number[]]
+    // The first may have had a turn before the other asked.
+    const between = order.slice(2, 10)
+    assert.equal(
+      between,
+      [0, 1, 2, 3].flatMap(() => between.slice(0, 2)),
+      order.join(''),
+    )
+    assert.is.not(between[0], between[1])
+  })
+
   test('a picture is that of the CPU, but for rounding', async () => {
     const outcome = await withWebGpu(`
       const made = []
@@ -142,21 +178,10 @@ if (!hasSwiftShader()) {
   })
 
   test('what takes a buffer that the device does not make is OUT_OF_MEMORY, the next time too, and smaller runs go on', async () => {
-    const outcome = await withWebGpu(`
-      const bytes = require('node:fs').readFileSync(${fixtures} + '/square.onnx')
-      const engine = new addon.Engine({ library, kind: 'webgpu' })
-      const { session } = await engine.load({ bytes })
-      const run = async (n) => {
-        const workspace = new addon.Workspace()
-        const [x, y] = [workspace.allocate(n), workspace.allocate(n)]
-        workspace.write(x, 0, new Float32Array(n).fill(1))
-        const bind = (name, tensor) => ({ name, tensor, offset: 0, dims: [n, 1] })
-        await engine.run(workspace, [{ kind: 'stage', session, inputs: [bind('x', x)], outputs: [bind('y', y)] }]).done
-        const made = new Float32Array(n)
-        workspace.read(y, 0, made)
-        return made[n - 1]
-      }
-      for (const n of [2, 40_000, 3, 40_000, 2]) tell(await run(n).catch(({ code }) => code))
+    const outcome = await withWebGpu(`${SQUARES}
+      const engine = open()
+      const { session } = await engine.load({ bytes: squares })
+      for (const n of [2, 40_000, 3, 40_000, 2]) tell(await square(engine, session, n).catch(({ code }) => code))
       await engine.dispose()`)
     assert.equal(ended(outcome), [2, 'OUT_OF_MEMORY', 3, 'OUT_OF_MEMORY', 2])
   })

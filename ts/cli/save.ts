@@ -22,7 +22,8 @@ export async function save(file: OutputFile | undefined, asked: Asked, result: G
   if (file) await file.write(made.bytes, asked.signal)
   else await toStdout(made.bytes)
   const { reason } = asked.pipeline.device
-  if (reason !== undefined) process.stderr.write(`On the CPU: ${reason}.\n`)
+  const onCpu = asked.options.engine === 'webgpu' ? 'All but the network on the CPU' : 'On the CPU'
+  if (reason !== undefined) process.stderr.write(`${onCpu}: ${reason}.\n`)
   for (const warning of trace.warnings ?? []) process.stderr.write(`Warning: ${warning}\n`)
   const dropped = Math.max(0, ...droppedTokens)
   if (dropped > 0) process.stderr.write(`The model did not read the last ${dropped} tokens of the prompt: it is too long.\n`)

@@ -3,12 +3,16 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { asSadaError, findOnnxRuntime, loadAddon, ONNXRUNTIME, onnxRuntimeIn } from '../native/load.ts'
 import type { Engine, EngineOptions } from '../native/types.ts'
 import type { DeviceEngine, OpenDeviceEngine } from '../plan/device-engine.ts'
+import type { EngineSettings } from '../plan/model.ts'
 import { pipFolders } from './pip.ts'
 
 /** Lies beside ONNX Runtime's library where that was built for GPUs. */
 const PROVIDER = process.platform === 'win32' ? 'onnxruntime_providers_cuda.dll' : 'libonnxruntime_providers_cuda.so'
 /** Where pip puts `onnxruntime-gpu`, in site-packages. */
 const PIP_FOLDER = join('onnxruntime', 'capi')
+
+/** Of its sessions; operators that a provider does not have run on the CPU. */
+type SessionSettings = Pick<EngineSettings, 'threads' | 'memoryArena'>
 
 /**
  * A build of ONNX Runtime with the CUDA provider: `path` (the library, or its folder), else `SADA_ONNXRUNTIME_PATH`, else what pip
@@ -32,7 +36,7 @@ export function findOnnxRuntimeForGpu(path?: string): { readonly library: string
  * warning; one that does not work is BACKEND_UNAVAILABLE when the first network is loaded.
  */
 export const onnxRuntimeOnGpu =
-  (path?: string): OpenDeviceEngine =>
+  (path?: string, settings: SessionSettings = {}): OpenDeviceEngine =>
   // eslint-disable-next-line @typescript-eslint/require-await -- throws by rejecting
   async ({ gpu }) => {
     if (gpu === undefined) return undefined
@@ -41,7 +45,7 @@ export const onnxRuntimeOnGpu =
       process.emitWarning(`The networks run on the CPU: ${found.reason}`, { type: 'SadaWarning' })
       return undefined
     }
-    return deviceEngine({ library: found.library, kind: 'onnxruntime', gpu })
+    return deviceEngine({ library: found.library, kind: 'onnxruntime', gpu }, settings)
   }
 
 /**
@@ -49,12 +53,12 @@ export const onnxRuntimeOnGpu =
  * are where they would be without it. Without such a GPU it is BACKEND_UNAVAILABLE when the first network is loaded.
  */
 export const onnxRuntimeOnWebGpu =
-  (): OpenDeviceEngine =>
+  (settings: SessionSettings = {}): OpenDeviceEngine =>
   // eslint-disable-next-line @typescript-eslint/require-await -- throws by rejecting
   async () =>
-    deviceEngine({ library: findOnnxRuntime(), kind: 'webgpu' })
+    deviceEngine({ library: findOnnxRuntime(), kind: 'webgpu' }, settings)
 
-function deviceEngine(options: EngineOptions): DeviceEngine {
+function deviceEngine(options: EngineOptions, { threads, memoryArena }: SessionSettings): DeviceEngine {
   let engine: Engine
   try {
     engine = new (loadAddon().Engine)(options)
@@ -63,7 +67,7 @@ function deviceEngine(options: EngineOptions): DeviceEngine {
   }
   const load: DeviceEngine['load'] = async ({ file, stage, check }) => {
     try {
-      const found = await file.load(engine, {})
+      const found = await file.load(engine, { threads, memoryArena })
       check?.(found)
       return found.session
     } catch (error) {

@@ -79,9 +79,10 @@ export async function filesForEngines(model: string, settings: FamilySettings = 
 }
 
 /** What runs the networks on a GPU. */
-function deviceEngine({ engine = 'onnxruntime', engines, onnxruntime, signal, onBuild }: FamilySettings): OpenDeviceEngine {
-  if (engine === 'onnxruntime') return onnxRuntimeOnGpu(onnxruntime)
-  if (engine === 'webgpu') return onnxRuntimeOnWebGpu()
+function deviceEngine(settings: FamilySettings): OpenDeviceEngine {
+  const { engine = 'onnxruntime', engines, onnxruntime, signal, onBuild } = settings
+  if (engine === 'onnxruntime') return onnxRuntimeOnGpu(onnxruntime, settings)
+  if (engine === 'webgpu') return onnxRuntimeOnWebGpu(settings)
   if (engine === 'tensorrt') return tensorRtEngine(engines, { signal, onBuild })
   throw invalidArgument('engine', '"onnxruntime", "webgpu" or "tensorrt"', engine)
 }
