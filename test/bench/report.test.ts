@@ -86,6 +86,13 @@ test('the worst pictures of a table without our default, or with nothing else, h
   assert.equal(await headings('every-n', 'easycache'), ['The worst picture of each policy'])
 })
 
+test('a table of networks on a GPU says so', async () => {
+  const made = table([run('sada', 0, 40)])
+  const says = async (result: typeof made) =>
+    /Made on A processor, 2 cores([^<]*) by sada/.exec(await tablePage(result, new Pictures([])))![1]
+  assert.equal([await says(made), await says({ ...made, device: 'webgpu' })], [',', ', and webgpu,'])
+})
+
 test('the line of plain runs joins those of all pictures; those of fewer are faint, and each says of how many it is', async () => {
   const plain = [2, 3].flatMap((steps) => [0, 1].map((k) => run('none', k, 10 * steps, { steps, nfe: steps })))
   const page = await tablePage(

@@ -220,7 +220,7 @@ test('pictures of a size that is asked for; those of another do not go with them
   for (const other of [model, [...model, '--width', '64'], ['--report-only', '--height', '64']]) {
     const refused = await table(...other)
     assert.equal([refused.code, refused.stdout], [2, ''])
-    assert.match(refused.stderr, /do not belong together: stable-diffusion, 9 steps, seed 0, width 48, and /)
+    assert.match(refused.stderr, /do not belong together: stable-diffusion, 9 steps, seed 0, width 48, on cpu, and /)
   }
   const odd = await run('sada-bench', ['table1', ...model, '--width', '51', '--resume', 'odd.jsonl'], cwd)
   assert.is(odd.code, 2)

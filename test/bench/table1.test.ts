@@ -112,7 +112,7 @@ test('a prompt is read back whatever separates its lines', async () => {
   assert.equal([...(await readJournals([path])).runs.values()], [odd])
 })
 
-test('journals of other steps are refused, and so is a line that is none', async () => {
+test('journals of other steps or on another device are refused, and so is a line that is none', async () => {
   const folder = emptyFolder()
   const [a, b] = ['a.jsonl', 'b.jsonl'].map((name) => join(folder, name))
   writeFileSync(a, JSON.stringify(session) + '\n')
@@ -123,6 +123,9 @@ test('journals of other steps are refused, and so is a line that is none', async
       (error: SadaError) => `${error.code}: ${error.message}`,
     )
   assert.match(await messageOf([a, b]), /INVALID_ARGUMENT: These runs do not belong together/)
+  writeFileSync(b, JSON.stringify({ ...session, device: 'webgpu' }) + '\n')
+  assert.match(await messageOf([a, b]), /do not belong together: .*, on cpu, and .*, on webgpu\./)
+  assert.is(await messageOf([b, b]), '')
   writeFileSync(b, JSON.stringify({ ...run('sada', 0, 30), nfe: 'two' }) + '\n')
   assert.match(await messageOf([b]), /INVALID_ARGUMENT: .*line 1.*\(nfe\)/)
 })

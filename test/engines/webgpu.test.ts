@@ -1,9 +1,11 @@
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { load } from '../../ts/index.ts'
 import { failure } from '../support/failure.ts'
 import { familyFolder } from '../support/families.ts'
+import { emptyFolder, run } from '../support/spawn.ts'
 import { hasSwiftShader, withWebGpu, type Outcome } from '../support/webgpu.ts'
 
 // ONNX Runtime's WebGPU provider, on a GPU that is a program. Each test is a process of its own: what it does to that is a part of the test.
@@ -230,17 +232,28 @@ if (!hasSwiftShader()) {
     assert.equal([ended(await withWebGpu(body)), ended(await withWebGpu(body, 'none'))], [[true], [false]])
   })
 
-  test('figures of sada-bench say that the network ran there', async () => {
-    const asked = '--engine webgpu --steps 1 --samples 1 --quick --width 32 --height 32 --scheduler dpm++ --policy none'.split(
-      ' ',
-    )
-    const args = [join(__dirname, '../../dist/cli/sada-bench.js'), '-m', familyFolder('pixart'), ...asked, '--json', '-']
+  test('figures of sada-bench, and of its table1, say that the network ran there', async () => {
+    const folder = emptyFolder()
+    const prompts = join(folder, 'prompts.txt')
+    writeFileSync(prompts, 'a red door')
+    const asked = '--engine webgpu --steps 2 --samples 1 --width 32 --height 32 --scheduler dpm++ --json -'.split(' ')
+    const all = [...asked, '-m', familyFolder('pixart'), '--prompts', prompts]
+    const journal = join(folder, 'runs.jsonl')
+    const commands = [
+      ['--quick', '--policy', 'none', ...all],
+      ['table1', '--plain-by', 'flops', '--policies', 'every-n:n=2', '--resume', journal, ...all],
+    ]
     const body = `
       const { execFileSync } = require('node:child_process')
-      const prompts = require('node:path').join(require('node:fs').mkdtempSync(require('node:os').tmpdir() + '/sada-'), 'prompts.txt')
-      require('node:fs').writeFileSync(prompts, 'a red door')
-      tell(JSON.parse(execFileSync(process.execPath, [...${JSON.stringify(args)}, '--prompts', prompts], { stdio: 'pipe' })).machine.device)`
-    assert.equal(ended(await withWebGpu(body)), ['webgpu'])
+      for (const args of ${JSON.stringify(commands)}) {
+        const made = JSON.parse(execFileSync(process.execPath, [${JSON.stringify(join(__dirname, '../../dist/cli/sada-bench.js'))}, ...args], { stdio: 'pipe' }))
+        tell(made.device ?? made.machine.device)
+      }`
+    assert.equal(ended(await withWebGpu(body)), ['webgpu', 'webgpu'])
+    // On the CPU they are not gone on with.
+    const { code, stderr } = await run('sada-bench', [...commands[1], '--engine', 'onnxruntime'])
+    assert.is(code, 2)
+    assert.match(stderr, /on webgpu, and .*, on cpu\./)
   })
 
   test('where there is no GPU it is BACKEND_UNAVAILABLE, each time; the CPU goes on', async () => {

@@ -16,7 +16,7 @@ import type { PolicySpec } from '../policy/index.ts'
 import { checkSeeds } from './arguments.ts'
 import { checkDistinct } from './distinct-files.ts'
 import { benchControls } from './control.ts'
-import { loadOn, type DeviceArguments } from './engines.ts'
+import { loadOn, networkDevice, type DeviceArguments } from './engines.ts'
 import { OutputFile } from './output-file.ts'
 import { pictureRequest, pictureTerms, type PictureArguments } from './picture-options.ts'
 import { createProgress } from './progress.ts'
@@ -97,7 +97,7 @@ async function run(
       process.stderr.write(`${stochastic.join(', ')}: fewer steps draw other noise and make another picture.\n`)
     const picture = pictureRequest(options)
     const cases = await measure((call) => pipeline.generate({ ...call, ...picture }), settings, signal, progress)
-    return { settings, cases, device: options.engine === 'webgpu' ? 'webgpu' : pipeline.device.name }
+    return { settings, cases, device: networkDevice(options, pipeline) }
   } finally {
     progress.stop()
     await pipeline.dispose()

@@ -30,6 +30,10 @@ export interface DeviceArguments {
   readonly engine?: string
 }
 
+/** Where the network of a model runs: `cpu`, `cuda:<index>`, with ` tensorrt` behind it where that runs it, or `webgpu`. */
+export const networkDevice = ({ engine }: DeviceArguments, { device }: Pick<Pipeline, 'device'>): string =>
+  engine === 'webgpu' ? engine : engine === 'tensorrt' ? `${device.name} tensorrt` : device.name
+
 /** Loads a model where the command line says, with progress on stderr where engines are built. */
 export function loadOn(
   model: string,

@@ -19,7 +19,7 @@ import type { Pipeline } from '../pipeline/pipeline.ts'
 import { loadManifest } from '../plan/model.ts'
 import { checkSeeds } from './arguments.ts'
 import { benchControls } from './control.ts'
-import { loadOn, type DeviceArguments } from './engines.ts'
+import { loadOn, networkDevice, type DeviceArguments } from './engines.ts'
 import { OutputFile } from './output-file.ts'
 import { pictureRequest, pictureTerms, type PictureArguments } from './picture-options.ts'
 import { createProgress, duration } from './progress.ts'
@@ -114,14 +114,14 @@ async function runInto(
   known: Omit<Store, 'journal'>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { model, steps, seed, picture } = settings
+  const { model, steps, seed, picture, device } = settings
   const journal = await Journal.open(path)
   const progress = new Eta(createProgress())
   const tell = (): void => void process.stderr.write(`Finished runs are kept: go on with --resume ${path}\n`)
   signal.addEventListener('abort', tell)
   try {
     const created = new Date().toISOString()
-    const terms = { model: model.name, steps, seed, picture, note: model.note }
+    const terms = { model: model.name, steps, seed, picture, device, note: model.note }
     await journal.add({ type: 'session', ...terms, created, machine, versions: describeVersions() })
     const before = known.runs.size
     await runTable(generate, settings, { ...known, journal }, progress, signal)
@@ -146,14 +146,15 @@ async function checkGiven(
     steps: given?.has('steps') ? steps! : session.steps,
     seed: given?.has('seed') ? seed : session.seed,
     picture: { ...session.picture, ...pictureTerms(options) },
+    device: session.device,
   }
   checkTerms(session, asked, 'resume')
 }
 
 /** Refuses finished runs of other terms or of other prompts than those that are asked for. */
 function checkKnown(known: JournalContent, timing: JournalContent | undefined, settings: TableSettings): void {
-  const { model, steps, seed, picture, prompts } = settings
-  const asked = { model: model.name, steps, seed, picture }
+  const { model, steps, seed, picture, device, prompts } = settings
+  const asked = { model: model.name, steps, seed, picture, device }
   for (const [argument, content] of Object.entries({ resume: known, timing })) {
     const first = content?.sessions.at(0)
     if (first !== undefined) checkTerms(first, asked, argument)
@@ -192,6 +193,7 @@ async function prepare(options: Table1Arguments, pipeline: Pipeline, folder: str
   checkSeeds(options.seed, 1 + prompts.at(-1)!.index)
   for (const { prompt } of prompts) model.checkPrompt?.(prompt)
   const controls = await benchControls(options, pipeline.size)
+  const device = networkDevice(options, pipeline)
   return {
     model,
     schedulers,
@@ -201,6 +203,7 @@ async function prepare(options: Table1Arguments, pipeline: Pipeline, folder: str
     steps: options.steps ?? defaults.steps,
     seed: options.seed,
     picture: { ...pictureTerms(options), ...controls.terms },
+    device: device === 'cpu' ? undefined : device,
     timingOnly: options.timingOnly,
     plainBy: options.plainBy,
   }

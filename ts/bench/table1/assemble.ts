@@ -35,6 +35,7 @@ export function assemble({ sessions, runs, missing }: JournalContent, options: A
     steps,
     seed,
     picture = {},
+    device,
     note,
   }: Terms & Pick<Session, 'note'> = sessions.at(0) ?? { model: '', steps: 1, seed: 0 }
   const groups = groupsOf(all.filter((run) => run.method !== 'none'))
@@ -49,6 +50,7 @@ export function assemble({ sessions, runs, missing }: JournalContent, options: A
     steps,
     seed,
     ...(askedTexts(picture).length > 0 && { picture }),
+    ...(device !== undefined && { device }),
     ...(note !== undefined && { note }),
     plain_by: options.plainBy ?? 'time',
     sessions: [...sessions, ...(options.timing?.sessions ?? [])].map(({ created, machine, versions }) => ({

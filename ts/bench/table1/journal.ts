@@ -20,7 +20,14 @@ export const askedPicture = v.object({
 })
 
 /** What all runs of one table share; what differs does not belong together. */
-const terms = { model: v.string(), steps: whole, seed: whole, picture: v.optional(askedPicture) }
+const terms = {
+  model: v.string(),
+  steps: whole,
+  seed: whole,
+  picture: v.optional(askedPicture),
+  /** Where the network ran; absent: on the CPU. */
+  device: v.optional(v.string()),
+}
 
 const session = v.object({
   type: v.literal('session'),
@@ -82,7 +89,7 @@ export type JournalLine = v.InferOutput<typeof line>
 export type Session = v.InferOutput<typeof session>
 export type Run = v.InferOutput<typeof run>
 export type Missing = v.InferOutput<typeof missing>
-export type Terms = Pick<Session, 'model' | 'steps' | 'seed' | 'picture'>
+export type Terms = Pick<Session, 'model' | 'steps' | 'seed' | 'picture' | 'device'>
 
 /** What a run is known by: the same name, the same picture. */
 export const keyOf = ({ scheduler, guidance, kind, index, method, steps }: Omit<Run, 'type'> | Run): string =>
@@ -134,8 +141,8 @@ export const askedTexts = (picture: Terms['picture'] = {}): string[] =>
 
 /** Refuses runs of other terms than the first. Throws INVALID_ARGUMENT. */
 export function checkTerms(first: Terms, other: Terms, argument: string): void {
-  const told = ({ model, steps, seed, picture }: Terms): string =>
-    [model, `${steps} steps`, `seed ${seed}`, ...askedTexts(picture)].join(', ')
+  const told = ({ model, steps, seed, picture, device = 'cpu' }: Terms): string =>
+    [model, `${steps} steps`, `seed ${seed}`, ...askedTexts(picture), `on ${device}`].join(', ')
   if (told(first) === told(other)) return
   throw new SadaError(
     'INVALID_ARGUMENT',

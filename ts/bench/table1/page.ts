@@ -243,7 +243,7 @@ async function card(row: TableRow, each: WorstCase, pictures: Pictures): Promise
 }
 
 function notes(result: TableResult): Markup {
-  const { note, metrics, sessions, rows } = result
+  const { note, metrics, rows } = result
   const lines = [
     ...(note === undefined ? [] : [note]),
     'PSNR in dB on [−1, 1] samples in float64, of each picture and then averaged; “worst 10 %” is the mean over the worst tenth of all pictures, rounded up.',
@@ -264,7 +264,7 @@ function notes(result: TableResult): Markup {
     ),
     ...warningNotes(result),
     ...missingNotes(result),
-    ...madeBy(sessions),
+    ...madeBy(result),
   ]
   return html`<section id="notes">
     <h2>Notes</h2>
@@ -275,10 +275,10 @@ function notes(result: TableResult): Markup {
 }
 
 /** A line for each machine and version, with its commits. */
-function madeBy(sessions: TableResult['sessions']): string[] {
+function madeBy({ sessions, device }: TableResult): string[] {
   const commits = new Map<string, string[]>()
   for (const { cpu, cores, sada, commit } of sessions) {
-    const made = `Made on ${cpu}, ${cores} cores, by sada ${sada}`
+    const made = `Made on ${cpu}, ${cores} cores${device === undefined ? '' : `, and ${device}`}, by sada ${sada}`
     commits.set(made, [...(commits.get(made) ?? []), ...(commit === null ? [] : [commit.slice(0, 7)])])
   }
   return [...commits].map(([made, all]) =>

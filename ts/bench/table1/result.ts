@@ -158,6 +158,10 @@ export const tableResult = v.object({
   steps: count,
   seed: whole,
   picture: about(v.optional(askedPicture), 'What was asked of each picture, where that is not what the model makes by itself.'),
+  device: about(
+    v.optional(v.string()),
+    'Where the network ran: `cuda:<index>`, with ` tensorrt` behind it where that ran it, or `webgpu`; absent: on the CPU.',
+  ),
   note: about(v.optional(v.string()), 'What stands for a picture, where that is not one.'),
   plain_by: about(
     v.picklist(['time', 'flops']),

@@ -16,6 +16,8 @@ export interface TableSettings {
   readonly seed: number
   /** What was asked of each picture beside the prompt. */
   readonly picture?: Terms['picture']
+  /** Where the network runs; undefined: on the CPU. */
+  readonly device?: string | undefined
   /** Every method directly after an unaccelerated run of its own, and no plain runs. */
   readonly timingOnly: boolean
   readonly plainBy: PlainBy
