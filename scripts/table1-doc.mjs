@@ -7,19 +7,15 @@ import decibelsOf from '../dist/bench/decibels.js'
 import journal from '../dist/bench/table1/journal.js'
 import text from '../dist/bench/table1/text.js'
 import statistics from '../dist/bench/statistics.js'
+import { decibels, onOtherPictures, placeOf, ranged, RESAMPLES, signed } from './worst-tenths.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const table = JSON.parse(readFileSync(`${root}bench/results/table1.json`, 'utf8'))
 const { runs } = await journal.readJournals([`${root}bench/results/table1.jsonl`])
-const worstTenths = JSON.parse(readFileSync(`${root}bench/results/worst-tenths.json`, 'utf8'))
 const targets = JSON.parse(readFileSync(`${root}bench/results/targets.json`, 'utf8'))
 
 const OURS = 'sada'
 const MOST_NAMED = 3
-const RESAMPLES = 2000
-const decibels = (value) => value.toFixed(1)
-const signed = (value) => `${value >= 0 ? '+' : '−'}${Math.abs(value).toFixed(1)}`
-const placeOf = ({ scheduler, guidance, kind }) => `${scheduler}, guidance ${guidance}, ${kind} prompts`
 const busy = table.load.p50 > Math.max(...table.sessions.map(({ cores }) => cores)) / 2
 const isApart = ({ timing }) => timing.source === 'separate'
 const apart = table.rows.filter(isApart)
@@ -78,56 +74,6 @@ function tableOf(place) {
       .join('')}---|`,
     ...lines,
   ].join('\n')
-}
-
-/** Whole numbers below n, the same every time: a linear congruential generator with the constants of Numerical Recipes. */
-function drawing(seed) {
-  let state = seed
-  return (n) => Math.floor(((state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32) * n)
-}
-
-/** 5th and 95th percentile of how far they are ahead in a statistic over pictures drawn again with replacement, the same for both (paired bootstrap). */
-function chance(pairs, by) {
-  const draw = drawing(1)
-  const leads = Array.from({ length: RESAMPLES }, () => {
-    const drawn = pairs.map(() => pairs[draw(pairs.length)])
-    const [theirs, us] = [0, 1].map((k) => decibelsOf.summariseDecibels(drawn.map((pair) => pair[k]))[by])
-    return theirs - us
-  })
-  return [statistics.quantile(leads, 0.05), statistics.quantile(leads, 0.95)]
-}
-
-const ranged = (pairs, by) => chance(pairs, by).map(signed).join(' to ')
-
-/** Seeds that had a part in choosing a default of `sada` at guidance 3 (docs/ablations.md). */
-const TUNED_SEEDS = [3000, 5000]
-
-/** Rivals that are ahead in a worst tenth above, on pictures that no table has. */
-function onOtherPictures() {
-  const named = (policy) =>
-    typeof policy === 'string' ? `\`${policy}\`` : `\`${policy.name}\`, calibrated, τ ${policy.threshold}`
-  const head = ['table', 'pictures', '`sada`', 'runs', 'rival', '', 'runs', 'rival ahead in the worst tenth']
-  const placeOfCase = ({ prompts, ...setting }) => placeOf({ ...setting, kind: prompts })
-  const groups = [...new Set(worstTenths.cases.map(placeOfCase))].flatMap((place) => {
-    const cases = worstTenths.cases.filter((each) => placeOfCase(each) === place)
-    return [
-      [place, cases],
-      ['… those of three seeds', cases.filter(({ seed }) => !TUNED_SEEDS.includes(seed))],
-    ]
-  })
-  const lines = groups.map(([place, cases]) => {
-    // Behind each policy are plain steps of its cost.
-    const [ours, theirs] = [0, 2].map((k) => cases.map(({ outcomes }) => outcomes[k]))
-    const cells = (outcomes) => {
-      const { mean, worst_decile: worst, worst: last } = decibelsOf.summariseDecibels(outcomes.flatMap(({ psnr }) => psnr))
-      return [[mean, worst, last].map(decibels).join(' / '), decibels(statistics.mean(outcomes.map(({ runs: count }) => count)))]
-    }
-    const pairs = theirs.flatMap(({ psnr }, k) => psnr.map((value, i) => [value, ours[k].psnr[i]]))
-    const [them, us] = [0, 1].map((k) => decibelsOf.summariseDecibels(pairs.map((pair) => pair[k])).worst_decile)
-    const lead = `${signed(them - us)} (90 %: ${ranged(pairs, 'worst_decile')})`
-    return [place, pairs.length, ...cells(ours), named(JSON.parse(theirs[0].label)), ...cells(theirs), lead]
-  })
-  return [head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
 
 /** PSNR of a row, of so many steps, and of ours over the pictures that both made: a row of fewer has fewer chances of a bad one. */
@@ -275,8 +221,8 @@ ${busy ? `The machine was busy while this was measured (load ${table.load.p50.to
 
 ${losses.length > 0 ? `Speed in brackets: ${unit}. Behind it how far they are ahead, and in what range that is in 90 % of ${RESAMPLES} draws of as many of these pictures: where it has zero inside, chance may have chosen.\n\n${losses.join('\n')}` : `At its default \`sada\` is behind no row that is at least as fast (${unit}), on average or in the worst tenth, and behind no plain run.`}
 
-On 64 pictures chance decides such a lead. So these three were compared again on pictures that no table has, 72 prompts under five seeds each, two of which had a part in choosing \`sada\`'s defaults; PSNR mean / worst tenth / worst
-(\`bench/fidelity.ts --prompts 72 --seed 1000,2000,3000,4000,5000\`; every picture is in [bench/results/worst-tenths.json](../bench/results/worst-tenths.json)):
+On 64 pictures chance decides such a lead. So these three were compared again on pictures that no table has, 72 prompts under five to nine seeds each, two of which had a part in choosing \`sada\`'s defaults; PSNR mean / worst tenth /
+worst (\`bench/fidelity.ts --prompts 72 --seed 1000,2000,…\`; every picture is in [bench/results/worst-tenths.json](../bench/results/worst-tenths.json)):
 
 ${onOtherPictures()}
 
