@@ -126,7 +126,12 @@ export const benchResult = v.object({
     memory_gib: amount,
     platform: v.string(),
     instruction_set: v.string(),
-    device: v.optional(about(v.string(), 'Where the network ran: `cpu`, `cuda:<index>`, with ` tensorrt` behind it where that ran it, or `webgpu`.')),
+    device: v.optional(
+      about(
+        v.string(),
+        'Where the network ran: `cpu`, `cuda:<index>`, with ` tensorrt` behind it where that ran it, or `webgpu`.',
+      ),
+    ),
     load_average: about(amount, 'Over the minute before the run: other work on the machine makes wall times unreliable.'),
   }),
   versions: v.object({
