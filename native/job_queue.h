@@ -86,12 +86,7 @@ class JobQueue {
 
   // Cancels what runs, drops what waits, and joins the thread. Idempotent; not from the queue's own thread.
   void stop() {
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      stopping_ = true;
-      if (running_) running_->cancel();
-      wake_.notify_one();
-    }
+    ask_to_stop();
     std::lock_guard<std::mutex> joining(join_mutex_);
     if (thread_.joinable()) thread_.join();
     std::deque<std::shared_ptr<Job>> dropped;
@@ -99,9 +94,10 @@ class JobQueue {
     dropped.swap(waiting_);
   }
 
-  // Stops every queue of the process.
+  // Stops every queue of the process. All are asked before one is waited for, which may itself wait for what another runs.
   static void stop_all() {
     std::lock_guard<std::mutex> lock(registry().mutex);
+    for (JobQueue* queue : registry().queues) queue->ask_to_stop();
     for (JobQueue* queue : registry().queues) queue->stop();
   }
 
@@ -119,6 +115,13 @@ class JobQueue {
   static Registry& registry() {
     static Registry* all = new Registry;
     return *all;
+  }
+
+  void ask_to_stop() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+    if (running_) running_->cancel();
+    wake_.notify_one();
   }
 
   void start() {

@@ -1,6 +1,6 @@
 // Writes docs/table1.md from bench/results/table1.json, table1.jsonl where policies are compared picture by picture, and worst-tenths.json, the
-// same on other pictures. After npm run build: `node scripts/table1-doc.mjs`. It picks no favourites: where another policy, or the plain run with fewer steps, is better than `sada`, it
-// says so.
+// same on other pictures. After npm run build: `node scripts/table1-doc.mjs`. It picks no favourites: where another policy, or the plain run
+// with fewer steps, is better than `sada`, it says so.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import decibelsOf from '../dist/bench/decibels.js'

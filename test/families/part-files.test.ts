@@ -67,6 +67,20 @@ test('a path of a role that the family does not have is UNKNOWN_NAME, at load an
   }
 })
 
+test('a part that a model may lack is not left out where a path of it is given that leads nowhere', async () => {
+  const families = join(__dirname, '../fixtures/families')
+  for (const [family, role] of [
+    ['sd3', 'text_encoder_3'],
+    ['sd2-controlnet', 'controlnet'],
+    ['sdxl', 'text_encoder'],
+    ['flux', 'vae_encoder'],
+  ]) {
+    const { code, message } = (await failure(load(join(families, family), { paths: { [role]: 'nope' } }))) as SadaError
+    assert.is(code, 'MODEL_NOT_FOUND', message)
+    assert.match(message, /nope/)
+  }
+})
+
 test('what a file and a configuration are refused for says the part', async () => {
   const context = await folderOf('damaged', { 'unet/config.json': '{', 'unet/model.onnx': 'no model' })
   const stageOf = async (promise: Promise<unknown>) => ((await failure(promise)) as SadaError).stage

@@ -132,8 +132,10 @@ export class Component {
     return given.endsWith('.onnx') ? given : join(given, 'model.onnx')
   }
 
-  static has(context: LoadContext, role: string): Promise<boolean> {
-    return context.folder.has(Component.pathOf(context, role))
+  /** Of a path that was given loading says whether it leads anywhere: a part that was asked for is not left out. */
+  static async has(context: LoadContext, role: string): Promise<boolean> {
+    const path = Component.pathOf(context, role)
+    return context.paths?.[role] !== undefined || context.folder.has(path)
   }
 
   /**

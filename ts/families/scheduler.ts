@@ -150,13 +150,18 @@ export function scheduleFor(config: SchedulerConfig, request: Request, options: 
   const to = denoisingEnd === undefined ? whole.steps : before(denoisingEnd)
   if (to <= from) {
     const given = request.init === undefined ? 'denoisingEnd' : denoisingStart === undefined ? 'strength' : 'denoisingStart'
-    throw invalidArgument(given, `such that at least one of the ${whole.steps} steps is left`, request[given])
+    const received = given === 'strength' ? (request.strength ?? defaultStrength(request)) : request[given]
+    throw invalidArgument(given, `such that at least one of the ${whole.steps} steps is left`, received)
   }
   return from === 0 && to === whole.steps ? whole : partOf(whole, from, to)
 }
 
+/** Of a run from a picture, where it is not given. */
+const defaultStrength = ({ mask }: Request): number => (mask === undefined ? 0.8 : 1)
+
 /** diffusers cuts a whole number of steps off; Flux cuts off the steps that are left over. */
-function strengthStart({ steps, frame }: Schedule, { init, mask, strength = mask === undefined ? 0.8 : 1 }: Request): number {
+function strengthStart({ steps, frame }: Schedule, request: Request): number {
+  const { init, strength = defaultStrength(request) } = request
   if (init === undefined) return 0
   const kept = steps * strength
   return frame === 'flow' ? Math.floor(steps - kept) : steps - Math.floor(kept)
