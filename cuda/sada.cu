@@ -87,6 +87,8 @@ __device__ void form(Run& run) {
   request.sum[0].a = kX0Row;
   request.sum[1].a = request.sum[1].b = kMissedRow;
   request.sum[2].a = kCriterionA, request.sum[2].b = kCriterionB;
+  request.sum[3].a = kMissedRow, request.sum[3].b = kLastRow;
+  request.sum[4].a = request.sum[4].b = kLastRow;
 }
 
 __device__ int32_t x0_place_of_skip(const Run& run) { return run.x0_of_skip[run.x0_of_skip[0] == run.x0_prev ? 1 : 0]; }
@@ -171,7 +173,7 @@ __global__ void learn_kernel(Run* of) {
     verdict = after_skip(run.sada, run.state, run.step);
   } else {
     accept_run(run);
-    verdict = after_run(run.sada, run.state, run.step, {run.sums[1] / n, run.sums[2] / n}, magnitude);
+    verdict = after_run(run.sada, run.state, run.step, {run.sums[1] / n, run.sums[2] / n, run.sums[3] / n, run.sums[4] / n}, magnitude);
   }
   double* record = run.report + kSadaHeader + kSadaRecord * run.step;
   record[0] = run.is_skip ? 1.0 : 0.0, record[1] = verdict.criterion, record[2] = verdict.error;

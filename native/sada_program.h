@@ -26,13 +26,13 @@ class SadaProgramReader {
   SadaProgram read() {
     SadaProgram program;
     SadaOptions& options = program.options;
-    for (double* option : {&options.tolerance, &options.unstable, &options.slope, &options.memory}) *option = number();
+    for (double* option : {&options.tolerance, &options.unstable, &options.slope, &options.memory, &options.damping}) *option = number();
     for (int* option : {&options.warmup, &options.tail, &options.max_consecutive}) *option = integer(0, 1000);
     program.output = row({Name::kCond, Name::kUncond});
     program.levels.resize(static_cast<size_t>(integer(1, 1000)) + 1);
     for (SolverStep& level : program.levels) {
       const bool is_last = &level == &program.levels.back();
-      level.level = number(), level.usual_error = number(), level.time = number();
+      level.level = number(), level.usual_error = number(), level.time = number(), level.signal = number();
       level.denoised = row(is_last ? Names{} : Names{Name::kX, Name::kOutput});
       level.update = row(is_last ? Names{} : Names{Name::kX, Name::kX0, Name::kX0Prev});
       level.velocity = row(is_last ? Names{} : Names{Name::kX, Name::kX0, Name::kOutput});

@@ -9,8 +9,8 @@ namespace sada {
 
 // What a step's rows are over. Up to kOutput they are defined by others; from kX0Newest on they are what is remembered of the newest two
 // computed steps.
-enum class Name : signed char { kX, kX0, kX0Prev, kY, kNext, kOutput, kCond, kUncond, kX0Newest, kX0Older, kYNewest, kYOlder };
-constexpr int kNames = 12;
+enum class Name : signed char { kX, kEstimate, kX0, kX0Prev, kY, kNext, kOutput, kCond, kUncond, kX0Newest, kX0Older, kYNewest, kYOlder };
+constexpr int kNames = 13;
 
 struct NamedRow {
   int terms = 0;
@@ -111,7 +111,7 @@ class NamedRows {
 
  private:
   // More than the formulas of sada_step.h have at a time; the cases under sanitizers see one that there is no room for.
-  static constexpr int kRoom = 48;
+  static constexpr int kRoom = 64;
   NamedRow row_[kRoom];
   int made_ = 0;
 };

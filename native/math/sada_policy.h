@@ -9,7 +9,7 @@
 namespace sada {
 
 struct SadaOptions {
-  double tolerance = 0, unstable = 0, slope = 0, memory = 0;
+  double tolerance = 0, unstable = 0, slope = 0, memory = 0, damping = 0;
   int warmup = 0, tail = 0, max_consecutive = 0;
 };
 
@@ -18,6 +18,7 @@ struct SolverStep {
   double level = 0;  // σ/(α+σ)
   double usual_error = 0;  // per step of gap, relative to the clean sample's magnitude
   double time = 0;   // the solver's own
+  double signal = 0;  // how much of the clean sample is in the state
   NamedRow denoised, update, velocity;
   float input_scale = 0, input_level = 0;  // the network is given the state times this, and this level
 };
@@ -36,12 +37,14 @@ struct SadaState {
   double spent = 0;
   double magnitude = 0;  // mean |x0| of the newest computed step
   bool stable = false;
+  double response = 0;  // ts/policy/response.ts
 };
 
 // What a computed step measures once two have been computed before it.
 struct SadaMeans {
   double square = 0;     // of the prediction's error
   double criterion = 0;  // negative: stable
+  double along = 0, length = 0;  // that error along the last difference of clean samples, and this along itself; read where there is damping
 };
 
 // What the trace has of a step; NaN: not evaluated.
@@ -80,11 +83,14 @@ SADA_HD const NamedRow& prediction(NamedRows& rows, const Sada& sada, const Sada
   return rows.plus(newest, rows.times(reach, rows.minus(newest, rows.named(Name::kX0Older, 1.0))));
 }
 
+// Whether there are skipped steps to be made again at `step`.
+SADA_HD bool is_corrected(const SadaState& state, int step) { return state.computed_count == 2 && step - state.computed[0] >= 2; }
+
 // Adds what is to be added at a computed step to the state, `x`, and to the x0 before it, `x0_prev`, to these empty rows; nothing where no
 // step was skipped.
 SADA_HD void correct(NamedRows& rows, Definitions& definitions, const Sada& sada, const SadaState& state, int step, NamedRow& x, NamedRow& x0_prev) {
   const int from = state.computed[0];
-  if (state.computed_count < 2 || step - from < 2) return;
+  if (!is_corrected(state, step)) return;
   const double level = sada.step[from].level, width = sada.step[step].level - level;
   for (int skipped = from + 1; skipped < step; ++skipped) {
     const NamedRows::Scope scope(rows);
@@ -96,6 +102,16 @@ SADA_HD void correct(NamedRows& rows, Definitions& definitions, const Sada& sada
     const NamedRow& next = rows.substitute(sada.step[skipped].update, definitions);
     set(x, next), set(x0_prev, x0);
   }
+}
+
+// The clean sample of a step that moves the state by `x`, over kEstimate and what is remembered.
+SADA_HD const NamedRow& answer(NamedRows& rows, const Sada& sada, const SadaState& state, int step, const NamedRow& x) {
+  double moved = 0.0;
+  for (int k = 0; k < x.terms; ++k) {
+    if (x.name[k] == Name::kX0) moved = x.weight[k];
+  }
+  const double share = 1.0 / (1.0 - state.response * (moved / sada.step[step].signal));
+  return rows.plus(rows.named(Name::kEstimate, share), rows.times(1.0 - share, prediction(rows, sada, state, step)));
 }
 
 SADA_HD const NamedRow& weigh_velocities(NamedRows& rows, double now, double newest, double older) {
@@ -131,6 +147,18 @@ SADA_HD SadaVerdict after_skip(const Sada& sada, const SadaState& state, int ste
   return verdict;
 }
 
+SADA_HD double clamp(double x, double low, double high) { return fmax(low, fmin(high, x)); }
+
+// `missed`: the error of the prediction along the last difference of clean samples, over that.
+SADA_HD void learn_response(const Sada& sada, SadaState& state, int step, double missed) {
+  constexpr double kFurthest = 2.0, kStrongest = -6.0;
+  const int newest = state.computed[0], older = state.computed[1];
+  const double past = sada.step[older].level - sada.step[newest].level, gap = sada.step[newest].level - sada.step[step].level;
+  if (step - newest < 2 || past == 0.0 || gap == 0.0) return;
+  const double seen = clamp((missed * past) / gap + sada.options.slope, -kFurthest, kFurthest);
+  state.response = clamp(state.response + sada.options.damping * seen, kStrongest, 0.0);
+}
+
 // `after` of a computed step; `means` are read where two steps had been computed before.
 SADA_HD SadaVerdict after_run(const Sada& sada, SadaState& state, int step, const SadaMeans& means, double magnitude) {
   SadaVerdict verdict;
@@ -140,6 +168,8 @@ SADA_HD SadaVerdict after_run(const Sada& sada, SadaState& state, int step, cons
     state.stable = means.criterion < 0.0;
     const double rate = verdict.error / (step - state.computed[0]) / sada.step[step].usual_error;
     state.error_rate = is_finite(state.error_rate) ? memory * state.error_rate + (1.0 - memory) * rate : rate;
+    const double missed = means.along / means.length;
+    if (sada.options.damping != 0.0 && is_finite(missed)) learn_response(sada, state, step, missed);
   }
   state.computed[1] = state.computed[0], state.computed[0] = step;
   if (state.computed_count < 2) ++state.computed_count;

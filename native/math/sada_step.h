@@ -5,9 +5,10 @@
 
 namespace sada {
 
-// The rows of a step, in this order; of a skip the first two. Sums: |x0|, and of a computed step with two before it missed·missed and a·b.
-enum SadaRow { kNextRow, kX0Row, kVelocityRow, kMissedRow, kCriterionA, kCriterionB, kSadaRows };
-constexpr int kSadaSums = 3;
+// The rows of a step, in this order; of a skip the first two. Sums: |x0|, and of a computed step with two before it missed·missed and
+// a·b, where there is damping missed·last and last·last as well.
+enum SadaRow { kNextRow, kX0Row, kVelocityRow, kMissedRow, kCriterionA, kCriterionB, kLastRow, kSadaRows };
+constexpr int kSadaSums = 5;
 
 struct SadaStep {
   int rows = 0, sums = 0;
@@ -42,11 +43,13 @@ SADA_HD void make_skipped_step(SadaWork& work, const Sada& sada, const SadaState
 SADA_HD void add_measures(SadaWork& work, const Sada& sada, const SadaState& state, int step) {
   NamedRows& rows = work.rows;
   work.definitions.set(Name::kY, *work.step.row[kVelocityRow]), work.definitions.set(Name::kNext, *work.step.row[kNextRow]);
-  work.step.row[kMissedRow] = &rows.substitute(rows.minus(rows.named(Name::kX0, 1.0), prediction(rows, sada, state, step)), work.definitions);
+  work.step.row[kMissedRow] = &rows.substitute(rows.minus(rows.named(Name::kEstimate, 1.0), prediction(rows, sada, state, step)), work.definitions);
   const SadaCriterion criterion = stability_criterion(rows, sada, state, step);
   work.step.row[kCriterionA] = &rows.substitute(criterion.a, work.definitions);
   work.step.row[kCriterionB] = &rows.substitute(criterion.b, work.definitions);
-  work.step.rows = kSadaRows, work.step.sums = kSadaSums;
+  work.step.row[kLastRow] = &rows.minus(rows.named(Name::kX0Newest, 1.0), rows.named(Name::kX0Older, 1.0));
+  const bool is_damped = sada.options.damping != 0.0;
+  work.step.rows = is_damped ? kSadaRows : kLastRow, work.step.sums = is_damped ? kSadaSums : 3;
 }
 
 // `output`: the network's guided output over kCond and kUncond.
@@ -58,7 +61,10 @@ SADA_HD void make_computed_step(SadaWork& work, const Sada& sada, const SadaStat
   correct(rows, work.definitions, sada, state, step, x_more, x0_prev_more);
   work.definitions.clear();
   work.definitions.set(Name::kOutput, output);
-  const NamedRow& x0 = rows.substitute(solver.denoised, work.definitions);
+  const NamedRow& estimate = rows.substitute(solver.denoised, work.definitions);
+  work.definitions.set(Name::kEstimate, estimate);
+  const bool is_answered = is_corrected(state, step) && state.response != 0.0;
+  const NamedRow& x0 = is_answered ? rows.substitute(answer(rows, sada, state, step, x_more), work.definitions) : estimate;
   work.of_x0.set(Name::kX0, x0);
   const NamedRow& x = rows.plus(rows.named(Name::kX, 1.0), rows.substitute(x_more, work.of_x0));
   const NamedRow& x0_prev = rows.plus(rows.named(Name::kX0Prev, 1.0), rows.substitute(x0_prev_more, work.of_x0));

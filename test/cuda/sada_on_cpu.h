@@ -48,6 +48,7 @@ class SadaOnCpu {
     for (size_t r = 0; r < made.size(); ++r) made[r].resize(static_cast<size_t>(length_)), request.store[r] = made[r].data();
     request.sum[0].a = sada::kX0Row;
     request.sum[1] = {sada::kMissedRow, sada::kMissedRow}, request.sum[2] = {sada::kCriterionA, sada::kCriterionB};
+    request.sum[3] = {sada::kMissedRow, sada::kLastRow}, request.sum[4] = {sada::kLastRow, sada::kLastRow};
     std::vector<double> sums(sada::kSadaSums);
     sada::cpu().step(stored, sums.data());
     return sums;
@@ -72,7 +73,7 @@ class SadaOnCpu {
     of_[Name::kX0Older] = of_[Name::kX0Newest], of_[Name::kYOlder] = of_[Name::kYNewest];
     of_[Name::kX] = made[sada::kNextRow], of_[Name::kYNewest] = made[sada::kVelocityRow];
     of_[Name::kX0Newest] = of_[Name::kX0Prev] = made[sada::kX0Row];
-    record(0.0, sada::after_run(sada_, member_, step, {sums[1] / n, sums[2] / n}, sums[0] / n));
+    record(0.0, sada::after_run(sada_, member_, step, {sums[1] / n, sums[2] / n, sums[3] / n, sums[4] / n}, sums[0] / n));
   }
 
   const sada::Sada sada_;

@@ -23,6 +23,8 @@ interface Measured {
   readonly refused: boolean
   readonly square: number
   readonly criterion: number
+  readonly along: number
+  readonly length: number
   readonly magnitude: number
 }
 
@@ -65,14 +67,16 @@ function inTypeScript(each: Case, attempts: { all: number; skips: number }): num
     answer.push(Number(decision.kind === 'skip'), ...numbersOf(prepared.native))
     return prepared
   }
-  for (const [step, { refused, square, criterion, magnitude }] of measured.entries()) {
+  for (const [step, { refused, magnitude, ...means }] of measured.entries()) {
     let prepared = attempt(step, policy.before(step))
     if (prepared.decision.kind === 'skip' && refused) {
       member.reject(prepared)
       prepared = attempt(step, run)
     }
     member.accept(prepared)
-    const verdict = policy.after(step, prepared.decision, prepared.native.sums.length > 1 ? [square, criterion] : [], magnitude)
+    const { square, criterion, along, length } = means
+    const seen = [square, criterion, along, length].slice(0, prepared.native.sums.length - 1)
+    const verdict = policy.after(step, prepared.decision, seen, magnitude)
     member.recycle()
     if (prepared.decision.kind === 'run') computed = [step, ...computed]
     answer.push(verdict.criterion ?? NaN, verdict.error ?? NaN)
@@ -86,20 +90,19 @@ const indexOf = (name: string): number => {
   return index
 }
 
-/** A step's rows by the names of their buffers, and the number of its sums. A mean square has its row twice: once is enough. */
+/** A step's rows by the names of their buffers, and the number of its sums. */
 function numbersOf({ inputs, rows, sums }: StepMember): number[] {
   const encoded = rows.map((row) => [
     row.inputs.length,
     ...row.inputs.flatMap((k, t) => [inputs[k].tensor as number, row.weights[t]]),
   ])
-  if (encoded.length > 3) assert.equal(encoded.splice(4, 1)[0], encoded[3])
   return [encoded.length, ...encoded.flat(), sums.length]
 }
 
 function onDevice(program: string, cases: readonly Case[]): number[] {
   const input = cases.flatMap((each) => {
     const numbers = encodeSadaProgram(begin(each).options, each.solver, output(each.guidance), () => ({ scale: 1, level: 0 }))
-    const measured = each.measured.flatMap((m) => [Number(m.refused), m.square, m.criterion, m.magnitude])
+    const measured = each.measured.flatMap((m) => [Number(m.refused), m.square, m.criterion, m.along, m.length, m.magnitude])
     return [numbers.length, ...numbers, ...measured]
   })
   const bytes = Buffer.from(Float64Array.from(input).buffer)
@@ -144,11 +147,14 @@ function randomCase(numbers: Numbers): Case {
     { tolerance: 0.1, maxConsecutive: 9 },
     { tolerance: 10, warmup: 3, tail: 1, slope: share(), memory: 0.9 * share() },
     { unstable: 1 + 10 * share(), slope: 0 },
+    { tolerance: 0.1, damping: 4 * share(), maxConsecutive: 9 },
   ])
   const measured = Array.from({ length: steps }, () => ({
     refused: numbers.below(20) === 0,
     square: numbers.below(30) === 0 ? 0 : 10 ** (-8 * share()),
     criterion: (share() - 0.7) * 10 ** (-6 * share()),
+    along: (share() - 0.7) * 10 ** (-3 * share()),
+    length: numbers.below(30) === 0 ? 0 : 10 ** (-3 * share()),
     magnitude: 0.1 + share(),
   }))
   const solver = steps === REPEATING.schedule.steps ? REPEATING : solverOf(scheduler, steps, prediction)
@@ -157,14 +163,15 @@ function randomCase(numbers: Numbers): Case {
 
 /** What real runs measured. */
 async function recordedCase(scheduler: keyof typeof configs, steps: number, seed: number): Promise<Case> {
-  const notes = recorded(createPolicy('sada'))
+  const options = seed % 2 === 0 ? {} : { damping: 2 }
+  const notes = recorded(createPolicy({ name: 'sada', ...options }))
   const latents = [new Numbers(seed).floats(LENGTH)]
   await runInJs({ scheduler, steps, policy: notes.policy, latents })
   const measured = notes.take().members[0].map(({ means, magnitude }) => {
-    const [square, criterion] = means
-    return { refused: false, square: square ?? 0, criterion: criterion ?? 0, magnitude }
+    const [square = 0, criterion = 0, along = 0, length = 0] = means.map((mean) => mean ?? 0)
+    return { refused: false, square, criterion, along, length, magnitude }
   })
-  return { solver: solverOf(scheduler, steps), options: {}, guidance: 1, measured }
+  return { solver: solverOf(scheduler, steps), options, guidance: 1, measured }
 }
 
 const compiler = process.env.CXX ?? 'g++'

@@ -5,7 +5,7 @@ import { load, sample, type NetworkFunction, type PolicySpec } from '../../ts/in
 import { TorchGenerator } from '../../ts/noise.ts'
 import { findModel } from '../../ts/pipeline/model-folder.ts'
 import { loadManifest } from '../../ts/plan/model.ts'
-import { usualError } from '../../ts/policy/sada.ts'
+import { usualError } from '../../ts/policy/usual-error.ts'
 import type { MemberStep } from '../../ts/sampler/trace.ts'
 import { parseSchedulerConfig } from '../../ts/schedule/config.ts'
 import { createSchedule } from '../../ts/schedule/schedule.ts'

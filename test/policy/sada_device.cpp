@@ -1,7 +1,7 @@
 // native/math/sada_step.h told what a run measures; test/policy/sada-device.test.ts holds its answers against the TypeScript policy's.
 //
 // Standard input, all float64: how many numbers the program has, the program, and for each step: whether a skip is refused, the mean
-// square of the prediction's error, the criterion, the mean of |x0|. Standard output, all float64, for each attempt at a step: whether it is a
+// square of the prediction's error, the criterion, that error along the last difference, the square of this, the mean of |x0|. Standard output, all float64, for each attempt at a step: whether it is a
 // skip, its rows (how many, then terms and (name, weight) of each), its sums, and of an accepted one the verdict's criterion and error.
 #include <cstdio>
 #include <vector>
@@ -34,13 +34,13 @@ void run(const SadaProgram& program, const double* measured) {
   const Sada sada{program.options, program.steps(), program.levels.data()};
   SadaState state;
   SadaWork work;
-  for (int step = 0; step < sada.steps; ++step, measured += 4) {
+  for (int step = 0; step < sada.steps; ++step, measured += 6) {
     bool skip = skips(sada, state, step);
     put(skip);
     if (skip) make_skipped_step(work, sada, state, step), put(work.step);
     if (skip && measured[0] != 0.0) skip = false, put(skip);
     if (!skip) make_computed_step(work, sada, state, step, program.output), put(work.step);
-    const SadaVerdict verdict = skip ? after_skip(sada, state, step) : after_run(sada, state, step, {measured[1], measured[2]}, measured[3]);
+    const SadaVerdict verdict = skip ? after_skip(sada, state, step) : after_run(sada, state, step, {measured[1], measured[2], measured[3], measured[4]}, measured[5]);
     put(verdict.criterion), put(verdict.error);
   }
 }
@@ -56,7 +56,7 @@ int main() {
       const SadaProgram program = SadaProgramReader(numbers.data() + at + 1, count).read();
       at += 1 + static_cast<size_t>(count);
       run(program, numbers.data() + at);
-      at += static_cast<size_t>(4 * program.steps());
+      at += static_cast<size_t>(6 * program.steps());
     }
   } catch (const Error& error) {
     return std::fprintf(stderr, "%s\n", error.what()), 1;

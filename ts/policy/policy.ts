@@ -79,7 +79,7 @@ export interface Mean {
 
 /**
  * What a policy wants from the pass that step i makes over the buffers anyway. Its rows may use
- * `x` (the state at i, corrected), `x0` (the clean sample used at i), `y` (the velocity that x0 implies), `next` (the state at i+1, without a stochastic solver's fresh noise),
+ * `x` (the state at i, corrected), `x0` (the clean sample used at i), `estimate` (the network's own, where it ran), `y` (the velocity that x0 implies), `next` (the state at i+1, without a stochastic solver's fresh noise),
  * `output` (the network's guided output, where it ran), and every name stored before.
  */
 export interface Observation {
@@ -105,10 +105,13 @@ export interface HostArithmetic {
   convolve(values: Float32Array, response: Float32Array, stride: number): void
 }
 
-/** Rows to be added, at a computed step, to the state and to the x0 of the step before. They may use `x0` and what is stored. */
+/** What skips before a computed step leave to be put right there. Rows may use what is stored. */
 export interface Correction {
+  /** To be added to the state, and to the x0 of the step before; over `x0`, too. */
   readonly x: Row
   readonly x0Prev: Row
+  /** The clean sample of the step, over `estimate`, too: the network's own, which is used where this is left out. */
+  readonly x0?: Row
 }
 
 /** What a policy tells the trace about a step. */
@@ -143,7 +146,7 @@ export interface MemberPolicy {
    * `magnitude` is the mean of |x0|, which the loop forms at every step.
    */
   after(step: number, done: Decision, means: readonly number[], magnitude: number): Verdict
-  /** What a computed step has taught about the skips before it: the state to advance from, and the x0 before it. */
+  /** What a computed step has taught about the skips before it: the state to advance from, the x0 before it, and its own. */
   correction?(step: number): Correction | undefined
   /** Every member is told what computing skips for an audit took of a step, in milliseconds, before the step is made. */
   aside?(ms: number): void

@@ -238,7 +238,7 @@ function changed(step: number, what: string): SadaError {
 }
 
 /** What rows of an `Observation` may use of the step itself. */
-const OBSERVABLE = ['x', 'x0', 'y', 'next', 'output']
+const OBSERVABLE = ['x', 'estimate', 'x0', 'y', 'next', 'output']
 
 const finite = (mean: number): number | null => (Number.isFinite(mean) ? mean : null)
 

@@ -15,6 +15,8 @@ import {
 } from './policy.ts'
 import { leavesNothing, switchedOff } from './preflight.ts'
 import { Pruning, pruningOptions, type PruningOptions } from './pruning.ts'
+import { Response } from './response.ts'
+import { usualError } from './usual-error.ts'
 
 export interface SadaOptions extends PruningOptions {
   tolerance: number
@@ -24,6 +26,7 @@ export interface SadaOptions extends PruningOptions {
   maxConsecutive: number
   slope: number
   memory: number
+  damping: number
 }
 
 /**
@@ -42,6 +45,16 @@ export const longTail = ({ schedule }: Solver): number => Math.max(TAIL, Math.ro
  */
 const NODES = { deterministic: 2, stochastic: 4 } as const
 
+/**
+ * Where strong guidance has clean samples swing if steps are skipped: each skip by itself, then, and the network's response learnt. With flow
+ * matching skips in a row do no harm, with stochastic schedulers x0 turns with the noise of each step.
+ */
+const swings = ({ guidance, solver }: RunContext): boolean =>
+  guidance > STRONG && (solver.schedule.solver === 'dpm++' || solver.schedule.solver === 'euler')
+
+/** Where they do not, and wherever a target may leave no more runs. */
+export const CALM = { tolerance: 0.013, maxConsecutive: 4 } as const
+
 const tailOf = ({ guidance, solver }: RunContext): number => (guidance > STRONG ? longTail(solver) : TAIL)
 
 /**
@@ -58,7 +71,8 @@ export const sada: PolicyDefinition<SadaOptions> = {
     tolerance: {
       about:
         'error that the skips between two computed steps may put into the state, as a share of what is in it of the clean sample',
-      default: 0.013,
+      default: (context) => (swings(context) ? 0.02 : CALM.tolerance),
+      defaultText: '0.013 (guidance > 3, DPM++ and Euler: 0.02)',
       min: 0,
       max: 10,
     },
@@ -77,7 +91,14 @@ export const sada: PolicyDefinition<SadaOptions> = {
       max: 1000,
       integer: true,
     },
-    maxConsecutive: { about: 'skips in a row', default: 4, min: 0, max: 1000, integer: true },
+    maxConsecutive: {
+      about: 'skips in a row',
+      default: (context) => (swings(context) ? 1 : CALM.maxConsecutive),
+      defaultText: '4 (guidance > 3, DPM++ and Euler: 1)',
+      min: 0,
+      max: 1000,
+      integer: true,
+    },
     slope: {
       about: 'share of the last slope by which a skip continues the clean sample',
       default: ({ solver }) => (solver.isStochastic ? 0.4 : 0.7),
@@ -86,6 +107,13 @@ export const sada: PolicyDefinition<SadaOptions> = {
       max: 1,
     },
     memory: { about: 'weight of older measurements in the error rate', default: 0.7, min: 0, max: 0.99 },
+    damping: {
+      about: 'how fast it learns that the network overreacts to errors of the state, and allows for it; 0: not at all',
+      default: (context) => (swings(context) ? 2 : 0),
+      defaultText: '0 (guidance > 3, DPM++ and Euler: 2)',
+      min: 0,
+      max: 10,
+    },
     ...pruningOptions,
   },
   begin: (options, context) => Array.from({ length: context.members }, () => new SadaMember(options, context)),
@@ -94,17 +122,6 @@ export const sada: PolicyDefinition<SadaOptions> = {
     ...switchedOff('tolerance', tolerance),
     ...leavesNothing(context, warmup, tail),
   ],
-}
-
-/**
- * How errors usually change along a run: ln(error per step of gap / mean |x0|) is about Σ weight·level^k in the level σ/(α+σ). Fitted by
- * `bench/calibrate-auto.ts` on the bundled model, 16 pictures for each scheduler; a member's own measurements set the height, this the shape.
- */
-const USUAL_ERROR = [-4.373, -10.06, 21.79, -9.81]
-
-/** Error of a prediction per step of its gap, relative to the clean sample's magnitude, at a level σ/(α+σ). */
-export function usualError(level: number): number {
-  return Math.exp(USUAL_ERROR.reduce((sum, weight, k) => sum + weight * level ** k, 0))
 }
 
 /** One member under the error ledger. */
@@ -126,11 +143,13 @@ export class SadaMember implements MemberPolicy {
   private stable = false
   /** Mean |x0| of the newest computed step: what the tolerance is relative to. */
   protected magnitude = 0
+  private readonly response: Response
 
   constructor(options: SadaOptions, context: RunContext) {
     this.options = options
     this.context = context
     this.pruning = new Pruning(options, context)
+    this.response = new Response(options.damping)
     this.nodes = context.solver.isStochastic ? NODES.stochastic : NODES.deterministic
     this.usual = context.solver.schedule.levels.map((level) => usualError(flowLevel(level)))
   }
@@ -157,9 +176,12 @@ export class SadaMember implements MemberPolicy {
     const { isStochastic } = this.context.solver
     const store = isStochastic ? { [x0At(step)]: { x0: 1 } } : remember(step)
     if (this.computed.length < 2) return { store }
-    const missed = minus({ x0: 1 }, this.prediction(step))
+    const missed = minus({ estimate: 1 }, this.prediction(step))
     const [c1, c2] = this.computed
-    return { store, means: [{ a: missed, b: missed }, stabilityCriterion(this.context.solver, step, [c1, c2])], tokenScores: 1 }
+    const last = minus({ [x0At(c1)]: 1 }, { [x0At(c2)]: 1 })
+    const turn = [missed, last].map((a) => ({ a, b: last }))
+    const means = [{ a: missed, b: missed }, stabilityCriterion(this.context.solver, step, [c1, c2])]
+    return { store, means: this.options.damping === 0 ? means : [...means, ...turn], tokenScores: 1 }
   }
 
   after(step: number, done: Decision, means: readonly number[], magnitude: number): Verdict {
@@ -197,7 +219,13 @@ export class SadaMember implements MemberPolicy {
       x = substitute(solver.update(skipped), { x, x0, x0Prev })
       x0Prev = x0
     }
-    return { x, x0Prev }
+    return this.response.isKnown ? { x, x0Prev, x0: this.answer(step, x) } : { x, x0Prev }
+  }
+
+  /** What the network would say at the corrected state: it was asked at the one before. The state moves by `moved` times its surprise. */
+  private answer(step: number, { x0: moved = 0 }: Row): Row {
+    const share = this.response.share(moved / this.context.solver.signal(step))
+    return plus({ estimate: share }, times(1 - share, this.prediction(step)))
   }
 
   keeps(): string[] {
@@ -246,7 +274,7 @@ export class SadaMember implements MemberPolicy {
     return mixed * this.errorRate * this.usual[step] * gap * (isUnstable ? this.options.unstable : 1)
   }
 
-  private learn(step: number, done: Decision, [square, criterion]: readonly number[]): Verdict {
+  private learn(step: number, done: Decision, [square, criterion, along, length]: readonly number[]): Verdict {
     const error = Math.sqrt(square)
     // A pruned pass has errors of its own: it says nothing of the prediction's, and its verdict has been acted on by pruning.
     this.stable = criterion < 0 || done.kind === 'prune'
@@ -254,6 +282,14 @@ export class SadaMember implements MemberPolicy {
     const rate = error / (step - this.computed[0]) / this.usual[step]
     const { memory } = this.options
     this.errorRate = Number.isFinite(this.errorRate) ? memory * this.errorRate + (1 - memory) * rate : rate
+    if (Number.isFinite(along / length)) this.learnResponse(step, along / length)
     return { criterion, error }
+  }
+
+  /** `missed`: the error of the prediction along the last difference of clean samples, over that. Steps in a row differ by more noise than slope. */
+  private learnResponse(step: number, missed: number): void {
+    const [newest, older] = this.computed
+    const [past, gap] = [this.level(older) - this.level(newest), this.level(newest) - this.level(step)]
+    if (step - newest > 1 && past !== 0 && gap !== 0) this.response.learn((missed * past) / gap + this.options.slope)
   }
 }

@@ -104,10 +104,12 @@ export class Member {
     const x0 = outputs.find(({ names }) => names.includes('x0Prev'))!.index
     request.sum(x0)
     const means = observation.means ?? []
-    const sums = means.map(({ a, b, signed }) => {
-      const first = request.row(substitute(a, definitions))
-      return request.sum(first, b && request.row(substitute(b, definitions)), signed)
-    })
+    const formed = new Map<Row, number>()
+    const rowOf = (row: Row): number => {
+      if (!formed.has(row)) formed.set(row, request.row(substitute(row, definitions)))
+      return formed.get(row)!
+    }
+    const sums = means.map(({ a, b, signed }) => request.sum(rowOf(a), b && rowOf(b), signed))
     const scored = tokens && observation.tokenScores !== undefined ? { sum: sums[observation.tokenScores], ...tokens } : undefined
     const { keptTokens, flopShare } = output ?? {}
     return { decision, native: request.build(scored), keptTokens, flopShare, host: observation.host, outputs }
@@ -142,13 +144,14 @@ export class Member {
 
   private define(step: number, decision: Decision, output?: NetworkOutput): Record<string, Row> {
     const { solver, policy } = this
-    const x0 = decision.kind === 'skip' ? decision.x0 : substitute(solver.denoised(step), { output: output!.row })
-    const corrected = (name: 'x' | 'x0Prev', by: Row = {}): Row => plus({ [name]: 1 }, substitute(by, { x0 }))
+    const estimate = decision.kind === 'skip' ? decision.x0 : substitute(solver.denoised(step), { output: output!.row })
     const correction = decision.kind === 'skip' ? undefined : policy.correction?.(step)
+    const x0 = correction?.x0 ? substitute(correction.x0, { estimate }) : estimate
+    const corrected = (name: 'x' | 'x0Prev', by: Row = {}): Row => plus({ [name]: 1 }, substitute(by, { x0 }))
     const x = corrected('x', correction?.x)
     const next = substitute(solver.update(step), { x, x0, x0Prev: corrected('x0Prev', correction?.x0Prev) })
     const y = substitute(solver.velocity(step), { x, x0 })
-    return { x, x0, y, next, ...(output && { output: output.row }) }
+    return { x, estimate, x0, y, next, ...(output && { output: output.row }) }
   }
 
   /** What the step writes: the loop's own two buffers and the policy's, sharing one where both want x0 stored in the same way. */

@@ -1,11 +1,13 @@
 import { flowLevel } from '../policy/history.ts'
-import { usualError, type SadaOptions } from '../policy/sada.ts'
+import type { SadaOptions } from '../policy/sada.ts'
+import { usualError } from '../policy/usual-error.ts'
 import type { Row } from '../solver/row.ts'
 import type { Solver } from '../solver/solver.ts'
 
 /** The names of native/math/named_row.h, in its order; those remembered of a computed step stand for `x0[i]` and `y[i]`. */
 export const NAMES = [
   'x',
+  'estimate',
   'x0',
   'x0Prev',
   'y',
@@ -31,8 +33,8 @@ export interface NetworkInput {
 /**
  * A run's schedule and policy as numbers, for decisions on the device; `native/sada_program.h` reads them in this order.
  *
- *   program := tolerance unstable slope memory warmup tail maxConsecutive · output:row · steps · (level)×(steps + 1)
- *   level   := σ/(α+σ) usualError time · denoised:row update:row velocity:row · scale level       of the last one rows are empty
+ *   program := tolerance unstable slope memory damping warmup tail maxConsecutive · output:row · steps · (level)×(steps + 1)
+ *   level   := σ/(α+σ) usualError time signal · denoised:row update:row velocity:row · scale level       of the last one rows are empty
  *   row     := terms (name weight)*
  */
 export function encodeSadaProgram(
@@ -42,16 +44,16 @@ export function encodeSadaProgram(
   input: (step: number) => NetworkInput,
 ): Float64Array {
   const { steps, levels, times } = solver.schedule
-  const { tolerance, unstable, slope, memory, warmup, tail, maxConsecutive } = options
+  const { tolerance, unstable, slope, memory, damping, warmup, tail, maxConsecutive } = options
   const level = (step: number): number[] => {
     const at = [flowLevel(levels[step]), usualError(flowLevel(levels[step])), times[step]]
-    if (step === steps) return [...at, 0, 0, 0, 0, 0]
+    if (step === steps) return [...at, 0, 0, 0, 0, 0, 0]
     const { scale, level: inputLevel } = input(step)
     const rows = [solver.denoised(step), solver.update(step), solver.velocity(step)]
-    return [...at, ...rows.flatMap(encodeRow), scale, inputLevel]
+    return [...at, solver.signal(step), ...rows.flatMap(encodeRow), scale, inputLevel]
   }
   return Float64Array.from([
-    ...[tolerance, unstable, slope, memory, warmup, tail, maxConsecutive],
+    ...[tolerance, unstable, slope, memory, damping, warmup, tail, maxConsecutive],
     ...encodeRow(output),
     steps,
     ...Array.from({ length: steps + 1 }, (_, step) => level(step)).flat(),

@@ -24,6 +24,8 @@ export interface Solver {
   state(i: number): Row
   /** The noise at step i over `x0` and `y`. */
   noise(i: number): Row
+  /** How much of the clean sample is in the state at step i: α, or 1 in the scaled frame. */
+  signal(i: number): number
   /** Factor that makes α·x0 + σ·n, what the network is given, out of the state: 1, or α in the scaled frame. */
   inputScale(i: number): number
 }
@@ -47,6 +49,7 @@ export function createSolver(schedule: Schedule): Solver {
     velocity: (i) => velocity(schedule, i),
     state: (i) => stateFromVelocity(schedule, i),
     noise: (i) => noiseFromVelocity(schedule, i),
+    signal: (i) => ofState(schedule, i).alpha,
     inputScale: (i) => inputScale(levels[i], frame),
   }
 }
