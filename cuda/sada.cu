@@ -302,8 +302,8 @@ cudaError_t end_recording(DeviceSadaRun& run, cudaStream_t stream, DeviceGraph**
 }  // namespace
 
 // docs/memory.md says what a run takes beside its quote.
-static_assert(sizeof(Run) + sizeof(SolverStep) + kSadaHeader * sizeof(double) <= 8192, "at most 8 KiB");
-static_assert(sizeof(SolverStep) + kSadaRecord * sizeof(double) <= 400, "at most 400 bytes a step");
+static_assert(sizeof(Run) + sizeof(SolverStep) + kSadaHeader * sizeof(double) <= 10240, "at most 10 KiB");
+static_assert(sizeof(SolverStep) + kSadaRecord * sizeof(double) <= 450, "at most 450 bytes a step");
 
 DeviceStatus sada_create(Device* device, const DeviceSada* request, DeviceSadaRun** out) {
   *out = nullptr;

@@ -221,7 +221,7 @@ ${busy ? `The machine was busy while this was measured (load ${table.load.p50.to
 
 ${losses.length > 0 ? `Speed in brackets: ${unit}. Behind it how far they are ahead, and in what range that is in 90 % of ${RESAMPLES} draws of as many of these pictures: where it has zero inside, chance may have chosen.\n\n${losses.join('\n')}` : `At its default \`sada\` is behind no row that is at least as fast (${unit}), on average or in the worst tenth, and behind no plain run.`}
 
-On 64 pictures chance decides such a lead. So these three were compared again on pictures that no table has, 72 prompts under five to nine seeds each, two of which had a part in choosing \`sada\`'s defaults; PSNR mean / worst tenth /
+On 64 pictures chance decides such a lead. So leads at guidance 3 were looked at again on pictures that no table has, 72 prompts under nine seeds each, two of which had a part in choosing \`sada\`'s defaults; PSNR mean / worst tenth /
 worst (\`bench/fidelity.ts --prompts 72 --seed 1000,2000,…\`; every picture is in [bench/results/worst-tenths.json](../bench/results/worst-tenths.json)):
 
 ${onOtherPictures()}

@@ -38,14 +38,18 @@ const TUNED_SEEDS = [3000, 5000]
 /** Beside each policy there may be plain steps of its cost. */
 const isOfPolicy = ({ label }) => !label.startsWith('plain')
 
+/** The file has what `sada` was until 2026-11-28 at guidance 7 too, under its options. */
+const isOfDefaults = ({ outcomes }) => outcomes[0].label === '"sada"'
+
 /** Rivals that are ahead in a worst tenth above, on pictures that no table has. */
 export function onOtherPictures() {
   const named = (policy) =>
     typeof policy === 'string' ? `\`${policy}\`` : `\`${policy.name}\`, calibrated, τ ${policy.threshold}`
   const head = ['table', 'pictures', '`sada`', 'runs', 'rival', '', 'runs', 'rival ahead in the worst tenth']
   const placeOfCase = ({ prompts, ...setting }) => placeOf({ ...setting, kind: prompts })
-  const groups = [...new Set(worstTenths.cases.map(placeOfCase))].flatMap((place) => {
-    const cases = worstTenths.cases.filter((each) => placeOfCase(each) === place)
+  const atDefaults = worstTenths.cases.filter(isOfDefaults)
+  const groups = [...new Set(atDefaults.map(placeOfCase))].flatMap((place) => {
+    const cases = atDefaults.filter((each) => placeOfCase(each) === place)
     const untuned = cases.filter(({ seed }) => !TUNED_SEEDS.includes(seed))
     return [
       [place, cases],

@@ -111,7 +111,7 @@ class NamedRows {
 
  private:
   // More than the formulas of sada_step.h have at a time; the cases under sanitizers see one that there is no room for.
-  static constexpr int kRoom = 64;
+  static constexpr int kRoom = 56;
   NamedRow row_[kRoom];
   int made_ = 0;
 };

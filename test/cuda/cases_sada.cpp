@@ -15,7 +15,7 @@ std::vector<SolverStep> levels_of(double share) {
   std::vector<SolverStep> levels(kSteps + 1);
   for (int k = 0; k <= kSteps; ++k) {
     SolverStep& at = levels[static_cast<size_t>(k)];
-    at.level = at.time = 1.0 - k / static_cast<double>(kSteps), at.usual_error = 0.01;
+    at.level = at.time = 1.0 - k / static_cast<double>(kSteps), at.usual_error = 0.01, at.signal = 1.0 - at.level;
     if (k == kSteps) break;
     const double next = 1.0 - (k + 1) / static_cast<double>(kSteps);
     add(at.denoised, Name::kOutput, 1.0 - share);
@@ -31,6 +31,12 @@ SadaOptions lenient() {
   SadaOptions options;
   options.tolerance = 1e30, options.unstable = 1.0, options.memory = 0.3, options.slope = 0.4;
   options.warmup = 3, options.tail = 1, options.max_consecutive = 5;
+  return options;
+}
+
+SadaOptions damped() {
+  SadaOptions options = lenient();
+  options.damping = 3.0, options.max_consecutive = 1;
   return options;
 }
 
@@ -128,6 +134,13 @@ Start any_start(int64_t length, int64_t shift = 0) {
   return {numbers.floats(length), numbers.floats(length), 0.25, shift};
 }
 
+// Whose clean sample goes against the state.
+Start overreacting(int64_t length, int64_t shift = 0) {
+  Start start = any_start(length, shift);
+  start.share = -3.0;
+  return start;
+}
+
 void expect_as_on_cpu(const Run& run, const SadaOnCpu& cpu, const std::string& what) {
   const std::vector<double> report = run.report();
   const std::vector<float> state = run.state(), clean = run.clean();
@@ -152,14 +165,20 @@ int64_t many() {
 void against_cpu() {
   cases::test("states, clean samples, decisions and measurements have the CPU's bits, whatever the length", [] {
     for (const auto& [length, shift] : {std::pair<int64_t, int64_t>{1023, 0}, {1024, 0}, {1025, 0}, {4096, 0}, {1025, 1}, {4097, 3}, {many(), 0}}) {
-      const Start start = any_start(length, shift);
-      const SadaOnCpu cpu(lenient(), levels_of(start.share), start.state, start.answer);
-      Run asked(lenient(), start), launched(lenient(), start);
-      for (int k = 0; k < kSteps + 1; ++k) asked.ask(), launched.launch();
-      const std::string what = std::to_string(length) + " elements" + (shift == 0 ? "" : ", unaligned");
-      expect_as_on_cpu(asked, cpu, what + ", asked");
-      expect_as_on_cpu(launched, cpu, what + ", launched");
+      for (const auto& [options, start] : {std::pair{lenient(), any_start(length, shift)}, {damped(), overreacting(length, shift)}}) {
+        const SadaOnCpu cpu(options, levels_of(start.share), start.state, start.answer);
+        Run asked(options, start), launched(options, start);
+        for (int k = 0; k < kSteps + 1; ++k) asked.ask(), launched.launch();
+        const std::string what = std::to_string(length) + " elements" + (shift == 0 ? "" : ", unaligned") + (options.damping == 0.0 ? "" : ", damped");
+        expect_as_on_cpu(asked, cpu, what + ", asked");
+        expect_as_on_cpu(launched, cpu, what + ", launched");
+      }
     }
+  });
+  cases::test("what is damped is another run: the network of these cases does overreact", [] {
+    const Start start = overreacting(1025);
+    const SadaOnCpu plain(lenient(), levels_of(start.share), start.state, start.answer), cpu(damped(), levels_of(start.share), start.state, start.answer);
+    cases::expect(plain.state() != cpu.state(), "the same state");
   });
   cases::test("scratch that grows between attempts, and in the middle of one, changes nothing", [] {
     Device* own = nullptr;

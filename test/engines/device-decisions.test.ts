@@ -39,6 +39,7 @@ if (!hasTensorRtDouble()) {
     { scheduler: 'flow-euler' },
     { scheduler: 'dpm++' },
     { scheduler: 'euler', guidanceScale: 1 },
+    { scheduler: 'dpm++', guidanceScale: 7, policy: { ...policy, tolerance: 10, tail: 1 } },
     { scheduler: 'flow-euler', policy: { ...policy, tolerance: 1, maxConsecutive: 9, tail: 1 } },
   ]
   for (const each of cases) {

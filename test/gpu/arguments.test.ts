@@ -11,8 +11,8 @@ if (!hasEmulatedGpu()) {
   const gpu = { library: emulatedGpu, index: 0 }
 
   // One step of Euler's method; of the level after it there is no more than that.
-  const level = (...rows: number[]): number[] => [0.5, 1, 1, ...rows, 1, 0]
-  const program = Float64Array.of(0.1, 1, 1, 0.5, 0, 0, 3, 1, 6, 1, 1, ...level(0, 0, 0), ...level(0, 0, 0))
+  const level = (...rows: number[]): number[] => [0.5, 1, 1, 0.5, ...rows, 1, 0]
+  const program = Float64Array.of(0.1, 1, 1, 0.5, 0, 0, 0, 3, 1, 7, 1, 1, ...level(0, 0, 0), ...level(0, 0, 0))
 
   for (const grown of ['buffers', 'samples'] as const) {
     test(`a run's "${grown}" that become longer while they are read`, async () => {

@@ -34,9 +34,9 @@ export function encode({
   const level = (step: number): number[] => {
     const at = 1 - step / (steps + 1)
     const rows = step === steps ? [last, last, last] : [denoised(at), update, velocity]
-    return [at, 0.1, at, ...rows.flatMap(encodeRow), 1, at]
+    return [at, 0.1, at, 1 - at, ...rows.flatMap(encodeRow), 1, at]
   }
-  const options = [0.05, 1, 1, 0.5, 2, 1, 2]
+  const options = [0.05, 1, 1, 0.5, 0, 2, 1, 2]
   return Float64Array.from([
     ...options,
     ...encodeRow(output),

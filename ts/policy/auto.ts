@@ -4,7 +4,7 @@ import type { PolicyDefinition } from './definition.ts'
 import { resolveOptions } from './options.ts'
 import { run, type Decision, type RunContext, type Verdict } from './policy.ts'
 import { runsAll } from './preflight.ts'
-import { CALM, longTail, sada, SadaMember, type SadaOptions } from './sada.ts'
+import { longTail, sada, SadaMember, type SadaOptions } from './sada.ts'
 
 export interface AutoOptions {
   speedup: number
@@ -41,7 +41,7 @@ export const auto: PolicyDefinition<AutoOptions> = {
     const clock = new Clock()
     return Array.from(
       { length: context.members },
-      (_, b) => new AutoMember(options, { ...ledger, ...CALM, prune: false }, context, clock, b),
+      (_, b) => new AutoMember(options, { ...ledger, prune: false }, context, clock, b),
     )
   },
   preflight({ speedup, psnrDb }, context) {

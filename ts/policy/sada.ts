@@ -46,14 +46,11 @@ export const longTail = ({ schedule }: Solver): number => Math.max(TAIL, Math.ro
 const NODES = { deterministic: 2, stochastic: 4 } as const
 
 /**
- * Where strong guidance has clean samples swing if steps are skipped: each skip by itself, then, and the network's response learnt. With flow
- * matching skips in a row do no harm, with stochastic schedulers x0 turns with the noise of each step.
+ * Where strong guidance has clean samples swing if steps are skipped. With flow matching it does not, with stochastic schedulers x0 turns with the
+ * noise of each step.
  */
 const swings = ({ guidance, solver }: RunContext): boolean =>
   guidance > STRONG && (solver.schedule.solver === 'dpm++' || solver.schedule.solver === 'euler')
-
-/** Where they do not, and wherever a target may leave no more runs. */
-export const CALM = { tolerance: 0.013, maxConsecutive: 4 } as const
 
 const tailOf = ({ guidance, solver }: RunContext): number => (guidance > STRONG ? longTail(solver) : TAIL)
 
@@ -71,8 +68,7 @@ export const sada: PolicyDefinition<SadaOptions> = {
     tolerance: {
       about:
         'error that the skips between two computed steps may put into the state, as a share of what is in it of the clean sample',
-      default: (context) => (swings(context) ? 0.02 : CALM.tolerance),
-      defaultText: '0.013 (guidance > 3, DPM++ and Euler: 0.02)',
+      default: 0.013,
       min: 0,
       max: 10,
     },
@@ -91,14 +87,7 @@ export const sada: PolicyDefinition<SadaOptions> = {
       max: 1000,
       integer: true,
     },
-    maxConsecutive: {
-      about: 'skips in a row',
-      default: (context) => (swings(context) ? 1 : CALM.maxConsecutive),
-      defaultText: '4 (guidance > 3, DPM++ and Euler: 1)',
-      min: 0,
-      max: 1000,
-      integer: true,
-    },
+    maxConsecutive: { about: 'skips in a row', default: 4, min: 0, max: 1000, integer: true },
     slope: {
       about: 'share of the last slope by which a skip continues the clean sample',
       default: ({ solver }) => (solver.isStochastic ? 0.4 : 0.7),
