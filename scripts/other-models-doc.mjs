@@ -148,8 +148,7 @@ published policies were made for larger models, on which errors that show in the
 bundled model. Wall times are not given: two runs shared the machine. All are small models, and
 their pictures, but for the sounds, are those of the bundled one; no pretrained model of these architectures was at hand.
 
-**With DPM++ and Euler at guidance 7** \`sada\` and \`auto\` are here as they were until 2026-11-28: \`tolerance\` 0.013, \`maxConsecutive\` 4, \`damping\` 0. What they [do there since](policies.md#strong-guidance) was seen on the bundled
-model alone.
+**With DPM++ and Euler at guidance 7** \`sada\` and \`auto\` are here as they were until 2026-11-28, with \`damping\` 0. What [that does](policies.md#strong-guidance) was measured on the bundled model alone.
 
 ${[UNET, CONTROLNET, SDXL, FLUX, MUSICLDM].map(section).join('\n')}`,
 )
