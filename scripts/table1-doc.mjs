@@ -27,7 +27,9 @@ const unit = busy && !isTimed ? 'FLOPs ÷' : 'wall ×'
 // Marked as the page marks it: what the busy machine gave.
 const wall = text.wallText
 
-const similar = text.similarityHead({ rows: table.rows.filter(({ is_default: isDefault }) => isDefault) })
+const defaults = table.rows.filter(({ is_default: isDefault }) => isDefault)
+// A column that most rows would leave empty says nothing.
+const similar = defaults.every(({ ssim }) => ssim !== undefined) ? text.similarityHead({ rows: defaults }) : []
 
 /** What a calibration measured is a list of numbers, one for each step. */
 const nameOf = ({ method }) => method.replaceAll(/=[^,=]*x[^,=]*/g, '=…')
