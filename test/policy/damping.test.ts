@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { sample, type NetworkFunction, type PolicySpec } from '../../ts/index.ts'
+import { sample, SadaError, type NetworkFunction, type PolicySpec } from '../../ts/index.ts'
 import { TorchGenerator } from '../../ts/noise.ts'
 import { createPolicy } from '../../ts/policy/index.ts'
 import { Response } from '../../ts/policy/response.ts'
@@ -102,6 +102,43 @@ test('by default above a guidance scale of 3, with the solvers that this has swi
   assert.is(dampingOf(schedulers['flow-euler'], 7), 0)
   assert.is(dampingOf({ ...schedulers['dpm++'], algorithm_type: 'sde-dpmsolver++' }, 7), 0)
   assert.is(dampingOf({ ...schedulers.euler, _class_name: 'EulerAncestralDiscreteScheduler' }, 7), 0)
+})
+
+test('with a scheduler that adds fresh noise it does nothing, and says so where it was asked for', async () => {
+  const scheduler = { ...configs.euler, prediction_type: 'sample', _class_name: 'EulerAncestralDiscreteScheduler' }
+  const network: NetworkFunction = ({ sample: x, alpha, sigma }) =>
+    x.map((value, k) => end[k] + (sigma / (alpha + sigma)) * slope[k] - 3 * value)
+  const [without, asked] = await Promise.all(
+    [0, 2].map((damping) =>
+      sample({ scheduler, steps: STEPS, shape: [1, LENGTH], seed: 3, network, policy: { name: 'sada', tolerance: 10, damping } }),
+    ),
+  )
+  assert.equal(asked.latents, without.latents)
+  assert.is(without.trace.warnings, undefined)
+  assert.match(asked.trace.warnings!.join(), /"damping" does nothing/)
+})
+
+test('sample() is told the guidance that its network applies, and its policy follows', async () => {
+  const optionsAt = async (guidanceScale?: number) => {
+    const { trace } = await sample({
+      scheduler: schedulers['dpm++'],
+      steps: STEPS,
+      shape: [1, LENGTH],
+      seed: 3,
+      network: ({ sample: x }) => x.slice(),
+      guidanceScale,
+    })
+    const { damping, tail } = trace.options
+    return { guidance: trace.guidance, damping, tail }
+  }
+  assert.equal(await optionsAt(), { guidance: 1, damping: 0, tail: 3 })
+  assert.equal(await optionsAt(7.5), { guidance: 7.5, damping: 2, tail: 8 })
+  for (const wrong of [-1, 101, NaN, '3']) {
+    await optionsAt(wrong as number).then(
+      () => assert.unreachable(),
+      (error: SadaError) => assert.match(error.message, /"guidanceScale" to be a number from 0 to 100/),
+    )
+  }
 })
 
 test.run()

@@ -130,6 +130,19 @@ test('a recording that does not fit the run, or is none, is refused with what di
   }
 })
 
+test('a recording from before its policy had an option is refused, as what the option does now was not in that run', async () => {
+  const { recording } = await record({ scheduler: 'dpm++', latents: batch }, 'sada')
+  const { damping, ...options } = recording.options
+  assert.is(damping, 0)
+  await runInJs({ scheduler: 'dpm++', policy: replay({ ...recording, options }), latents: batch }).then(
+    () => assert.unreachable(),
+    (error: SadaError) => {
+      assert.is(error.code, 'INVALID_ARGUMENT')
+      assert.match(error.message, /before "sada" had an option "damping": record the run again/)
+    },
+  )
+})
+
 test('a recording in which steps were changed is refused where they need what its policy has not kept, or follows them', async () => {
   const spec = { scheduler: 'flow-euler', latents: [batch[0]] } as const
   const { recording } = await record(spec, 'sada')

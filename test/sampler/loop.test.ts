@@ -260,7 +260,7 @@ test('state and denoised can be read inside the step callback, and only there', 
   assert.throws(() => kept!.state(), /inside the step callback/)
 })
 
-test('a step event says what was done, and expects what is left to take as long for each step', async () => {
+test('a step event says what was done and what is expected to be left, which is nothing after the last', async () => {
   const events: StepEvent[] = []
   const onStep = (event: StepEvent): void => void events.push(event)
   const { trace } = await runInJs({ scheduler: 'dpm++', policy: 'sada', latents: [noise(1), noise(2)], onStep })
@@ -269,7 +269,7 @@ test('a step event says what was done, and expects what is left to take as long 
     const own = trace.members.map((member) => member.steps[i])
     assert.equal([step, steps, timestep, members], [i, 50, own[0].timestep, own])
     assert.ok(elapsedMs > 0 && elapsedMs <= trace.ms && (i === 0 || elapsedMs >= events[i - 1].elapsedMs))
-    assert.ok(Math.abs(etaMs - (elapsedMs * (49 - i)) / (i + 1)) <= 1e-9 * etaMs, `step ${i}: ${etaMs} after ${elapsedMs}`)
+    assert.ok(i === 49 ? etaMs === 0 : etaMs > 0, `step ${i}: ${etaMs}`)
   }
 })
 

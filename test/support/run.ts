@@ -69,7 +69,7 @@ export async function runInJs(spec: RunSpec): Promise<{ latents: Float32Array; t
   const schedule = createSchedule(config, { steps: spec.steps ?? 50, prediction: spec.prediction })
   const workspace = new JsWorkspace()
   const call = spec.network ?? mixtureNetwork(spec.scheduler)
-  const network = new CallbackNetwork(call, workspace, spec.latents.length, LENGTH, spec.map && layoutOf(spec.map))
+  const network = new CallbackNetwork(call, workspace, spec.latents.length, LENGTH, { layout: spec.map && layoutOf(spec.map) })
   const policy = typeof spec.policy === 'object' && 'begin' in spec.policy ? (spec.policy as Policy) : createPolicy(spec.policy)
   const latents = spec.latents.map((noise) => noise.map((value) => value * schedule.initNoiseSigma))
   const { signal = never, audit, onStep } = spec

@@ -120,7 +120,7 @@ export interface Verdict {
   readonly criterion?: number
   /** Relative change of the feature that the policy watches. */
   readonly change?: number
-  /** Relative error that the prediction of a skip would have had, or was estimated to have, at this step. */
+  /** Error that the prediction of a skip would have had, or was estimated to have, at this step: in the sample's unit or relative, as the policy reckons. */
   readonly error?: number
   /** In a replay: the largest relative difference of what was measured from what the recording has, where there is one. */
   readonly deviation?: number
@@ -165,7 +165,7 @@ export interface SampleMap {
 export interface RunContext {
   readonly solver: Solver
   readonly members: number
-  /** Guidance scale in force; 1 where there is none or the network brings its own. */
+  /** Guidance scale in force; 1 where there is none or the network brings its own and does not tell. */
   readonly guidance: number
   /** Whether the network can run on some of its tokens. */
   readonly canPrune: boolean

@@ -99,6 +99,8 @@ export function replayed(policy: Policy, recording: Recording): Policy {
     begin(context) {
       checkFits(recording, context)
       const { options, members } = policy.begin(context)
+      const added = Object.keys(options).find((name) => !Object.hasOwn(recording.options, name))
+      if (added !== undefined) throw unknownThen(recording.policy, added)
       const steps = (b: number): Recording['members'][number] => recording.members[recording.members.length === 1 ? 0 : b]
       return {
         options: { policy: recording.policy, ...options },
@@ -125,6 +127,12 @@ function checkFits({ levels, solver, guidance, members }: Recording, { solver: {
   if (members.length !== 1 && members.length !== context.members) throw differ('members:', members.length, context.members)
   const uneven = members.find((steps) => steps.length !== schedule.steps)
   if (uneven) throw differ("a member's steps:", uneven.length, schedule.steps)
+}
+
+/** What an option that is new since would do was not part of the recorded run. */
+function unknownThen(policy: string, option: string): SadaError {
+  const message = `The recording was made before "${policy}" had an option "${option}": record the run again.`
+  return new SadaError('INVALID_ARGUMENT', message, { argument: 'policy.recording' })
 }
 
 /** Passes everything on to the policy it stands for. */

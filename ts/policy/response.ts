@@ -4,15 +4,16 @@ const FURTHEST = 2
 const STRONGEST = -6
 
 /**
- * How one member's network answers to errors of its state: by how much of them its clean sample moves, along what skips get wrong. Guidance makes
- * it negative, as it takes away several times what the answer without the prompt moves by: the network overreacts, skips delay what it
- * overreacts to, and the clean sample swings.
+ * How one member's network answers to errors of its state, as learnt in a run: where the state is off by an error e, measured in clean samples, the
+ * network's clean sample is off by `value`·e, along what skips get wrong. Strong guidance makes it less than −1, as it takes away several times
+ * what the answer without the prompt moves by. The network then overcorrects. In a full run the next step undoes that; a skip delays it, and
+ * the clean samples swing.
  */
 export class Response {
   private readonly damping: number
   private value = 0
 
-  /** `damping`: by how much the value follows what is seen. */
+  /** `damping`: the rate of learning, 0 for none. */
   constructor(damping: number) {
     this.damping = damping
   }
@@ -31,8 +32,8 @@ export class Response {
   }
 
   /**
-   * How much of what the network's clean sample surprises by holds at the state that this very surprise corrects. With `moved`, how much of a clean
-   * sample the state moves by where the surprise is one, s = 1 + value·moved·s.
+   * The network was asked before the state was corrected. Its surprise d (its clean sample minus the prediction) makes the correction move the
+   * state by moved·d, in clean samples; at the corrected state the surprise would be s·d, with s = 1 + value·moved·s. Returns s.
    */
   share(moved: number): number {
     return 1 / (1 - this.value * moved)

@@ -40,8 +40,8 @@ const TAIL = 3
 export const longTail = ({ schedule }: Solver): number => Math.max(TAIL, Math.round(0.16 * schedule.steps))
 
 /**
- * Clean samples that a skip goes on from. Where steps add noise, what the network makes of it is in each of them: through two of them a line follows
- * that, through four the run.
+ * Clean samples that a skip goes on from. Where steps add noise, each of them has in it what the network made of its own step's: a line through
+ * two follows that noise, one fitted to four follows the run.
  */
 const NODES = { deterministic: 2, stochastic: 4 } as const
 
@@ -97,7 +97,7 @@ export const sada: PolicyDefinition<SadaOptions> = {
     },
     memory: { about: 'weight of older measurements in the error rate', default: 0.7, min: 0, max: 0.99 },
     damping: {
-      about: 'how fast it learns that the network overreacts to errors of the state, and allows for it; 0: not at all',
+      about: 'rate at which it learns by how much the network overreacts to errors of the state, to allow for it; 0: not at all',
       default: (context) => (swings(context) ? 2 : 0),
       defaultText: '0 (guidance > 3, DPM++ and Euler: 2)',
       min: 0,
@@ -105,10 +105,15 @@ export const sada: PolicyDefinition<SadaOptions> = {
     },
     ...pruningOptions,
   },
-  begin: (options, context) => Array.from({ length: context.members }, () => new SadaMember(options, context)),
-  preflight: ({ warmup, tail, maxConsecutive, tolerance }, context) => [
+  begin(options, context) {
+    // A line through four clean samples has no last slope to be seen turning.
+    const held = context.solver.isStochastic ? { ...options, damping: 0 } : options
+    return Array.from({ length: context.members }, () => new SadaMember(held, context))
+  },
+  preflight: ({ warmup, tail, maxConsecutive, tolerance, damping }, context) => [
     ...switchedOff('maxConsecutive', maxConsecutive),
     ...switchedOff('tolerance', tolerance),
+    ...(damping > 0 && context.solver.isStochastic ? ['With a scheduler that adds fresh noise "damping" does nothing.'] : []),
     ...leavesNothing(context, warmup, tail),
   ],
 }
@@ -275,10 +280,13 @@ export class SadaMember implements MemberPolicy {
     return { criterion, error }
   }
 
-  /** `missed`: the error of the prediction along the last difference of clean samples, over that. Steps in a row differ by more noise than slope. */
-  private learnResponse(step: number, missed: number): void {
+  /**
+   * `offset`: how far off the prediction was along the last difference of clean samples, in units of that difference. Not after a step that ran:
+   * steps in a row differ by more jitter than slope.
+   */
+  private learnResponse(step: number, offset: number): void {
     const [newest, older] = this.computed
     const [past, gap] = [this.level(older) - this.level(newest), this.level(newest) - this.level(step)]
-    if (step - newest > 1 && past !== 0 && gap !== 0) this.response.learn((missed * past) / gap + this.options.slope)
+    if (step - newest > 1 && past !== 0 && gap !== 0) this.response.learn((offset * past) / gap + this.options.slope)
   }
 }

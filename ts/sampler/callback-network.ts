@@ -39,7 +39,7 @@ export type NetworkFunction = (input: NetworkInput) => Promise<Float32Array> | F
 
 /** Any asynchronous function as a network. */
 export class CallbackNetwork implements Network {
-  readonly guidance = 1
+  readonly guidance: number
   readonly canPrune = false
   readonly tokens: Network['tokens']
   private readonly call: NetworkFunction
@@ -51,7 +51,14 @@ export class CallbackNetwork implements Network {
   /** Memory of the workspace for steps that are made on the addon's thread, which does not touch the caller's. */
   private readonly staging: number | undefined
 
-  constructor(call: NetworkFunction, workspace: Workspace, members: number, length: number, layout?: TokenLayout) {
+  constructor(
+    call: NetworkFunction,
+    workspace: Workspace,
+    members: number,
+    length: number,
+    { layout, guidance = 1 }: { readonly layout?: TokenLayout; readonly guidance?: number } = {},
+  ) {
+    this.guidance = guidance
     this.call = call
     this.workspace = workspace
     this.length = length

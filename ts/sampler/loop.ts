@@ -9,6 +9,7 @@ import { freshNoiseOf, type FreshNoise } from './fresh-noise.ts'
 import type { NoiseSource } from './latents.ts'
 import { FULL, needsOf, type PreparedRun, type StorageChoice } from './memory.ts'
 import { mapOf, type FeatureCall, type Network, type NetworkOutput } from './network.ts'
+import { RemainingTime } from './remaining.ts'
 import { eventOf, noteOf, notesOf, type StepEvent, type Trace } from './trace.ts'
 
 export interface LoopOptions {
@@ -60,6 +61,7 @@ export class DenoisingLoop {
   private readonly features: Features | undefined
   private readonly audit: Audit | undefined
   private readonly freshNoise: FreshNoise | undefined
+  private readonly remaining: RemainingTime
   private device: DeviceRun | undefined
   private startedAt = 0
   private networkMs = 0
@@ -71,12 +73,7 @@ export class DenoisingLoop {
     this.options = options
     this.length = latents[0].length
     const [height, width] = network.tokens?.layout.grid ?? [0, 0]
-    const {
-      options: policyOptions,
-      members,
-      warnings = [],
-      outcome = () => [],
-    } = policy.begin({
+    const begun = policy.begin({
       solver,
       members: latents.length,
       guidance: network.guidance,
@@ -86,14 +83,15 @@ export class DenoisingLoop {
       stages: network.stages ?? [],
       reusable: network.reusable ?? [],
     })
-    this.policyOptions = policyOptions
-    this.warnings = [...(options.warnings ?? []), ...warnings]
-    this.outcome = outcome
-    this.features = members[0].features
+    this.policyOptions = begun.options
+    this.warnings = [...(options.warnings ?? []), ...(begun.warnings ?? [])]
+    this.outcome = begun.outcome ?? (() => [])
+    this.features = begun.members[0].features
     if (this.features && !network.stages) throw onePiece(policy.name)
     this.audit = options.audit ? new Audit(options.audit, solver, latents.length) : undefined
-    this.members = members.map((each, b) => new Member(b, each, solver, workspace, latents[b], storage.history))
+    this.members = begun.members.map((each, b) => new Member(b, each, solver, workspace, latents[b], storage.history))
     this.freshNoise = freshNoiseOf(options)
+    this.remaining = new RemainingTime(policy.name !== 'none')
     this.needs = needsOf(network, latents, network.plan?.(storage, this.features, this.audit !== undefined))
   }
 
@@ -268,7 +266,7 @@ export class DenoisingLoop {
       if (this.readable === step) return this.readAll(name)
       throw afterCallback()
     }
-    return eventOf(step, this.options.solver.schedule, this.members, elapsedMs, read)
+    return eventOf(step, this.options.solver.schedule, this.members, this.remaining, elapsedMs, read)
   }
 
   private readAll(name: 'x' | 'x0Prev'): Float32Array {

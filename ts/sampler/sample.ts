@@ -50,6 +50,11 @@ export interface SampleOptions {
   readonly seed?: Seed | undefined
   /** Of your own; guidance is its business. */
   readonly network: NetworkFunction
+  /**
+   * The guidance scale that your network applies, 0 … 100; 1, the default, for none. It multiplies nothing: defaults of `sada` and `auto` follow it
+   * (above 3 the end runs, and `damping` is on), and warnings of other policies.
+   */
+  readonly guidanceScale?: number | undefined
   /** Default `'sada'`; `'none'` computes every step. Those that leave out parts of a network are UNSUPPORTED here. */
   readonly policy?: PolicySpec | undefined
   /**
@@ -131,6 +136,7 @@ const OPTIONS: Readonly<Record<keyof SampleOptions, true>> = {
   latents: true,
   seed: true,
   network: true,
+  guidanceScale: true,
   policy: true,
   layout: true,
   record: true,
@@ -146,7 +152,9 @@ function check(options: SampleOptions) {
   const [members, length] = checkShape(options.shape)
   const call = options.network
   if (typeof call !== 'function') throw invalidArgument('network', 'a function that returns a Float32Array', call)
-  const { policy: chosen = 'sada' } = options
+  const { policy: chosen = 'sada', guidanceScale = 1 } = options
+  if (!(typeof guidanceScale === 'number' && guidanceScale >= 0 && guidanceScale <= 100))
+    throw invalidArgument('guidanceScale', 'a number from 0 to 100', guidanceScale)
   const policy = createPolicy(chosen)
   const { config, warnings: schedulerWarnings } = parseSchedulerConfig(options.scheduler)
   const { steps, sigmas, mu } = options
@@ -159,7 +167,7 @@ function check(options: SampleOptions) {
     const isPlanned = purpose === 'planning'
     const noise = options.seed === undefined ? undefined : new NoiseSource(options.seed, members)
     const latents = isPlanned ? unwrittenLatents(members, length) : initialState(options, noise, members, length, schedule)
-    const network = new CallbackNetwork(call, workspace, members, length, layout)
+    const network = new CallbackNetwork(call, workspace, members, length, { layout, guidance: guidanceScale })
     const signal = isPlanned ? never : purpose
     const onStep = options.onStep && awaited((event: StepEvent) => options.onStep!(event), signal)
     return Promise.resolve(

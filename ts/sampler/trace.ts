@@ -1,5 +1,6 @@
 import type { AuditReport } from './audit.ts'
 import type { GraphReport } from '../native/types.ts'
+import type { RemainingTime } from './remaining.ts'
 import type { Decision, StepAction, Verdict } from '../policy/policy.ts'
 
 export type { StepAction }
@@ -21,7 +22,10 @@ export interface MemberStep {
   readonly change?: number
   /** Of a skip that was computed as well (`audit`): root mean square error of what stood in for the clean sample, in its own unit. */
   readonly auditedError?: number
-  /** Relative error of the skip's prediction, where the policy measured it (computed steps) or estimated it (skips). */
+  /**
+   * Error of a skip's prediction, where the policy measured it (computed steps) or estimated it (skips). Of `sada` and `auto` the root mean square
+   * in the clean sample's own unit; of `easycache` and `seacache` and their like relative, as they publish it.
+   */
   readonly error?: number
   /** In a replay: the largest relative difference of what was measured from what the recording has, where there is one. */
   readonly deviation?: number
@@ -66,7 +70,7 @@ export interface Trace {
   readonly graphs?: Pick<GraphReport, 'captured' | 'launched'>
   /** Steps that were made. */
   readonly steps: number
-  /** Guidance scale between two branches of the network; 1 where there is one branch, as always in `sample` and with guidance that is distilled. */
+  /** Guidance scale between two branches of the network; 1 where there is one branch, as with guidance that is distilled; in `sample` what it was told. */
   readonly guidance: number
   /** One for each member of the batch, of pictures or sounds for each prompt. */
   readonly members: readonly MemberTrace[]
@@ -90,7 +94,7 @@ export interface StepEvent {
   readonly members: readonly MemberStep[]
   /** Since the first step began, in milliseconds. */
   readonly elapsedMs: number
-  /** Expected time to the end of the last step, in milliseconds, from the steps so far. */
+  /** Expected time to the end of the last step, in milliseconds: from what runs and skips took so far, and how many of each there are likely to be. */
   readonly etaMs: number
   /** The clean sample estimated at this step: a copy, [members, …]. Only inside the callback. */
   readonly denoised: () => Float32Array
@@ -130,16 +134,19 @@ export function eventOf(
   step: number,
   { timesteps, steps }: { readonly timesteps: readonly number[]; readonly steps: number },
   members: readonly { readonly trace: readonly MemberStep[] }[],
+  remaining: RemainingTime,
   elapsedMs: number,
   read: (name: 'x' | 'x0Prev') => Float32Array,
 ): StepEvent {
+  const done = members.map(({ trace }) => trace[step])
+  remaining.note(done, elapsedMs)
   return {
     step,
     steps,
     timestep: timesteps[step],
-    members: members.map(({ trace }) => trace[step]),
+    members: done,
     elapsedMs,
-    etaMs: (elapsedMs / (step + 1)) * (steps - step - 1),
+    etaMs: remaining.of(steps - step - 1, members.length),
     denoised: () => read('x0Prev'),
     state: () => read('x'),
   }
