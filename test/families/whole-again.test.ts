@@ -41,7 +41,7 @@ function whole(policy: Policy): Policy {
     for (const member of begun.members) {
       const { before, midway } = member
       member.before = (step) => ((decision) => (step === AT ? run : decision))(before.call(member, step))
-      if (midway) member.midway = (step, found) => (step === AT ? run : midway.call(member, step, found))
+      if (midway) member.midway = (step, ...found) => (step === AT ? run : midway.call(member, step, ...found))
     }
     return begun
   }

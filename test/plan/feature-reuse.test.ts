@@ -96,11 +96,13 @@ test('more passes than are remembered are none: the pass is whole, and remembere
 const mean = (values: readonly number[]): number => sum(values.map(Math.abs)) / values.length
 
 for (const of of ['output', 'residual'] as const) {
-  for (const against of ['last-computed', 'previous'] as const) {
+  for (const against of ['last-computed', 'last-but-one-computed', 'previous'] as const) {
     for (const conditionalOnly of [false, true]) {
       test(`a probe of the ${of} against the ${against}${conditionalOnly ? ', the prompt’s row alone' : ''}: means over each member's own`, async () => {
         const probe: Probe = { after: 'first', of, against, conditionalOnly }
-        const world = new Run({ spec: { probe } })
+        // Each has memories of its own.
+        const other: Probe = { after: 'first', of: 'output', against: 'previous' }
+        const world = new Run({ spec: { probes: [other, probe] } })
         /** The first output with tokens, or what was added to the input of its shape that is no conditioning. */
         const feature = (member: number, time: number): number[] =>
           world
@@ -108,7 +110,9 @@ for (const of of ['output', 'residual'] as const) {
             .slice(0, conditionalOnly ? 1 : 2)
             .map((row) => whole(row, time))
             .flatMap(({ q, x }) => q.map((each, k) => each - (of === 'residual' ? x[k] : 0)))
-        const compared: (number | undefined)[] = [undefined, undefined, undefined]
+        /** When its own passes that count were, the newest first. */
+        const compared: number[][] = [[], [], []]
+        const back = against === 'last-but-one-computed' ? 1 : 0
         const calls: [members: number[], decisions: Decision[]][] = [
           [
             [0, 1, 2],
@@ -133,10 +137,10 @@ for (const of of ['output', 'residual'] as const) {
             members,
             time,
             members.map(() => run),
-            (k, change) => ((found[k] = change), after[k]),
+            (k, [, change]) => ((found[k] = change), after[k]),
           )
           for (const [k, member] of members.entries()) {
-            const then = compared[member]
+            const then = compared[member].at(back)
             const [a, b] = [feature(member, time), then === undefined ? undefined : feature(member, then)]
             const expected = b
               ? { change: mean(a.map((each, n) => each - b[n])), magnitude: mean(b) }
@@ -146,7 +150,7 @@ for (const of of ['output', 'residual'] as const) {
                 Math.abs(found[k][name] - expected[name]) < 1e-5,
                 `call ${time}, member ${member}: ${found[k][name]}, ${expected[name]}`,
               )
-            if (against === 'previous' || after[k].kind === 'run') compared[member] = time
+            if (against === 'previous' || after[k].kind === 'run') compared[member].unshift(time)
           }
         }
         world.workspace.dispose()
@@ -156,7 +160,7 @@ for (const of of ['output', 'residual'] as const) {
 }
 
 test('who was to run alone is asked again, where something is probed', async () => {
-  const probed = new Run({ spec: { probe: { after: 'first', of: 'output', against: 'previous' } } })
+  const probed = new Run({ spec: { probes: [{ after: 'first', of: 'output', against: 'previous' }] } })
   const plain = new Run()
   for (const [world, expected] of [
     [probed, [0, 2]],
@@ -186,8 +190,8 @@ test('what is remembered takes memory for all members and their passes, as preci
     // Without tokens it is the first that the stage makes.
     [plain, true, [24, 36, 12], 6],
   ] as const) {
-    const probe = probed ? ({ after: 'first', of: 'output', against: 'previous' } as const) : undefined
-    const world = new Run({ storage: 'float16', spec: { probe }, model: { stages: stages as never } })
+    const probes = probed ? ([{ after: 'first', of: 'output', against: 'previous' }] as const) : undefined
+    const world = new Run({ storage: 'float16', spec: { probes }, model: { stages: stages as never } })
     assert.equal(
       world.memories,
       lengths.map((length) => [length, 'float16', 'caches']),
@@ -268,6 +272,24 @@ test('a difference is to the input of its shape, the second to the second', asyn
   assert.equal(y, [[expected]])
 })
 
+test('a difference can be to what entered a stage before the range, which runs all the same', async () => {
+  const [first, , last] = STAGES
+  const middle = { name: 'middle', inputs: ['q'], outputs: ['s'], make: ({ q }: Row): Row => ({ s: q.map((each) => 3 * each) }) }
+  const end = { ...last, inputs: ['s', 'q'], make: ({ s, q }: Row): Row => ({ y: s.map((each, k) => each + 100 * q[k]) }) }
+  const model = { stages: [first, middle, end] as never }
+  const world = new Run({ members: 1, rows: 1, model, spec: { reuse: { ...REUSE, mode: 'residual', since: 'first' } } })
+  for (const time of [0, 1]) await world.call([0], time, [run])
+  const { y } = await world.call([0], 2, [partial(3, -2)])
+  world.workspace.dispose()
+  const [older, newer, now] = [0, 1, 2].map((time) => whole(0, time))
+  // 3q − x was remembered; the q that `first` makes is the new one.
+  const added = ({ q, x }: Row, k: number): number => 3 * q[k] - x[k]
+  assert.equal(
+    y,
+    [now.x.map((each, k) => each + 3 * added(newer, k) - 2 * added(older, k) + 100 * now.q[k])].map((each) => [each]),
+  )
+})
+
 test('a difference to what is made in the range, or of another shape, is none, nor is a stage that there is not', () => {
   const [first, middle, last] = STAGES
   const refusal = (reuse: object, stages: readonly object[] = STAGES): string | undefined => {
@@ -287,6 +309,7 @@ test('a difference to what is made in the range, or of another shape, is none, n
   const both = { ...middle, inputs: ['q', 'q'], outputs: ['s', 'z'] }
   assert.is(refusal({}, [first, both, { ...last, inputs: ['s', 'z'] }]), none('middle', 'z'))
   assert.is(refusal({ from: 'first' }), none('first', 'r'))
+  assert.is(refusal({ since: 'first' }), none('first', 'r'))
   assert.is(refusal({ to: 'end' }), 'INTERNAL A policy named the stage "end", which the network does not have.')
 })
 

@@ -29,7 +29,7 @@ interface Evaluation {
   readonly members: readonly number[]
   readonly decisions: readonly Decision[]
   readonly seed: number
-  readonly midway?: (k: number, found: FeatureChange) => Decision
+  readonly midway?: (k: number, found: readonly FeatureChange[]) => Decision
 }
 
 /** Evaluates the network once for each call; returns the guided outputs of each, [call][member], and what was done. */
@@ -183,7 +183,7 @@ test('a probe measures the mean change of its feature, against the last whole pa
   for (const conditionalOnly of [false, true]) {
     for (const against of ['last-computed', 'previous'] as const) {
       const probe = { after: 'first', of: 'residual', against, conditionalOnly } as const
-      const spec: Features = { reuse: { ...MEMORIES, mode: 'residual' }, probe }
+      const spec: Features = { reuse: { ...MEMORIES, mode: 'residual' }, probes: [probe] }
       const found: FeatureChange[] = []
       const passes: [seed: number, then: Decision][] = [
         [1, run],
@@ -198,7 +198,7 @@ test('a probe measures the mean change of its feature, against the last whole pa
           members: [2],
           decisions: [run],
           seed,
-          midway: (_, change) => (found.push(change), then),
+          midway: (_, [change]) => (found.push(change), then),
         })),
       )
       assert.equal(found[0], { change: 0, magnitude: 0 })
@@ -262,7 +262,8 @@ test('an abort in the middle of a partial pass ends the run with its reason', as
       options: {},
       members: [
         {
-          ...scripted(() => run, { reuse: { ...MEMORIES, mode: 'output' }, probe }).begin({ members: 1 } as never).members[0],
+          ...scripted(() => run, { reuse: { ...MEMORIES, mode: 'output' }, probes: [probe] }).begin({ members: 1 } as never)
+            .members[0],
           midway: (step) => (step === 3 && controller.abort(reason), run),
         },
       ],

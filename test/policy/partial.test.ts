@@ -79,11 +79,11 @@ test('what first-block-cache and dbcache reuse: all blocks but the first, as wha
   assert.is(others.length, 1)
   assert.equal(member.features, {
     reuse: { from: 's2', to: 's5', mode: 'residual', history: 4 },
-    probe: { after: 's1', of: 'residual', against: 'last-computed', conditionalOnly: true },
+    probes: [{ after: 's1', of: 'residual', against: 'last-computed', conditionalOnly: true }],
   })
   assert.equal(members('tt', 0)[0].features!.reuse, { from: 's1', to: 's1', mode: 'residual', history: 1 })
-  const { reuse, probe } = decided(firstBlockCache, {}, [NaN]).member.features!
-  assert.equal([reuse.history, reuse.to, probe!.conditionalOnly], [1, 's5', false])
+  const { reuse, probes } = decided(firstBlockCache, {}, [NaN]).member.features!
+  assert.equal([reuse.history, reuse.to, probes![0].conditionalOnly], [1, 's5', false])
 })
 
 test('teacache: rescaled changes add up while blocks are left out, and begin anew where they run; first and last steps run', () => {
@@ -115,7 +115,7 @@ test('teacache with threshold 0 measures: every step runs, and the trace has the
   assert.equal([other.capacity, other.keeps(), other.observe(1, run)], [0, [], {}])
   assert.equal(other.features, {
     reuse: { from: 's1', to: 's5', mode: 'residual', history: 1 },
-    probe: { after: 's0', of: 'output', against: 'previous', conditionalOnly: false },
+    probes: [{ after: 's0', of: 'output', against: 'previous', conditionalOnly: false }],
   })
 })
 

@@ -95,7 +95,7 @@ export class Run {
     members: readonly number[],
     time: number,
     decisions: readonly Decision[],
-    midway?: (k: number, found: FeatureChange) => Decision,
+    midway?: (k: number, found: readonly FeatureChange[]) => Decision,
   ) {
     const ofRun = members.flatMap((member) => this.rowsOf(member))
     ofRun.forEach((row, k) => this.write(this.tensors.slice('call', 'x', k), given(row, time)))

@@ -1,28 +1,18 @@
 import { SadaError } from '../errors.ts'
-import type { EngineOp, Slice, StepMember, Workspace } from '../native/types.ts'
+import type { EngineOp, StepMember, Workspace } from '../native/types.ts'
 import type { Storage } from '../native/workspace-plan.ts'
 import { run, type Decision, type FeatureChange, type Features } from '../policy/policy.ts'
 import type { FeatureCall } from '../sampler/network.ts'
 import type { StagedNetwork } from './staged-network.ts'
 import type { RowTensors } from './row-tensors.ts'
+import { FeatureProbe } from './feature-probe.ts'
+import { RememberedTensor, type Feature, type FeaturePass } from './remembered-tensor.ts'
 import { stageFlops } from './stage-flops.ts'
-
-/** A member of a call: its rows in the call's tensors, which follow each other, and its number in the run. */
-export interface FeaturePass {
-  readonly member: number
-  readonly callRows: readonly number[]
-}
 
 /** Tensors that stages `from` up to, not including, `to` make and later ones read; of the last stage its output. */
 export function leavingRange(stages: StagedNetwork['stages'], from: number, to: number): string[] {
   const read = new Set([...stages.slice(to).flatMap(({ inputs }) => inputs), stages.at(-1)!.outputs[0]])
   return stages.slice(from, to).flatMap(({ outputs }) => outputs.filter((name) => read.has(name)))
-}
-
-/** A tensor that leaves the range, and the one that entered it where the difference is remembered. */
-interface Leaving {
-  readonly name: string
-  readonly entering?: string
 }
 
 /** The passes of one run that can leave a range of stages out: what is remembered of each member's computed passes, and its use. */
@@ -35,11 +25,9 @@ export class FeatureReuse {
   /** Stages from `from` up to, not including, `to`. */
   private readonly from: number
   private readonly to: number
-  private readonly leaving: readonly Leaving[]
-  private readonly probed: Leaving | undefined
-  /** Memory of each leaving tensor, [members, history, rowsPerMember, …]; and of the probed one, [members, rows, …]. */
-  private readonly memories: readonly number[]
-  private readonly reference: number
+  /** What leaves the range. */
+  private readonly leaving: readonly RememberedTensor[]
+  private readonly probes: readonly FeatureProbe[]
   /** Computed passes of each member: its first is one, so that there is something to compare with in every later one. */
   private readonly computed: number[]
   private readonly partialShare: number | undefined
@@ -60,20 +48,16 @@ export class FeatureReuse {
     this.spec = spec
     this.from = this.indexOf(spec.reuse.from)
     this.to = this.indexOf(spec.reuse.to) + 1
-    this.leaving = this.findLeaving()
-    this.probed = spec.probe && this.findProbed(spec.probe.after, spec.probe.of)
-    const memberLength = (name: string): number => members * rowsPerMember * tensors.rowLength(name)
-    const remember = (length: number): number => workspace.allocate(length, storage, 'caches')
-    this.memories = this.leaving.map(({ name }) => remember(spec.reuse.history * memberLength(name)))
-    this.reference = this.probed ? remember(memberLength(this.probed.name)) : -1
+    const space = { workspace, tensors, members, rowsPerMember, storage }
+    this.leaving = this.findLeaving().map((feature) => new RememberedTensor(space, feature, spec.reuse.history))
+    this.probes = (spec.probes ?? []).map((probe) => new FeatureProbe(space, probe, this.findProbed(probe.after, probe.of)))
     this.computed = Array<number>(members).fill(0)
     this.partialShare = this.shareOfPartial()
   }
 
   /** Elements of the longest step that is made of features. */
   get stepLength(): number {
-    const names = [...this.leaving, ...(this.probed ? [this.probed] : [])].map(({ name }) => name)
-    return Math.max(0, ...names.map((name) => this.rowsPerMember * this.tensors.rowLength(name)))
+    return Math.max(0, ...[...this.leaving, ...this.probes.map(({ remembered }) => remembered)].map(({ length }) => length))
   }
 
   /** Commands that between them use every tensor that those of any call use: see `PlanNetwork.rehearsed`. */
@@ -97,9 +81,17 @@ export class FeatureReuse {
   ): Promise<{ done: Decision; flopShare?: number }[]> {
     const { stages } = this.model
     await execute(this.commands(stages.slice(0, this.from), passes))
-    const changes = this.probed && (await this.measure(passes, this.probed))
+    const found: FeatureChange[][] = []
+    for (const probe of this.probes) found.push(await probe.measure(passes, this.computed))
     const done = passes.map(({ member }, k): Decision => {
-      const decision = before[k].kind === 'run' && midway && changes ? midway(k, changes[k]) : before[k]
+      const asked = before[k].kind === 'run' && found.length > 0
+      const decision =
+        asked && midway
+          ? midway(
+              k,
+              found.map((changes) => changes[k]),
+            )
+          : before[k]
       return decision.kind === 'partial' && decision.weights.length <= this.remembered(member) ? decision : run
     })
     const whole = passes.filter((_, k) => done[k].kind === 'run')
@@ -113,88 +105,29 @@ export class FeatureReuse {
     return Math.min(this.computed[member], this.spec.reuse.history)
   }
 
-  /** Mean |a − b| and mean |b| of the probed feature a against the reference b, for each pass. */
-  private async measure(passes: readonly FeaturePass[], probed: Leaving): Promise<FeatureChange[]> {
-    const { conditionalOnly, against } = this.spec.probe!
-    const length = this.tensors.rowLength(probed.name) * (conditionalOnly ? 1 : this.rowsPerMember)
-    const sums = await this.workspace.step(
-      length,
-      passes.map(({ member, callRows }): StepMember => {
-        const now = this.added(probed, callRows[0])
-        const then = this.referenceOf(member, probed.name)
-        const index = now.inputs.length
-        const store = against === 'previous' ? then : undefined
-        return {
-          inputs: [...now.inputs, then],
-          rows: [
-            { inputs: [...now.weights.keys(), index], weights: [...now.weights, -1] },
-            { inputs: [index], weights: [1] },
-            { inputs: [...now.weights.keys()], weights: now.weights, store },
-          ],
-          sums: [{ a: 0 }, { a: 1 }],
-        }
-      }),
-    )
-    return passes.map(({ member }, k) =>
-      this.computed[member] > 0
-        ? { change: sums[2 * k] / length, magnitude: sums[2 * k + 1] / length }
-        : { change: 0, magnitude: 0 },
-    )
-  }
-
   /** Writes what leaves the range for the partial passes, from what is remembered of it. */
   private async predict(passes: readonly FeaturePass[], done: readonly Decision[]): Promise<void> {
-    for (const [t, leaving] of this.leaving.entries()) {
+    for (const remembered of this.leaving) {
+      const { name, entering: since } = remembered.feature
       const members = passes.flatMap(({ member, callRows }, k): StepMember[] => {
         const decision = done[k]
         if (decision.kind !== 'partial') return []
-        const entering = leaving.entering === undefined ? [] : [this.tensors.slice('call', leaving.entering, callRows[0])]
-        const inputs = [...entering, ...decision.weights.map((_, age) => this.memoryOf(t, member, age))]
+        const entering = since === undefined ? [] : [this.tensors.slice('call', since, callRows[0])]
+        const inputs = [...entering, ...decision.weights.map((_, age) => remembered.at(member, this.computed[member] - age))]
         const weights = [...entering.map(() => 1), ...decision.weights]
-        const store = this.tensors.slice('call', leaving.name, callRows[0])
+        const store = this.tensors.slice('call', name, callRows[0])
         return [{ inputs, rows: [{ inputs: [...inputs.keys()], weights, store }], sums: [] }]
       })
-      if (members.length > 0) await this.workspace.step(this.rowsPerMember * this.tensors.rowLength(leaving.name), members)
+      if (members.length > 0) await this.workspace.step(remembered.length, members)
     }
   }
 
-  /** Remembers what left the range in computed passes, and the feature that later ones are compared with. */
+  /** Remembers what left the range in computed passes, and what later ones are compared with. */
   private async remember(passes: readonly FeaturePass[]): Promise<void> {
     if (passes.length === 0) return
     for (const { member } of passes) this.computed[member]++
-    for (const [t, leaving] of this.leaving.entries()) {
-      await this.store(leaving, passes, ({ member }) => this.memoryOf(t, member, 0))
-    }
-    if (this.probed === undefined || this.spec.probe!.against === 'previous') return
-    const { name } = this.probed
-    await this.store(this.probed, passes, ({ member }) => this.referenceOf(member, name))
-  }
-
-  private async store(tensor: Leaving, passes: readonly FeaturePass[], target: (pass: FeaturePass) => Slice): Promise<void> {
-    const members = passes.map((pass): StepMember => {
-      const { inputs, weights } = this.added(tensor, pass.callRows[0])
-      return { inputs, rows: [{ inputs: [...inputs.keys()], weights, store: target(pass) }], sums: [] }
-    })
-    await this.workspace.step(this.rowsPerMember * this.tensors.rowLength(tensor.name), members)
-  }
-
-  /** A tensor of the call as it is remembered: itself, or less what entered. */
-  private added({ name, entering }: Leaving, row: number): { inputs: Slice[]; weights: number[] } {
-    const out = this.tensors.slice('call', name, row)
-    if (entering === undefined) return { inputs: [out], weights: [1] }
-    return { inputs: [out, this.tensors.slice('call', entering, row)], weights: [1, -1] }
-  }
-
-  /** What is remembered of a member's computed pass, 0 being the newest: slots are written in turn. */
-  private memoryOf(leaving: number, member: number, age: number): Slice {
-    const { history } = this.spec.reuse
-    const slot = (this.computed[member] - age) % history
-    const length = this.rowsPerMember * this.tensors.rowLength(this.leaving[leaving].name)
-    return { tensor: this.memories[leaving], offset: (member * history + slot) * length }
-  }
-
-  private referenceOf(member: number, name: string): Slice {
-    return { tensor: this.reference, offset: member * this.rowsPerMember * this.tensors.rowLength(name) }
+    for (const leaving of this.leaving) await leaving.store(passes, (member) => this.computed[member])
+    for (const probe of this.probes) await probe.remember(passes, this.computed)
   }
 
   /** Stages for some passes of a call, each on all of its tokens, between tensors that the whole call shares. */
@@ -238,24 +171,25 @@ export class FeatureReuse {
   }
 
   /** Tensors made in the range and read after it, each with what it is the sum of where a difference is remembered. */
-  private findLeaving(): Leaving[] {
+  private findLeaving(): Feature[] {
     const { stages } = this.model
     const names = leavingRange(stages, this.from, this.to)
-    if (this.spec.reuse.mode === 'output') return names.map((name) => ({ name }))
-    const range = stages.slice(this.from, this.to)
-    const made = range.flatMap(({ outputs }) => outputs)
-    const entered = range.flatMap(({ inputs }) => inputs).filter((name) => !made.includes(name))
-    return this.paired(names, entered, `The stages "${this.spec.reuse.from}" to "${this.spec.reuse.to}"`)
+    const { mode, from, since = from, to } = this.spec.reuse
+    if (mode === 'output') return names.map((name) => ({ name }))
+    const adding = stages.slice(this.indexOf(since), this.to)
+    const made = adding.flatMap(({ outputs }) => outputs)
+    const entered = adding.flatMap(({ inputs }) => inputs).filter((name) => !made.includes(name))
+    return this.paired(names, entered, `The stages "${since}" to "${to}"`)
   }
 
-  private findProbed(after: string, of: 'output' | 'residual'): Leaving {
+  private findProbed(after: string, of: 'output' | 'residual'): Feature {
     const { inputs, outputs } = this.model.stages[this.indexOf(after)]
     const name = outputs.find((output) => this.tensors.isTokens(output)) ?? outputs[0]
     return of === 'output' ? { name } : this.paired([name], inputs, `The stage "${after}"`)[0]
   }
 
   /** Each tensor with the input of its shape; the k-th of a shape with the k-th. */
-  private paired(names: readonly string[], inputs: readonly string[], what: string): Leaving[] {
+  private paired(names: readonly string[], inputs: readonly string[], what: string): Feature[] {
     const unused = [...new Set(inputs)].filter((name) => !this.model.conditioning.includes(name))
     return names.map((name) => {
       const index = unused.findIndex((input) => this.tensors.hasShapeOf(input, name))

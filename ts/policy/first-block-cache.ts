@@ -77,7 +77,7 @@ export function firstBlockMembers(policy: string, options: FirstBlockOptions, co
   const [first, second, ...more] = blocks(policy, context, 2)
   const features: Features = {
     reuse: { from: second, to: more.at(-1) ?? second, mode: 'residual', history: options.order + 1 },
-    probe: { after: first, of: 'residual', against: 'last-computed', conditionalOnly: options.conditionalOnly },
+    probes: [{ after: first, of: 'residual', against: 'last-computed', conditionalOnly: options.conditionalOnly }],
   }
   return Array.from({ length: context.members }, () => new FirstBlockMember(options, features))
 }

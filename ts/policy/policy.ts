@@ -48,8 +48,11 @@ export interface Features {
     readonly mode: 'output' | 'residual'
     /** Computed passes remembered, 1 … 7. */
     readonly history: number
+    /** Where the difference is remembered: the stage from whose input on it was added, `from` or one before. Default: `from`. */
+    readonly since?: string
   }
-  readonly probe?: Probe
+  /** What is compared in every pass, before the range. */
+  readonly probes?: readonly Probe[]
 }
 
 /** A feature that is compared in every pass with the same feature of an earlier one. */
@@ -58,8 +61,8 @@ export interface Probe {
   readonly after: string
   /** That output, or what the stage added to its input of the same shape. */
   readonly of: 'output' | 'residual'
-  /** The pass compared with: the last one that ran whole, or the one before, whatever it was. */
-  readonly against: 'last-computed' | 'previous'
+  /** The pass compared with: the last one that ran whole, the last but one that did, or the pass before, whatever it was. */
+  readonly against: 'last-computed' | 'last-but-one-computed' | 'previous'
   /** With guidance, measure the row with the prompt alone. Default: both rows together. */
   readonly conditionalOnly?: boolean
 }
@@ -138,8 +141,8 @@ export interface MemberPolicy {
   before(step: number): Decision
   /** Stages that this policy leaves out at times; such a policy does not prune. */
   readonly features?: Features
-  /** Where `features` have a probe: called at every step that is to `run`, when the stages before the range have run. */
-  midway?(step: number, found: FeatureChange): Decision
+  /** Where `features` have probes: called at every step that is to `run`, when the stages before the range have run; `found` by each probe, in their order. */
+  midway?(step: number, ...found: readonly FeatureChange[]): Decision
   observe(step: number, done: Decision): Observation
   /**
    * `done` is what was really done (a refused skip or prune, or a partial pass without memories, is a `run`), `means` are in the order of the observation, the host's after them, and

@@ -150,8 +150,8 @@ abstract class Delegate implements MemberPolicy {
   before(step: number): Decision {
     return this.inner.before(step)
   }
-  midway(step: number, found: FeatureChange): Decision {
-    return this.inner.midway!(step, found)
+  midway(step: number, ...found: readonly FeatureChange[]): Decision {
+    return this.inner.midway!(step, ...found)
   }
   observe(step: number, done: Decision): Observation {
     return this.inner.observe(step, done)
@@ -200,11 +200,11 @@ class ReplayingMember extends Delegate {
     const { done } = this.steps[step]
     if (done.kind === 'partial' && !this.features) throw changed(step, 'leaves stages out, which its policy does not')
     // What was decided in the middle of the pass is decided there again, so that the policy sees what it saw.
-    return done.kind === 'partial' && this.features?.probe && this.own.kind === 'run' ? this.own : done
+    return done.kind === 'partial' && this.features?.probes && this.own.kind === 'run' ? this.own : done
   }
 
-  override midway(step: number, found: FeatureChange): Decision {
-    this.own = super.midway(step, found)
+  override midway(step: number, ...found: readonly FeatureChange[]): Decision {
+    this.own = super.midway(step, ...found)
     return this.steps[step].done
   }
 

@@ -89,12 +89,14 @@ function begin(name: string, options: TeaCacheOptions, context: RunContext): Mem
   const all = blocks(name, context, 1)
   const features: Features = {
     reuse: { from: all[0], to: all.at(-1)!, mode: 'residual', history: 1 },
-    probe: {
-      after: stageBefore(name, context, all[0]),
-      of: 'output',
-      against: 'previous',
-      conditionalOnly: options.conditionalOnly,
-    },
+    probes: [
+      {
+        after: stageBefore(name, context, all[0]),
+        of: 'output',
+        against: 'previous',
+        conditionalOnly: options.conditionalOnly,
+      },
+    ],
   }
   return Array.from({ length: context.members }, () => new TeaCacheMember(options, features, context))
 }

@@ -230,9 +230,9 @@ export class DenoisingLoop {
   }
 
   private featureCall(step: number, spec: Features, running: readonly Candidate[]): FeatureCall {
-    const midway = (k: number, found: FeatureChange): Decision =>
-      running[k].isWhole ? run : running[k].member.policy.midway!(step, found)
-    return { spec, decisions: running.map(({ decision }) => decision), ...(spec.probe && { midway }) }
+    const midway = (k: number, found: readonly FeatureChange[]): Decision =>
+      running[k].isWhole ? run : running[k].member.policy.midway!(step, ...found)
+    return { spec, decisions: running.map(({ decision }) => decision), ...(spec.probes && { midway }) }
   }
 
   private admit(decision: Decision): Decision {

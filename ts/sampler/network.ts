@@ -30,7 +30,7 @@ export interface FeatureCall {
   /** For each member of the call: `run` or `partial`. */
   readonly decisions: readonly Decision[]
   /** Asks the k-th member of the call, where it was to run, what it does after all. */
-  readonly midway?: (k: number, found: FeatureChange) => Decision
+  readonly midway?: (k: number, found: readonly FeatureChange[]) => Decision
 }
 
 /** What the network made of one member: the guided output as a row over `buffers`, which stay valid until the next call. */
