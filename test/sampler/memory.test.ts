@@ -41,6 +41,7 @@ const policies = [
   'sada/poster',
   'sada-reference',
   'taylorseer',
+  'hicache',
   'easycache',
   'magcache',
   'spectrum',

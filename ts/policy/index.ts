@@ -9,6 +9,7 @@ import { everyN } from './every-n.ts'
 import { magCache } from './magcache.ts'
 import { firstBlockCache } from './first-block-cache.ts'
 import { none } from './none.ts'
+import { hiCache } from './hicache.ts'
 import { checkOptions, resolveOptions } from './options.ts'
 import type { Policy, RunContext } from './policy.ts'
 import { poster } from './poster.ts'
@@ -44,6 +45,7 @@ const table = {
   taylorseer: taylorSeer,
   resilphase: resilPhase,
   magcache: magCache,
+  hicache: hiCache,
   spectrum,
   seacache: seaCache,
 }

@@ -47,8 +47,8 @@ function series({ warmup }: IntervalOptions): Forecast {
   }
 }
 
-/** F_0, F_1, … at the newest of `computed`, as many as there are. */
-function differences([now, ...before]: readonly number[], warmup: number): Row[] {
+/** F_0, F_1, … at the newest of `computed`, as many as there are; they begin with the last of the `warmup` steps. */
+export function differences([now, ...before]: readonly number[], warmup: number): Row[] {
   const rows: Row[] = [{ [outputAt(now)]: 1 }]
   if (before.length === 0 || now < warmup - 1) return rows
   const previous = differences(before, warmup)

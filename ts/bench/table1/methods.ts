@@ -33,6 +33,7 @@ export const SWEEPS: Readonly<Record<string, { readonly option: string; readonly
   teacache: { option: 'threshold', values: [0.05, 0.1, 0.25, 0.4, 0.6] },
   taylorseer: { option: 'interval', values: [2, 3, 4, 5, 8] },
   resilphase: { option: 'interval', values: [2, 3, 4, 5, 8] },
+  hicache: { option: 'interval', values: [2, 3, 4, 5, 8] },
   magcache: { option: 'threshold', values: [0.03, 0.06, 0.12, 0.36, 0.48] },
   spectrum: { option: 'growth', values: [0, 0.25, 0.75, 1, 1.5] },
   seacache: { option: 'threshold', values: [0.1, 0.15, 0.3, 0.6, 0.9] },
