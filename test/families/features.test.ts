@@ -60,6 +60,9 @@ const active: [keyof typeof CALLS, PolicySpec][] = [
   ['flux', { name: 'first-block-cache', threshold: 3 }],
   ['flux', { name: 'dbcache', threshold: 3, warmup: 2, order: 1 }],
   ['flux', { name: 'teacache', threshold: 3 }],
+  ['flux', { name: 'dicache', threshold: 3 }],
+  ['sd3', { name: 'dicache', threshold: 3 }],
+  ['pixart', { name: 'dicache', threshold: 3 }],
 ]
 for (const [family, policy] of active) {
   test(`${family}, ${JSON.stringify(policy)}: stages are left out, and a member of a batch is what it is alone`, async () => {
@@ -114,6 +117,7 @@ test('what a network lacks is said before it runs', async () => {
     )
   assert.match(await code('sd2', 'first-block-cache'), /^UNSUPPORTED .*at least 2 of kind "tokens" and only dense ones around/)
   assert.match(await code('sd2', 'teacache'), /^UNSUPPORTED/)
+  assert.match(await code('sd2', 'dicache'), /^UNSUPPORTED .*at least 2 of kind "tokens" and only dense ones around/)
   assert.match(await code('sd2', { name: 'deepcache', branch: 3 }), /^UNSUPPORTED .*a branch 3, where the innermost is 2/)
 })
 

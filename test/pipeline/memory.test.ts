@@ -29,6 +29,7 @@ const calls: GenerateOptions[] = [
   { ...batch, policy: { name: 'dbcache', order: 2, warmup: 3, threshold: 0.5 } },
   { ...batch, policy: 'deepcache', guidanceScale: 1 },
   { ...batch, policy: 'teacache' },
+  { ...batch, policy: 'dicache' },
   { ...batch, policy: { name: 'every-n', order: 3, warmup: 4, tail: 1 }, audit: 0.5 },
 ]
 

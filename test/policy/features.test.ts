@@ -10,7 +10,7 @@ import type { PolicySpec } from '../../ts/policy/index.ts'
 import type { RunContext } from '../../ts/policy/policy.ts'
 import { floats } from '../support/mixture.ts'
 
-// DeepCache, First-Block-Cache, DBCache and TeaCache on the bundled model, against runs recorded with test/fixtures/rivals/record_staged.py.
+// DeepCache, First-Block-Cache, DBCache, TeaCache and DiCache on the bundled model, against runs recorded with test/fixtures/rivals/record_staged.py.
 
 interface Recorded {
   readonly scheduler: string
@@ -64,6 +64,8 @@ const never: PolicySpec[] = [
   { name: 'teacache', threshold: 0 },
   { name: 'teacache', preset: 'flux', threshold: 0 },
   { name: 'teacache', threshold: 0, coefficients: [-5] },
+  { name: 'dicache', threshold: 0, warmup: 1, tail: 0 },
+  { name: 'dicache', threshold: 10, warmup: 4 },
 ]
 for (const policy of never) {
   test(`${JSON.stringify(policy)}: the plain run, bit for bit, announced`, async () => {
@@ -79,6 +81,7 @@ const active: PolicySpec[] = [
   { name: 'first-block-cache', threshold: 0.4 },
   { name: 'dbcache', threshold: 0.5, warmup: 2, order: 2 },
   { name: 'teacache', threshold: 0.3 },
+  { name: 'dicache', threshold: 0.6 },
 ]
 for (const policy of active) {
   const batch = { ...robot, policy }

@@ -3,13 +3,14 @@ import type { PolicyDefinition } from './definition.ts'
 import { adaptiveDiffusion } from './adaptive-diffusion.ts'
 import { dbCache } from './dbcache.ts'
 import { deepCache } from './deepcache.ts'
+import { diCache } from './dicache.ts'
 import { easyCache } from './easycache.ts'
 import { auto } from './auto.ts'
 import { everyN } from './every-n.ts'
 import { magCache } from './magcache.ts'
 import { firstBlockCache } from './first-block-cache.ts'
-import { none } from './none.ts'
 import { hiCache } from './hicache.ts'
+import { none } from './none.ts'
 import { checkOptions, resolveOptions } from './options.ts'
 import type { Policy, RunContext } from './policy.ts'
 import { poster } from './poster.ts'
@@ -40,12 +41,13 @@ const table = {
   deepcache: deepCache,
   'first-block-cache': firstBlockCache,
   dbcache: dbCache,
+  dicache: diCache,
   teacache: teaCache,
   ...teaCachePresets,
   taylorseer: taylorSeer,
+  hicache: hiCache,
   resilphase: resilPhase,
   magcache: magCache,
-  hicache: hiCache,
   spectrum,
   seacache: seaCache,
 }
