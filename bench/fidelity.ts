@@ -1,6 +1,6 @@
 /**
  * Fidelity at equal cost on the bundled model: policies beside plain fewer steps and the best fixed schedule of as many runs.
- * Cost is in full network evaluations: a pruned pass counts its share of the plan's floating-point operations.
+ * Cost is in full network evaluations: a pruned or partial pass counts its share of the plan's floating-point operations.
  *
  *   npx tsx bench/fidelity.ts [--prompts 16] [--offset 0] [--seed 1000,2000] [--guidance 3] [--steps 50] [--scheduler flow-euler,dpm++,euler]
  *                             [--policy '"sada"' --policy '{"name":"sada","preset":"poster"}'] [--fixed] [--plain 45,48] [--json FILE]
@@ -144,7 +144,10 @@ function prunedShare({ stages, tokens }: ReturnType<typeof readManifest>): (kept
 
 const cost = ({ members }: Trace, share: (kept: number) => number): number[] =>
   members.map(({ steps }) =>
-    steps.reduce((sum, { action, keptTokens }) => sum + (action === 'run' ? 1 : action === 'prune' ? share(keptTokens!) : 0), 0),
+    steps.reduce((sum, { action, keptTokens, flopShare }) => {
+      if (action === 'prune') return sum + share(keptTokens!)
+      return sum + (action === 'run' ? 1 : action === 'partial' ? flopShare! : 0)
+    }, 0),
   )
 
 /** Every-n schedules that take at most `runs` network runs, each with the longest warm-up that allows. */
