@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import type { SadaError } from '../../ts/errors.ts'
 import { leavingRange } from '../../ts/plan/features.ts'
 import type { StagedNetwork } from '../../ts/plan/staged-network.ts'
-import { run, type Decision, type FeatureChange, type Features, type Probe } from '../../ts/policy/policy.ts'
+import { run, type Decision, type Features } from '../../ts/policy/policy.ts'
 import { REUSE, Run, STAGES, sum, whole, type Row } from '../support/formula-stages.ts'
 
 // What is remembered and used, worked out in one go. The passes of the bundled model are in features.test.ts.
@@ -91,91 +91,6 @@ test('more passes than are remembered are none: the pass is whole, and remembere
   assert.is((await one(2, partial(1, 0))).done.kind, 'partial')
   for (const time of [3, 4]) assert.is((await one(time, partial(1, 0, 0))).done, run)
   world.workspace.dispose()
-})
-
-const mean = (values: readonly number[]): number => sum(values.map(Math.abs)) / values.length
-
-for (const of of ['output', 'residual'] as const) {
-  for (const against of ['last-computed', 'last-but-one-computed', 'previous'] as const) {
-    for (const conditionalOnly of [false, true]) {
-      test(`a probe of the ${of} against the ${against}${conditionalOnly ? ', the prompt’s row alone' : ''}: means over each member's own`, async () => {
-        const probe: Probe = { after: 'first', of, against, conditionalOnly }
-        // Each has memories of its own.
-        const other: Probe = { after: 'first', of: 'output', against: 'previous' }
-        const world = new Run({ spec: { probes: [other, probe] } })
-        /** The first output with tokens, or what was added to the input of its shape that is no conditioning. */
-        const feature = (member: number, time: number): number[] =>
-          world
-            .rowsOf(member)
-            .slice(0, conditionalOnly ? 1 : 2)
-            .map((row) => whole(row, time))
-            .flatMap(({ q, x }) => q.map((each, k) => each - (of === 'residual' ? x[k] : 0)))
-        /** When its own passes that count were, the newest first. */
-        const compared: number[][] = [[], [], []]
-        const back = against === 'last-but-one-computed' ? 1 : 0
-        const calls: [members: number[], decisions: Decision[]][] = [
-          [
-            [0, 1, 2],
-            [run, run, run],
-          ],
-          [
-            [0, 2],
-            [partial(1), run],
-          ],
-          [
-            [0, 1, 2],
-            [run, partial(1), partial(1)],
-          ],
-          [
-            [1, 2],
-            [run, run],
-          ],
-        ]
-        for (const [time, [members, after]] of calls.entries()) {
-          const found: FeatureChange[] = []
-          await world.call(
-            members,
-            time,
-            members.map(() => run),
-            (k, [, change]) => ((found[k] = change), after[k]),
-          )
-          for (const [k, member] of members.entries()) {
-            const then = compared[member].at(back)
-            const [a, b] = [feature(member, time), then === undefined ? undefined : feature(member, then)]
-            const expected = b
-              ? { change: mean(a.map((each, n) => each - b[n])), magnitude: mean(b) }
-              : { change: 0, magnitude: 0 }
-            for (const name of ['change', 'magnitude'] as const)
-              assert.ok(
-                Math.abs(found[k][name] - expected[name]) < 1e-5,
-                `call ${time}, member ${member}: ${found[k][name]}, ${expected[name]}`,
-              )
-            if (against === 'previous' || after[k].kind === 'run') compared[member].unshift(time)
-          }
-        }
-        world.workspace.dispose()
-      })
-    }
-  }
-}
-
-test('who was to run alone is asked again, where something is probed', async () => {
-  const probed = new Run({ spec: { probes: [{ after: 'first', of: 'output', against: 'previous' }] } })
-  const plain = new Run()
-  for (const [world, expected] of [
-    [probed, [0, 2]],
-    [plain, []],
-  ] as const) {
-    await world.call([0, 1, 2], 0, [run, run, run])
-    const asked: number[] = []
-    const { done } = await world.call([0, 1, 2], 1, [run, partial(1), run], (k) => (asked.push(k), partial(1)))
-    assert.equal(asked, expected)
-    assert.equal(
-      done.map((each) => each.done.kind),
-      [0, 1, 2].map((k) => (k === 1 || asked.includes(k) ? 'partial' : 'run')),
-    )
-    world.workspace.dispose()
-  }
 })
 
 test('what is remembered takes memory for all members and their passes, as precise as is asked for; the longest step is a member’s', () => {
