@@ -1,7 +1,8 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { loadAddon } from '../../ts/native/load.ts'
 import { checkEngineSizes, type EngineSizes } from '../../ts/plan/engine-sizes.ts'
-import { stageProfiles } from '../../ts/plan/profiles.ts'
+import { keptBuckets, stageProfiles } from '../../ts/plan/profiles.ts'
 import { bytesOfStage } from '../../ts/plan/row-tensors.ts'
 import { byKeptCount, leftByTokens, segmentsOf } from '../../ts/plan/segments.ts'
 
@@ -52,6 +53,17 @@ test('a stage of tokens has profiles for a quarter, half, three quarters and all
   assert.equal(profiles('tokens', [3, 3]), kept([3, 5, 7, 9]))
   assert.equal(profiles('tokens', [1, 2]), kept([1, 2]))
   assert.equal(profiles('dense', [3, 3]), kept([9]))
+})
+
+test('passes over very few tokens keep one of some numbers that ascend, which the addon rounds up to', () => {
+  const expected = [[1], [1, 2], [1, 2, 3], [1, 2, 3, 4], [2, 3, 4, 5]]
+  for (const [k, buckets] of expected.entries()) {
+    const tokens = k + 1
+    assert.equal(keptBuckets(tokens), buckets)
+    const scores = Float32Array.from({ length: tokens }, (_, token) => (token === 0 ? 1 : -1))
+    const request = { scores, grid: [tokens, 1], threshold: 0, maxKept: tokens, window: [0, 0], seed: 0, buckets } as const
+    assert.is(loadAddon().select(request).length, buckets[0])
+  }
 })
 
 const stage = (name: string, kind: 'dense' | 'tokens', inputs: string[], outputs: string[]) => ({ name, kind, inputs, outputs })

@@ -5,12 +5,10 @@ import { orAborted } from '../sampler/abort.ts'
 import type { NetworkNeeds, StorageChoice } from '../sampler/memory.ts'
 import type { DevicePass, FeatureCall, Network, NetworkCall, NetworkOutput } from '../sampler/network.ts'
 import { FeatureReuse } from './features.ts'
+import { keptBuckets } from './profiles.ts'
 import { bytesOfStage, type RowTensors } from './row-tensors.ts'
 import type { StagedNetwork } from './staged-network.ts'
 import { byKeptCount, leftByTokens, segmentsOf, type Segment } from './segments.ts'
-
-/** Kept counts are rounded up to these shares of the tokens, so that engines and batches see few shapes. */
-const BUCKETS = [0.25, 0.5, 0.75]
 
 /** A member of a call: its rows in the run's tensors and in the call's, and the tokens it keeps (none given: all). */
 interface Pass {
@@ -159,7 +157,7 @@ export class PlanNetwork implements Network {
     this.workspace.read(this.scores, member * this.tokenCount, scores)
     const { window, seed, fullAbove } = selection
     const maxKept = Math.min(selection.maxKept, this.tokenCount)
-    const buckets = BUCKETS.map((share) => Math.ceil(share * this.tokenCount))
+    const buckets = keptBuckets(this.tokenCount)
     const keep = loadAddon().select({ scores, grid: this.tokens.layout.grid, threshold: 0, maxKept, window, seed, buckets })
     return keep.length > fullAbove * this.tokenCount ? undefined : keep
   }
