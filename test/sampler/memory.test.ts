@@ -42,6 +42,7 @@ const policies = [
   'sada-reference',
   'taylorseer',
   'hicache',
+  'resilphase',
   'easycache',
   'magcache',
   'spectrum',
@@ -80,6 +81,14 @@ for (const policy of policies) {
       assert.is(quote.warnings.length > 0, budget < whole.bytes)
       assert.ok(latents.every(Number.isFinite))
     }
+  })
+}
+
+for (const policy of ['taylorseer', 'resilphase']) {
+  test(`${policy}: at the least, it remembers one output`, async () => {
+    const { options } = watched({ policy: { name: policy, order: 2 } })
+    const { warnings } = await sampleMemory({ ...options, memory: { budget: await smallest(options) } })
+    assert.match(warnings.at(-1)!, /"order" is 0 instead of 1/)
   })
 }
 

@@ -21,7 +21,7 @@ export const resilPhase: PolicyDefinition<ResilPhaseOptions> = {
   source: 'ResilPhase, published code',
   options: {
     interval: { about: 'run one step of every n', default: 6, min: 1, max: 1000, integer: true },
-    order: { about: 'degree of the polynomial', default: 1, min: 0, max: 4, integer: true },
+    order: { about: 'degree of the polynomial', default: 1, min: 0, max: 4, integer: true, fewest: 0 },
     balance: { about: 'how soon the phase saturates; near 0: not at all', default: 0.55, min: 0.001, max: 10 },
     warmup: { about: 'first steps that always run', default: 3, min: 1, max: 1000, integer: true },
     tail: { about: 'last steps that always run (published: none)', default: 0, min: 0, max: 1000, integer: true },
