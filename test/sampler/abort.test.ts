@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { load, sample, SadaError } from '../../ts/index.ts'
-import { awaited, isOfCaller, orAborted, rejectionOf } from '../../ts/sampler/abort.ts'
+import { awaited, finished, isOfCaller, orAborted, rejectionOf } from '../../ts/sampler/abort.ts'
 import { configs, mixtureNetwork } from '../support/run.ts'
 
 test('work that fails after its signal fired, before or while it was waited for, is no unhandled rejection', async () => {
@@ -26,6 +26,30 @@ test('work that fails after its signal fired, before or while it was waited for,
   }
   process.off('unhandledRejection', note)
   assert.equal(unhandled, [])
+})
+
+test('a job that a signal or its own failure ends is told to; what it rejects with is the reason, or says where it failed', async () => {
+  const [aborted, lost] = ['ABORTED', 'DEVICE_LOST'].map((code) => Object.assign(new Error('gone'), { code }))
+  for (const [isStopped, error] of [
+    [true, aborted],
+    [false, lost],
+  ] as const) {
+    const stop = new AbortController()
+    let fail: (error: Error) => void = () => {}
+    let told = 0
+    const job = { done: new Promise<never>((_, reject) => (fail = reject)), abort: () => told++ }
+    const waiting = finished(job, stop.signal, { step: 3, stage: 'unet' }).then(
+      () => assert.unreachable(),
+      (rejection: unknown) => rejection,
+    )
+    if (isStopped) stop.abort(aborted)
+    else fail(error)
+    const rejection = await waiting
+    assert.is(told, 1)
+    if (isStopped) assert.is(rejection, aborted)
+    else assert.equal((({ code, step, stage }) => [code, step, stage])(rejection as SadaError), ['DEVICE_LOST', 3, 'unet'])
+  }
+  assert.is(await finished({ done: Promise.resolve(7), abort: assert.unreachable }, new AbortController().signal, {}), 7)
 })
 
 test("a signal's reason and what onStep throws come as they are, also with a code that is one of this package's", async () => {

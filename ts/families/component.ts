@@ -6,7 +6,7 @@ import { OnnxFile } from '../onnx/file.ts'
 import type { DeviceEngine } from '../plan/device-engine.ts'
 import type { EngineSizes } from '../plan/engine-sizes.ts'
 import type { Profiles } from '../plan/profiles.ts'
-import { orAborted } from '../sampler/abort.ts'
+import { finished } from '../sampler/abort.ts'
 import type { Purpose } from '../sampler/memory.ts'
 import type { Folder, JsonObject } from './folder.ts'
 
@@ -250,13 +250,7 @@ export class Component {
       })
       const outputs = shapes.map(bind)
       const job = this.engine.run(workspace, [{ kind: 'stage', session: this.session, inputs: given, outputs }])
-      try {
-        await orAborted(job.done, purpose)
-      } catch (error) {
-        job.abort()
-        purpose.throwIfAborted()
-        throw asSadaError(error, { stage: this.role })
-      }
+      await finished(job, purpose, { stage: this.role })
       const results = outputs.map(({ name, tensor, dims }) => {
         const data = new Float32Array(sizeOf(dims))
         workspace.read(tensor, 0, data)

@@ -1,9 +1,8 @@
 import { invalidArgument } from '../errors.ts'
-import { asSadaError } from '../native/load.ts'
 import type { EngineOp, Slice, Workspace } from '../native/types.ts'
 import { rowsPerMember } from '../plan/plan-network.ts'
 import { RowTensors } from '../plan/row-tensors.ts'
-import { orAborted } from '../sampler/abort.ts'
+import { finished } from '../sampler/abort.ts'
 import type { NetworkNeeds } from '../sampler/memory.ts'
 import type { Network, NetworkCall, NetworkOutput } from '../sampler/network.ts'
 import { Component, type LoadContext } from './component.ts'
@@ -152,13 +151,7 @@ export class ControlledNetwork implements Network {
     }
     if (ops.length === 0) return
     const job = active[0].net.component.engine.run(this.inputs.workspace, ops) // the same for all
-    try {
-      await orAborted(job.done, call.signal)
-    } catch (error) {
-      job.abort()
-      call.signal.throwIfAborted()
-      throw asSadaError(error, { step: call.step, stage: 'controlnet' })
-    }
+    await finished(job, call.signal, { step: call.step, stage: 'controlnet' })
   }
 
   private async compose({ states, inputScale, timestep }: NetworkCall, { net, tensors }: Lead): Promise<void> {

@@ -1,11 +1,10 @@
-import { asSadaError } from '../native/load.ts'
 import type { EngineOp, Workspace } from '../native/types.ts'
 import type { Manifest } from '../plan/manifest.ts'
 import type { Model } from '../plan/model.ts'
 import { PlanNetwork, rowsPerMember } from '../plan/plan-network.ts'
 import { networkOf } from '../plan/staged-network.ts'
 import { RowTensors } from '../plan/row-tensors.ts'
-import { orAborted } from '../sampler/abort.ts'
+import { finished } from '../sampler/abort.ts'
 import { initialLatents, NoiseSource, split, unwrittenLatents } from '../sampler/latents.ts'
 import type { Purpose } from '../sampler/memory.ts'
 import { parseSchedulerConfig } from '../schedule/config.ts'
@@ -99,13 +98,6 @@ export class Staged implements Family {
       outputs: text.outputs.map((name) => tensors.bind('run', name, ids.length)),
     }
     if (purpose === 'planning') return
-    const job = this.model.engine.run(workspace, [op])
-    try {
-      await orAborted(job.done, purpose)
-    } catch (error) {
-      job.abort()
-      purpose.throwIfAborted()
-      throw asSadaError(error, { stage: 'text' })
-    }
+    await finished(this.model.engine.run(workspace, [op]), purpose, { stage: 'text' })
   }
 }

@@ -1,7 +1,7 @@
-import { asSadaError, loadAddon } from '../native/load.ts'
+import { loadAddon } from '../native/load.ts'
 import type { EngineOp, Workspace } from '../native/types.ts'
 import { run, type Features, type TokenSelection } from '../policy/policy.ts'
-import { orAborted } from '../sampler/abort.ts'
+import { finished } from '../sampler/abort.ts'
 import type { NetworkNeeds, StorageChoice } from '../sampler/memory.ts'
 import type { DevicePass, FeatureCall, Network, NetworkCall, NetworkOutput } from '../sampler/network.ts'
 import { FeatureReuse } from './features.ts'
@@ -120,14 +120,7 @@ export class PlanNetwork implements Network {
   private async execute(call: NetworkCall, ops: readonly EngineOp[]): Promise<void> {
     if (ops.length === 0) return
     call.signal.throwIfAborted()
-    const job = this.model.engine.run(this.workspace, ops)
-    try {
-      await orAborted(job.done, call.signal)
-    } catch (error) {
-      job.abort()
-      call.signal.throwIfAborted()
-      throw asSadaError(error, { step: call.step })
-    }
+    await finished(this.model.engine.run(this.workspace, ops), call.signal, { step: call.step })
   }
 
   onDevice(): DevicePass | undefined {

@@ -1,3 +1,4 @@
+import type { SadaErrorDetails } from '../errors.ts'
 import { asSadaError } from '../native/load.ts'
 
 /** A signal that never fires, for runs without one. */
@@ -44,5 +45,20 @@ export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promi
     return await Promise.race([work, aborted])
   } finally {
     signal.removeEventListener('abort', stop)
+  }
+}
+
+/** What a job of the addon's gives. Rejects with the signal's reason, at once, when it fires, which ends the job too; else with a `SadaError`. */
+export async function finished<T>(
+  job: { readonly done: Promise<T>; abort(): void },
+  signal: AbortSignal,
+  details: SadaErrorDetails,
+): Promise<T> {
+  try {
+    return await orAborted(job.done, signal)
+  } catch (error) {
+    job.abort()
+    signal.throwIfAborted()
+    throw asSadaError(error, details)
   }
 }

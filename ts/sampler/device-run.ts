@@ -1,7 +1,6 @@
-import { asSadaError } from '../native/load.ts'
 import type { SadaRun } from '../native/types.ts'
 import { SadaMember } from '../policy/sada.ts'
-import { orAborted } from './abort.ts'
+import { finished } from './abort.ts'
 import { nonFinite } from './checks.ts'
 import type { LoopOptions } from './loop.ts'
 import type { Member } from './member.ts'
@@ -51,15 +50,7 @@ export class DeviceRun {
     if (step <= this.made) return
     const { signal, solver } = this.options
     const startedAt = performance.now()
-    const job = this.run.advance(step)
-    let report: Float64Array
-    try {
-      report = await orAborted(job.done, signal)
-    } catch (error) {
-      job.abort()
-      signal.throwIfAborted()
-      throw asSadaError(error, { step: this.made })
-    }
+    const report = await finished(this.run.advance(step), signal, { step: this.made })
     const ms = performance.now() - startedAt
     this.waitedMs += ms
     const [made, , isNotFinite, state, denoised] = report
