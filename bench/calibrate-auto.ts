@@ -17,6 +17,7 @@ import { findModel } from '../ts/pipeline/model-folder.ts'
 import { loadManifest } from '../ts/plan/model.ts'
 import { CLOSED } from '../ts/policy/auto.ts'
 import { parseSchedulerConfig } from '../ts/schedule/config.ts'
+import { noiseShare } from '../ts/schedule/noise-level.ts'
 import { createSchedule } from '../ts/schedule/schedule.ts'
 
 const { values } = parseArgs({
@@ -49,7 +50,7 @@ async function main(): Promise<void> {
   for (const scheduler of Object.keys(manifest.schedulers)) {
     const { config } = parseSchedulerConfig(manifest.schedulers[scheduler])
     const { levels, solver } = createSchedule(config, { steps: STEPS, prediction: manifest.prediction })
-    const flow = levels.map(({ alpha, sigma }) => sigma / (alpha + sigma))
+    const flow = levels.map(noiseShare)
     for (const list of [prompts.full, prompts.short]) {
       for (let from = 0; from < Number(values.prompts); from += BATCH) {
         const prompt = list.slice(Number(values.offset) + from, Number(values.offset) + from + BATCH)

@@ -11,7 +11,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   native: [],
   onnx: ['native'],
   sampler: ['policy', 'solver', 'schedule', 'native'],
-  plan: ['sampler', 'policy', 'onnx', 'native'],
+  plan: ['sampler', 'policy', 'schedule', 'onnx', 'native'],
   engines: ['plan', 'onnx', 'sampler', 'native'],
   families: ['plan', 'onnx', 'sampler', 'solver', 'schedule', 'native'],
   pipeline: ['engines', 'families', 'plan', 'sampler', 'policy', 'solver', 'schedule', 'native'],

@@ -1,6 +1,7 @@
 import type { Engine, TokenLayout } from '../native/types.ts'
 import type { StageRange } from '../policy/policy.ts'
 import type { NetworkMoment } from '../sampler/network.ts'
+import { noiseShare } from '../schedule/noise-level.ts'
 import type { Stage } from './manifest.ts'
 import type { Model } from './model.ts'
 
@@ -47,7 +48,7 @@ export function networkOf(model: Model): StagedNetwork {
       sample: 'sample',
       level: 'level',
       scale: ({ inputScale, level: { alpha, sigma } }) => inputScale / (alpha + sigma),
-      value: ({ level: { alpha, sigma } }) => sigma / (alpha + sigma),
+      value: ({ level }) => noiseShare(level),
     },
   }
 }

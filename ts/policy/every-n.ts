@@ -1,6 +1,7 @@
+import { noiseShare } from '../schedule/noise-level.ts'
 import { boundedLagrange } from '../solver/lagrange.ts'
 import type { PolicyDefinition } from './definition.ts'
-import { flowLevel, x0At } from './history.ts'
+import { x0At } from './history.ts'
 import { drySchedule } from './preflight.ts'
 import { run, type Decision, type MemberPolicy, type Observation, type Verdict, type RunContext } from './policy.ts'
 
@@ -50,7 +51,7 @@ class EveryN implements MemberPolicy {
     const { n, warmup, tail } = this.options
     const { schedule } = this.context.solver
     if (step < warmup || step >= schedule.steps - tail || (step - warmup) % n === 0) return run
-    const level = (i: number): number => flowLevel(schedule.levels[i])
+    const level = (i: number): number => noiseShare(schedule.levels[i])
     const weights = boundedLagrange(this.computed.map(level), level(step), Infinity)
     const x0 = Object.fromEntries(weights.map((weight, k) => [x0At(this.computed[k]), weight]))
     return { kind: 'skip', action: weights.length === 1 ? 'reuse' : 'interpolate', x0 }

@@ -1,6 +1,5 @@
 import { substitute, type Row } from '../solver/row.ts'
 import type { Solver } from '../solver/solver.ts'
-import type { NoiseLevel } from '../schedule/schedule.ts'
 
 /** Names of one kind for every step; made once, because building strings at every step would cost as much as the algebra. */
 function names(kind: string): (step: number) => string {
@@ -30,9 +29,4 @@ export function noiseAt(solver: Solver, step: number): Row {
 
 function overRemembered(row: Row, step: number): Row {
   return substitute(row, { x0: { [x0At(step)]: 1 }, y: { [velocityAt(step)]: 1 } })
-}
-
-/** σ/(α+σ) ∈ [0, 1]: one measure of noise for every solver, in which trajectories are smoothest (flow matching's own σ). */
-export function flowLevel({ alpha, sigma }: NoiseLevel): number {
-  return sigma / (alpha + sigma)
 }

@@ -1,7 +1,8 @@
+import { noiseShare } from '../schedule/noise-level.ts'
 import { boundedLagrange } from '../solver/lagrange.ts'
 import { denoisedFrom, extrapolatedState, namesOf, stabilityCriterion } from './criterion.ts'
 import type { PolicyDefinition } from './definition.ts'
-import { flowLevel, remember, x0At } from './history.ts'
+import { remember, x0At } from './history.ts'
 import { run, type Decision, type MemberPolicy, type Observation, type RunContext, type Verdict } from './policy.ts'
 import { drySchedule, leavesNothing, switchedOff } from './preflight.ts'
 import { pruningOptions, Pruning, type PruningOptions } from './pruning.ts'
@@ -151,7 +152,7 @@ class PosterMember implements MemberPolicy {
     if (step % lagrangeInterval === 0) return run
     const newest = this.computed[0]
     const nodes = [newest, ...this.nodes.filter((node) => newest - node >= lagrangeInterval)].slice(0, lagrangeNodes)
-    const level = (i: number): number => flowLevel(this.context.solver.schedule.levels[i])
+    const level = (i: number): number => noiseShare(this.context.solver.schedule.levels[i])
     const weights = boundedLagrange(nodes.map(level), level(step), maxAmplification)
     if (weights.length < 2) return run
     return { kind: 'skip', action: 'interpolate', x0: Object.fromEntries(weights.map((w, k) => [x0At(nodes[k]), w])) }

@@ -1,9 +1,10 @@
+import { mixedShare, noiseShare as flowLevel } from '../schedule/noise-level.ts'
 import { fittedLineWeights } from '../solver/fitted-line.ts'
 import { minus, plus, substitute, times, type Row } from '../solver/row.ts'
 import type { Solver } from '../solver/solver.ts'
 import { stabilityCriterion } from './criterion.ts'
 import type { PolicyDefinition } from './definition.ts'
-import { flowLevel, remember, velocityAt, x0At } from './history.ts'
+import { remember, velocityAt, x0At } from './history.ts'
 import {
   run,
   type Correction,
@@ -263,7 +264,7 @@ export class SadaMember implements MemberPolicy {
    */
   protected cost(step: number, gap: number): number {
     const [level, next] = [this.level(step), this.level(step + 1)]
-    const mixed = (1 - next / level) / (1 - next)
+    const mixed = mixedShare(level, next) / (1 - next)
     const isUnstable = gap === 1 && !this.stable
     return mixed * this.errorRate * this.usual[step] * gap * (isUnstable ? this.options.unstable : 1)
   }

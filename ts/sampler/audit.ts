@@ -1,5 +1,6 @@
 import { invalidArgument } from '../errors.ts'
 import type { StepMember } from '../native/types.ts'
+import { mixedShare, noiseShare } from '../schedule/noise-level.ts'
 import { minus, substitute, type Row } from '../solver/row.ts'
 import type { Solver } from '../solver/solver.ts'
 import { StepRequest, type FindSlice } from './buffers.ts'
@@ -48,8 +49,7 @@ export class Audit {
   /** Notes a measured error; returns it. */
   note(step: number, member: number, error: number): number {
     const { levels } = this.solver.schedule
-    const level = (i: number): number => levels[i].sigma / (levels[i].alpha + levels[i].sigma)
-    this.errors[member].push((1 - level(step + 1) / level(step)) * error)
+    this.errors[member].push(mixedShare(noiseShare(levels[step]), noiseShare(levels[step + 1])) * error)
     return error
   }
 

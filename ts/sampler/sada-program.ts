@@ -1,6 +1,6 @@
-import { flowLevel } from '../policy/history.ts'
 import type { SadaOptions } from '../policy/sada.ts'
 import { usualError } from '../policy/usual-error.ts'
+import { noiseShare } from '../schedule/noise-level.ts'
 import type { Row } from '../solver/row.ts'
 import type { Solver } from '../solver/solver.ts'
 
@@ -46,7 +46,7 @@ export function encodeSadaProgram(
   const { steps, levels, times } = solver.schedule
   const { tolerance, unstable, slope, memory, damping, warmup, tail, maxConsecutive } = options
   const level = (step: number): number[] => {
-    const at = [flowLevel(levels[step]), usualError(flowLevel(levels[step])), times[step]]
+    const at = [noiseShare(levels[step]), usualError(noiseShare(levels[step])), times[step]]
     if (step === steps) return [...at, 0, 0, 0, 0, 0, 0]
     const { scale, level: inputLevel } = input(step)
     const rows = [solver.denoised(step), solver.update(step), solver.velocity(step)]

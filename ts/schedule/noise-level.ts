@@ -14,3 +14,13 @@ export function vpLevel(ratio: number): NoiseLevel {
 export function flowLevel(sigma: number): NoiseLevel {
   return { alpha: 1 - sigma, sigma }
 }
+
+/** σ/(α+σ) ∈ [0, 1]: one measure of noise for every solver, in which trajectories are smoothest (flow matching's own σ). */
+export function noiseShare({ alpha, sigma }: NoiseLevel): number {
+  return sigma / (alpha + sigma)
+}
+
+/** How much of x0 a step mixes into the state, of the noise shares that it goes between. */
+export function mixedShare(now: number, next: number): number {
+  return 1 - next / now
+}
