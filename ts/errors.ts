@@ -107,6 +107,10 @@ export function invalidArgument(argument: string, expected: string, received: un
   return new SadaError('INVALID_ARGUMENT', message, { argument })
 }
 
+/** Where in a parsed file an issue is, as a JSON pointer. */
+export const pointerOf = ({ path = [] }: { readonly path?: readonly { readonly key: unknown }[] | undefined }): string =>
+  '/' + path.map(({ key }) => String(key)).join('/')
+
 /** An unknown name with the nearest known one suggested; `what` it would be a name of, which is the argument where no other is given. */
 export function unknownName(what: string, name: string, known: readonly string[], argument = what): SadaError {
   const nearest = nearestName(name, known)

@@ -1,28 +1,14 @@
 import { join } from 'node:path'
 import * as v from 'valibot'
-import { SadaError } from '../errors.ts'
-import { stageName } from '../plan/manifest.ts'
+import { pointerOf, SadaError } from '../errors.ts'
+import { checkStages, names, size, stage } from '../plan/stage-schema.ts'
 import type { Folder } from './folder.ts'
 import type { LatentSize } from './latent-family.ts'
 
 // `plan.json` beside a network's model.onnx: the same network in stages, as models/export writes it.
 
-const count = v.pipe(v.number(), v.minValue(0))
-const size = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(2 ** 31 - 1))
-const fileName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'Expected a plain file name beside plan.json'))
 /** `height/2`: half of the latents' height, rounded up. */
 const extent = v.pipe(v.string(), v.regex(/^(height|width)(\/\d{1,3})?$/, 'Expected height, width, or a fraction of one'))
-const names = v.array(v.string())
-
-const stage = v.object({
-  name: stageName,
-  kind: v.picklist(['dense', 'tokens']),
-  file: fileName,
-  sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
-  inputs: names,
-  outputs: v.pipe(names, v.minLength(1)),
-  flops: v.object({ fixed: count, per_token: count, per_token_pair: count }),
-})
 
 const schema = v.object({
   schema: v.literal('sada-plan/2'),
@@ -34,7 +20,7 @@ const schema = v.object({
   controls: names,
   tokens: v.object({ grid: v.nullable(v.tuple([extent, extent])), patch: v.tuple([size, size]) }),
   tensors: v.record(v.string(), v.array(v.union([size, v.picklist(['rows', 'tokens', 'length']), extent]))),
-  stages: v.pipe(v.array(stage), v.minLength(1)),
+  stages: v.pipe(v.array(v.object({ ...stage.entries, outputs: v.pipe(names, v.minLength(1)) })), v.minLength(1)),
   /** Ranges between skip connections, each within the next. */
   reuse: v.optional(v.array(v.object({ from: v.string(), to: v.string() })), []),
 })
@@ -47,20 +33,10 @@ export async function readPlan(folder: Folder, file: string): Promise<PlanFile> 
   const path = join(folder.root, file)
   if (!result.success) {
     const [issue] = result.issues
-    const pointer = '/' + (issue.path ?? []).map(({ key }) => String(key)).join('/')
-    throw new SadaError('MANIFEST_INVALID', `${path}: ${issue.message} at ${pointer}.`)
+    throw new SadaError('MANIFEST_INVALID', `${path}: ${issue.message} at ${pointerOf(issue)}.`)
   }
   const plan = result.output
-  const made = new Set([plan.sample, plan.time, ...plan.conditioning, ...plan.controls])
-  for (const [k, { inputs, outputs, name }] of plan.stages.entries()) {
-    const invalid = (what: string): SadaError => new SadaError('MANIFEST_INVALID', `${path}: /stages/${k} ${what}.`)
-    if (plan.stages.findIndex((each) => each.name === name) !== k) throw invalid(`has the name "${name}" of another stage`)
-    const shapeless = [...inputs, ...outputs].find((each) => !Object.hasOwn(plan.tensors, each))
-    if (shapeless !== undefined) throw invalid(`uses "${shapeless}", which has no shape in /tensors`)
-    const early = inputs.find((each) => !made.has(each))
-    if (early !== undefined) throw invalid(`reads "${early}" before anything makes it`)
-    for (const each of outputs) made.add(each)
-  }
+  checkStages(plan.stages, plan.tensors, [plan.sample, plan.time, ...plan.conditioning, ...plan.controls], path)
   const indexOf = (stage: string): number => plan.stages.findIndex(({ name }) => name === stage)
   for (const [k, { from, to }] of plan.reuse.entries()) {
     if (indexOf(from) < 0 || indexOf(to) < indexOf(from))

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
+import { pointerOf } from '../errors.ts'
 
 /** The networks that metrics need, as models/metrics/convert_*.py writes them: `<name>.json` and its ONNX graphs. */
 
@@ -150,7 +151,7 @@ function parseSidecar<N extends NetworkName>(name: N, text: string): Sidecar<N> 
     const result = v.safeParse(sidecars[name], JSON.parse(text))
     if (result.success) return result.output
     const [issue] = result.issues
-    return `${issue.message} at /${(issue.path ?? []).map(({ key }) => String(key)).join('/')}`
+    return `${issue.message} at ${pointerOf(issue)}`
   } catch (error) {
     return (error as Error).message
   }

@@ -1,30 +1,8 @@
 import * as v from 'valibot'
-import { SadaError } from '../errors.ts'
+import { pointerOf, SadaError } from '../errors.ts'
+import { checkStages, count, fileName, hashedFile, names, size, stage } from './stage-schema.ts'
 
 /** A model's `plan.json`: its network as stages, its text encoder, and how its samples are to be read. */
-
-const size = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(2 ** 31 - 1))
-const count = v.pipe(v.number(), v.minValue(0))
-/** A plain file name: what lies outside the model's folder cannot be named. */
-const fileName = v.pipe(
-  v.string(),
-  v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'Expected a plain file name inside the model folder'),
-)
-const file = { file: fileName, sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)), bytes: size }
-/** Engines are kept in files of these names (`sada engines build --out`). */
-export const stageName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'Expected a plain name'))
-const names = v.array(v.string())
-
-const stage = v.object({
-  name: stageName,
-  /** `dense` works on the whole map; `tokens` on any subset of its tokens, independently of where they lie. */
-  kind: v.picklist(['dense', 'tokens']),
-  ...file,
-  inputs: names,
-  outputs: names,
-  /** Floating-point operations of one row with n tokens: fixed + per_token·n + per_token_pair·n². */
-  flops: v.object({ fixed: count, per_token: count, per_token_pair: count }),
-})
 
 const manifest = v.object({
   schema: v.literal('sada-plan/1'),
@@ -41,7 +19,8 @@ const manifest = v.object({
   /** Shape of every tensor that passes between stages; `rows` and `tokens` are the dynamic dimensions. */
   tensors: v.record(v.string(), v.array(v.union([size, v.picklist(['rows', 'tokens'])]))),
   text: v.object({
-    ...file,
+    ...hashedFile,
+    bytes: size,
     vocabulary: fileName,
     length: size,
     /** What counts as a word; the one pattern there is (a free one could hang on a hostile prompt). */
@@ -55,7 +34,7 @@ const manifest = v.object({
     input: v.string(),
     outputs: names,
   }),
-  stages: v.pipe(v.array(stage), v.minLength(1)),
+  stages: v.pipe(v.array(v.object({ ...stage.entries, bytes: size })), v.minLength(1)),
   defaults: v.object({ scheduler: v.string(), steps: size, guidance_scale: count }),
   schedulers: v.record(v.string(), v.record(v.string(), v.unknown())),
   grammar: v.optional(v.unknown()),
@@ -70,8 +49,7 @@ export function readManifest(parsed: unknown, path: string): Manifest {
   const result = v.safeParse(manifest, parsed)
   if (!result.success) {
     const [issue] = result.issues
-    const pointer = '/' + (issue.path ?? []).map(({ key }) => String(key)).join('/')
-    throw new SadaError('MANIFEST_INVALID', `${path}: ${issue.message} at ${pointer}.`)
+    throw new SadaError('MANIFEST_INVALID', `${path}: ${issue.message} at ${pointerOf(issue)}.`)
   }
   checkReferences(result.output, path)
   checkShapes(result.output, path)
@@ -84,19 +62,9 @@ function checkReferences({ tensors, text, stages, defaults, schedulers }: Manife
     throw new SadaError('MANIFEST_INVALID', `${path}: "${defaults.scheduler}" of /defaults/scheduler is not in /schedulers.`)
   if (text.unconditional.length > text.length)
     throw new SadaError('MANIFEST_INVALID', `${path}: /text/unconditional has more tokens than /text/length, ${text.length}.`)
-  const made = new Set(['sample', 'level', ...text.outputs])
-  for (const [k, { name: own, inputs, outputs }] of stages.entries()) {
-    if (own === 'text' || stages.findIndex((each) => each.name === own) !== k)
-      throw new SadaError('MANIFEST_INVALID', `${path}: /stages/${k} has the name "${own}" of another stage or the text encoder.`)
-    for (const name of [...inputs, ...outputs]) {
-      if (!Object.hasOwn(tensors, name))
-        throw new SadaError('MANIFEST_INVALID', `${path}: tensor "${name}" of /stages/${k} has no shape in /tensors.`)
-    }
-    const early = inputs.find((name) => !made.has(name))
-    if (early !== undefined)
-      throw new SadaError('MANIFEST_INVALID', `${path}: /stages/${k} reads "${early}" before anything makes it.`)
-    for (const name of outputs) made.add(name)
-  }
+  const k = stages.findIndex(({ name }) => name === 'text')
+  if (k >= 0) throw new SadaError('MANIFEST_INVALID', `${path}: /stages/${k} has the name "text" of the text encoder.`)
+  checkStages(stages, tensors, ['sample', 'level', ...text.outputs], path)
   const kinds = stages.map(({ kind }) => kind).join(' ')
   if (!/^(dense ?)*(tokens ?)*(dense ?)*$/.test(kinds)) {
     throw new SadaError('MANIFEST_INVALID', `${path}: the stages of kind "tokens" must follow each other in /stages.`)
