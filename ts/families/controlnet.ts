@@ -5,6 +5,7 @@ import { RowTensors } from '../plan/row-tensors.ts'
 import { finished } from '../sampler/abort.ts'
 import type { NetworkNeeds } from '../sampler/memory.ts'
 import type { Network, NetworkCall, NetworkOutput } from '../sampler/network.ts'
+import { AroundNetwork } from './around-network.ts'
 import { Component, type LoadContext } from './component.ts'
 import { mutable, type Conditioning, type RowShape } from './denoiser.ts'
 import type { Control } from './family.ts'
@@ -96,31 +97,22 @@ export interface ControlInputs {
 }
 
 /** A UNet led by ControlNets, as one network. */
-export class ControlledNetwork implements Network {
-  readonly guidance: number
-  readonly canPrune: boolean
-  readonly tokens: Network['tokens']
-  readonly stages: Network['stages']
-  readonly reusable: Network['reusable']
+export class ControlledNetwork extends AroundNetwork {
   private readonly inputs: ControlInputs
   private readonly leads: readonly Lead[]
   private readonly names: readonly string[]
 
   constructor(inputs: ControlInputs) {
     const { network, nets, controls, unet } = inputs
-    this.guidance = network.guidance
-    this.canPrune = network.canPrune
-    this.tokens = network.tokens
-    this.stages = network.stages
-    this.reusable = network.reusable
+    super(network)
     this.inputs = inputs
     this.names = residualInputs(unet)
     this.leads = controls.map((control, k) => prepare(inputs, nets[k], control, inputs.pictures[k]))
   }
 
-  plan(...given: Parameters<NonNullable<Network['plan']>>): NetworkNeeds {
-    const { network, members, tensors } = this.inputs
-    const needs = network.plan!(...given)
+  override plan(...given: Parameters<NonNullable<Network['plan']>>): NetworkNeeds {
+    const { members, tensors } = this.inputs
+    const needs = super.plan(...given)
     const every = Array.from({ length: members }, (_, member) => member)
     for (const lead of this.leads) {
       this.commands(every, lead)
@@ -135,7 +127,7 @@ export class ControlledNetwork implements Network {
     const active = this.leads.filter(({ strengthAt }) => strengthAt(call.step) > 0)
     await this.run(call, active)
     await this.add(call, active)
-    return this.inputs.network.evaluate(call)
+    return this.network.evaluate(call)
   }
 
   private get rowsPerMember(): number {

@@ -1,39 +1,24 @@
 import type { Slice, Workspace } from '../native/types.ts'
-import type { NetworkNeeds } from '../sampler/memory.ts'
 import type { Network, NetworkCall, NetworkOutput } from '../sampler/network.ts'
 import type { Row } from '../solver/row.ts'
 import { times } from '../solver/row.ts'
+import { AroundNetwork } from './around-network.ts'
 
 /**
  * A network whose guided output is brought back to the spread of the output with the prompt alone, by a share of `rescale`
  * (Lin et al. 2024, "Common diffusion noise schedules and sample steps are flawed", section 3.4).
  */
-export class RescaledNetwork implements Network {
-  readonly guidance: number
-  readonly canPrune: boolean
-  readonly tokens: Network['tokens']
-  readonly stages: Network['stages']
-  readonly reusable: Network['reusable']
-  private readonly network: Network
+export class RescaledNetwork extends AroundNetwork {
   private readonly workspace: Workspace
   private readonly length: number
   private readonly rescale: number
 
   /** `length`: values of one member's output. */
   constructor(network: Network, workspace: Workspace, length: number, rescale: number) {
-    this.guidance = network.guidance
-    this.canPrune = network.canPrune
-    this.tokens = network.tokens
-    this.stages = network.stages
-    this.reusable = network.reusable
-    this.network = network
+    super(network)
     this.workspace = workspace
     this.length = length
     this.rescale = rescale
-  }
-
-  plan(...given: Parameters<NonNullable<Network['plan']>>): NetworkNeeds {
-    return this.network.plan!(...given)
   }
 
   async evaluate(call: NetworkCall): Promise<readonly NetworkOutput[]> {
