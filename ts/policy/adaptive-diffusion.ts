@@ -1,6 +1,6 @@
 import { minus } from '../solver/row.ts'
 import type { PolicyDefinition } from './definition.ts'
-import { networkOutput, type NetworkOutput } from './network-output.ts'
+import { networkOutput, type ReusedOutput } from './network-output.ts'
 import { run, type Decision, type MemberPolicy, type Observation, type RunContext, type Verdict } from './policy.ts'
 import { leavesNothing, switchedOff } from './preflight.ts'
 
@@ -50,7 +50,7 @@ class AdaptiveDiffusionMember implements MemberPolicy {
   readonly capacity = 2
   private readonly options: AdaptiveDiffusionOptions
   private readonly steps: number
-  private readonly network: NetworkOutput
+  private readonly network: ReusedOutput
   /** d of the last three steps, newest first. */
   private lengths: readonly number[] = []
   private consecutive = 0

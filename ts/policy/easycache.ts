@@ -1,6 +1,6 @@
 import { minus, plus, substitute, type Row } from '../solver/row.ts'
 import type { PolicyDefinition } from './definition.ts'
-import { networkOutput, type NetworkOutput } from './network-output.ts'
+import { networkOutput, type ReusedOutput } from './network-output.ts'
 import { run, type Decision, type MemberPolicy, type Observation, type RunContext, type Verdict } from './policy.ts'
 import { leavesNothing, residualOfNoise, switchedOff } from './preflight.ts'
 
@@ -61,7 +61,7 @@ class EasyCacheMember implements MemberPolicy {
   readonly capacity = 4
   private readonly options: EasyCacheOptions
   private readonly steps: number
-  private readonly network: NetworkOutput
+  private readonly network: ReusedOutput
   private computed = 0
   private rate = NaN
   private outputSize = NaN

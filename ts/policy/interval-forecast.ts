@@ -1,5 +1,5 @@
 import type { Row } from '../solver/row.ts'
-import { networkOutput, type NetworkOutput } from './network-output.ts'
+import { networkOutput, type ReusedOutput } from './network-output.ts'
 import { run, type Decision, type MemberPolicy, type Observation, type RunContext, type Verdict } from './policy.ts'
 import { leavesNothing, switchedOff } from './preflight.ts'
 
@@ -30,7 +30,7 @@ export class IntervalForecast implements MemberPolicy {
   private readonly options: IntervalOptions
   private readonly forecast: Forecast
   private readonly steps: number
-  private readonly network: NetworkOutput
+  private readonly network: ReusedOutput
   /** Newest first. */
   private computed: readonly number[] = []
 

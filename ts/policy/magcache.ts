@@ -1,7 +1,7 @@
 import { roundHalfEven } from '../schedule/grid.ts'
 import { minus, plus } from '../solver/row.ts'
 import type { PolicyDefinition } from './definition.ts'
-import { networkOutput, type NetworkOutput } from './network-output.ts'
+import { networkOutput, type ReusedOutput } from './network-output.ts'
 import { run, type Decision, type MemberPolicy, type Observation, type RunContext, type Verdict } from './policy.ts'
 import { drySchedule, residualOfNoise } from './preflight.ts'
 
@@ -98,7 +98,7 @@ class MagCacheMember implements MemberPolicy {
   readonly capacity = 4
   private readonly options: MagCacheOptions
   private readonly steps: number
-  private readonly network: NetworkOutput
+  private readonly network: ReusedOutput
   private ratio = 1
   private error = 0
   private count = 0

@@ -10,7 +10,7 @@ import type { Solver } from '../solver/solver.ts'
  * scheduler one that answers the velocity n − x0; under the others `kind`, noise or again velocity, then given (α·x0 + σ·n)/(α + σ).
  * (Reusing x0 itself would be another method: `every-n` with `order: 0`.)
  */
-export interface NetworkOutput {
+export interface ReusedOutput {
   /** The output at computed step i, over `output`, or `x` and `x0`. */
   observed(i: number): Row
   /** The clean sample at step i, over `x` and the buffers of `output`, where `output` stands in for the network's. */
@@ -19,7 +19,7 @@ export interface NetworkOutput {
   input(i: number): Row
 }
 
-export function networkOutput(solver: Solver, kind: 'noise' | 'velocity'): NetworkOutput {
+export function networkOutput(solver: Solver, kind: 'noise' | 'velocity'): ReusedOutput {
   const { prediction, frame, levels } = solver.schedule
   if (prediction !== 'sample') {
     return {

@@ -1,7 +1,7 @@
 import { SadaError } from '../errors.ts'
 import { minus, plus, substitute, times, type Row } from '../solver/row.ts'
 import type { PolicyDefinition } from './definition.ts'
-import { networkOutput, type NetworkOutput } from './network-output.ts'
+import { networkOutput, type ReusedOutput } from './network-output.ts'
 import {
   run,
   type Decision,
@@ -88,7 +88,7 @@ class SeaCacheMember implements MemberPolicy {
   private readonly options: SeaCacheOptions
   private readonly context: RunContext
   private readonly map: SampleMap
-  private readonly network: NetworkOutput
+  private readonly network: ReusedOutput
   /** Newest first, as many as the order asks for. */
   private computed: readonly number[] = []
   private indicator: Float32Array | undefined

@@ -2,7 +2,7 @@ import type { Row } from '../solver/row.ts'
 import type { NoiseLevel } from '../schedule/schedule.ts'
 import type { Engine, EngineOp, Slice, TokenLayout } from '../native/types.ts'
 import type { NetworkNeeds, StorageChoice } from './memory.ts'
-import type { NetworkInput } from './sada-program.ts'
+import type { DeviceInput } from './sada-program.ts'
 import type { Decision, FeatureChange, Features, SampleMap, StageInfo, StageRange, TokenSelection } from '../policy/policy.ts'
 
 /** One evaluation: the members that run at this step, in ascending order. The arrays run parallel to `members`. */
@@ -53,7 +53,7 @@ export interface DevicePass {
   readonly level: Slice
   readonly output: NetworkOutput
   /** What the network is given at a step: the state times `scale`, at this level. */
-  input(moment: NetworkMoment): NetworkInput
+  input(moment: NetworkMoment): DeviceInput
 }
 
 /** A network as the denoising loop sees it. One object serves one run. */

@@ -25,7 +25,7 @@ export const NAMES = [
 export type SadaNumbers = Omit<SadaOptions, 'prune' | 'maxKept' | 'pruneWindow' | 'fullAbove' | 'maxPruned' | 'seed'>
 
 /** What the network is given at a step: the state times `scale`, at this level. */
-export interface NetworkInput {
+export interface DeviceInput {
   readonly scale: number
   readonly level: number
 }
@@ -41,7 +41,7 @@ export function encodeSadaProgram(
   options: SadaNumbers,
   solver: Solver,
   output: Row,
-  input: (step: number) => NetworkInput,
+  input: (step: number) => DeviceInput,
 ): Float64Array {
   const { steps, levels, times } = solver.schedule
   const { tolerance, unstable, slope, memory, damping, warmup, tail, maxConsecutive } = options

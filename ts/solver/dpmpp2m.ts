@@ -2,7 +2,7 @@ import type { NoiseLevel } from '../schedule/schedule.ts'
 import { plus, type Row } from './row.ts'
 
 /** How the difference of the last two clean samples enters a second-order step: the two variants of the DPM-Solver++ paper. */
-export type Correction = 'midpoint' | 'heun'
+export type SecondOrder = 'midpoint' | 'heun'
 
 /**
  * First-order step of DPM-Solver++ (Lu et al. 2022, equation 4.1; equal to DDIM), as a row over `x` and `x0`:
@@ -17,7 +17,7 @@ export function dpmpp1(now: NoiseLevel, next: NoiseLevel): Row {
  * Second-order multistep update, DPM-Solver++ (2M), algorithm 2 of the paper, as a row over `x`, `x0` and `x0Prev`, the clean
  * sample used one step before. Where a level is repeated (h = 0 here or before) or the step goes to σ = 0, the correction is 0.
  */
-export function dpmpp2m(before: NoiseLevel, now: NoiseLevel, next: NoiseLevel, correction: Correction): Row {
+export function dpmpp2m(before: NoiseLevel, now: NoiseLevel, next: NoiseLevel, correction: SecondOrder): Row {
   return withSlope(dpmpp1(now, next), [before, now, next], correction, 1)
 }
 
@@ -31,7 +31,7 @@ export function sdeDpmpp1(now: NoiseLevel, next: NoiseLevel): Row {
 }
 
 /** Second-order multistep update of SDE-DPM-Solver++ (2M), its mean; see `dpmpp2m`. */
-export function sdeDpmpp2m(before: NoiseLevel, now: NoiseLevel, next: NoiseLevel, correction: Correction): Row {
+export function sdeDpmpp2m(before: NoiseLevel, now: NoiseLevel, next: NoiseLevel, correction: SecondOrder): Row {
   return withSlope(sdeDpmpp1(now, next), [before, now, next], correction, 2)
 }
 
@@ -39,7 +39,7 @@ export function sdeDpmpp2m(before: NoiseLevel, now: NoiseLevel, next: NoiseLevel
 function withSlope(
   first: Row,
   [before, now, next]: readonly [NoiseLevel, NoiseLevel, NoiseLevel],
-  correction: Correction,
+  correction: SecondOrder,
   rate: 1 | 2,
 ): Row {
   const [h, past] = [logGap(now, next), logGap(before, now)]
