@@ -200,7 +200,34 @@ test('models and policies say what there is, as text without colours and as JSON
   assert.match(text.stdout, model.examples[0].split(' ').slice(0, 4).join(' '))
   const everyN = JSON.parse(policiesJson.stdout).find(({ name }: { name: string }) => name === 'every-n')
   assert.equal(everyN.options[0], { name: 'n', about: 'run one step of every n', default: 3, min: 1, max: 1000, integer: true })
-  assert.match(policies.stdout, /every-n\n/)
+  assert.match(policies.stdout, /^ {2}every-n +a fixed schedule/m)
+  assert.match(policies.stdout, /^Options of one, .*: +sada policies every-n$/m)
+})
+
+test('policies and models take names: their options, in the order of the names; unknown ones are refused', async () => {
+  const [text, json, models, unknown, noModel] = await Promise.all([
+    run('sada', ['policies', 'sada/poster', 'every-n']),
+    run('sada', ['policies', 'every-n', '--json']),
+    run('sada', ['models', 'avatar', '--json']),
+    run('sada', ['policies', 'sada', 'evry-n']),
+    run('sada', ['models', 'avatr']),
+  ])
+  assert.match(text.stdout, /^sada\/poster\n[^]*\nevery-n\n[^]*^ {2}n +3 +run one step of every n \(1 … 1000\)$/m)
+  assert.equal(
+    JSON.parse(json.stdout).map(({ name }: { name: string }) => name),
+    ['every-n'],
+  )
+  assert.equal(
+    JSON.parse(models.stdout).map(({ name }: { name: string }) => name),
+    ['avatar'],
+  )
+  for (const [{ code, stdout, stderr }, said] of [
+    [unknown, /^sada: Unknown policy "evry-n"\. Did you mean "every-n"\?.* \[UNKNOWN_NAME\]\n$/],
+    [noModel, /^sada: Unknown model "avatr"\. Did you mean "avatar"\?.* \[UNKNOWN_NAME\]\n$/],
+  ] as const) {
+    assert.equal([code, stdout], [2, ''])
+    assert.match(stderr, said)
+  }
 })
 
 test('doctor tells what works and why the rest does not, and ends with 3 where nothing does', async () => {

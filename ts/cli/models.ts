@@ -1,14 +1,17 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { bundledModels, findModel } from '../pipeline/model-folder.ts'
+import { bundledModels, findModel, unknownModel } from '../pipeline/model-folder.ts'
 import { loadManifest } from '../plan/model.ts'
 import { coloursFor, wrapped } from './terminal.ts'
 
 const EXAMPLES = 3
 
-/** What `sada models` prints: every bundled model with its grammar and examples. */
-export async function models(json: boolean): Promise<string> {
-  const all = await Promise.all(bundledModels().map(describe))
+/** What `sada models` prints: the bundled models, or those of these names, with their grammar and examples. Throws UNKNOWN_NAME. */
+export async function models(names: readonly string[], json: boolean): Promise<string> {
+  const bundled = bundledModels()
+  const unknown = names.find((name) => !bundled.includes(name))
+  if (unknown !== undefined) throw unknownModel(unknown, bundled)
+  const all = await Promise.all((names.length === 0 ? bundled : [...new Set(names)]).map(describe))
   return json ? JSON.stringify(all, undefined, 2) + '\n' : all.map(asText).join('\n')
 }
 

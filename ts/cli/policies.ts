@@ -1,10 +1,43 @@
+import { unknownName } from '../errors.ts'
 import { policies as known } from '../policy/index.ts'
 import type { OptionSpec } from '../policy/options.ts'
+import { POLICY_GROUPS } from './policy-groups.ts'
 import { coloursFor, wrapped } from './terminal.ts'
 
-/** What `sada policies` prints: every policy with its options. */
-export function policies(json: boolean): string {
-  const described = Object.entries(known).map(([name, { about, source, options }]) => ({
+/** What `sada policies` prints: a line for each, or those of these names with their options; as JSON always with those. Throws UNKNOWN_NAME. */
+export function policies(names: readonly string[], json: boolean): string {
+  const unknown = names.find((name) => !Object.hasOwn(known, name))
+  if (unknown !== undefined) throw unknownName('policy', unknown, Object.keys(known))
+  if (!json && names.length === 0) return overview()
+  const described = (names.length === 0 ? Object.keys(known) : [...new Set(names)]).map(describe)
+  return json ? JSON.stringify(described, undefined, 2) + '\n' : described.map(asText).join('\n')
+}
+
+function overview(): string {
+  const { bold, cyan } = coloursFor(process.stdout)
+  const groups = Object.entries(POLICY_GROUPS).map(([title, briefly]) => {
+    const lines = Object.entries(briefly).map(([name, words]) => `  ${cyan(name.padEnd(COLUMN))}${wrapped(words, COLUMN + 2)}`)
+    return [bold(title), ...lines, ''].join('\n')
+  })
+  return [...groups, AFTERWARDS].join('\n')
+}
+
+const COLUMN = 24
+
+const AFTERWARDS = `Options of one, with defaults and ranges:  sada policies every-n
+One with its options on a command line:    --policy every-n:n=3,order=1
+`
+
+interface Described {
+  name: string
+  about: string
+  source: string
+  options: { name: string; about: string; default: unknown; min: number; max: number | null; integer: boolean }[]
+}
+
+function describe(name: string): Described {
+  const { about, source, options } = known[name]
+  return {
     name,
     about,
     source,
@@ -16,15 +49,7 @@ export function policies(json: boolean): string {
       max: Number.isFinite(spec.max) ? spec.max : null,
       integer: spec.integer ?? false,
     })),
-  }))
-  return json ? JSON.stringify(described, undefined, 2) + '\n' : described.map(asText).join('\n')
-}
-
-interface Described {
-  name: string
-  about: string
-  source: string
-  options: { name: string; about: string; default: unknown; min: number; max: number | null }[]
+  }
 }
 
 function asText({ name, about, source, options }: Described): string {

@@ -124,21 +124,23 @@ program
 program
   .command('models')
   .description('the bundled models and what their prompts can say')
+  .argument('[names...]', 'only these models')
   .option(...JSON_FLAG)
-  .addHelpText('after', '\nExamples:\n  sada models\n  sada models --json | jq -r ".[0].examples[]"')
-  .action(async (_, command: Command) => {
+  .addHelpText('after', '\nExamples:\n  sada models\n  sada models avatar --json | jq -r ".[0].examples[]"')
+  .action(async (names: string[], _, command: Command) => {
     const { models } = await import('./models.ts')
-    process.stdout.write(await models(command.optsWithGlobals<{ json: boolean }>().json))
+    process.stdout.write(await models(names, command.optsWithGlobals<{ json: boolean }>().json))
   })
 
 program
   .command('policies')
-  .description('the policies, their options, defaults and ranges')
+  .description('the policies; of those named also the options, with defaults and ranges')
+  .argument('[names...]', 'policies whose options are shown')
   .option(...JSON_FLAG)
-  .addHelpText('after', '\nExamples:\n  sada policies\n  sada policies --json')
-  .action(async (_, command: Command) => {
+  .addHelpText('after', '\nExamples:\n  sada policies\n  sada policies every-n sada/poster\n  sada policies --json')
+  .action(async (names: string[], _, command: Command) => {
     const { policies } = await import('./policies.ts')
-    process.stdout.write(policies(command.optsWithGlobals<{ json: boolean }>().json))
+    process.stdout.write(policies(names, command.optsWithGlobals<{ json: boolean }>().json))
   })
 
 const engines = program
