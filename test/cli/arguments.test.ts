@@ -1,7 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { decimal, entries, integer, parsePolicies, parsePolicy, size } from '../../ts/cli/arguments.ts'
-import { sheet } from '../../ts/cli/sheet.ts'
+import { pictureSize, sheet } from '../../ts/cli/sheet.ts'
 import { Picture } from '../../ts/pipeline/image.ts'
 
 test('policies are names, with options behind a colon; commas part policies, or options where a name= follows', () => {
@@ -89,6 +89,7 @@ test('a sheet is as square as can be, its pictures two white pixels apart', () =
   ]) {
     const { width, height, data } = sheet(Array.from({ length: count }, () => new Picture(3, 2, new Uint8Array(18))))
     assert.equal([width, height], [3 * columns + 2 * (columns - 1), 2 * rows + 2 * (rows - 1)])
+    assert.equal(pictureSize({ width, height }, count), [3, 2])
     // Where a pixel is black: within a picture, of those that there are.
     const isBlack = (x: number, y: number): boolean =>
       x % 5 < 3 && y % 4 < 2 && Math.floor(y / 4) * columns + Math.floor(x / 5) < count
@@ -98,6 +99,11 @@ test('a sheet is as square as can be, its pictures two white pixels apart', () =
       expected.flatMap((each) => [each, each, each]),
     )
   }
+})
+
+test('a size that no sheet of so many has is none of pictures', () => {
+  assert.is(pictureSize({ width: 131, height: 130 }, 4), undefined)
+  assert.is(pictureSize({ width: 2, height: 2 }, 4), undefined)
 })
 
 test.run()

@@ -58,16 +58,6 @@ test('seeds that a number cannot hold are taken, counted on from and told exactl
   assert.equal([code, JSON.parse(stdout).seed], [0, '9007199254740992'])
 })
 
-test('info tells the settings from the options of the policy, whatever those are called', async () => {
-  const cwd = emptyFolder()
-  const words = ['a kid', '--seed', '5', '--steps', '1', '--policy', 'sada:seed=9', '-o', 'x.png', '--json']
-  const { options } = JSON.parse((await run('sada', words, cwd)).stdout)
-  const { seeds, settings } = JSON.parse((await run('sada', ['info', 'x.png', '--json'], cwd)).stdout)
-  assert.equal([seeds, settings.policy, settings.options, settings.seed], [[5], 'sada', options, undefined])
-  const { stdout } = await run('sada', ['info', 'x.png'], cwd)
-  assert.match(stdout, /^seeds +5\n.*^policy +sada\n {2}tolerance .*^ {2}seed +9\nmade by/ms)
-})
-
 test('-o - puts the PNG alone on stdout', async () => {
   const { code, stdout, stderr } = await run('sada', ['a kid', '--steps', '2', '--policy', 'none', '-o', '-'])
   assert.is(code, 0)

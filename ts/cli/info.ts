@@ -1,6 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { invalidArgument } from '../errors.ts'
+import { policies } from '../policy/index.ts'
+import { parsePolicy } from './arguments.ts'
 import { printable, promptOf, quoted } from './command-line.ts'
+import { pictureSize } from './sheet.ts'
 
 const UNREAD: Readonly<Record<string, string>> = { ENOENT: 'there is no such file', EISDIR: 'that is a folder' }
 
@@ -21,23 +24,53 @@ export interface Info {
 export async function info(path: string, json: boolean): Promise<string> {
   const told = await readInfo(path)
   if (json) return JSON.stringify(told) + '\n'
-  const { width, height, prompt, software, seeds, settings, command } = told
+  const { prompt, software, seeds, settings, command } = told
   const lines = [
     ['prompt', prompt],
-    ['size', `${width}×${height}`],
+    ['size', sizeOf(told)],
     ['seeds', seeds.join(', ')],
-    ...linesOf(settings),
+    ...linesOf(settings, command),
     ['made by', software],
   ]
   const column = Math.max(...lines.map(([name]) => name.length)) + 2
   return [...lines.map(([name, value]) => printable(name.padEnd(column) + value)), '', `sada ${quoted(command)}`, ''].join('\n')
 }
 
-/** The policy's options below its name: they may be called as other settings are. */
-function linesOf({ options, ...settings }: Info['settings']): string[][] {
+/** `64×64`, or `64×64, 4 on a sheet of 130×130`. */
+function sizeOf({ width, height, seeds }: Info): string {
+  const whole = `${width}×${height}`
+  const size = seeds.length > 1 ? pictureSize({ width, height }, seeds.length) : undefined
+  return size === undefined ? whole : `${size.join('×')}, ${seeds.length} on a sheet of ${whole}`
+}
+
+/** Below the policy's name those of its options that are not as usual: they may be called as other settings are. */
+function linesOf({ options, ...settings }: Info['settings'], command: Info['command']): string[][] {
   const lines = (of: object, indent: string): string[][] =>
     Object.entries(of).map(([name, value]) => [indent + name, typeof value === 'string' ? value : JSON.stringify(value)])
-  return [...lines(settings, ''), ...lines(options ?? {}, '  ')]
+  return [...lines(settings, ''), ...lines(unusual(String(settings.policy), options ?? {}, command), '  ')]
+}
+
+/** Options that differ from their defaults; where a default follows from the run, those that the command gives. */
+function unusual(policy: string, options: object, command: Info['command']): object {
+  if (!Object.hasOwn(policies, policy)) return options
+  const { options: table } = policies[policy] as { options: Readonly<Record<string, { default: unknown }>> }
+  const given = givenBy(command)
+  const isUnusual = ([name, value]: [string, unknown]): boolean => {
+    const preset = Object.hasOwn(table, name) ? table[name].default : undefined
+    return typeof preset === 'function' ? Object.hasOwn(given, name) : JSON.stringify(value) !== JSON.stringify(preset)
+  }
+  return Object.fromEntries(Object.entries(options).filter(isUnusual))
+}
+
+/** The policy's options as the command has them; none where that is no policy of this version. */
+function givenBy(command: Info['command']): object {
+  const [option] = command.filter((each) => each.startsWith('--policy='))
+  try {
+    const policy = parsePolicy((option ?? '').slice('--policy='.length))
+    return typeof policy === 'string' ? {} : policy
+  } catch {
+    return {}
+  }
 }
 
 const exact = (seed: string): number | string => (Number.isSafeInteger(Number(seed)) ? Number(seed) : seed)

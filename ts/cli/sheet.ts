@@ -4,11 +4,26 @@ import { Picture } from '../pipeline/image.ts'
 const GAP = 2
 const WHITE = 255
 
-/** Several pictures of one size as one, in rows as even as they can be. */
+/** In rows as even as they can be. */
+function layoutOf(count: number): { columns: number; rows: number } {
+  const columns = Math.ceil(Math.sqrt(count))
+  return { columns, rows: Math.ceil(count / columns) }
+}
+
+/** The size of each picture on a sheet of so many; undefined where no such sheet has that size. */
+export function pictureSize(
+  whole: Pick<Picture, 'width' | 'height'>,
+  count: number,
+): [width: number, height: number] | undefined {
+  const { columns, rows } = layoutOf(count)
+  const size: [number, number] = [(whole.width + GAP) / columns - GAP, (whole.height + GAP) / rows - GAP]
+  return size.every((side) => Number.isInteger(side) && side > 0) ? size : undefined
+}
+
+/** Several pictures of one size as one. */
 export function sheet(pictures: readonly Picture[]): Picture {
   const [{ width, height }] = pictures
-  const columns = Math.ceil(Math.sqrt(pictures.length))
-  const rows = Math.ceil(pictures.length / columns)
+  const { columns, rows } = layoutOf(pictures.length)
   const whole = new Picture(columns * (width + GAP) - GAP, rows * (height + GAP) - GAP, new Uint8Array(0))
   const data = new Uint8Array(whole.width * whole.height * 3).fill(WHITE)
   for (const [k, picture] of pictures.entries()) {
