@@ -134,16 +134,39 @@ test('what stands in brackets in the headline compares the same pictures, equal 
   assert.match(tileOf([[60, null]]), /\(−90\.0\)/)
 })
 
-test('"same time" is marked where it is more than a twentieth off', async () => {
+test('plain steps that took a twentieth more or less are not called of the same time', async () => {
   const [{ figures }] = await measure(fakePipeline(), settings, new AbortController().signal, silent)
-  const labelOf = (policy: number, plain: number): string =>
-    plainLabel({ speedup: { ...figures.speedup, wall: policy }, fewer_steps: { ...figures.fewer_steps, speedup_wall: plain } })
-  assert.is(labelOf(2, 2.08), 'plain 15 steps: same time')
-  assert.is(labelOf(2, 2.5), 'plain 15 steps: same time (20 % less)')
-  assert.is(labelOf(2.2, 2), 'plain 15 steps: same time (10 % more)')
-  const off = { ...figures, speedup: { ...figures.speedup, wall: 2 }, fewer_steps: { ...figures.fewer_steps, speedup_wall: 2.5 } }
-  assert.match(headline([off]).text, /which take the same time \(20 % less\)/)
-  assert.match(figuresTable([off]).text, /plain 15 steps: same time \(20 % less\)/)
+  const timed = (policy: number, plain: number) => ({
+    ...figures,
+    speedup: { ...figures.speedup, wall: policy },
+    fewer_steps: { ...figures.fewer_steps, speedup_wall: plain },
+  })
+  assert.is(plainLabel(timed(2, 2.08)), 'plain 15 steps: same time')
+  assert.is(plainLabel(timed(2.2, 2)), 'plain 15 steps: meant to take as long, took 10 % more')
+  assert.is(plainLabel(timed(2, 2.5)), 'plain 15 steps: not comparable, took 20 % less')
+  assert.is(plainLabel(timed(2.4, 2)), 'plain 15 steps: not comparable, took 20 % more')
+  assert.match(headline([timed(2, 2.08)]).text, /steps, which take the same time;/)
+  assert.match(headline([timed(2.2, 2)]).text, /which are meant to take as long and took 10 % more;/)
+  assert.match(figuresTable([timed(2.2, 2)]).text, /plain 15 steps: meant to take as long, took 10 % more/)
+})
+
+test('where plain steps took more than 15 % more or less, the table and the report say to run again, and where', async () => {
+  const cases = await measure(fakePipeline(), settings, new AbortController().signal, silent)
+  const [{ figures }] = cases
+  const textsOf = (policy: number, plain: number, steps = 15): string[] => {
+    const fewer = { ...figures.fewer_steps, speedup_wall: plain, steps }
+    const off = { ...figures, speedup: { ...figures.speedup, wall: policy }, fewer_steps: fewer }
+    return [benchTable({ ...resultOf(cases), cases: [off] }, createColors(false)), headline([off]).text]
+  }
+  for (const text of textsOf(3.14, 2))
+    assert.match(
+      text,
+      '15 plain steps were meant to take as long and took 57 % more: not comparable. Run it again on a quiet machine.',
+    )
+  // One of three steps is a third of the time.
+  for (const text of textsOf(2, 2.5, 3)) assert.match(text, /took 20 % less: not comparable\. Run it again with more steps/)
+  for (const text of textsOf(2, 2.5)) assert.match(text, /took 20 % less: not comparable\. Run it again on a quiet machine/)
+  for (const text of textsOf(2.2, 2)) assert.not.match(text, 'comparable')
 })
 
 test('the table shows what a terminal would act on, and counts one picture as one', async () => {
@@ -168,7 +191,14 @@ test('two cases of one policy are told apart by their settings', async () => {
 test('the table has a row for each way to make the pictures', async () => {
   const cases = await measure(fakePipeline(), settings, new AbortController().signal, silent)
   const table = benchTable(resultOf(cases), createColors(false))
-  for (const row of ['unaccelerated', 'sada', 'every-n:n=2', 'plain 15 steps: same time', 'fixed, every', 'sada without pruning'])
+  for (const row of [
+    'unaccelerated',
+    'sada',
+    'every-n:n=2',
+    /plain 15 steps: (same time|meant to|not comparable)/,
+    'fixed, every',
+    'sada without pruning',
+  ])
     assert.match(table, row)
   assert.not.match(table, /NaN|undefined|\x1b/)
 })

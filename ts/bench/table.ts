@@ -40,14 +40,17 @@ export function benchTable({ cases, machine, model, versions }: BenchResult, col
     table.push(...rows(each, kinds, colours))
     return `${colours.bold(visible(each.scheduler))}\n${table.toString()}`
   })
-  return [visible(about), ...tables, colours.dim([...(model.note === undefined ? [] : [model.note]), LEGEND].join('\n'))].join(
+  const notes = [...(model.note === undefined ? [] : [model.note]), LEGEND]
+  const warnings = incomparables(cases).map(visible)
+  return [visible(about), ...tables, ...(warnings.length > 0 ? [warnings.join('\n')] : []), colours.dim(notes.join('\n'))].join(
     '\n\n',
   )
 }
 
 const LEGEND =
   'mean, worst: PSNR in dB against the unaccelerated picture of the same seed, by kind of prompt; at 60 dB the root mean\n' +
-  'square difference is a quarter of one of 255 levels. time: median of one call. speed-up: wall time, median of the pairs.'
+  'square difference is a quarter of one of 255 levels. time: median of one call. speed-up: wall time, median of the pairs.\n' +
+  'plain steps: as many as fit into the time of the policy, rounded down.'
 
 function rows(each: BenchCase, kinds: readonly string[], colours: Colours): string[][] {
   const { fewer_steps: fewer, speedup, flops, baseline_wall_ms: baseline, wall_ms: wall } = each
@@ -91,20 +94,45 @@ export function caseName({ method, policy }: Pick<BenchCase, 'method' | 'policy'
   return name.length > LONGEST ? `${name.slice(0, LONGEST - 1)}…` : name
 }
 
-/** More than this share off, it is not the same time. */
+/** More than these shares off, it is not the same time, and not to be compared with. */
 const SAME = 0.05
+const COMPARABLE = 0.15
+
+type Timed = Pick<BenchCase, 'speedup' | 'fewer_steps'>
+
+const shareOff = ({ speedup, fewer_steps: fewer }: Timed): number => speedup.wall / fewer.speedup_wall - 1
 
 /** How far the plain run's time is from the policy's, where that is worth saying: `12 % less`. Steps are whole, and machines are not even. */
-export function timeOff({ speedup, fewer_steps: fewer }: Pick<BenchCase, 'speedup' | 'fewer_steps'>): string | undefined {
-  const off = speedup.wall / fewer.speedup_wall - 1
+export function timeOff(each: Timed): string | undefined {
+  const off = shareOff(each)
   return Math.abs(off) > SAME ? `${Math.round(100 * Math.abs(off))} % ${off > 0 ? 'more' : 'less'}` : undefined
 }
 
-/** The plain run of the same time, in a table's first column. */
-export function plainLabel(each: Pick<BenchCase, 'speedup' | 'fewer_steps'>): string {
+/** The plain run that is meant to take as long, in a table's first column. */
+export function plainLabel(each: Timed): string {
   const off = timeOff(each)
-  return `plain ${each.fewer_steps.steps} steps: same time${off === undefined ? '' : ` (${off})`}`
+  const plain = `plain ${each.fewer_steps.steps} steps`
+  if (off === undefined) return `${plain}: same time`
+  return isComparable(each) ? `${plain}: meant to take as long, took ${off}` : `${plain}: not comparable, took ${off}`
 }
+
+const isComparable = (each: Timed): boolean => Math.abs(shareOff(each)) <= COMPARABLE
+
+/** What is to be done where the plain run took too much more or less time to be compared with: what makes the difference is the machine, or one whole step. */
+export function incomparable(each: Timed): string | undefined {
+  if (isComparable(each)) return undefined
+  const { steps } = each.fewer_steps
+  const isOfOneStep = shareOff(each) < 0 && -shareOff(each) <= 1 / (steps + 1)
+  const again = isOfOneStep ? 'with more steps, of which one counts less' : 'on a quiet machine'
+  return `${steps} plain steps were meant to take as long and took ${timeOff(each)}: not comparable. Run it again ${again}.`
+}
+
+/** `euler, every-n:n=3: 21 plain steps were meant …`, for each case of which that is to be said. */
+export const incomparables = (cases: readonly BenchCase[]): string[] =>
+  cases.flatMap((each) => {
+    const told = incomparable(each)
+    return told === undefined ? [] : [`${each.scheduler}, ${caseName(each)}: ${told}`]
+  })
 
 /** What a comparison is, in a table's first column. */
 export function comparisonLabel({ name, policy, options }: BenchCase['comparisons'][number]): string {

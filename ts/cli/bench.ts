@@ -7,7 +7,7 @@ import { filePrompts, modelPrompts } from '../bench/prompts.ts'
 import { reportPage } from '../bench/report/page.ts'
 import type { BenchResult } from '../bench/result.ts'
 import type { BenchSettings } from '../bench/settings.ts'
-import { benchTable, caseName } from '../bench/table.ts'
+import { benchTable, caseName, incomparables } from '../bench/table.ts'
 import { invalidArgument, unknownName } from '../errors.ts'
 import { networkThreads } from '../native/threads.ts'
 import { findModel } from '../pipeline/model-folder.ts'
@@ -140,6 +140,13 @@ async function publish(result: BenchResult, cases: readonly MeasuredCase[], mode
   const json = JSON.stringify(result, undefined, 2) + '\n'
   await files.json?.write(json)
   await files.html?.write(await reportPage(result, cases, model))
+  // The table has them below.
+  if (files.jsonToStdout)
+    process.stderr.write(
+      incomparables(result.cases)
+        .map((each) => `Warning: ${each}\n`)
+        .join(''),
+    )
   process.stdout.write(files.jsonToStdout ? json : benchTable(result, coloursFor(process.stdout)) + '\n')
   for (const [name, file] of [
     ['Report', files.html],

@@ -102,7 +102,7 @@ async function card(
       <dl>
         <dt>PSNR</dt>
         <dd>${dB(picture.psnr_db)}</dd>
-        <dt>plain, same time</dt>
+        <dt>${figures.fewer_steps.steps} plain steps</dt>
         <dd>${dB(picture.fewer_steps_psnr_db)}</dd>
         <dt>SSIM</dt>
         <dd>${similarity(picture.ssim)}</dd>

@@ -1,6 +1,6 @@
 import { EQUAL_DB, meanDecibels } from '../decibels.ts'
 import type { BenchCase } from '../result.ts'
-import { caseName, timeOff } from '../table.ts'
+import { caseName, incomparable, timeOff } from '../table.ts'
 import { dB, runs, schedulerName, times } from './figures.ts'
 import { html, type Markup } from './markup.ts'
 
@@ -12,6 +12,8 @@ export function headline(cases: readonly BenchCase[]): Markup {
 function tile(each: BenchCase): Markup {
   const { scheduler, speedup, nfe, steps, flops, fidelity_by_kind: kinds, fewer_steps: fewer } = each
   const off = timeOff(each)
+  const took = off === undefined ? 'take the same time' : `are meant to take as long and took ${off}`
+  const warning = incomparable(each)
   const closeness = Object.entries(kinds).map(
     ([kind, { psnr_db }]) =>
       html`<dt>${kind} prompts, PSNR</dt>
@@ -28,9 +30,9 @@ function tile(each: BenchCase): Markup {
       ${closeness}
     </dl>
     <p class="note">
-      In brackets: dB above ${fewer.steps} plain steps, which take the same time${off !== undefined && ` (${off})`}; equal
-      pictures count as ${EQUAL_DB} dB there
+      In brackets: dB above ${fewer.steps} plain steps, which ${took}; equal pictures count as ${EQUAL_DB} dB there
     </p>
+    ${warning !== undefined && html`<p class="note down">${warning}</p>`}
   </section>`
 }
 
