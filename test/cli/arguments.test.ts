@@ -29,6 +29,16 @@ test('wrong policies and options say what is wrong', () => {
   assert.throws(() => parsePolicies(' , '), /separated by commas/)
 })
 
+test('auto without one target says how a command line gives one, and replay that none can', () => {
+  for (const text of ['auto', 'auto:speedup=2,ms=800', 'auto:target=2', 'auto:psnrDb=0', 'auto:speedup=fast'])
+    assert.throws(() => parsePolicy(text), /"policy" to be auto with one target above 0: auto:speedup=2, .*, received "auto/)
+  assert.throws(() => parsePolicy('auto:speedupp=2'), /Did you mean "speedup"/)
+  assert.throws(() => parsePolicy('auto:speedup=200'), /"policy.speedup" to be a number from 0 to 100/)
+  assert.equal(parsePolicies('auto:psnrDb=40,sada'), [{ name: 'auto', psnrDb: 40 }, 'sada'])
+  for (const text of ['replay', 'replay:recording=x'])
+    assert.throws(() => parsePolicy(text), /needs its recording.* for programs/)
+})
+
 test('sizes are bytes, or multiples of powers of 1024', () => {
   const bytes = size('--memory-budget')
   assert.equal(['0', '512', '1K', '1.5k', '512M', '6G', '6GiB', '2TB'].map(bytes), [

@@ -100,6 +100,7 @@ const wrong: [args: string[], code: number, said: RegExp][] = [
   [['--policy', 'nothing-like-it'], 2, /Known: .*\[UNKNOWN_NAME\]/],
   [['--policy', 'every-n:ordr=1'], 2, /Did you mean "order"\?/],
   [['--policy', 'every-n:n=0'], 2, /"n" of "--policy" to be an integer/],
+  [['table1', '--policies', 'sada,auto'], 2, /"--policies" to be auto with one target above 0: auto:speedup=2,.*received "auto"/],
   [['table1', '--policies', 'every-n:n=0'], 2, /"n" of "--policies" to be an integer/],
   [['--scheduler', 'dpm+'], 2, /Did you mean "dpm\+\+"\?/],
   [['--scheduler', ','], 2, /"--scheduler" to be a name/],

@@ -79,7 +79,8 @@ test('a memory budget is kept, what it took is said, and the file knows of it', 
 })
 
 const wrong: [args: string[], code: number, said: RegExp][] = [
-  [[], 2, /"prompt".*\[INVALID_ARGUMENT\]/],
+  [[''], 2, /"prompt".*\[INVALID_ARGUMENT\]/],
+  [['--steps', '5'], 2, /"prompt".*\[INVALID_ARGUMENT\]/],
   [['a kid', '--stpes', '5'], 2, /--stpes.*Did you mean --steps\?.*\[INVALID_ARGUMENT\]/],
   [['a kid', '--steps', '0'], 2, /"--steps" to be an integer from 1 to 1000, received "0"\. \[INVALID_ARGUMENT\]/],
   [
@@ -91,6 +92,8 @@ const wrong: [args: string[], code: number, said: RegExp][] = [
   [['a kid', '--seed', '1.5'], 2, /"--seed" to be an integer from 0/],
   [['a kid', '--guidance', 'much'], 2, /"--guidance".*\[INVALID_ARGUMENT\]/],
   [['a kid', '--policy', 'sadda'], 2, /Did you mean "sada"\?.*\[UNKNOWN_NAME\]/],
+  [['a kid', '--policy', 'auto'], 2, /"--policy" to be auto with one target above 0: auto:speedup=2, .*received "auto"\. They/],
+  [['a kid', '--policy', 'replay'], 2, /needs its recording, which a command line can neither make nor give: it is for programs/],
   [['a kid', '--policy', 'every-n:n=0'], 2, /"n" of "--policy" to be an integer from 1 to 1000, received 0\./],
   [['a kid', '--engine', 'device'], 2, /"--engine" to be "onnxruntime", "webgpu" or "tensorrt", received "device"\./],
   [['a kid', '--scheduler', 'device'], 2, /Unknown scheduler "device"\..*\[UNKNOWN_NAME\]/],
@@ -163,6 +166,11 @@ test('help and version go to stdout and end with 0', async () => {
     const [word, option] = await Promise.all([run(command, ['help']), run(command, ['--help'])])
     assert.equal([word.code, word.stdout], [0, option.stdout])
   }
+})
+
+test('without arguments the help goes to stderr, and is wrong usage', async () => {
+  const [bare, help] = await Promise.all([run('sada', []), run('sada', ['--help'])])
+  assert.equal([bare.code, bare.stdout, bare.stderr], [2, '', help.stdout])
 })
 
 test('the help of a subcommand names the options of the program that it takes', async () => {

@@ -1,4 +1,4 @@
-import { invalidArgument } from '../errors.ts'
+import { invalidArgument, SadaError } from '../errors.ts'
 import type * as Policies from '../policy/index.ts'
 import type { PolicySpec } from '../policy/index.ts'
 
@@ -89,7 +89,7 @@ export function parsePolicies(text: string, before: readonly PolicySpec[] = []):
     if (/^[A-Za-z]+=/.test(part) && written.at(-1)?.includes(':')) written[written.length - 1] += `,${part}`
     else if (part !== '') written.push(part)
   }
-  if (written.length === 0) throw invalidArgument('--policy', 'a policy, or several separated by commas', text)
+  if (written.length === 0) throw invalidArgument('policy', 'a policy, or several separated by commas', text)
   return [...before, ...written.map(parsePolicy)]
 }
 
@@ -97,6 +97,7 @@ export function parsePolicies(text: string, before: readonly PolicySpec[] = []):
 export function parsePolicy(text: string): PolicySpec {
   const colon = text.indexOf(':')
   const spec = colon < 0 ? text : { name: text.slice(0, colon), ...parseOptions(text, text.slice(colon + 1)) }
+  checkWritten(text, typeof spec === 'string' ? { name: spec } : spec)
   // Where one is given: help and most commands need none of the policies. By `require`, as parsers of options do not wait.
   // eslint-disable-next-line @typescript-eslint/no-require-imports
   const { createPolicy } = require('../policy/index.js') as typeof Policies
@@ -104,15 +105,31 @@ export function parsePolicy(text: string): PolicySpec {
   return spec as PolicySpec
 }
 
+/** What a command line cannot say, or says otherwise than the library, in its own words. Throws INVALID_ARGUMENT. */
+function checkWritten(text: string, { name, ...options }: Readonly<Record<string, unknown>>): void {
+  if (name === 'replay') throw new SadaError('INVALID_ARGUMENT', REPLAY, { argument: 'policy' })
+  if (name !== 'auto') return
+  const targets = TARGETS.filter((target) => Number(options[target]) > 0)
+  const isOther = Object.keys(options).some((option) => option !== 'target' && !TARGETS.includes(option))
+  // What else is wrong with it is said by the policy's own check.
+  if ('target' in options || (targets.length !== 1 && !isOther))
+    throw invalidArgument('policy', 'auto with one target above 0: auto:speedup=2, auto:psnrDb=40 or auto:ms=800', text, TARGET)
+}
+
+const TARGETS = ['speedup', 'psnrDb', 'ms']
+const TARGET = 'They are how many times faster, how many decibels of PSNR against the full run, and the milliseconds it may take.'
+const REPLAY =
+  '"replay" repeats a recorded run, and needs its recording, which a command line can neither make nor give: it is for programs, by generate({ …, record: true }) and then generate({ …, policy: { name: "replay", recording } }).'
+
 function parseOptions(policy: string, text: string): Record<string, unknown> {
   const options = text.split(',').map((part): [string, unknown] => {
     const [, name, value] = /^\s*([A-Za-z]+)=(.+?)\s*$/.exec(part) ?? []
-    if (name === undefined) throw invalidArgument('--policy', 'options as name=value, like every-n:n=3,order=1', policy)
+    if (name === undefined) throw invalidArgument('policy', 'options as name=value, like every-n:n=3,order=1', policy)
     return [name, parseValue(value)]
   })
   const names = options.map(([name]) => name)
   if (names.includes('name') || new Set(names).size < names.length)
-    throw invalidArgument('--policy', 'options of the policy, each of them once', policy)
+    throw invalidArgument('policy', 'options of the policy, each of them once', policy)
   return Object.fromEntries(options)
 }
 

@@ -24,7 +24,9 @@ function overview(): string {
 
 const COLUMN = 24
 
-const AFTERWARDS = `Options of one, with defaults and ranges:  sada policies every-n
+const AFTERWARDS = `"replay", which repeats a recorded run, is for programs alone.
+
+Options of one, with defaults and ranges:  sada policies every-n
 One with its options on a command line:    --policy every-n:n=3,order=1
 `
 

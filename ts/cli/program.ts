@@ -29,8 +29,8 @@ export function withOwnErrors(command: Command): Command {
     .exitOverride()
     .showSuggestionAfterError()
     .addHelpText('beforeAll', ({ error, command: asked }) => {
-      // Help is an error where it was asked for by the name of no command, and only there.
-      if (error) throw unknownCommand(asked, asked.args[1])
+      // Help is an error where nothing was asked for, or by the name of no command.
+      if (error && asked.args.length > 0) throw unknownCommand(asked, asked.args[1])
       return ''
     })
     .configureOutput({

@@ -104,6 +104,9 @@ program
   .option('--json', 'print what was done as one JSON object', false)
   .addHelpText('after', EXAMPLES)
   .action(async (prompt: string[], options: GenerateArguments) => {
+    const isBare =
+      prompt.length === 0 && program.options.every((each) => program.getOptionValueSource(each.attributeName()) !== 'cli')
+    if (isBare) program.help({ error: true })
     const { generate } = await import('./generate.ts')
     const commands = [...program.commands.map((each) => each.name()), 'help']
     await refuseMisspelt(prompt, commands)
