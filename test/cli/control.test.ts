@@ -66,7 +66,7 @@ test('a path that holds no picture is named, and so is a strength with nothing t
   mkdirSync(join(cwd, 'empty'))
   for (const [options, message] of [
     [{ control: [join(cwd, 'empty')] }, /"--control" to be a picture, or a folder of PNG or JPEG files, received ".*empty"/],
-    [{ control: [join(cwd, 'missing')] }, /"--control" to be a picture file that can be read, received ".*missing \(ENOENT\)"/],
+    [{ control: [join(cwd, 'missing')] }, /"--control" to be a picture file, received ".*missing": there is no such file\./],
     [{ control: [join(cwd, 'edges', 'notes.txt')] }, /edges.notes\.txt: Expected "--control" to be a PNG or JPEG file/],
     [{ controlStart: 0.5 }, /"--control" to be given with "--control-start"/],
   ] as const) {

@@ -105,7 +105,11 @@ test('what does not fit the model is said, and nothing is left behind', async ()
   const wrong: [string[], RegExp][] = [
     [['-m', familyFolder('musicldm'), '-o', 'x.png'], /ends with \.wav.*\[INVALID_ARGUMENT\]/],
     [['-m', familyFolder('sd2'), '-o', 'x.wav'], /ends with \.png.*\[INVALID_ARGUMENT\]/],
-    [['-m', familyFolder('sd2'), '--init', 'none.png'], /--init.*none\.png \(ENOENT\)/],
+    [
+      ['-m', familyFolder('sd2'), '--init', 'none.png'],
+      /"--init" to be a picture file, received "none\.png": there is no such file\./,
+    ],
+    [['-m', familyFolder('sd2'), '--init', '.'], /"--init" to be a picture file, received "\.": that is a folder\./],
     [['-m', familyFolder('sd2'), '--init', 'text.png'], /"--init".*PNG/],
     [['-m', familyFolder('sd2'), '--seconds', '3'], /"--seconds".*does not take it.* It takes "--negative", /],
     [['--control-end', '0.5'], /"--control" to be given with "--control-end"/],

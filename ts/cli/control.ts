@@ -3,7 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BenchPrompt } from '../bench/prompts.ts'
 import type { Terms } from '../bench/table1/journal.ts'
-import { invalidArgument, SadaError } from '../errors.ts'
+import { invalidArgument, inWords, SadaError } from '../errors.ts'
 import type { Pixels } from '../families/family.ts'
 import { readImage } from '../pipeline/image.ts'
 import { resize } from '../pipeline/resize.ts'
@@ -32,12 +32,17 @@ async function readBytes(option: string, path: string): Promise<Uint8Array> {
   try {
     return new Uint8Array(await readFile(path))
   } catch (error) {
-    throw invalidArgument(
-      option,
-      'a picture file that can be read',
-      `${path} (${(error as NodeJS.ErrnoException).code ?? 'unreadable'})`,
-    )
+    const { code = 'unreadable' } = error as NodeJS.ErrnoException
+    const received = inWords(`${JSON.stringify(path)}: ${UNREAD[code] ?? `it cannot be read (${code})`}`)
+    throw invalidArgument(option, 'a picture file', received)
   }
+}
+
+const UNREAD: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  ENOTDIR: 'there is no such file',
+  EISDIR: 'that is a folder',
+  EACCES: 'you may not read it',
 }
 
 /** What leads the ControlNets of a bench. */
