@@ -1,7 +1,7 @@
 import { Option } from 'commander'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { asTyped } from '../../ts/cli/option-names.ts'
+import { asTyped, typedName } from '../../ts/cli/option-names.ts'
 
 const options = [
   ...['-m, --model <name>', '--guidance <scale>', '--true-guidance <scale>', '--negative <prompt>', '--policy <policy>'],
@@ -33,6 +33,14 @@ test('a message has its options as the command has them; what it has not, and wh
 
 test('a command with several policies has those of its own name', () => {
   assert.is(asTyped('Expected "policy.n" to be', [new Option('--policies <list>')]), 'Expected "n" of "--policies" to be')
+})
+
+test('an argument is called as the option that it was typed in', () => {
+  const called = ['guidanceScale', 'memory.budget', 'control.image', 'policy.target.speedup', 'width', 'prompt', 'file']
+  assert.equal(
+    called.map((name) => typedName(name, options)),
+    ['--guidance', '--memory-budget', '--control', '--policy', '--width', 'prompt', 'file'],
+  )
 })
 
 test.run()

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { bundledModels, findModel, unknownModel } from '../pipeline/model-folder.ts'
+import { unknownName } from '../errors.ts'
+import { bundledModels, findModel } from '../pipeline/model-folder.ts'
 import { loadManifest } from '../plan/model.ts'
 import { coloursFor, wrapped } from './terminal.ts'
 
@@ -10,7 +11,7 @@ const EXAMPLES = 3
 export async function models(names: readonly string[], json: boolean): Promise<string> {
   const bundled = bundledModels()
   const unknown = names.find((name) => !bundled.includes(name))
-  if (unknown !== undefined) throw unknownModel(unknown, bundled)
+  if (unknown !== undefined) throw unknownName('model', unknown, bundled, 'names')
   const all = await Promise.all((names.length === 0 ? bundled : [...new Set(names)]).map(describe))
   return json ? JSON.stringify(all, undefined, 2) + '\n' : all.map(asText).join('\n')
 }

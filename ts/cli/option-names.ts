@@ -8,19 +8,27 @@ const CALLED: Readonly<Record<string, string>> = {
   policy: 'policies',
 }
 
+const longOf = (name: string, options: readonly Option[]): string | undefined =>
+  options.find((each) => [name, CALLED[name]].includes(each.attributeName()))?.long
+
+/** `memory.budget` as `memoryBudget` */
+const inOneWord = (name: string): string => name.replace(/\.(\w)/g, (_, letter: string) => letter.toUpperCase())
+
+/** An argument of the library as the option that it was typed in; as it is, where it is none. */
+export const typedName = (argument: string, options: readonly Option[]): string =>
+  longOf(inOneWord(argument), options) ?? longOf(argument.split('.')[0], options) ?? argument
+
 /**
  * A message of the library with what it quotes of its options as a command has them: `"--memory-budget"` for `"memory.budget"`,
  * `"n" of "--policy"` for `"policy.n"`. What was received stays as it was written; what was not given is said to be so.
  */
 export function asTyped(message: string, options: readonly Option[]): string {
-  const longOf = (name: string): string | undefined =>
-    options.find((each) => [name, CALLED[name]].includes(each.attributeName()))?.long
   const told = message.replace(/, received undefined\.$/m, ', but it was not given.')
   return told.replace(/(?<!received )"([a-z][\w.]*)"/gi, (quoted, name: string) => {
-    const long = longOf(name.replace(/\.(\w)/g, (_, letter: string) => letter.toUpperCase()))
+    const long = longOf(inOneWord(name), options)
     if (long !== undefined) return `"${long}"`
     const [first, ...within] = name.split('.')
-    const outer = within.length > 0 ? longOf(first) : undefined
+    const outer = within.length > 0 ? longOf(first, options) : undefined
     return outer === undefined ? quoted : `"${within.join('.')}" of "${outer}"`
   })
 }

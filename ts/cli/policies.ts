@@ -7,7 +7,7 @@ import { coloursFor, wrapped } from './terminal.ts'
 /** What `sada policies` prints: a line for each, or those of these names with their options; as JSON always with those. Throws UNKNOWN_NAME. */
 export function policies(names: readonly string[], json: boolean): string {
   const unknown = names.find((name) => !Object.hasOwn(known, name))
-  if (unknown !== undefined) throw unknownName('policy', unknown, Object.keys(known))
+  if (unknown !== undefined) throw unknownName('policy', unknown, Object.keys(known), 'names')
   if (!json && names.length === 0) return overview()
   const described = (names.length === 0 ? Object.keys(known) : [...new Set(names)]).map(describe)
   return json ? JSON.stringify(described, undefined, 2) + '\n' : described.map(asText).join('\n')

@@ -1,12 +1,12 @@
 import { CommanderError, type Command, type Option } from 'commander'
 import { SadaError, unknownName, type SadaErrorCode } from '../errors.ts'
-import { asTyped } from './option-names.ts'
+import { asTyped, typedName } from './option-names.ts'
 import { isLive } from './terminal.ts'
 
 /** Exit codes of both binaries; 128 + n for signal n. */
 export const EXIT = { ok: 0, failure: 1, usage: 2, unavailable: 3, interrupted: 130, terminated: 143 } as const
 
-const EXIT_OF: Partial<Record<SadaErrorCode, number>> = {
+const EXIT_OF: Partial<Record<Failure['code'], number>> = {
   INVALID_ARGUMENT: EXIT.usage,
   UNKNOWN_NAME: EXIT.usage,
   PROMPT_TOO_LONG: EXIT.usage,
@@ -33,9 +33,7 @@ export function withOwnErrors(command: Command): Command {
       if (error && asked.args.length > 0) throw unknownCommand(asked, asked.args[1])
       return ''
     })
-    .configureOutput({
-      outputError: (text, write) => write(`${command.name()}: ${oneLine(text.replace(/^error: /, ''))} [INVALID_ARGUMENT]\n`),
-    })
+    .configureOutput({ outputError: () => {} }) // `report` says it, as it does other errors
 }
 
 /** A name that none of a command's own commands has. */
@@ -74,23 +72,53 @@ export async function runProgram(program: Command, start: (signal: AbortSignal) 
   }
 }
 
+/** What went wrong, as it is told. */
+interface Failure {
+  readonly code: SadaErrorCode | 'INTERRUPTED'
+  /** As it is typed, where it can be. */
+  readonly argument?: string
+  readonly message: string
+}
+
 /** Says on stderr what went wrong, and gives the exit code for it. `options`: those that could be typed. */
 function report(name: string, error: unknown, options: readonly Option[]): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+  // Help and versions that were asked for, and help in the place of what was not.
+  if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok
+  if (error instanceof CommanderError && error.code === 'commander.help') return EXIT.usage
   // What was drawn last is not finished: the line is the message's.
   if (isLive(process.stderr)) process.stderr.write('\r\x1b[2K')
   if (process.env.SADA_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`)
-  if (error instanceof Interruption) {
-    process.stderr.write(`${name}: ${error.message}\n`)
-    return error.exitCode
+  const failure = failureOf(error, options)
+  process.stderr.write(isForPrograms(options) ? JSON.stringify({ error: failure }) + '\n' : asLine(name, failure))
+  if (error instanceof Interruption) return error.exitCode
+  return EXIT_OF[failure.code] ?? EXIT.failure
+}
+
+function failureOf(error: unknown, options: readonly Option[]): Failure {
+  if (error instanceof Interruption) return { code: 'INTERRUPTED', message: error.message }
+  if (error instanceof CommanderError) {
+    const message = oneLine(error.message.replace(/^error: /, ''))
+    return { code: 'INVALID_ARGUMENT', argument: /'(?:-\w, )?(--?[\w-]+)/.exec(message)?.[1], message }
   }
-  const { code, message, argument } =
-    error instanceof SadaError ? error : { code: 'INTERNAL' as const, message: String((error as Error)?.message ?? error) }
+  if (!(error instanceof SadaError)) return { code: 'INTERNAL', message: oneLine(String((error as Error)?.message ?? error)) }
+  const { code, argument, message } = error
   // Unknown names, and paths that cannot be written, are quoted as they were written.
   const isQuoted = argument === undefined || code === 'UNKNOWN_NAME' || code === 'OUTPUT_FAILED'
-  const told = isQuoted ? message : asTyped(message, options)
-  process.stderr.write(`${name}: ${oneLine(told)} [${code}]\n`)
-  return EXIT_OF[code] ?? EXIT.failure
+  return {
+    code,
+    argument: argument === undefined ? undefined : typedName(argument, options),
+    message: oneLine(isQuoted ? message : asTyped(message, options)),
+  }
+}
+
+const asLine = (name: string, { code, message }: Failure): string =>
+  `${name}: ${message}${code === 'INTERRUPTED' ? '' : ` [${code}]`}\n`
+
+/** Whether `--json` was written, as a word of its own: what is parsed of a command line that is wrong may end before it. Where it takes a file, it is about that alone. */
+function isForPrograms(options: readonly Option[]): boolean {
+  const end = process.argv.indexOf('--')
+  const words = process.argv.slice(2, end < 0 ? undefined : end)
+  return words.includes('--json') && options.some(({ long, required }) => long === '--json' && !required)
 }
 
 const oneLine = (text: string): string => text.trim().replace(/\s*\n\s*/g, ' ')
