@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert'
 import { Component, type LoadContext } from '../../ts/families/component.ts'
 import { Folder } from '../../ts/families/folder.ts'
 import { load, type SadaError } from '../../ts/index.ts'
+import { loadAddon } from '../../ts/native/load.ts'
 import type { Engine } from '../../ts/native/types.ts'
 import { filesForEngines } from '../../ts/pipeline/load.ts'
 import { external, initializer, model, node, tensor, value } from '../support/onnx.ts'
@@ -64,6 +65,23 @@ test('a path of a role that the family does not have is UNKNOWN_NAME, at load an
     const error = (await failure(take(folder, { paths: { unet: 'unet', vae_decodr: 'vae_decoder' } }))) as SadaError
     assert.equal([error.code, error.argument], ['UNKNOWN_NAME', 'paths.vae_decodr'])
     assert.match(error.message, /^Unknown option of "paths" "vae_decodr"\. Did you mean "vae_decoder"\? Known: .*\bunet\b/)
+  }
+})
+
+test('roles that a family has are those that its folders have, and those are taken; others are refused before anything is loaded', async () => {
+  const families = join(__dirname, '../fixtures/families')
+  for (const family of readdirSync(families).filter((name) => existsSync(join(families, name, 'model_index.json')))) {
+    const folder = join(families, family)
+    const parts = readdirSync(folder).filter((name) => existsSync(join(folder, name, 'model.onnx')))
+    const before = loadAddon().counters().engines
+    const { code, message } = (await failure(load(folder, { paths: { nothing: 'nope' } }))) as SadaError
+    assert.is(code, 'UNKNOWN_NAME', message)
+    assert.is(loadAddon().counters().engines, before)
+    const known = /Known: (.*)\.$/.exec(message)![1].split(', ')
+    for (const part of parts) assert.ok(known.includes(part.replace(/^controlnet_1$/, 'controlnet')), `${family}: ${part}`)
+    for (const role of known.filter((each) => !parts.includes(each)))
+      assert.is(((await failure(load(folder, { paths: { [role]: 'nope' } }))) as SadaError).code, 'MODEL_NOT_FOUND', role)
+    await (await load(folder, { threads: 1, paths: Object.fromEntries(parts.map((part) => [part, part])) })).dispose()
   }
 })
 

@@ -1,7 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SadaError } from '../../ts/index.ts'
-import { load } from '../../ts/pipeline/load.ts'
+import { filesForEngines, load } from '../../ts/pipeline/load.ts'
 import { bundledModels, unknownModel } from '../../ts/pipeline/model-folder.ts'
 
 test('what is no model, no settings, and settings that are none, are named', async () => {
@@ -20,6 +20,73 @@ test('what is no model, no settings, and settings that are none, are named', asy
     const error = (await load(model as string, settings as object).catch((e: unknown) => e)) as SadaError
     assert.is(error.code, code, error.message)
     assert.match(error.message, said)
+  }
+})
+
+const refusal = async (settings: object): Promise<SadaError> => {
+  const [error, ofEngines] = await Promise.all(
+    [load, filesForEngines].map((take) => take('avatar', settings).catch((e: unknown) => e as SadaError)),
+  )
+  assert.instance(error, Error, JSON.stringify(settings))
+  assert.equal({ ...(ofEngines as SadaError) }, { ...(error as SadaError) })
+  return error as SadaError
+}
+
+test('what folders of diffusers alone take is refused where there is a plan.json, at load and for engines', async () => {
+  const given = { family: 'flux', paths: { unet: 'unet' }, linksInto: '.', stages: false }
+  for (const [name, value] of Object.entries(given)) {
+    const { code, argument, message } = await refusal({ [name]: value })
+    assert.equal([code, argument], ['INVALID_ARGUMENT', name])
+    const start = `Expected "${name}" to be left out: a model with a plan.json does not take it, received `
+    assert.ok(message.startsWith(start) && message.endsWith('diffusers and Optimum.'), message)
+  }
+  const none = Object.fromEntries(Object.keys(given).map((name) => [name, undefined]))
+  await (await load('avatar', none)).dispose()
+})
+
+test('settings of the wrong type are named, whatever the model and the engine', async () => {
+  const attempts: [settings: object, argument: string][] = [
+    ...[5, null, ['unet'], 'unet'].map((paths): [object, string] => [{ paths }, 'paths']),
+    [{ paths: { unet: 5 } }, 'paths.unet'],
+    ...['family', 'linksInto', 'onnxruntime'].flatMap((name) =>
+      [5, null, {}].map((value): [object, string] => [{ [name]: value }, name]),
+    ),
+    ...[5, null, 'x'].map((engines): [object, string] => [{ engines }, 'engines']),
+    [{ engines: { folder: 7, sha256: 'a'.repeat(64) } }, 'engines.folder'],
+    [{ engines: { folder: 'x', sha256: 'a' } }, 'engines.sha256'],
+    ...[5, null, 'openvino'].map((engine): [object, string] => [{ engine }, 'engine']),
+    [{ engine: 'openvino', engines: { folder: 'x', sha256: 'a'.repeat(64) } }, 'engine'],
+    [{ stages: 'no' }, 'stages'],
+    [{ memoryArena: 0 }, 'memoryArena'],
+    [{ engineSizes: 5 }, 'engineSizes'],
+  ]
+  for (const [settings, wanted] of attempts) {
+    const { code, argument, message } = await refusal(settings)
+    assert.equal([code, argument], ['INVALID_ARGUMENT', wanted], message)
+    assert.not.match(message, /left out/)
+  }
+  assert.is((await refusal({ engines: { folder: 'x', sha: 'a' } })).argument, 'engines.sha')
+})
+
+test('what the chosen engine does not read is refused, and what may be of use is not', async () => {
+  const engines = { folder: 'x', sha256: 'a'.repeat(64) }
+  for (const settings of [{ engines }, { engines, engine: 'webgpu' }, { engines, device: 'auto' }]) {
+    const { code, argument, message } = await refusal(settings)
+    assert.equal([code, argument], ['INVALID_ARGUMENT', 'engines'])
+    assert.match(message, /^Expected "engines" to be left out: engine "\w+" does not take it, received .*"engine": "tensorrt"\.$/)
+  }
+  for (const more of [{}, { device: 'cpu' }, { engine: 'webgpu' }, { engine: 'tensorrt', device: 'cuda' }]) {
+    const { code, argument, message } = await refusal({ onnxruntime: '/nowhere', ...more })
+    assert.equal([code, argument], ['INVALID_ARGUMENT', 'onnxruntime'])
+    assert.match(message, /^Expected "onnxruntime" to be left out.*, received "\/nowhere"\. .*"device": "cuda" or "auto"\.$/)
+  }
+  const path = process.env.SADA_CUDA_PATH
+  process.env.SADA_CUDA_PATH = '/nowhere/libsada_cuda.so'
+  try {
+    await (await load('avatar', { device: 'auto', onnxruntime: '/nowhere', engineSizes: { pictures: 4 } })).dispose()
+  } finally {
+    if (path === undefined) delete process.env.SADA_CUDA_PATH
+    else process.env.SADA_CUDA_PATH = path
   }
 })
 

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
-import { invalidArgument, SadaError } from '../errors.ts'
+import { checkNames, invalidArgument, SadaError } from '../errors.ts'
 import type { TrustedEngines } from '../plan/model.ts'
 import type { StageEngine } from './build.ts'
 import type { EngineDescription } from './description.ts'
@@ -68,6 +68,15 @@ export async function writeShipped(folder: string, engines: readonly StageEngine
   return sha256(bytes)
 }
 
+/** Throws INVALID_ARGUMENT or UNKNOWN_NAME for what does not say which engines are trusted. */
+export function checkTrusted(engines: TrustedEngines): void {
+  if (typeof engines !== 'object' || engines === null) throw invalidArgument('engines', '{ folder, sha256 }', engines)
+  checkNames(engines, { folder: true, sha256: true }, { within: 'engines' })
+  const { folder, sha256: trusted } = engines
+  if (typeof folder !== 'string') throw invalidArgument('engines.folder', 'the path of a folder', folder)
+  if (!v.is(hash, trusted)) throw invalidArgument('engines.sha256', "the SHA-256 of the folder's engines.json, in hex", trusted)
+}
+
 /** The engines of a folder that an application vouches for. */
 export class ShippedEngines {
   private readonly folder: string
@@ -79,9 +88,9 @@ export class ShippedEngines {
   }
 
   /** Throws INVALID_ARGUMENT, MODEL_NOT_FOUND, MANIFEST_INVALID; ENGINE_UNTRUSTED where `engines.json` is another one than is trusted. */
-  static async open({ folder, sha256: trusted }: TrustedEngines): Promise<ShippedEngines> {
-    if (typeof folder !== 'string') throw invalidArgument('engines.folder', 'the path of a folder', folder)
-    if (!v.is(hash, trusted)) throw invalidArgument('engines.sha256', "the SHA-256 of the folder's engines.json, in hex", trusted)
+  static async open(engines: TrustedEngines): Promise<ShippedEngines> {
+    checkTrusted(engines)
+    const { folder, sha256: trusted } = engines
     const path = join(folder, INDEX)
     const bytes = await readWhole(path)
     if (bytes === undefined)

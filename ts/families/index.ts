@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { checkNames, invalidArgument, SadaError } from '../errors.ts'
+import { checkNames, SadaError, unknownName } from '../errors.ts'
 import { asSadaError, findOnnxRuntime, loadAddon } from '../native/load.ts'
 import { chooseGpu } from '../native/gpu.ts'
 import type { Engine } from '../native/types.ts'
@@ -16,7 +16,7 @@ import { StableDiffusion3 } from './stable-diffusion-3.ts'
 import { StableDiffusion } from './stable-diffusion.ts'
 import { StableDiffusionXl } from './stable-diffusion-xl.ts'
 
-/** What `load` takes; all but those of engines are for folders in the layout of diffusers. */
+/** What `load` takes; all but those of engines are for folders in the layout of diffusers, and INVALID_ARGUMENT where a folder has a `plan.json`. */
 export interface FamilySettings extends EngineSettings {
   /** For folders that are laid out otherwise: role (`unet`, `vae_decoder`, …) → its model file, or the subfolder with a `model.onnx`. Roles that there are not are UNKNOWN_NAME. */
   readonly paths?: Readonly<Record<string, string | undefined>> | undefined
@@ -30,28 +30,52 @@ export interface FamilySettings extends EngineSettings {
 
 interface Entry {
   readonly classes: RegExp
+  /** The parts that such a folder can have; with `controlnet` go `controlnet_1`, `controlnet_2` and so on. */
+  readonly roles: readonly string[]
   readonly load: (context: LoadContext, name: string) => Promise<Family>
 }
+
+const AUTOENCODER = ['vae_decoder', 'vae_encoder'] as const
+const PIXART = ['text_encoder', 'transformer', ...AUTOENCODER] as const
 
 /** The families by their names, each with the classes of diffusers that it stands for. */
 const FAMILIES = {
   'stable-diffusion': {
     classes: /^StableDiffusion(ControlNet)?(Img2Img|Inpaint)?Pipeline$/,
+    roles: ['text_encoder', 'unet', ...AUTOENCODER, 'controlnet'],
     load: (context, name) => StableDiffusion.load(context, name),
   },
   'stable-diffusion-xl': {
     classes: /^StableDiffusionXL(ControlNet)?(Img2Img|Inpaint)?Pipeline$/,
+    roles: ['text_encoder', 'text_encoder_2', 'unet', ...AUTOENCODER, 'controlnet'],
     load: (context, name) => StableDiffusionXl.load(context, name),
   },
   'stable-diffusion-3': {
     classes: /^StableDiffusion3(Img2Img|Inpaint)?Pipeline$/,
+    roles: ['text_encoder', 'text_encoder_2', 'text_encoder_3', 'transformer', ...AUTOENCODER],
     load: (context, name) => StableDiffusion3.load(context, name),
   },
-  flux: { classes: /^Flux(Img2Img|Inpaint)?Pipeline$/, load: (context, name) => Flux.load(context, name) },
+  flux: {
+    classes: /^Flux(Img2Img|Inpaint)?Pipeline$/,
+    roles: ['text_encoder', 'text_encoder_2', 'transformer', ...AUTOENCODER],
+    load: (context, name) => Flux.load(context, name),
+  },
   // They differ in how much of a prompt they were trained to read.
-  'pixart-alpha': { classes: /^PixArtAlphaPipeline$/, load: (context, name) => PixArt.load(context, name, 120) },
-  'pixart-sigma': { classes: /^PixArtSigmaPipeline$/, load: (context, name) => PixArt.load(context, name, 300) },
-  musicldm: { classes: /^MusicLDMPipeline$/, load: (context, name) => MusicLdm.load(context, name) },
+  'pixart-alpha': {
+    classes: /^PixArtAlphaPipeline$/,
+    roles: PIXART,
+    load: (context, name) => PixArt.load(context, name, 120),
+  },
+  'pixart-sigma': {
+    classes: /^PixArtSigmaPipeline$/,
+    roles: PIXART,
+    load: (context, name) => PixArt.load(context, name, 300),
+  },
+  musicldm: {
+    classes: /^MusicLDMPipeline$/,
+    roles: ['text_encoder', 'unet', ...AUTOENCODER, 'vocoder'],
+    load: (context, name) => MusicLdm.load(context, name),
+  },
 } satisfies Record<string, Entry>
 
 /** A kind of model. */
@@ -69,6 +93,7 @@ const LONGEST_CHECK_MS = 20_000
 export async function loadFamily(path: string, settings: FamilySettings, openDevice?: OpenDeviceEngine): Promise<Family> {
   const folder = await openFolder(path, settings)
   const family = await familyOf(folder, settings.family)
+  checkRoles(settings.paths, family)
   const chosen = await chooseGpu(settings.device ?? 'cpu')
   let engine: Engine
   try {
@@ -92,6 +117,7 @@ export async function loadFamily(path: string, settings: FamilySettings, openDev
 export async function networkFiles(path: string, settings: FamilySettings): Promise<NetworkFile[]> {
   const folder = await openFolder(path, settings)
   const family = await familyOf(folder, settings.family)
+  checkRoles(settings.paths, family)
   const files: NetworkFile[] = []
   const load = (file: NetworkFile): Promise<number> => Promise.resolve(files.push(file))
   const device = { engine: NO_ENGINE, onGpu: true, compiles: true, load }
@@ -99,7 +125,15 @@ export async function networkFiles(path: string, settings: FamilySettings): Prom
   return files
 }
 
-/** Throws UNKNOWN_NAME for a path of a role that the family does not have: the part would be taken from elsewhere. */
+/** Throws UNKNOWN_NAME for a path of a role that the family does not have, before anything is loaded. */
+function checkRoles(paths: FamilySettings['paths'] = {}, family: FamilyName): void {
+  const roles: readonly string[] = FAMILIES[family].roles
+  const isFurther = (role: string): boolean => roles.includes('controlnet') && /^controlnet_[1-9]\d*$/.test(role)
+  const given = Object.fromEntries(Object.entries(paths).filter(([role]) => !isFurther(role)))
+  checkNames(given, Object.fromEntries(roles.map((role) => [role, true])), { within: 'paths' })
+}
+
+/** Throws UNKNOWN_NAME for a path of a role that was not looked for, of a ControlNet after one that the folder lacks. */
 async function loadParts(context: LoadContext, family: FamilyName): Promise<Family> {
   const roles = new Set<string>()
   const loaded = await FAMILIES[family].load({ ...context, roles }, family)
@@ -124,26 +158,17 @@ function noneRuns(): never {
   throw new SadaError('INTERNAL', 'A network was to be described, and was run.')
 }
 
-async function openFolder(path: string, { linksInto, paths = {} }: FamilySettings): Promise<Folder> {
-  checkPaths(paths)
+async function openFolder(path: string, { linksInto }: FamilySettings): Promise<Folder> {
   const folder = await Folder.open(path, linksInto)
   await folder.refuseLibraries()
   return folder
-}
-
-function checkPaths(paths: unknown): void {
-  if (typeof paths !== 'object' || paths === null || Array.isArray(paths))
-    throw invalidArgument('paths', 'an object of a path for each role', paths)
-  for (const [role, path] of Object.entries(paths as Readonly<Record<string, unknown>>))
-    if (path !== undefined && typeof path !== 'string')
-      throw invalidArgument(`paths.${role}`, 'a path, relative to the folder', path)
 }
 
 /** Which family a folder holds: as `model_index.json` says, or the caller. */
 async function familyOf(folder: Folder, given: FamilyName | undefined): Promise<FamilyName> {
   if (given !== undefined) {
     if (NAMES.includes(given)) return given
-    throw new SadaError('UNKNOWN_NAME', `Unknown family "${String(given)}". Known: ${NAMES.join(', ')}.`, { argument: 'family' })
+    throw unknownName('family', given, NAMES)
   }
   if (!(await folder.has('model_index.json'))) {
     const hint = `It holds neither plan.json nor model_index.json; say what it is with "family": ${NAMES.join(', ')}.`

@@ -53,11 +53,14 @@ export interface EngineSettings {
    * (`sada engines`).
    */
   readonly engine?: 'onnxruntime' | 'webgpu' | 'tensorrt' | undefined
-  /** A build of ONNX Runtime with the CUDA provider, or its folder; default `SADA_ONNXRUNTIME_PATH`, then pip's `onnxruntime-gpu`. */
+  /**
+   * A build of ONNX Runtime with the CUDA provider, or its folder; default `SADA_ONNXRUNTIME_PATH`, then pip's `onnxruntime-gpu`. INVALID_ARGUMENT on
+   * the CPU, and with another engine.
+   */
   readonly onnxruntime?: string | undefined
-  /** TensorRT's engines that the application brings along (`sada engines build --out`), so that they need not be built here. */
+  /** TensorRT's engines that the application brings along (`sada engines build --out`), so that they need not be built here. INVALID_ARGUMENT with another engine. */
   readonly engines?: TrustedEngines | undefined
-  /** The sizes that TensorRT's engines of a folder in the layout of diffusers serve; calls of others are refused (INVALID_ARGUMENT). */
+  /** The sizes that TensorRT's engines of a folder in the layout of diffusers serve; calls of others are refused (INVALID_ARGUMENT). Not read by other engines. */
   readonly engineSizes?: EngineSizes | undefined
   /** Ends loading: `load` rejects with its reason, at once while an engine is built. */
   readonly signal?: AbortSignal | undefined
