@@ -23,6 +23,27 @@ for (const stages of [true, false]) {
   })
 }
 
+test('one prompt with several seeds: what there is one of is that of all pictures, and lists have one for each', async () => {
+  const pipeline = await load(familyFolder('sd2-controlnet'), { threads: 1 })
+  const other = { ...image, data: image.data.map((value) => 255 - value) }
+  const mask = { ...image, data: image.data.map((_, k) => (k % 32 < 16 ? 0 : 255)) }
+  const call = { seed: [3, 4], steps: 3, guidanceScale: 5, width: 32, height: 32, init: image, mask }
+  for (const each of [
+    { negativePrompt: 'a dog', control: { image } },
+    { negativePrompt: ['a dog', 'a cow'], control: { image: [image, other] } },
+  ]) {
+    const options = { ...call, ...each, prompt: ['a cat', 'a cat'] }
+    const { latents } = await pipeline.generate({ ...options, prompt: 'a cat' })
+    assert.equal(latents, (await pipeline.generate(options)).latents)
+    assert.equal(await pipeline.memory({ ...options, prompt: 'a cat' }), await pipeline.memory(options))
+  }
+  const error = await pipeline
+    .generate({ ...call, prompt: 'a cat', negativePrompt: ['a dog'] })
+    .catch((e: unknown) => e as SadaError)
+  assert.is((error as SadaError).argument, 'negativePrompt')
+  await pipeline.dispose()
+})
+
 test('one for each ControlNet at most, and no more than one step can add up', () => {
   const controls = (count: number): Control[] => Array<Control>(count).fill({ images: [image] })
   const nets = (count: number) => Array<ControlNet>(count)

@@ -87,7 +87,22 @@ test("what is left out is the model's own, and what is given is handed on", () =
 
 test('a seed for each prompt, no fewer and no more', () => {
   for (const seed of [[], [1], [1, 2, 3]]) assert.is(refusal({ prompt: ['a', 'b'], seed }).argument, 'seed')
+  for (const seed of [[], [1, 2]]) assert.is(refusal({ prompt: ['a'], seed }).argument, 'seed')
+  assert.match(refusal({ prompt: ['a'], seed: [1, 2] }).message, /a string, not an array, makes a picture for each seed/)
   check({ prompt: ['a', 'b'], seed: [1, 2] })
+})
+
+test('one prompt with seeds is that prompt for each of them, 64 at most', () => {
+  for (const count of [1, 2, 64]) {
+    const seed = Array.from({ length: count }, (_, k) => k)
+    const { request } = check({ prompt: 'a', seed })
+    assert.equal([request.prompts, request.seed], [Array(count).fill('a'), seed])
+  }
+  for (const count of [0, 65]) {
+    const { code, argument, message } = refusal({ prompt: 'a', seed: Array(count).fill(1) })
+    assert.equal([code, argument], ['INVALID_ARGUMENT', 'seed'])
+    assert.match(message, `an array of 1 to 64 (each makes a picture of the prompt), received an array of length ${count}.`)
+  }
 })
 
 test('a scheduler is a name, a configuration, or its text after any blanks', () => {

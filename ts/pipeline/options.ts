@@ -17,12 +17,14 @@ export type ControlOptions = Omit<Control, 'images'> & { readonly image: ImageIn
 /** What `generate` takes; which of the model's own options, `pipeline.takes` says. */
 export interface GenerateOptions extends Omit<FamilyRequest, 'init' | 'mask' | 'control'> {
   /**
-   * One prompt, or one for each picture, 64 at most. The end that a text encoder has no room for is dropped (`droppedTokens`). PROMPT_TOO_LONG:
+   * One prompt, or one for each picture, 64 at most; one prompt with several seeds makes a picture for each seed, and what there may be one of
+   * for each prompt, there may then be one of for each seed. The end that a text encoder has no room for is dropped (`droppedTokens`). PROMPT_TOO_LONG:
    * above 100,000 characters; of a model with a `plan.json`, above the words that it reads.
    */
   readonly prompt: string | readonly string[]
   /**
-   * Integers 0 … 2⁶⁴−1, from 2⁵³ on as bigints: one for the whole batch (one `randn` over all members), or one for each picture. Default 0.
+   * Integers 0 … 2⁶⁴−1, from 2⁵³ on as bigints: one for the whole batch (one `randn` over all members), or one for each picture:
+   * as many as prompts, or with one prompt, a string, 64 at most. Default 0.
    * As in PyTorch only their low 32 bits count.
    */
   readonly seed?: number | bigint | readonly (number | bigint)[] | undefined
@@ -77,20 +79,9 @@ const MOST_PICTURES = 64
 /** Checks everything a call was given before anything is allocated. */
 export function checkGenerateOptions(options: GenerateOptions, offer: Offer): CheckedOptions {
   checkNames(options, { ...OPTIONS, ...FAMILY_OPTIONS }, { offered: [...Object.keys(OPTIONS), ...offer.takes] })
-  const prompts = typeof options.prompt === 'string' ? [options.prompt] : options.prompt
-  if (
-    !Array.isArray(prompts) ||
-    prompts.length < 1 ||
-    prompts.length > MOST_PICTURES ||
-    !prompts.every((p) => typeof p === 'string')
-  ) {
-    throw invalidArgument('prompt', `a string, or an array of 1 to ${MOST_PICTURES} strings`, options.prompt)
-  }
+  const prompts = readPrompts(options)
   const { defaults } = offer
   const { seed = 0, steps = defaults.steps, guidanceScale: guidance = defaults.guidance } = options
-  if (Array.isArray(seed) && seed.length !== prompts.length) {
-    throw invalidArgument('seed', `one seed, or an array of ${prompts.length} (one for each prompt)`, seed)
-  }
   if (!Number.isInteger(steps) || steps < 1 || steps > 1000) throw invalidArgument('steps', 'an integer from 1 to 1000', steps)
   if (typeof guidance !== 'number' || !(guidance >= 0 && guidance <= 100)) {
     throw invalidArgument('guidanceScale', 'a number from 0 to 100', guidance)
@@ -102,6 +93,22 @@ export function checkGenerateOptions(options: GenerateOptions, offer: Offer): Ch
   const audit = checkAudit(options.audit)
   const request = { ...checkFamilyOptions(options, offer), prompts, seed, steps, guidance, scheduler }
   return { request, policy: createPolicy(policy), audit, schedulerWarnings }
+}
+
+/** The prompt of each picture: one prompt is that of as many as there are seeds. Throws INVALID_ARGUMENT. */
+function readPrompts({ prompt, seed }: GenerateOptions): readonly string[] {
+  const seeds: readonly unknown[] | undefined = Array.isArray(seed) ? seed : undefined
+  if (typeof prompt === 'string') {
+    if (seeds === undefined) return [prompt]
+    if (seeds.length >= 1 && seeds.length <= MOST_PICTURES) return seeds.map(() => prompt)
+    throw invalidArgument('seed', `one seed, or an array of 1 to ${MOST_PICTURES} (each makes a picture of the prompt)`, seed)
+  }
+  const fits = Array.isArray(prompt) && prompt.every((each) => typeof each === 'string')
+  if (!fits || prompt.length < 1 || prompt.length > MOST_PICTURES)
+    throw invalidArgument('prompt', `a string, or an array of 1 to ${MOST_PICTURES} strings`, prompt)
+  if (seeds === undefined || seeds.length === prompt.length) return prompt as readonly string[]
+  const hint = prompt.length === 1 ? 'A prompt that is a string, not an array, makes a picture for each seed.' : ''
+  throw invalidArgument('seed', `one seed, or an array of ${prompt.length} (one for each prompt)`, seed, hint)
 }
 
 /** A scheduler by name, or a configuration. Throws UNKNOWN_NAME, INVALID_ARGUMENT or INVALID_SCHEDULE. */

@@ -16,9 +16,9 @@ import { checkGenerateOptions, type ControlOptions, type GenerateOptions, type G
 
 /** What `generate` made, and how. */
 export interface GenerateResult {
-  /** One for each prompt; none where the model makes sounds. */
+  /** One for each prompt, or for each seed of one prompt; none where the model makes sounds. */
   readonly images: readonly Picture[]
-  /** One for each prompt; none where the model makes pictures. */
+  /** As `images`; none where the model makes pictures. */
   readonly audio: readonly Sound[]
   /** Final states of the sampler in its own scale, what `init.latents` takes: [pictures, channels, height, width]; for Flux [pictures, tokens, channels]. */
   readonly latents: Float32Array
@@ -28,7 +28,7 @@ export interface GenerateResult {
   readonly recording?: Recording
   /** Words of the prompts that the model does not know; they were read as "unknown". */
   readonly unknownWords: readonly string[]
-  /** For each prompt, the tokens at its end that the model's text encoder had no room for. */
+  /** For each picture or sound, the tokens at its prompt's end that the model's text encoder had no room for. */
   readonly droppedTokens: readonly number[]
 }
 
