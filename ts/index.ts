@@ -36,13 +36,14 @@ const sampler = () => require('./sampler/sample.js') as typeof Sampling
 /* eslint-enable @typescript-eslint/no-require-imports */
 
 /**
- * Loads a model: a bundled one by name (`'avatar'`), a folder that holds a `plan.json`, or one in the layout of diffusers and Optimum.
+ * Loads a model: a bundled one by name (`'avatar'`), or a folder by its path or file: URL, that holds a `plan.json` or is in the layout of diffusers and
+ * Optimum.
  * Rejects with a `SadaError`: INVALID_ARGUMENT, MODEL_NOT_FOUND, UNKNOWN_NAME, MANIFEST_INVALID, MODEL_CORRUPT, MODEL_TOO_LARGE, MODEL_CHANGED, RESOURCE_LIMIT,
  * SHAPE_INVALID, UNSUPPORTED, IO_MISMATCH, TOKENIZER_INVALID, INVALID_SCHEDULE, PATH_ESCAPE, PATH_UNSAFE, UNTRUSTED_CODE, OUT_OF_MEMORY or BACKEND_UNAVAILABLE;
  * with engines for a GPU NETWORK_FAILED, DEVICE_LOST, ENGINE_UNTRUSTED or ENGINE_INCOMPATIBLE as well; or with the reason of
  * `settings.signal`.
  */
-export async function load(model: string, settings?: FamilySettings): Promise<Pipeline> {
+export async function load(model: string | URL, settings?: FamilySettings): Promise<Pipeline> {
   return pipeline().load(model, settings)
 }
 

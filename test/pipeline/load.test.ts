@@ -1,8 +1,12 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SadaError } from '../../ts/index.ts'
 import { filesForEngines, load } from '../../ts/pipeline/load.ts'
-import { bundledModels, unknownModel } from '../../ts/pipeline/model-folder.ts'
+import { bundledModels, findModel, unknownModel } from '../../ts/pipeline/model-folder.ts'
 
 test('what is no model, no settings, and settings that are none, are named', async () => {
   const attempts: [model: unknown, settings: unknown, code: string, said: RegExp][] = [
@@ -87,6 +91,42 @@ test('what the chosen engine does not read is refused, and what may be of use is
   } finally {
     if (path === undefined) delete process.env.SADA_CUDA_PATH
     else process.env.SADA_CUDA_PATH = path
+  }
+})
+
+test('a folder that is not there is told what is wanted, what it was taken for, and that nothing is downloaded', async () => {
+  const scratch = mkdtempSync(join(tmpdir(), 'sada-model-'))
+  const file = join(scratch, 'model.safetensors')
+  writeFileSync(file, '')
+  const attempts: [model: string | URL, said: string][] = [
+    ['stabilityai/sdxl', `There is no folder ${resolve('stabilityai/sdxl')}. Give`],
+    ['./nowhere', `There is no folder ${resolve('nowhere')}. Give`],
+    [file, `${file} is a file, not a folder. Give`],
+    [pathToFileURL(file), `${file} is a file, not a folder. Give`],
+    ['~/models/sdxl', `There is no folder ${resolve('~/models/sdxl')}. "~" is not expanded: `],
+    ['~', `There is no folder ${resolve('~')}. "~" is not expanded: `],
+    [String(pathToFileURL(scratch)), 'A file: URL is given as a URL object, or as a path by fileURLToPath() of node:url. Give'],
+  ]
+  for (const [model, said] of attempts) {
+    const { code, argument, message } = (await load(model).catch((e: unknown) => e)) as SadaError
+    assert.equal([code, argument], ['MODEL_NOT_FOUND', 'model'])
+    assert.match(message, said)
+    assert.match(
+      message,
+      /Give a folder with a model_index\.json \(.*\) or a plan\.json, or a bundled model: avatar\. sada downloads nothing; docs\/families\.md /,
+    )
+  }
+  rmSync(scratch, { recursive: true })
+})
+
+test('a folder is given by its file: URL as well; other URLs are none', async () => {
+  const pipeline = await load(pathToFileURL(await findModel('avatar')))
+  assert.is(pipeline.name, 'avatar')
+  await pipeline.dispose()
+  for (const url of ['https://example.org/sdxl', 'file:///a%2Fb']) {
+    const { code, argument, message } = (await load(new URL(url)).catch((e: unknown) => e)) as SadaError
+    assert.equal([code, argument], ['INVALID_ARGUMENT', 'model'])
+    assert.match(message, `received "${url}". sada downloads nothing`)
   }
 })
 

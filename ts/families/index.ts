@@ -172,7 +172,7 @@ async function familyOf(folder: Folder, given: FamilyName | undefined): Promise<
   }
   if (!(await folder.has('model_index.json'))) {
     const hint = `It holds neither plan.json nor model_index.json; say what it is with "family": ${NAMES.join(', ')}.`
-    throw new SadaError('MODEL_NOT_FOUND', `${folder.root} is no model folder that is known. ${hint}`)
+    throw new SadaError('MODEL_NOT_FOUND', `${folder.root} is no model folder that is known. ${hint}`, { argument: 'model' })
   }
   const { _class_name: written } = await folder.json('model_index.json')
   if (typeof written !== 'string') {

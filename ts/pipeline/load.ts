@@ -1,4 +1,3 @@
-import { invalidArgument } from '../errors.ts'
 import { onnxRuntimeOnGpu, onnxRuntimeOnWebGpu } from '../engines/onnxruntime.ts'
 import { tensorRtEngine } from '../engines/stages.ts'
 import type { NetworkFile, OpenDeviceEngine } from '../plan/device-engine.ts'
@@ -6,7 +5,7 @@ import { loadManifest, loadModel, stageFiles } from '../plan/model.ts'
 import type * as Families from '../families/index.ts'
 import type { FamilySettings } from '../families/index.ts'
 import { Staged } from '../families/staged.ts'
-import { findModel, isStaged } from './model-folder.ts'
+import { findModel, isStaged, nameOf } from './model-folder.ts'
 import { Pipeline } from './pipeline.ts'
 import { checkSettings, refuseFamilySettings } from './settings.ts'
 
@@ -15,17 +14,16 @@ import { checkSettings, refuseFamilySettings } from './settings.ts'
 const families = () => require('../families/index.js') as typeof Families
 
 /**
- * Loads a model: a bundled one by name (`'avatar'`), a folder that holds a `plan.json`, or one in the layout of diffusers and
- * Optimum. Rejects with MODEL_NOT_FOUND, MANIFEST_INVALID, MODEL_CORRUPT, IO_MISMATCH, TOKENIZER_INVALID or BACKEND_UNAVAILABLE, and
+ * Loads a model: a bundled one by name (`'avatar'`), or a folder by its path or file: URL, that holds a `plan.json` or is in the layout
+ * of diffusers and Optimum. Rejects with MODEL_NOT_FOUND, MANIFEST_INVALID, MODEL_CORRUPT, IO_MISMATCH, TOKENIZER_INVALID or BACKEND_UNAVAILABLE, and
  * what `loadFamily` adds.
  */
-export async function load(model: string, settings: FamilySettings = {}): Promise<Pipeline> {
-  if (typeof model !== 'string' || model === '')
-    throw invalidArgument('model', "a bundled model's name or the path of a folder", model)
+export async function load(model: string | URL, settings: FamilySettings = {}): Promise<Pipeline> {
+  const name = nameOf(model)
   checkSettings(settings)
   const { signal } = settings
   signal?.throwIfAborted()
-  const folder = await findModel(model)
+  const folder = await findModel(name)
   const openDevice = deviceEngine(settings)
   const isPlanned = isStaged(folder)
   if (isPlanned) refuseFamilySettings(settings)
