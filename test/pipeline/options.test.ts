@@ -109,7 +109,62 @@ test('a scheduler is a name, a configuration, or its text after any blanks', () 
   const text = '\n {"_class_name": "EulerDiscreteScheduler"}'
   const parsed: unknown = JSON.parse(text)
   for (const scheduler of [text, parsed]) assert.equal(check({ scheduler }).request.scheduler, parsed)
-  for (const scheduler of ['flow-euler', '', 7]) assert.is(refusal({ scheduler }).code, 'UNKNOWN_NAME', String(scheduler))
+  for (const scheduler of ['flow-euler', '']) assert.is(refusal({ scheduler }).code, 'UNKNOWN_NAME', scheduler)
+  for (const [scheduler, received] of [
+    [null, 'null'],
+    [7, '7'],
+    [['euler'], 'an array of length 1'],
+    [Buffer.from(text), "bytes; read the file with 'utf8'"],
+  ] as const) {
+    const { code, argument, message } = refusal({ scheduler })
+    assert.equal([code, argument], ['INVALID_ARGUMENT', 'scheduler'])
+    assert.is(
+      message,
+      `Expected "scheduler" to be one of euler, dpm++, or a diffusers scheduler configuration (the object, or the file's text), received ${received}.`,
+    )
+  }
+  assert.is(check({ scheduler: undefined }).request.scheduler, 'euler')
+})
+
+test('schedulers by the names that others have for them', () => {
+  const schedulers = ['dpm++', 'dpm++-sde', 'euler', 'euler-ancestral']
+  const said = (scheduler: string, offered = schedulers): string => {
+    try {
+      checkGenerateOptions({ prompt: 'a', scheduler }, { ...offer, schedulers: offered })
+    } catch (error) {
+      const { code, argument, message } = error as SadaError
+      assert.equal([code, argument], ['UNKNOWN_NAME', 'scheduler'])
+      assert.match(message, `Known: ${offered.join(', ')}.`)
+      return message
+    }
+    throw new Error(`${scheduler} is taken`)
+  }
+  for (const [meant, names] of Object.entries({
+    'euler-ancestral': ['euler_a', 'Euler a', 'EulerAncestralDiscreteScheduler', 'euler_ancestral', 'k_euler_a'],
+    euler: ['EulerDiscreteScheduler', 'k_euler', 'Euler', 'eular'],
+    'dpm++': ['dpmpp_2m', 'dpm++2m', 'DPM++ 2M Karras', 'dpmpp', 'DPMSolverMultistepScheduler', 'dpm+'],
+    'dpm++-sde': ['dpmpp_sde', 'dpmpp_2m_sde', 'DPM++ 2M SDE', 'sde-dpmsolver++'],
+  }))
+    for (const name of names) assert.match(said(name), `Unknown scheduler ${JSON.stringify(name)}. Did you mean "${meant}"?`)
+  for (const name of [
+    'ddim',
+    'DDIMScheduler',
+    'pndm',
+    'PNDMScheduler',
+    'unipc',
+    'UniPCMultistepScheduler',
+    'heun',
+    'LMSDiscreteScheduler',
+  ])
+    assert.match(said(name), `The scheduler ${JSON.stringify(name)} is not supported.`)
+  assert.match(said('euler', ['flow-euler']), 'This model does not offer the scheduler "euler". ')
+  assert.match(
+    said('euler_a', ['flow-euler']),
+    'This model does not offer the scheduler "euler-ancestral", which "euler_a" is here. ',
+  )
+  assert.match(said('FlowMatchEulerDiscreteScheduler', ['flow-euler']), 'Did you mean "flow-euler"?')
+  assert.match(said('scheduler/scheduler_config.json'), /That is a path: give what the file holds/)
+  assert.ok(said('x'.repeat(1e6)).length < 500)
 })
 
 test('what a model does not take is refused with what it takes', () => {

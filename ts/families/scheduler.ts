@@ -1,4 +1,4 @@
-import { invalidArgument, SadaError, unknownName } from '../errors.ts'
+import { invalidArgument, SadaError } from '../errors.ts'
 import {
   parseSchedulerConfig,
   solverFor,
@@ -9,6 +9,7 @@ import {
 import { dynamicShiftFor } from '../schedule/flow-grid.ts'
 import { roundHalfEven } from '../schedule/grid.ts'
 import { createSchedule, type Schedule, type ScheduleOptions } from '../schedule/schedule.ts'
+import { unknownScheduler } from '../schedule/names.ts'
 import { parsePythonJson } from '../schedule/python-json.ts'
 import type { Folder } from './folder.ts'
 import type { Request } from './family.ts'
@@ -59,7 +60,7 @@ export class Schedulers {
   configOf(scheduler: Request['scheduler']): SchedulerConfig {
     if (typeof scheduler === 'object') return parseSchedulerConfig(scheduler).config
     const name = this.names.find((each) => each === scheduler)
-    if (name === undefined) throw this.refused.get(scheduler) ?? unknownName('scheduler', scheduler, this.names)
+    if (name === undefined) throw this.refused.get(scheduler) ?? unknownScheduler(scheduler, this.names)
     return this.parse(name)
   }
 

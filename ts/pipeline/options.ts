@@ -1,10 +1,11 @@
-import { checkNames, invalidArgument, unknownName } from '../errors.ts'
+import { checkNames, invalidArgument } from '../errors.ts'
 import type { Control, FamilyRequest, Offer, Pixels, Request } from '../families/family.ts'
 import { createPolicy, type Policy, type PolicySpec } from '../policy/index.ts'
 import { checkAudit } from '../sampler/audit.ts'
 import type { MemoryOptions } from '../sampler/memory.ts'
 import type { StepEvent } from '../sampler/trace.ts'
 import { parseSchedulerConfig, type SolverName } from '../schedule/config.ts'
+import { checkConfiguration, CONFIGURATION, unknownScheduler } from '../schedule/names.ts'
 import { parsePythonJson } from '../schedule/python-json.ts'
 import type { Picture } from './image.ts'
 
@@ -86,7 +87,7 @@ export function checkGenerateOptions(options: GenerateOptions, offer: Offer): Ch
   if (typeof guidance !== 'number' || !(guidance >= 0 && guidance <= 100)) {
     throw invalidArgument('guidanceScale', 'a number from 0 to 100', guidance)
   }
-  const { scheduler, schedulerWarnings } = readScheduler(options.scheduler ?? defaults.scheduler, offer)
+  const { scheduler, schedulerWarnings } = readScheduler(options.scheduler, offer)
   const { preview = 1, policy = 'sada' } = options
   if (!Number.isInteger(preview) || preview < 1 || preview > 1000)
     throw invalidArgument('preview', 'an integer from 1 to 1000', preview)
@@ -113,12 +114,16 @@ function readPrompts({ prompt, seed }: GenerateOptions): readonly string[] {
 
 /** A scheduler by name, or a configuration. Throws UNKNOWN_NAME, INVALID_ARGUMENT or INVALID_SCHEDULE. */
 function readScheduler(given: unknown, offer: Offer): { scheduler: string | object; schedulerWarnings: string[] } {
-  const isText = typeof given === 'string' && given.trimStart().startsWith('{')
-  const scheduler = isText ? parsePythonJson(given) : given
-  if (typeof scheduler === 'object' && scheduler !== null)
+  const { schedulers, defaults } = offer
+  const name = given === undefined ? defaults.scheduler : given
+  const isName = typeof name === 'string' && !name.trimStart().startsWith('{')
+  if (!isName) {
+    checkConfiguration(name, `one of ${schedulers.join(', ')}, or ${CONFIGURATION}`)
+    const scheduler = typeof name === 'string' ? (parsePythonJson(name) as object) : name
     return { scheduler, schedulerWarnings: parseSchedulerConfig(scheduler).warnings }
-  if (typeof scheduler === 'string' && offer.schedulers.includes(scheduler)) return { scheduler, schedulerWarnings: [] }
-  throw offer.whyNot?.(String(scheduler)) ?? unknownName('scheduler', String(scheduler), offer.schedulers)
+  }
+  if (schedulers.includes(name)) return { scheduler: name, schedulerWarnings: [] }
+  throw offer.whyNot?.(name) ?? unknownScheduler(name, schedulers)
 }
 
 const isShare = (value: unknown): boolean => typeof value === 'number' && value >= 0 && value <= 1
