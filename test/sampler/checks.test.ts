@@ -168,16 +168,28 @@ test('what a scheduler makes nothing of is in the trace as well', async () => {
   assert.match(trace.warnings!.join(), /beta_schedul/)
 })
 
-test('a scheduler that is a name, or bytes, is said to be that', async () => {
-  for (const [scheduler, said] of [
-    ['euler', /expected an object of fields, or the file's text, received "euler"\.$/],
-    ['', /received ""/],
-    [Buffer.from('{}'), /received bytes; read the file with 'utf8'/],
-    ['[1]', /received "\[1\]"/],
+test('a scheduler that is a name, a path, bytes or nothing is said to be that, and what it should be', async () => {
+  const named = (fields: string): string => ` Names are for generate(); here it is { _class_name: ${fields}, … }.`
+  const path = " That is a path: give what the file holds, readFileSync(path, 'utf8')."
+  for (const [scheduler, received, hint] of [
+    ['euler', '"euler"', named("'EulerDiscreteScheduler'")],
+    ['dpm++', '"dpm++"', named("'DPMSolverMultistepScheduler'")],
+    ['dpm++-sde', '"dpm++-sde"', named("'DPMSolverMultistepScheduler', algorithm_type: 'sde-dpmsolver++'")],
+    ['FlowMatchEulerDiscreteScheduler', '"FlowMatchEulerDiscreteScheduler"', named("'FlowMatchEulerDiscreteScheduler'")],
+    ['', '""', named("'DPMSolverMultistepScheduler'")],
+    ['[1]', '"[1]"', named("'DPMSolverMultistepScheduler'")],
+    ['scheduler_config.json', '"scheduler_config.json"', path],
+    ['./a/b.JSON', '"./a/b.JSON"', path],
+    [Buffer.from('{}'), "bytes; read the file with 'utf8'", ''],
+    [undefined, 'undefined', ''],
+    [null, 'null', ''],
+    [5, '5', ''],
+    [[{}], 'an array of length 1', ''],
   ] as const) {
-    const error = await refusal(() => sample({ ...options, scheduler }))
-    assert.equal([error.code, error.argument], ['INVALID_SCHEDULE', 'scheduler'])
-    assert.match(error.message, said)
+    const error = await refusal(() => sample({ ...options, scheduler: scheduler as object }))
+    assert.equal([error.code, error.argument], ['INVALID_ARGUMENT', 'scheduler'])
+    const expected = `Expected "scheduler" to be a diffusers scheduler configuration (the object, or the file's text)`
+    assert.is(error.message, `${expected}, received ${received}.${hint}`)
   }
 })
 

@@ -5,6 +5,7 @@ import type { TokenLayout, Workspace } from '../native/types.ts'
 import { createPolicy, type PolicySpec } from '../policy/index.ts'
 import { recorded, type Recording } from '../policy/recording.ts'
 import { parseSchedulerConfig } from '../schedule/config.ts'
+import { checkConfiguration } from '../schedule/names.ts'
 import { createSchedule, type Schedule } from '../schedule/schedule.ts'
 import { createSolver, type Solver } from '../solver/solver.ts'
 import { checkAudit } from './audit.ts'
@@ -156,6 +157,7 @@ function check(options: SampleOptions) {
   if (!(typeof guidanceScale === 'number' && guidanceScale >= 0 && guidanceScale <= 100))
     throw invalidArgument('guidanceScale', 'a number from 0 to 100', guidanceScale)
   const policy = createPolicy(chosen)
+  checkConfiguration(options.scheduler)
   const { config, warnings: schedulerWarnings } = parseSchedulerConfig(options.scheduler)
   const { steps, sigmas, mu } = options
   const schedule = createSchedule(config, { steps, sigmas, mu })
