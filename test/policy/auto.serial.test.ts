@@ -123,7 +123,7 @@ test('the wider the error that a PSNR target allows, the fewer the runs', async 
 })
 
 test('a target is needed, one, above 0', async () => {
-  for (const policy of ['auto', auto({}), auto({ speedup: 2, ms: 100 }), auto({ speedup: 0 })] as PolicySpec[]) {
+  for (const policy of ['auto', auto({}), auto({ speedup: 2, ms: 100 })] as PolicySpec[]) {
     const error = await runInJs({ scheduler: 'dpm++', policy, latents: [noise(1)] }).then(
       () => assert.unreachable() as never,
       (refused: SadaError) => refused,
@@ -131,6 +131,11 @@ test('a target is needed, one, above 0', async () => {
     assert.is(error.code, 'INVALID_ARGUMENT')
     assert.is(error.argument, 'policy.target')
   }
+  const none = await runInJs({ scheduler: 'dpm++', policy: auto({ speedup: 0 }), latents: [noise(1)] }).then(
+    () => assert.unreachable() as never,
+    (refused: SadaError) => refused,
+  )
+  assert.equal([none.code, none.argument], ['INVALID_ARGUMENT', 'policy.target.speedup'])
   const error = await runInJs({ scheduler: 'dpm++', policy: auto({ fps: 3 }), latents: [noise(1)] }).then(
     () => assert.unreachable() as never,
     (refused: SadaError) => refused,

@@ -36,13 +36,13 @@ test('unknown policies, presets and options are errors that suggest the nearest 
 for (const [name, { options }] of Object.entries(policies)) {
   for (const [option, spec] of Object.entries(options) as [
     string,
-    { min: number; max: number; integer?: boolean; list?: boolean; default: unknown },
+    { min: number; max: number; integer?: boolean; list?: boolean; off?: number; default: unknown },
   ][]) {
     const [base, preset] = name.split('/')
     const given = (value: unknown) => ({ name: base, preset, [option]: value })
     const isNumber = typeof spec.default !== 'boolean' && !Array.isArray(spec.default)
     test(`${name}.${option}: its ends are accepted, what lies beyond is refused by name`, () => {
-      for (const good of isNumber ? [spec.min, spec.max] : []) {
+      for (const good of isNumber ? [spec.min, spec.max].filter((end) => end !== spec.off) : []) {
         if (Number.isFinite(good)) createPolicy(given(spec.list ? [good] : good))
       }
       const bad = [
@@ -52,6 +52,7 @@ for (const [name, { options }] of Object.entries(policies)) {
         spec.min - 1,
         ...(spec.max < Infinity ? [spec.max + 1] : []),
         ...(spec.integer ? [spec.min + 0.5] : []),
+        ...(spec.off === undefined ? [] : [spec.off]),
       ]
       for (const value of bad) {
         const error = refused(given(value))

@@ -1,7 +1,7 @@
 import { invalidArgument, inWords } from '../errors.ts'
 import { Clock } from './auto-clock.ts'
 import type { PolicyDefinition } from './definition.ts'
-import { resolveOptions } from './options.ts'
+import { checkOption, resolveOptions } from './options.ts'
 import { run, type Decision, type RunContext, type Verdict } from './policy.ts'
 import { runsAll } from './preflight.ts'
 import { longTail, sada, SadaMember, type SadaOptions } from './sada.ts'
@@ -25,18 +25,20 @@ export const auto: PolicyDefinition<AutoOptions> = {
     speedup: {
       about: 'wall time of the full run over that of this one, to be reached; 0: no such target',
       default: 0,
-      min: 0,
+      off: 0,
+      min: 1,
       max: 100,
     },
-    ms: { about: 'time that the sampling loop may take; 0: no such target', default: 0, min: 0, max: 1e9 },
-    psnrDb: { about: 'PSNR against the full run, on samples in [−1, 1]; 0: no such target', default: 0, min: 0, max: 200 },
+    ms: { about: 'time that the sampling loop may take; 0: no such target', default: 0, off: 0, min: 0, max: 1e9 },
+    psnrDb: {
+      about: 'PSNR against the full run, on samples in [−1, 1]; 0: no such target',
+      default: 0,
+      off: 0,
+      min: 0,
+      max: 200,
+    },
   },
   begin(options, context) {
-    const given = Object.entries(options).filter(([, value]) => value > 0)
-    if (given.length !== 1) {
-      const received = given.length === 0 ? 'none of them' : given.map(([name]) => name).join(' and ')
-      throw invalidArgument('policy.target', 'exactly one of speedup, ms and psnrDb, above 0', inWords(received), HOW)
-    }
     const ledger = resolveOptions(sada.options, {}, context)
     const clock = new Clock()
     return Array.from(
@@ -64,6 +66,19 @@ export const auto: PolicyDefinition<AutoOptions> = {
       ...(made.some(({ isGuessed }) => isGuessed) ? [GUESSED] : []),
     ]
   },
+}
+
+/** Throws INVALID_ARGUMENT unless there is one target. Others that are off, as in the options of a recorded run, are none. */
+export function checkTarget(given: Readonly<Record<string, unknown>>, within: string): void {
+  const named = Object.keys(given)
+  const asked = named.filter((name) => given[name] !== auto.options[name as keyof AutoOptions].off)
+  if (asked.length === 1) return
+  if (asked.length === 0 && named.length > 0) {
+    const [name] = named
+    checkOption(`${within}.${name}`, auto.options[name as keyof AutoOptions], given[name])
+  }
+  const received = inWords(asked.length === 0 ? 'none of them' : asked.join(' and '))
+  throw invalidArgument('policy.target', 'exactly one of speedup, ms and psnrDb', received, HOW)
 }
 
 /** From a terminal, too, where there is no target to be named. */

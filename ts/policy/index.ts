@@ -5,7 +5,7 @@ import { dbCache } from './dbcache.ts'
 import { deepCache } from './deepcache.ts'
 import { diCache } from './dicache.ts'
 import { easyCache } from './easycache.ts'
-import { auto } from './auto.ts'
+import { auto, checkTarget } from './auto.ts'
 import { everyN } from './every-n.ts'
 import { magCache } from './magcache.ts'
 import { firstBlockCache } from './first-block-cache.ts'
@@ -59,18 +59,12 @@ export const policies: Readonly<Record<string, AnyDefinition>> = table
 
 /** Checks a policy's name and options. Throws UNKNOWN_NAME or INVALID_ARGUMENT. */
 export function createPolicy(spec: WrittenPolicy): Policy {
-  const { name, given } = parse(spec)
-  if (name === 'auto' && typeof given.target === 'object' && given.target !== null) {
-    const target = writtenOf(given.target)
-    checkOptions(name, auto.options, target, 'policy.target')
-    return createPolicy({ ...given, target: undefined, ...target, name })
-  }
-  if (name === 'auto' && given.target !== undefined)
-    throw invalidArgument('policy.target', '{ speedup }, { psnrDb } or { ms }', given.target)
-  if (name === 'replay') return replay(given)
+  const { name, given: written } = parse(spec)
+  if (name === 'replay') return replay(written)
   const names = [...Object.keys(policies), 'replay']
   if (!Object.hasOwn(policies, name)) throw unknownName('policy', name, names)
   const definition = policies[name]
+  const given = name === 'auto' ? targetOf(written) : written
   checkOptions(name, definition.options, given)
   return {
     name,
@@ -91,6 +85,18 @@ export function createPolicy(spec: WrittenPolicy): Policy {
       return { policy, says: `the policy's "${option}" is ${now - 1} instead of ${now}` }
     },
   }
+}
+
+/** The options of `auto`, whose target is written as one of them, as on a command line, or as an object. Throws INVALID_ARGUMENT or UNKNOWN_NAME. */
+function targetOf({ target, ...flat }: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  checkOptions('auto', auto.options, flat)
+  if (target !== undefined && (typeof target !== 'object' || target === null))
+    throw invalidArgument('policy.target', '{ speedup }, { psnrDb } or { ms }', target)
+  const within = writtenOf(target ?? {})
+  checkOptions('auto', auto.options, within, 'policy.target')
+  const given = { ...flat, ...within }
+  checkTarget(given, target === undefined ? 'policy' : 'policy.target')
+  return given
 }
 
 /** What there is to say of a policy under a solver that adds noise at every step. Throws INVALID_ARGUMENT where it is refused. */

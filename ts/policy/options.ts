@@ -11,6 +11,8 @@ export interface OptionSpec<V = number | readonly [number, number] | boolean> {
   readonly min: number
   readonly max: number
   readonly integer?: boolean
+  /** A value outside the range, or at its end and no part of it, that stands for nothing asked; the default. */
+  readonly off?: number
   /** Of a number of remembered steps: how few a memory budget may make of it. */
   readonly fewest?: number
   /** A list of 1 to 1000 such numbers. */
@@ -30,14 +32,16 @@ export function checkOptions<O>(
     if (!Object.hasOwn(table, name)) {
       throw unknownName(`option of policy "${policy}"`, name, Object.keys(table), `${within}.${name}`)
     }
-    checkOption(`${within}.${name}`, table[name as keyof O] as OptionSpec, value)
+    const spec = table[name as keyof O] as OptionSpec
+    if (spec.off === undefined || value !== spec.off) checkOption(`${within}.${name}`, spec, value)
   }
 }
 
-function checkOption(argument: string, spec: OptionSpec, value: unknown): void {
-  const { min, max, integer } = spec
+/** Throws INVALID_ARGUMENT for a value out of range. */
+export function checkOption(argument: string, spec: OptionSpec, value: unknown): void {
+  const { min, max, integer, off } = spec
   const example = typeof spec.default === 'function' ? undefined : spec.default
-  const range = max === Infinity ? `at least ${min}` : `from ${min} to ${max}`
+  const range = max === Infinity ? `at least ${min}` : min === off ? `above ${min}, at most ${max}` : `from ${min} to ${max}`
   if (spec.list) {
     const fits = Array.isArray(value) && value.length >= 1 && value.length <= 1000 && value.every((v) => fitsRange(v, spec))
     if (!fits) throw invalidArgument(argument, `a list of 1 to 1000 numbers ${range}`, value)
@@ -51,8 +55,8 @@ function checkOption(argument: string, spec: OptionSpec, value: unknown): void {
   }
 }
 
-function fitsRange(value: unknown, { min, max, integer }: OptionSpec): boolean {
-  return typeof value === 'number' && value >= min && value <= max && (!integer || Number.isInteger(value))
+function fitsRange(value: unknown, { min, max, integer, off }: OptionSpec): boolean {
+  return typeof value === 'number' && value !== off && value >= min && value <= max && (!integer || Number.isInteger(value))
 }
 
 /** The options in force for a run: what was given, and the defaults for the rest. */
