@@ -19,6 +19,8 @@ test('policies that the compiler takes are made', () => {
     { name: 'teacache', preset: 'flux', threshold: 0.2, warmup: undefined },
     { name: 'every-n', n: 3, order: 1 },
     { name: 'auto', target: { speedup: 2 } },
+    { name: 'auto', target: { ms: 300 } },
+    { name: 'auto', target: { psnrDb: 40 } },
     { name: 'auto', ms: 300 },
   ]
   const fromFile: PolicySpec = JSON.parse('{ "name": "every-n", "n": 4 }') as { name: string }
@@ -39,6 +41,16 @@ test('what the compiler refuses is refused at run time as well', () => {
     { name: 'every-n', n: '3' } satisfies KnownPolicy,
     // @ts-expect-error a target that there is not
     { name: 'auto', target: { speedupp: 2 } } satisfies KnownPolicy,
+    // @ts-expect-error two targets
+    { name: 'auto', target: { speedup: 2, ms: 300 } } satisfies KnownPolicy,
+    // @ts-expect-error no target
+    { name: 'auto', target: {} } satisfies KnownPolicy,
+    // @ts-expect-error two targets, as options
+    { name: 'auto', psnrDb: 40, ms: 300 } satisfies KnownPolicy,
+    // @ts-expect-error an option beside the target
+    { name: 'auto', target: { speedup: 2 }, ms: 300 } satisfies KnownPolicy,
+    // @ts-expect-error no target
+    { name: 'auto' } satisfies KnownPolicy,
     // @ts-expect-error no recording
     { name: 'replay' } satisfies KnownPolicy,
   ]
@@ -58,6 +70,41 @@ test('what does not fit of a target is named as it was written', () => {
   refusedAs({ target: { speedup: -1 } }, 'policy.target.speedup')
   refusedAs({ target: { speedup: undefined, ms: '5' } }, 'policy.target.ms')
   refusedAs({ speedup: -1 }, 'policy.speedup')
+  refusedAs({ target: { speedup: 2 }, ms: -1 }, 'policy.ms')
+})
+
+test('of a target out of its range the range and the value are told, in whatever way it was written', () => {
+  const range = { speedup: 'from 1 to 100', ms: 'above 0, at most 1000000000', psnrDb: 'above 0, at most 200' }
+  for (const [name, said] of Object.entries(range)) {
+    for (const value of [0, -1, ...(name === 'speedup' ? [0.99, 101] : [])]) {
+      for (const [spec, argument] of [
+        [{ target: { [name]: value } }, `policy.target.${name}`],
+        [{ [name]: value }, `policy.${name}`],
+      ] as const)
+        assert.throws(
+          () => createPolicy({ name: 'auto', ...spec }),
+          ({ code, message, argument: named }: SadaError) =>
+            code === 'INVALID_ARGUMENT' &&
+            named === argument &&
+            message === `Expected "${argument}" to be a number ${said}, received ${value}.`,
+        )
+    }
+  }
+  for (const [target, received] of [
+    [{}, 'none of them'],
+    [{ speedup: 2, ms: 100 }, 'speedup and ms'],
+    [{ speedup: undefined, psnrDb: 40, ms: 100 }, 'psnrDb and ms'],
+  ] as const)
+    assert.throws(
+      () => createPolicy({ name: 'auto', target }),
+      ({ argument, message }: SadaError) =>
+        argument === 'policy.target' &&
+        message.startsWith(
+          `Expected "policy.target" to be exactly one of speedup, ms and psnrDb, received ${received}. It is given as`,
+        ),
+    )
+  // As the options of a recorded run have it.
+  createPolicy({ name: 'auto', speedup: 1, ms: 0, psnrDb: 0 })
 })
 
 test('an editor completes the options of a policy, and those of a target', () => {

@@ -13,14 +13,17 @@ type Named<N extends PolicyName> = { readonly name: N; readonly preset?: undefin
 type Preset<N extends PolicyName> = N extends `${infer Name}/${infer Of}`
   ? { readonly name: Name; readonly preset: Of } & OptionsOf<N>
   : never
-type Spec = { [N in PolicyName]: Named<N> | Preset<N> }[PolicyName]
+type Spec = { [N in PolicyName]: Named<N> | Preset<N> }[Exclude<PolicyName, 'auto'>]
 
-/** `{ name: 'auto', target: { speedup: 2 } }` */
-interface Target {
-  readonly name: 'auto'
-  readonly preset?: undefined
-  readonly target: Given<AutoOptions>
-}
+/** One of the options, without the others. */
+type OneOf<O> = {
+  [K in keyof O]: { readonly [One in K]: O[K] } & { readonly [Other in Exclude<keyof O, K>]?: never }
+}[keyof O]
+
+/** `{ name: 'auto', target: { speedup: 2 } }`; the target can also be an option itself, as it is on a command line: `{ name: 'auto', speedup: 2 }`. */
+type Auto = { readonly name: 'auto'; readonly preset?: undefined } & (
+  { readonly target: OneOf<AutoOptions> } | ({ readonly target?: undefined } & OneOf<AutoOptions>)
+)
 interface Replay {
   readonly name: 'replay'
   readonly preset?: undefined
@@ -28,7 +31,7 @@ interface Replay {
 }
 
 /** Policies with names and options that there are: for `satisfies`, where the compiler shall see what is misspelt. */
-export type KnownPolicy = PolicyName | Spec | Target | Replay
+export type KnownPolicy = PolicyName | Spec | Auto | Replay
 
 /** Names and options as they come from a file or a command line. */
 interface Written {
