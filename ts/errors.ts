@@ -112,12 +112,17 @@ export const pointerOf = ({ path = [] }: { readonly path?: readonly { readonly k
   '/' + path.map(({ key }) => String(key)).join('/')
 
 /** An unknown name with the nearest known one suggested; `what` it would be a name of, which is the argument where no other is given. */
-export function unknownName(what: string, name: string, known: readonly string[], argument = what): SadaError {
+export const unknownName = (what: string, name: string, known: readonly string[], argument = what): SadaError =>
+  withNearest(`Unknown ${what} ${show(name)}.`, name, known, argument)
+
+/** The same of an option; `owner`: whose it is not, as a sentence begins with it. */
+export const unknownOption = (owner: string, name: string, known: readonly string[], argument: string): SadaError =>
+  withNearest(`${owner} has no option ${show(name)}.`, name, known, argument)
+
+function withNearest(message: string, name: string, known: readonly string[], argument: string): SadaError {
   const nearest = nearestName(name, known)
   const hint = nearest ? ` Did you mean "${nearest}"?` : ''
-  return new SadaError('UNKNOWN_NAME', `Unknown ${what} ${show(name)}.${hint} Known: ${known.join(', ') || 'none'}.`, {
-    argument,
-  })
+  return new SadaError('UNKNOWN_NAME', `${message}${hint} Known: ${known.join(', ') || 'none'}.`, { argument })
 }
 
 /** Throws UNKNOWN_NAME for an option that would go unheard. `names`: those that there are; `offered`: those worth telling of; `within`: the option whose fields they are. */
@@ -130,7 +135,7 @@ export function checkNames(
   if (unknown === undefined) return
   throw within === undefined
     ? unknownName('option', unknown, offered, unknown)
-    : unknownName(`option of "${within}"`, unknown, offered, `${within}.${unknown}`)
+    : unknownOption(`"${within}"`, unknown, offered, `${within}.${unknown}`)
 }
 
 /** Of an operator of an engine. */

@@ -51,7 +51,7 @@ test('sizes for engines that are none are refused, whatever the model and where 
     [5, 'INVALID_ARGUMENT', 'engineSizes'],
     [null, 'INVALID_ARGUMENT', 'engineSizes'],
     [[64, 64], 'INVALID_ARGUMENT', 'engineSizes'],
-    [{ widht: [64, 64] }, 'UNKNOWN_NAME', 'engineSizes'],
+    [{ widht: [64, 64] }, 'UNKNOWN_NAME', 'engineSizes.widht'],
     [{ pictures: 65 }, 'INVALID_ARGUMENT', 'engineSizes.pictures'],
     [{ width: 'x' }, 'INVALID_ARGUMENT', 'engineSizes.width'],
     [{ width: [64] }, 'INVALID_ARGUMENT', 'engineSizes.width'],

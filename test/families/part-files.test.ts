@@ -64,7 +64,7 @@ test('a path of a role that the family does not have is UNKNOWN_NAME, at load an
   for (const take of [load, filesForEngines]) {
     const error = (await failure(take(folder, { paths: { unet: 'unet', vae_decodr: 'vae_decoder' } }))) as SadaError
     assert.equal([error.code, error.argument], ['UNKNOWN_NAME', 'paths.vae_decodr'])
-    assert.match(error.message, /^Unknown option of "paths" "vae_decodr"\. Did you mean "vae_decoder"\? Known: .*\bunet\b/)
+    assert.match(error.message, /^"paths" has no option "vae_decodr"\. Did you mean "vae_decoder"\? Known: .*\bunet\b/)
   }
 })
 

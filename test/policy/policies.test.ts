@@ -29,6 +29,7 @@ test('unknown policies, presets and options are errors that suggest the nearest 
   assert.match(refused('sadda').message, 'Did you mean "sada"?')
   assert.match(refused({ name: 'sada', preset: 'postr' }).message, 'sada/poster')
   assert.match(refused({ name: 'every-n', warmupp: 3 }).message, 'Did you mean "warmup"?')
+  assert.match(refused({ name: 'every-n', m: 3 }).message, /^Policy "every-n" has no option "m"\. Did you mean "n"\? Known: n, /)
   for (const inherited of ['constructor', '__proto__', 'toString']) assert.is(refused(inherited).code, 'UNKNOWN_NAME')
   for (const bad of [undefined, null, 3, {}, { name: 7 }]) assert.is(refused(bad).code, 'INVALID_ARGUMENT')
 })
@@ -62,6 +63,38 @@ for (const [name, { options }] of Object.entries(policies)) {
     })
   }
 }
+
+test("a policy in a command line's form is told in that of an object; what is none is not", () => {
+  for (const [text, form] of [
+    ['every-n:n=3', "{ name: 'every-n', n: 3 }"],
+    ['every-n:n=3,order=1', "{ name: 'every-n', n: 3, order: 1 }"],
+    ['sada/poster:warmup=8', "{ name: 'sada/poster', warmup: 8 }"],
+    ['sada:pruneWindow=3x3,prune=true,tolerance=1e-3', "{ name: 'sada', pruneWindow: [3, 3], prune: true, tolerance: 1e-3 }"],
+    ['auto:speedup=2', "{ name: 'auto', speedup: 2 }"],
+  ]) {
+    const { code, argument, message } = refused(text)
+    assert.equal([code, argument], ['UNKNOWN_NAME', 'policy'])
+    assert.is(message, `Unknown policy "${text}". That is a command line's form; here it is ${form}.`)
+  }
+  for (const text of ['every-m:n=3', 'constructor:n=3', 'every-n:', 'every-n:n', `every-n:n=${'x'.repeat(1e5)}`])
+    assert.match(refused(text).message, /^Unknown policy .*Known: none, sada, /)
+})
+
+test('a replay without a recording is told where one comes from', () => {
+  for (const [spec, received] of [
+    ['replay', 'undefined'],
+    [{ name: 'replay' }, 'undefined'],
+    [{ name: 'replay', recording: null }, 'null'],
+    [{ name: 'replay', recording: 'a.json' }, '"a.json"'],
+  ] as const) {
+    const { code, argument, message } = refused(spec)
+    assert.equal([code, argument], ['INVALID_ARGUMENT', 'policy.recording'])
+    assert.is(
+      message,
+      `Expected "policy.recording" to be a result's recording (generate or sample with record: true), received ${received}.`,
+    )
+  }
+})
 
 test('a pair is two numbers in range, no more, and no fewer', () => {
   for (const pruneWindow of [

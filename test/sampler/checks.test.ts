@@ -82,12 +82,24 @@ test('an option that there is none of is named as it was written, also within an
     [() => sample({ ...options, stpes: 2 } as never), 'stpes', /Unknown option "stpes"\. Did you mean "steps"\?/],
     [() => pipeline.generate({ ...call, guidance: 3 } as never), 'guidance', /Unknown option "guidance"/],
     [() => load('avatar', { thread: 1 } as never), 'thread', /Did you mean "threads"\?/],
-    [() => pipeline.generate({ ...call, memory: { budgt: 1 } } as never), 'memory.budgt', /option of "memory" "budgt"/],
+    [
+      () => pipeline.generate({ ...call, memory: { budgt: 1 } } as never),
+      'memory.budgt',
+      /^"memory" has no option "budgt"\. Did you mean "budget"\? Known: budget\.$/,
+    ],
     [() => sample({ ...options, memory: { budgt: 1 } } as never), 'memory.budgt', /Did you mean "budget"\?/],
     [() => led.generate({ ...call, control: { image, strenght: 1 } } as never), 'control.strenght', /Did you mean "strength"\?/],
     [() => sample({ ...options, policy: { name: 'sada', tolerence: 1 } }), 'policy.tolerence', /Did you mean "tolerance"\?/],
-    [() => sample({ ...options, policy: { name: 'replay', recordng: 1 } }), 'policy.recordng', /Known: recording/],
-    [() => sample({ ...options, policy: { name: 'none', warmup: 1 } }), 'policy.warmup', /Known: none\.$/],
+    [
+      () => sample({ ...options, policy: { name: 'replay', recordng: 1 } }),
+      'policy.recordng',
+      /^Policy "replay" has no option "recordng"\. Did you mean "recording"\? Known: recording\.$/,
+    ],
+    [
+      () => sample({ ...options, policy: { name: 'none', warmup: 1 } }),
+      'policy.warmup',
+      /^Policy "none" has no option "warmup"\. Known: none\.$/,
+    ],
   ]
   for (const [attempt, argument, said] of attempts) {
     const error = await refusal(attempt)

@@ -1,4 +1,4 @@
-import { invalidArgument, unknownName } from '../errors.ts'
+import { checkNames, invalidArgument } from '../errors.ts'
 
 /** What calls may ask of compiled engines. The more they may, the more memory engines take, and the less any one size is tuned for. */
 export interface EngineSizes {
@@ -12,15 +12,14 @@ export interface EngineSizes {
   readonly seconds?: readonly [number, number] | undefined
 }
 
-const NAMES = ['pictures', 'width', 'height', 'seconds']
+const NAMES: Readonly<Record<keyof EngineSizes, true>> = { pictures: true, width: true, height: true, seconds: true }
 
 /** Throws INVALID_ARGUMENT or UNKNOWN_NAME for what can be nobody's sizes; those that a model does not take are its family's to refuse. */
 export function checkEngineSizes(sizes: EngineSizes | undefined): void {
   if (sizes === undefined) return
   if (typeof sizes !== 'object' || sizes === null || Array.isArray(sizes))
-    throw invalidArgument('engineSizes', `an object with ${NAMES.join(', ')}`, sizes)
-  const unknown = Object.keys(sizes).find((name) => !NAMES.includes(name))
-  if (unknown !== undefined) throw unknownName('engineSizes', unknown, NAMES)
+    throw invalidArgument('engineSizes', `an object with ${Object.keys(NAMES).join(', ')}`, sizes)
+  checkNames(sizes, NAMES, { within: 'engineSizes' })
   const { pictures = 1, width, height, seconds } = sizes
   if (!Number.isInteger(pictures) || pictures < 1 || pictures > 64)
     throw invalidArgument('engineSizes.pictures', 'an integer from 1 to 64', pictures)

@@ -1,4 +1,4 @@
-import { invalidArgument, unknownName } from '../errors.ts'
+import { invalidArgument, SadaError, show, unknownName, unknownOption } from '../errors.ts'
 import type { PolicyDefinition } from './definition.ts'
 import { adaptiveDiffusion } from './adaptive-diffusion.ts'
 import { dbCache } from './dbcache.ts'
@@ -62,7 +62,7 @@ export function createPolicy(spec: WrittenPolicy): Policy {
   const { name, given: written } = parse(spec)
   if (name === 'replay') return replay(written)
   const names = [...Object.keys(policies), 'replay']
-  if (!Object.hasOwn(policies, name)) throw unknownName('policy', name, names)
+  if (!Object.hasOwn(policies, name)) throw fromTerminal(name) ?? unknownName('policy', name, names)
   const definition = policies[name]
   const given = name === 'auto' ? targetOf(written) : written
   checkOptions(name, definition.options, given)
@@ -85,6 +85,17 @@ export function createPolicy(spec: WrittenPolicy): Policy {
       return { policy, says: `the policy's "${option}" is ${now - 1} instead of ${now}` }
     },
   }
+}
+
+/** What there is to say of a policy that is written as on a command line, `every-n:n=3`, where it is one. */
+function fromTerminal(text: string): SadaError | undefined {
+  const [, name, options] = /^([\w/-]+):((?:,?\w+=[\w.+-]+)+)$/.exec(text) ?? []
+  if (name === undefined || text.length > 200 || !Object.hasOwn(policies, name)) return undefined
+  // `3x3` is a pair there.
+  const value = (written: string): string => (/^[\d.]+(x[\d.]+)+$/.test(written) ? `[${written.replaceAll('x', ', ')}]` : written)
+  const written = options.split(',').map((each) => each.replace('=', ': ').replace(/(?<=: ).*/, value))
+  const message = `Unknown policy ${show(text)}. That is a command line's form; here it is { name: '${name}', ${written.join(', ')} }.`
+  return new SadaError('UNKNOWN_NAME', message, { argument: 'policy' })
 }
 
 /** The options of `auto`, whose target is written as one of them, as on a command line, or as an object. Throws INVALID_ARGUMENT or UNKNOWN_NAME. */
@@ -117,7 +128,7 @@ function noiseWarnings(name: string, { freshNoise }: AnyDefinition, { solver }: 
 /** `{ name: 'replay', recording }`: the recorded policy with its recorded options, told what to do. */
 function replay(given: Readonly<Record<string, unknown>>): Policy {
   const unknown = Object.keys(given).find((option) => option !== 'recording')
-  if (unknown !== undefined) throw unknownName('option of policy "replay"', unknown, ['recording'], `policy.${unknown}`)
+  if (unknown !== undefined) throw unknownOption('Policy "replay"', unknown, ['recording'], `policy.${unknown}`)
   const recording = checkRecording(given.recording)
   return replayed(createPolicy({ ...recording.options, name: recording.policy }), recording)
 }

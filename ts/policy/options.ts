@@ -1,4 +1,4 @@
-import { invalidArgument, unknownName } from '../errors.ts'
+import { invalidArgument, unknownOption } from '../errors.ts'
 import type { RunContext } from './policy.ts'
 
 /** One number (or pair of numbers) that a policy can be told, with its default and range. */
@@ -30,7 +30,7 @@ export function checkOptions<O>(
 ): void {
   for (const [name, value] of Object.entries(given)) {
     if (!Object.hasOwn(table, name)) {
-      throw unknownName(`option of policy "${policy}"`, name, Object.keys(table), `${within}.${name}`)
+      throw unknownOption(`Policy "${policy}"`, name, Object.keys(table), `${within}.${name}`)
     }
     const spec = table[name as keyof O] as OptionSpec
     if (spec.off === undefined || value !== spec.off) checkOption(`${within}.${name}`, spec, value)

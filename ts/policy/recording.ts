@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { SadaError } from '../errors.ts'
+import { invalidArgument, SadaError } from '../errors.ts'
 import type { Row } from '../solver/row.ts'
 import type {
   Correction,
@@ -52,6 +52,8 @@ export type Recording = v.InferOutput<typeof recording>
 
 /** A recording that was read from a file, checked. Throws INVALID_ARGUMENT. */
 export function checkRecording(value: unknown): Recording {
+  if (typeof value !== 'object' || value === null)
+    throw invalidArgument('policy.recording', "a result's recording (generate or sample with record: true)", value)
   const result = v.safeParse(recording, value)
   if (result.success) return result.output
   const [issue] = result.issues
