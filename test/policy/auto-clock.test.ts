@@ -49,9 +49,10 @@ for (const [speedup, costs, runs] of [
   })
 }
 
-test('half a run that is left over is made by every other member of a batch', async () => {
+test('a member of a batch has the runs that it has alone, also where half a run is left over', async () => {
   // 12.5 runs of each.
-  assert.equal((await run({ speedup: 4 }, { step: 0, network: 100 }, 3)).runs, [13, 12, 13])
+  assert.equal((await run({ speedup: 4 }, { step: 0, network: 100 }, 1)).runs, [13])
+  assert.equal((await run({ speedup: 4 }, { step: 0, network: 100 }, 3)).runs, [13, 13, 13])
 })
 
 for (const [ms, costs, runs, took] of [

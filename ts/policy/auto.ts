@@ -41,10 +41,7 @@ export const auto: PolicyDefinition<AutoOptions> = {
   begin(options, context) {
     const ledger = resolveOptions(sada.options, {}, context)
     const clock = new Clock()
-    return Array.from(
-      { length: context.members },
-      (_, b) => new AutoMember(options, { ...ledger, prune: false }, context, clock, b),
-    )
+    return Array.from({ length: context.members }, () => new AutoMember(options, { ...ledger, prune: false }, context, clock))
   },
   preflight({ speedup, psnrDb }, context) {
     const { solver } = context
@@ -123,17 +120,20 @@ class AutoMember extends SadaMember {
   /** As `sada` has it. */
   private readonly ledger: Readonly<SadaOptions>
   private readonly clock: Clock
-  private readonly member: number
   private runs = 0
   /** With a PSNR target: the step from which on the rest is predicted. */
   private closed = false
 
-  constructor(target: AutoOptions, ledger: SadaOptions, context: RunContext, clock: Clock, member: number) {
+  constructor(target: AutoOptions, ledger: SadaOptions, context: RunContext, clock: Clock) {
     super({ ...ledger }, context)
     this.target = target
     this.ledger = ledger
     this.clock = clock
-    this.member = member
+  }
+
+  /** It looks at the clock at every step. */
+  override get onDevice(): undefined {
+    return undefined
   }
 
   override before(step: number): Decision {
@@ -204,9 +204,7 @@ class AutoMember extends SadaMember {
     const { costOfRun = 0, costOfSkip } = this.clock
     // steps·run / (runs·run + (steps − runs)·skip) = speedup
     const skipShare = costOfRun > 0 ? Math.min(costOfSkip / costOfRun, 0.9) : 0.01
-    const runs = (steps * (1 / speedup - skipShare)) / (1 - skipShare)
-    // Members of a batch share what cannot be divided among them.
-    return Math.floor(runs + (this.member % 2 === 0 ? 0.5 : 0.49))
+    return Math.round((steps * (1 / speedup - skipShare)) / (1 - skipShare))
   }
 
   /** A skip after which no computed step is planned, and nothing mended. */

@@ -78,9 +78,8 @@ export function deviceRun(options: LoopOptions, [member, ...others]: readonly Me
   const { solver, network, audit, afterStep, storage } = options
   if (others.length > 0 || solver.isStochastic || audit || afterStep || (storage && storage.history !== 'float32'))
     return undefined
-  // Policies made from it decide otherwise.
   const { policy } = member
-  const numbers = policy instanceof SadaMember && policy.constructor === SadaMember ? policy.onDevice : undefined
+  const numbers = policy instanceof SadaMember ? policy.onDevice : undefined
   const pass = numbers && network.onDevice?.()
   return numbers && pass && new DeviceRun(options, member, numbers, pass)
 }
