@@ -19,7 +19,7 @@ struct NamedRow {
 };
 
 // sum += weight of `name`
-SADA_HD void add(NamedRow& sum, Name name, double weight) {
+SADA_HD constexpr void add(NamedRow& sum, Name name, double weight) {
   int k = 0;
   while (k < sum.terms && sum.name[k] != name) ++k;
   if (k == sum.terms) sum.name[sum.terms++] = name, sum.weight[k] = 0.0;
@@ -27,16 +27,16 @@ SADA_HD void add(NamedRow& sum, Name name, double weight) {
 }
 
 // sum += factor * row
-SADA_HD void add(NamedRow& sum, double factor, const NamedRow& row) {
+SADA_HD constexpr void add(NamedRow& sum, double factor, const NamedRow& row) {
   for (int k = 0; k < row.terms; ++k) add(sum, row.name[k], factor * row.weight[k]);
 }
 
-SADA_HD void set(NamedRow& row, const NamedRow& to) {
+SADA_HD constexpr void set(NamedRow& row, const NamedRow& to) {
   row.terms = to.terms;
   for (int k = 0; k < to.terms; ++k) row.name[k] = to.name[k], row.weight[k] = to.weight[k];
 }
 
-SADA_HD void drop_zeros(NamedRow& row) {
+SADA_HD constexpr void drop_zeros(NamedRow& row) {
   int kept = 0;
   for (int k = 0; k < row.terms; ++k) {
     if (row.weight[k] != 0.0) row.name[kept] = row.name[k], row.weight[kept++] = row.weight[k];
@@ -47,42 +47,36 @@ SADA_HD void drop_zeros(NamedRow& row) {
 // What names stand for; null: themselves.
 struct Definitions {
   const NamedRow* of[kNames] = {};
-  SADA_HD void clear() {
+  SADA_HD constexpr void clear() {
     for (const NamedRow*& each : of) each = nullptr;
   }
-  SADA_HD void set(Name name, const NamedRow& row) { of[static_cast<int>(name)] = &row; }
+  SADA_HD constexpr void set(Name name, const NamedRow& row) { of[static_cast<int>(name)] = &row; }
 };
 
 // The rows that formulas make on their way to one that is kept.
 class NamedRows {
  public:
-  // Those made from here on are done with when it ends.
-  class Scope {
-   public:
-    SADA_HD explicit Scope(NamedRows& rows) : rows_(rows), made_(rows.made_) {}
-    SADA_HD ~Scope() { rows_.made_ = made_; }
-    Scope(const Scope&) = delete;
+  // What a step makes at most; sada_step.h has the compiler go that way.
+  static constexpr int kRoom = 57;
 
-   private:
-    NamedRows& rows_;
-    const int made_;
-  };
+  SADA_HD constexpr int made() const { return made_; }
+  // Those made since there were `made` are done with.
+  SADA_HD constexpr void keep(int made) { made_ = made; }
+  SADA_HD constexpr void clear() { made_ = 0; }
 
-  SADA_HD void clear() { made_ = 0; }
-
-  SADA_HD NamedRow& empty() {
+  SADA_HD constexpr NamedRow& empty() {
     NamedRow& row = row_[made_++];
     row.terms = 0;
     return row;
   }
 
-  SADA_HD const NamedRow& named(Name name, double weight) {
+  SADA_HD constexpr const NamedRow& named(Name name, double weight) {
     NamedRow& row = empty();
     row.terms = 1, row.name[0] = name, row.weight[0] = weight;
     return row;
   }
 
-  SADA_HD const NamedRow& plus(const NamedRow& a, const NamedRow& b) {
+  SADA_HD constexpr const NamedRow& plus(const NamedRow& a, const NamedRow& b) {
     NamedRow& sum = empty();
     add(sum, 1.0, a);
     add(sum, 1.0, b);
@@ -90,15 +84,15 @@ class NamedRows {
     return sum;
   }
 
-  SADA_HD const NamedRow& times(double factor, const NamedRow& row) {
+  SADA_HD constexpr const NamedRow& times(double factor, const NamedRow& row) {
     NamedRow& product = empty();
     for (int k = 0; factor != 0.0 && k < row.terms; ++k) product.name[k] = row.name[k], product.weight[k] = factor * row.weight[k], product.terms = k + 1;
     return product;
   }
 
-  SADA_HD const NamedRow& minus(const NamedRow& a, const NamedRow& b) { return plus(a, times(-1.0, b)); }
+  SADA_HD constexpr const NamedRow& minus(const NamedRow& a, const NamedRow& b) { return plus(a, times(-1.0, b)); }
 
-  SADA_HD const NamedRow& substitute(const NamedRow& row, const Definitions& definitions) {
+  SADA_HD constexpr const NamedRow& substitute(const NamedRow& row, const Definitions& definitions) {
     NamedRow& sum = empty();
     for (int k = 0; k < row.terms; ++k) {
       const NamedRow* definition = definitions.of[static_cast<int>(row.name[k])];
@@ -110,10 +104,8 @@ class NamedRows {
   }
 
  private:
-  // More than the formulas of sada_step.h have at a time; the cases under sanitizers see one that there is no room for.
-  static constexpr int kRoom = 56;
+  int made_ = 0;  // before the rows: one too many does not lower it
   NamedRow row_[kRoom];
-  int made_ = 0;
 };
 
 }  // namespace sada

@@ -74,7 +74,7 @@ SADA_HD bool skips(const Sada& sada, SadaState& state, int step) {
 }
 
 // The clean sample at `step`, continued from the newest two computed ones.
-SADA_HD const NamedRow& prediction(NamedRows& rows, const Sada& sada, const SadaState& state, int step) {
+SADA_HD constexpr const NamedRow& prediction(NamedRows& rows, const Sada& sada, const SadaState& state, int step) {
   const NamedRow& newest = rows.named(Name::kX0Newest, 1.0);
   if (state.computed_count < 2) return newest;
   const double level = sada.step[state.computed[0]].level;
@@ -84,16 +84,16 @@ SADA_HD const NamedRow& prediction(NamedRows& rows, const Sada& sada, const Sada
 }
 
 // Whether there are skipped steps to be made again at `step`.
-SADA_HD bool is_corrected(const SadaState& state, int step) { return state.computed_count == 2 && step - state.computed[0] >= 2; }
+SADA_HD constexpr bool is_corrected(const SadaState& state, int step) { return state.computed_count == 2 && step - state.computed[0] >= 2; }
 
 // Adds what is to be added at a computed step to the state, `x`, and to the x0 before it, `x0_prev`, to these empty rows; nothing where no
 // step was skipped.
-SADA_HD void correct(NamedRows& rows, Definitions& definitions, const Sada& sada, const SadaState& state, int step, NamedRow& x, NamedRow& x0_prev) {
+SADA_HD constexpr void correct(NamedRows& rows, Definitions& definitions, const Sada& sada, const SadaState& state, int step, NamedRow& x, NamedRow& x0_prev) {
   const int from = state.computed[0];
   if (!is_corrected(state, step)) return;
   const double level = sada.step[from].level, width = sada.step[step].level - level;
   for (int skipped = from + 1; skipped < step; ++skipped) {
-    const NamedRows::Scope scope(rows);
+    const int before = rows.made();
     const double share = width == 0.0 ? 1.0 : (sada.step[skipped].level - level) / width;
     const NamedRow& between = rows.plus(rows.named(Name::kX0, share), rows.named(Name::kX0Newest, 1.0 - share));
     const NamedRow& x0 = rows.minus(between, prediction(rows, sada, state, skipped));
@@ -101,11 +101,12 @@ SADA_HD void correct(NamedRows& rows, Definitions& definitions, const Sada& sada
     definitions.set(Name::kX, x), definitions.set(Name::kX0, x0), definitions.set(Name::kX0Prev, x0_prev);
     const NamedRow& next = rows.substitute(sada.step[skipped].update, definitions);
     set(x, next), set(x0_prev, x0);
+    rows.keep(before);
   }
 }
 
 // The clean sample of a step that moves the state by `x`, over kEstimate and what is remembered.
-SADA_HD const NamedRow& answer(NamedRows& rows, const Sada& sada, const SadaState& state, int step, const NamedRow& x) {
+SADA_HD constexpr const NamedRow& answer(NamedRows& rows, const Sada& sada, const SadaState& state, int step, const NamedRow& x) {
   double moved = 0.0;
   for (int k = 0; k < x.terms; ++k) {
     if (x.name[k] == Name::kX0) moved = x.weight[k];
@@ -114,7 +115,7 @@ SADA_HD const NamedRow& answer(NamedRows& rows, const Sada& sada, const SadaStat
   return rows.plus(rows.named(Name::kEstimate, share), rows.times(1.0 - share, prediction(rows, sada, state, step)));
 }
 
-SADA_HD const NamedRow& weigh_velocities(NamedRows& rows, double now, double newest, double older) {
+SADA_HD constexpr const NamedRow& weigh_velocities(NamedRows& rows, double now, double newest, double older) {
   NamedRow& sum = rows.empty();
   add(sum, 1.0, rows.times(now, rows.named(Name::kY, 1.0)));
   add(sum, 1.0, rows.times(newest, rows.named(Name::kYNewest, 1.0)));
@@ -128,7 +129,7 @@ struct SadaCriterion {
   const NamedRow &a, &b;
 };
 
-SADA_HD SadaCriterion stability_criterion(NamedRows& rows, const Sada& sada, const SadaState& state, int step) {
+SADA_HD constexpr SadaCriterion stability_criterion(NamedRows& rows, const Sada& sada, const SadaState& state, int step) {
   const SolverStep* at = sada.step;
   const double h = at[step].time - at[step + 1].time;
   const double h1 = at[state.computed[0]].time - at[step].time;

@@ -21,14 +21,14 @@ struct SadaWork {
   NamedRows rows;
   Definitions definitions, of_x0;
 
-  SADA_HD void clear() {
+  SADA_HD constexpr void clear() {
     step.rows = step.sums = 0;
     rows.clear();
     definitions.clear(), of_x0.clear();
   }
 };
 
-SADA_HD void make_skipped_step(SadaWork& work, const Sada& sada, const SadaState& state, int step) {
+SADA_HD constexpr void make_skipped_step(SadaWork& work, const Sada& sada, const SadaState& state, int step) {
   work.clear();
   NamedRows& rows = work.rows;
   const NamedRow& x0 = prediction(rows, sada, state, step);
@@ -40,20 +40,21 @@ SADA_HD void make_skipped_step(SadaWork& work, const Sada& sada, const SadaState
 }
 
 // What a step is measured by, where two have been computed before it.
-SADA_HD void add_measures(SadaWork& work, const Sada& sada, const SadaState& state, int step) {
+SADA_HD constexpr void add_measures(SadaWork& work, const Sada& sada, const SadaState& state, int step) {
   NamedRows& rows = work.rows;
   work.definitions.set(Name::kY, *work.step.row[kVelocityRow]), work.definitions.set(Name::kNext, *work.step.row[kNextRow]);
   work.step.row[kMissedRow] = &rows.substitute(rows.minus(rows.named(Name::kEstimate, 1.0), prediction(rows, sada, state, step)), work.definitions);
   const SadaCriterion criterion = stability_criterion(rows, sada, state, step);
   work.step.row[kCriterionA] = &rows.substitute(criterion.a, work.definitions);
   work.step.row[kCriterionB] = &rows.substitute(criterion.b, work.definitions);
+  work.step.rows = kLastRow, work.step.sums = 3;
+  if (sada.options.damping == 0.0) return;
   work.step.row[kLastRow] = &rows.minus(rows.named(Name::kX0Newest, 1.0), rows.named(Name::kX0Older, 1.0));
-  const bool is_damped = sada.options.damping != 0.0;
-  work.step.rows = is_damped ? kSadaRows : kLastRow, work.step.sums = is_damped ? kSadaSums : 3;
+  work.step.rows = kSadaRows, work.step.sums = kSadaSums;
 }
 
 // `output`: the network's guided output over kCond and kUncond.
-SADA_HD void make_computed_step(SadaWork& work, const Sada& sada, const SadaState& state, int step, const NamedRow& output) {
+SADA_HD constexpr void make_computed_step(SadaWork& work, const Sada& sada, const SadaState& state, int step, const NamedRow& output) {
   const SolverStep& solver = sada.step[step];
   work.clear();
   NamedRows& rows = work.rows;
@@ -76,5 +77,22 @@ SADA_HD void make_computed_step(SadaWork& work, const Sada& sada, const SadaStat
   work.step.rows = 3, work.step.sums = 1;
   if (state.computed_count == 2) add_measures(work, sada, state, step);
 }
+
+// The rows that the longest way through the above makes: a computed step after a skip and two others, that is answered and damped. There are as
+// many of any schedule.
+constexpr int count_most_rows() {
+  SolverStep levels[5];
+  for (SolverStep& level : levels) level.signal = 1.0;
+  Sada sada;
+  sada.options.damping = 1.0, sada.steps = 4, sada.step = levels;
+  SadaState state;
+  state.computed[0] = 1, state.computed[1] = 0, state.computed_count = 2, state.response = -1.0;
+  SadaWork work;
+  make_computed_step(work, sada, state, 3, NamedRow{});
+  return work.rows.made();
+}
+// The compiler takes no row that there is no room for.
+constexpr int kMostRows = count_most_rows();
+static_assert(kMostRows <= NamedRows::kRoom, "room for every row");
 
 }  // namespace sada

@@ -3,9 +3,11 @@
 
 #include <cmath>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "../../native/device.h"
+#include "../native/cases.h"
 
 namespace on_device {
 
@@ -33,6 +35,7 @@ class SadaOnCpu {
   // The step's sums; `made`: its stored rows.
   std::vector<double> make(std::vector<Buffer>& made) {
     const sada::SadaStep& step = work_.step;
+    cases::expect(work_.rows.made() <= sada::kMostRows, std::to_string(work_.rows.made()) + " rows in a step");
     sada::StoredStep stored;
     sada::StepRequest& request = stored.request;
     std::map<Name, int> places;

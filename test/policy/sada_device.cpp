@@ -21,7 +21,9 @@ std::vector<double> read_all() {
 
 void put(double number) { std::fwrite(&number, sizeof number, 1, stdout); }
 
-void put(const SadaStep& step) {
+void put(const SadaWork& work) {
+  if (work.rows.made() > kMostRows) throw invalid("Expected a step of at most " + std::to_string(kMostRows) + " rows, received " + std::to_string(work.rows.made()) + ".");
+  const SadaStep& step = work.step;
   put(step.rows);
   for (int r = 0; r < step.rows; ++r) {
     put(step.row[r]->terms);
@@ -37,9 +39,9 @@ void run(const SadaProgram& program, const double* measured) {
   for (int step = 0; step < sada.steps; ++step, measured += 6) {
     bool skip = skips(sada, state, step);
     put(skip);
-    if (skip) make_skipped_step(work, sada, state, step), put(work.step);
+    if (skip) make_skipped_step(work, sada, state, step), put(work);
     if (skip && measured[0] != 0.0) skip = false, put(skip);
-    if (!skip) make_computed_step(work, sada, state, step, program.output), put(work.step);
+    if (!skip) make_computed_step(work, sada, state, step, program.output), put(work);
     const SadaVerdict verdict = skip ? after_skip(sada, state, step) : after_run(sada, state, step, {measured[1], measured[2], measured[3], measured[4]}, measured[5]);
     put(verdict.criterion), put(verdict.error);
   }
