@@ -1,6 +1,7 @@
 // ONNX Runtime's CUDA provider: sessions that compute on a stream of ours, between tensors where the workspace has them.
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 #include "element_type.h"
 #include "gpu_memory.h"
@@ -69,6 +70,7 @@ class Sizes {
       try {
         at->second = cuda_.library->own(cuda_.open(model_.options()), kReleaseSession);
       } catch (const Error&) {
+      } catch (const std::bad_alloc&) {
       }
     }
     return at->second != nullptr ? at->second.get() : first;

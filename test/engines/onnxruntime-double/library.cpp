@@ -2,7 +2,8 @@
 // replaced by ones that take notes, and the GPU's memory by the processor's, as the emulated GPU has it. The environment:
 //   SADA_ORT_DOUBLE_REAL=path      of the real library
 //   SADA_ORT_DOUBLE_NOTES=path     of the file that calls are noted in, one a line
-//   SADA_ORT_DOUBLE_FAIL=name[:n]  the n-th (1) call of that function from here on fails; a run does so with work left on its stream
+//   SADA_ORT_DOUBLE_FAIL=name[:n]  the n-th (1) call of that function from here on fails; a run does so with work left on its stream; "memory": a
+//                                  session finds none for copies of weights
 //   SADA_ORT_DOUBLE_GPU=path       of the emulated GPU, for that work; it notes "late work"
 #include <dlfcn.h>
 
@@ -12,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <new>
 #include <string>
 
 #include "../../../native/engine/onnxruntime_api.h"
@@ -130,6 +132,10 @@ Status* run_with_binding(SessionHandle* session, const RunOptions* options, cons
 
 Status* create_session(const Env* env, const void* bytes, size_t length, const SessionSettings* settings, SessionHandle** out) {
   if (Status* status = failure("CreateSessionFromArray")) return status;
+  if (Status* status = failure("memory")) {
+    call_real<void>(kReleaseStatus, status);
+    throw std::bad_alloc();
+  }
   return call_real<Status*>(kCreateSessionFromArray, env, bytes, length, settings, out);
 }
 
