@@ -15,6 +15,8 @@
 
 namespace sada {
 
+constexpr int64_t kMostFloats = int64_t{1} << 40;  // of a tensor
+
 // Zero-filled memory of the host, or of the GPU where there is one.
 class Block {
  public:
@@ -125,8 +127,6 @@ class TensorSet {
   void keep(std::shared_ptr<void> user) { users_.push_back(std::move(user)); }
 
  private:
-  static constexpr int64_t kMostFloats = int64_t{1} << 40;
-
   struct Tensor {
     std::shared_ptr<Block> block;
     char* data;

@@ -5,8 +5,6 @@
 namespace sada::bind {
 namespace {
 
-constexpr int64_t kMostFloats = int64_t{1} << 40;
-
 Command read_stage(const Napi::Object& op, const TensorSet& tensors) {
   StageCommand stage;
   stage.session = static_cast<size_t>(read_integer(op, "session", 0, 1 << 20));

@@ -6,8 +6,6 @@
 namespace sada::bind {
 namespace {
 
-constexpr int64_t kMostFloats = int64_t{1} << 40;
-
 std::string show(const Napi::Value& value) {
   if (value.IsNumber()) return value.ToString().Utf8Value();
   if (value.IsUndefined()) return "undefined";
@@ -23,12 +21,11 @@ Napi::Object read_object(const Napi::Value& value, const char* name) {
   return value.As<Napi::Object>();
 }
 
-Napi::Array read_array(const Napi::Object& object, const char* name, uint32_t most) {
-  const Napi::Value value = object.Get(name);
+Napi::Array read_array(const Napi::Value& value, const char* name, uint32_t low, uint32_t high) {
   if (!value.IsArray()) throw invalid(std::string("Expected \"") + name + "\" to be an array, received " + show(value) + ".");
   const Napi::Array array = value.As<Napi::Array>();
-  if (array.Length() > most) {
-    throw invalid(std::string("Expected \"") + name + "\" to have at most " + std::to_string(most) + " entries, received " + std::to_string(array.Length()) + ".");
+  if (array.Length() < low || array.Length() > high) {
+    throw invalid(std::string("Expected \"") + name + "\" to have " + std::to_string(low) + " to " + std::to_string(high) + " entries, received " + std::to_string(array.Length()) + ".");
   }
   return array;
 }
@@ -52,6 +49,14 @@ std::string read_string(const Napi::Value& value, const char* name) {
   return string;
 }
 
+std::vector<uint8_t> read_bytes(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  if (value.IsUndefined()) return {};
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) throw invalid(std::string("Expected \"") + name + "\" to be a Uint8Array.");
+  const Napi::Uint8Array array = value.As<Napi::Uint8Array>();
+  return std::vector<uint8_t>(array.Data(), array.Data() + array.ElementLength());
+}
+
 Floats read_floats(const Napi::Value& value, const char* name) {
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array) {
     throw invalid(std::string("Expected \"") + name + "\" to be a Float32Array, received " + show(value) + ".");
@@ -70,7 +75,7 @@ Storage read_storage(const Napi::Value& value) {
 }
 
 std::vector<TensorShape> read_shapes(const Napi::Value& value) {
-  const Napi::Array array = read_array(read_object(value, "plan"), "tensors", 1 << 20);
+  const Napi::Array array = read_array(read_object(value, "plan").Get("tensors"), "tensors", 0, 1 << 20);
   std::vector<TensorShape> shapes;
   for (uint32_t k = 0; k < array.Length(); ++k) {
     const Napi::Object shape = read_object(array.Get(k), "tensors");
@@ -115,14 +120,13 @@ std::vector<int> read_integers(const Napi::Value& value, const char* name, int64
 }
 
 std::vector<sada::Binding> read_bindings(const Napi::Value& value, const TensorSet& tensors, const char* name) {
-  const Napi::Object holder = read_object(value, name);
-  const Napi::Array array = read_array(holder, name, 1024);
+  const Napi::Array array = read_array(read_object(value, name).Get(name), name, 0, 1024);
   std::vector<sada::Binding> bindings;
   for (uint32_t k = 0; k < array.Length(); ++k) {
     const Napi::Object object = read_object(array.Get(k), name);
     sada::Binding binding;
     binding.name = read_string(object, "name");
-    const Napi::Array dims = read_array(object, "dims", 16);
+    const Napi::Array dims = read_array(object.Get("dims"), "dims", 0, 16);
     int64_t length = 1;
     for (uint32_t d = 0; d < dims.Length(); ++d) {
       const int64_t n = read_integer(dims.Get(d), "dims", 0, kMostFloats);

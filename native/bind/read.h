@@ -13,11 +13,14 @@
 namespace sada::bind {
 
 Napi::Object read_object(const Napi::Value& value, const char* name);
-Napi::Array read_array(const Napi::Object& object, const char* name, uint32_t most);
+// With `low` to `high` entries.
+Napi::Array read_array(const Napi::Value& value, const char* name, uint32_t low, uint32_t high);
 int64_t read_integer(const Napi::Value& value, const char* name, int64_t low, int64_t high);
 int64_t read_integer(const Napi::Object& object, const char* name, int64_t low, int64_t high);
 std::string read_string(const Napi::Value& value, const char* name);
 std::string read_string(const Napi::Object& object, const char* name);
+// A copy of a Uint8Array; empty where there is none.
+std::vector<uint8_t> read_bytes(const Napi::Object& object, const char* name);
 
 // The floats of a Float32Array that is not detached.
 struct Floats {

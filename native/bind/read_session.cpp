@@ -15,7 +15,7 @@ ExternalTensor read_weight(const Napi::Object& object) {
   tensor.descriptor = static_cast<int>(read_integer(object, "descriptor", 0, 1 << 30));
   tensor.offset = read_integer(object, "offset", 0, kMostBytes);
   tensor.bytes = read_integer(object, "bytes", 0, kMostBytes);
-  const Napi::Array dims = read_array(object, "dims", 64);
+  const Napi::Array dims = read_array(object.Get("dims"), "dims", 0, 64);
   int64_t elements = 1;
   for (uint32_t d = 0; d < dims.Length(); ++d) {
     const int64_t n = read_integer(dims.Get(d), "dims", 0, kMostBytes);
@@ -31,18 +31,9 @@ ExternalTensor read_weight(const Napi::Object& object) {
 std::vector<ExternalTensor> read_weights(const Napi::Object& options) {
   std::vector<ExternalTensor> weights;
   if (options.Get("weights").IsUndefined()) return weights;
-  const Napi::Array array = read_array(options, "weights", 1 << 20);
+  const Napi::Array array = read_array(options.Get("weights"), "weights", 0, 1 << 20);
   for (uint32_t k = 0; k < array.Length(); ++k) weights.push_back(read_weight(read_object(array.Get(k), "weights")));
   return weights;
-}
-
-// A copy; empty where there are none.
-std::vector<uint8_t> read_optional_bytes(const Napi::Object& object, const char* name) {
-  const Napi::Value value = object.Get(name);
-  if (value.IsUndefined()) return {};
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) throw invalid(std::string("Expected \"") + name + "\" to be a Uint8Array.");
-  const Napi::Uint8Array array = value.As<Napi::Uint8Array>();
-  return std::vector<uint8_t>(array.Data(), array.Data() + array.ElementLength());
 }
 
 }  // namespace
@@ -55,12 +46,12 @@ SessionOptions read_session_options(const Napi::Value& value) {
     options.path = read_string(object, "path");
     if (options.path.empty()) throw invalid("Expected \"path\" to be the path of a model file, received an empty string.");
   } else {
-    options.bytes = read_optional_bytes(object, "bytes");
+    options.bytes = read_bytes(object, "bytes");
     if (options.bytes.empty()) throw Error("MODEL_CORRUPT", "The model is empty: 0 bytes.");
     // A model can have gigabytes, and is about to take as many again. Memory that cannot be detached waits for the garbage collector.
     if (object.Get("detach").ToBoolean().Value()) napi_detach_arraybuffer(object.Env(), bytes.As<Napi::Uint8Array>().ArrayBuffer());
   }
-  options.runtime_cache = read_optional_bytes(object, "runtimeCache");
+  options.runtime_cache = read_bytes(object, "runtimeCache");
   options.weights = read_weights(object);
   const Napi::Value folded = object.Get("mostFolded");
   if (!folded.IsUndefined()) options.most_folded = read_integer(folded, "mostFolded", 1, kMostBytes);

@@ -6,7 +6,6 @@
 namespace sada::bind {
 namespace {
 
-constexpr int64_t kMostFloats = int64_t{1} << 40;
 constexpr int64_t kMostStepped = int64_t{1} << 31;  // about a second's work: what cannot be cancelled must end soon
 
 // Reads a step's numbers one after the other; never past their end.

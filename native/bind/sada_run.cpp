@@ -47,14 +47,6 @@ SadaProgram read_program(const Napi::Value& value) {
   return SadaProgramReader(count == 0 ? nullptr : numbers.Data(), count).read();
 }
 
-Napi::Array read_list(const Napi::Object& object, const char* name, uint32_t low, uint32_t high) {
-  const Napi::Value value = object.Get(name);
-  if (!value.IsArray() || value.As<Napi::Array>().Length() < low || value.As<Napi::Array>().Length() > high) {
-    throw invalid(std::string("Expected \"") + name + "\" to be an array of " + std::to_string(low) + " to " + std::to_string(high) + ".");
-  }
-  return value.As<Napi::Array>();
-}
-
 }  // namespace
 
 std::shared_ptr<SadaRun> read_sada_run(const Napi::Value& value, TensorSet& tensors) {
@@ -63,7 +55,7 @@ std::shared_ptr<SadaRun> read_sada_run(const Napi::Value& value, TensorSet& tens
   const Napi::Object object = value.As<Napi::Object>();
   DeviceSada places;
   places.length = read_integer(object, "length", 1, int64_t{1} << 31);
-  const Napi::Array buffers = read_list(object, "buffers", kSadaBuffers, kSadaBuffers), samples = read_list(object, "samples", 1, 2);
+  const Napi::Array buffers = read_array(object.Get("buffers"), "buffers", kSadaBuffers, kSadaBuffers), samples = read_array(object.Get("samples"), "samples", 1, 2);
   // Now: reading an array may run code of the caller's, which may make it longer.
   const uint32_t rows = samples.Length();
   for (uint32_t k = 0; k < kSadaBuffers; ++k) places.buffer[k] = read_slice(buffers.Get(k), tensors, places.length, "buffers");

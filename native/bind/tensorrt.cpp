@@ -36,23 +36,9 @@ struct Progress {
   }
 };
 
-std::vector<uint8_t> read_bytes(const Napi::Object& object, const char* name) {
-  const Napi::Value value = object.Get(name);
-  if (value.IsUndefined()) return {};
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) throw invalid(std::string("Expected \"") + name + "\" to be a Uint8Array.");
-  const Napi::Uint8Array array = value.As<Napi::Uint8Array>();
-  if (array.ElementLength() == 0) return {};
-  return std::vector<uint8_t>(array.Data(), array.Data() + array.ElementLength());
-}
-
 std::vector<int64_t> read_sizes(const Napi::Object& object, const char* name) {
   const std::vector<int> sizes = read_integers(object.Get(name), name, 0, (int64_t{1} << 31) - 1);
   return std::vector<int64_t>(sizes.begin(), sizes.end());
-}
-
-Napi::Array read_list(const Napi::Value& value, const char* name) {
-  if (!value.IsArray()) throw invalid(std::string("Expected \"") + name + "\" to be an array.");
-  return value.As<Napi::Array>();
 }
 
 EngineRequest read_request(const Napi::Value& value) {
@@ -66,9 +52,9 @@ EngineRequest read_request(const Napi::Value& value) {
   request.timing_cache = read_bytes(object, "timingCache");
   // Of an array longer than V8 takes Node-API makes no error, but the end of the process; how long that is, JavaScript knows.
   request.most_bytes = static_cast<uint64_t>(read_integer(object, "mostBytes", 0, (int64_t{1} << 53) - 1));
-  const Napi::Array profiles = read_list(object.Get("profiles"), "profiles");
+  const Napi::Array profiles = read_array(object.Get("profiles"), "profiles", 0, 1024);
   for (uint32_t k = 0; k < profiles.Length(); ++k) {
-    const Napi::Array ranges = read_list(profiles.Get(k), "profiles");
+    const Napi::Array ranges = read_array(profiles.Get(k), "profiles", 0, 1024);
     Profile profile;
     for (uint32_t r = 0; r < ranges.Length(); ++r) {
       if (!ranges.Get(r).IsObject()) throw invalid("Expected \"profiles\" to hold lists of objects.");

@@ -9,8 +9,6 @@
 namespace sada::bind {
 namespace {
 
-constexpr int64_t kMostFloats = int64_t{1} << 40;
-
 Napi::Float64Array to_array(Napi::Env env, const std::vector<double>& values) {
   Napi::Float64Array array = Napi::Float64Array::New(env, values.size());
   if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size() * sizeof(double));

@@ -12,8 +12,7 @@ namespace sada {
 inline void run_beside_gpu(Session& session, GpuStream& gpu, std::vector<Binding> inputs, std::vector<Binding> outputs, Cancellation& cancellation) {
   std::vector<std::vector<float>> copies;
   const auto to_host = [&](Binding& binding) {
-    int64_t length = 1;
-    for (int64_t n : binding.dims) length *= n;
+    const int64_t length = count_of(binding.dims);
     copies.emplace_back(static_cast<size_t>(length));
     binding.data = copies.back().data();
     return length * 4;

@@ -6,6 +6,7 @@
 #include <string>
 #include <type_traits>
 
+#include "../backend.h"
 #include "../error.h"
 #include "../math/half.h"
 #include "onnxruntime_api.h"
@@ -37,6 +38,11 @@ inline size_t element_size(int type, const std::string& name) {
     default: throw Error("IO_MISMATCH", "\"" + name + "\" has an element type that cannot be converted: " + element_type_name(type) + ".");
   }
 }
+
+inline bool is_half(int type) { return type == ort::kFloat16 || type == ort::kBfloat16; }
+
+// How the workspace's kernels read a type: of halves and float32.
+inline Storage storage_of(int type) { return type == ort::kFloat16 ? Storage::kFloat16 : type == ort::kBfloat16 ? Storage::kBfloat16 : Storage::kFloat32; }
 
 // Bits of an element as it is stored, by ONNX's number; 0 for types that have no fixed size.
 inline int element_bits(int type) {

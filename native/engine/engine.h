@@ -51,6 +51,12 @@ struct Binding {
   std::vector<int64_t> dims;
 };
 
+inline int64_t count_of(const std::vector<int64_t>& dims) {
+  int64_t count = 1;
+  for (int64_t n : dims) count *= n;
+  return count;
+}
+
 // Ends a run from another thread.
 class Cancellation {
  public:

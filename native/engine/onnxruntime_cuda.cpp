@@ -134,9 +134,6 @@ class CudaSession : public OrtSession {
     Owned<Value> value;
   };
 
-  static bool is_half(int type) { return type == kFloat16 || type == kBfloat16; }
-  static Storage storage_of(int type) { return type == kFloat16 ? Storage::kFloat16 : type == kBfloat16 ? Storage::kBfloat16 : Storage::kFloat32; }
-
   // By the name of its first dimension.
   const std::string& rows_symbol() const {
     static const std::string none;
@@ -175,8 +172,8 @@ class CudaSession : public OrtSession {
     const bool is_padded = rows.made > rows.given && !binding.dims.empty() && binding.dims[0] == rows.given;
     if (is_padded) binding.dims[0] = rows.made;
     Bound bound{type, binding.data, {}, {nullptr, [](Value*) {}}};
-    const int64_t count = count_of(given), size = static_cast<int64_t>(element_size(type, binding.name));
-    const int64_t bytes = count * size, bytes_made = count_of(binding) * size;
+    const int64_t count = count_of(given.dims), size = static_cast<int64_t>(element_size(type, binding.name));
+    const int64_t bytes = count * size, bytes_made = count_of(binding.dims) * size;
     const bool is_on_host = type != kFloat && !is_half(type);
     if (is_on_host) {
       bound.host.resize(static_cast<size_t>(bytes_made));
@@ -201,7 +198,7 @@ class CudaSession : public OrtSession {
   }
 
   static void read_back(const Binding& output, const Bound& bound, GpuStream& gpu) {
-    const int64_t count = count_of(output);
+    const int64_t count = count_of(output.dims);
     if (bound.memory == output.data) return;
     if (bound.host.empty()) return gpu.convert(output.data, Storage::kFloat32, bound.memory, storage_of(bound.type), count);
     std::vector<float> floats(static_cast<size_t>(count));

@@ -30,7 +30,7 @@ class HostSession : public OrtSession {
                                         in_values.size(), out_names.data(), out_names.size(), out_values.data());
     if (status != nullptr) fail(status, cancellation);
     for (const Bound& b : out) {
-      if (b.type != kFloat) elements_to_floats(b.type, b.scratch->data(), b.binding->data, count_of(*b.binding));
+      if (b.type != kFloat) elements_to_floats(b.type, b.scratch->data(), b.binding->data, count_of(b.binding->dims));
     }
   }
 
@@ -43,7 +43,7 @@ class HostSession : public OrtSession {
   };
 
   Bound bind(const Binding& binding, int type, std::vector<uint8_t>& scratch, bool fill) {
-    const int64_t count = count_of(binding);
+    const int64_t count = count_of(binding.dims);
     void* data = binding.data;
     if (type != kFloat) {
       const size_t bytes = static_cast<size_t>(count) * element_size(type, binding.name);

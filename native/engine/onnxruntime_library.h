@@ -88,7 +88,6 @@ class OrtSession : public Session {
   Owned<Value> value_over(const Binding& binding, int type, void* data, const MemoryInfo* memory) const;
   // Throws what a run that failed with `status` is.
   void fail(Status* status, const Cancellation& cancellation) const;
-  static int64_t count_of(const Binding& binding);
 
   std::shared_ptr<Library> library_;
   Owned<SessionHandle> session_;

@@ -69,14 +69,8 @@ void OrtSession::check_bound(const std::vector<Binding>& inputs, const std::vect
   }
 }
 
-int64_t OrtSession::count_of(const Binding& binding) {
-  int64_t count = 1;
-  for (int64_t n : binding.dims) count *= n;
-  return count;
-}
-
 Owned<Value> OrtSession::value_over(const Binding& binding, int type, void* data, const MemoryInfo* memory) const {
-  const size_t bytes = static_cast<size_t>(count_of(binding)) * element_size(type, binding.name);
+  const size_t bytes = static_cast<size_t>(count_of(binding.dims)) * element_size(type, binding.name);
   Value* value = nullptr;
   library_->check(library_->api.call(kCreateTensorWithDataAsOrtValue, memory, data, bytes, binding.dims.data(), binding.dims.size(), type, &value), "IO_MISMATCH", binding.name);
   return library_->own(value, kReleaseValue);

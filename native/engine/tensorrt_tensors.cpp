@@ -10,16 +10,7 @@ namespace {
 // TensorRT takes no other addresses (setTensorAddress in NvInferRuntime.h). Rows of a tensor begin wherever those before them end.
 constexpr uintptr_t kAlignment = 256;
 
-bool is_half(int type) { return type == ort::kFloat16 || type == ort::kBfloat16; }
-Storage storage_of(int type) { return type == ort::kFloat16 ? Storage::kFloat16 : Storage::kBfloat16; }
-
 }  // namespace
-
-int64_t count_of(const std::vector<int64_t>& sizes) {
-  int64_t count = 1;
-  for (int64_t n : sizes) count *= n;
-  return count;
-}
 
 bool EngineTensors::are_recordable() const {
   return std::all_of(types_.begin(), types_.end(), [](const auto& each) { return each.second == ort::kFloat || is_half(each.second); });

@@ -10,8 +10,6 @@
 
 namespace sada {
 
-int64_t count_of(const std::vector<int64_t>& sizes);
-
 // The tensors of one session. Copies and conversions are added to the stream that a call is given; integers go by the host, which waits.
 class EngineTensors {
  public:
