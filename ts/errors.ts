@@ -120,12 +120,16 @@ export const unknownOption = (owner: string, name: string, known: readonly strin
   withNearest(`${owner} has no option ${show(name)}.`, name, known, argument)
 
 function withNearest(message: string, name: string, known: readonly string[], argument: string): SadaError {
-  const nearest = nearestName(name, known)
-  const hint = nearest ? ` Did you mean "${nearest}"?` : ''
+  const nearest = meantBy(name, known) ?? nearestName(name, known)
+  const more = nearest === 'seed' && COUNTS.includes(plain(name)) ? ' A list of seeds makes a picture of a prompt for each.' : ''
+  const hint = nearest ? ` Did you mean "${nearest}"?${more}` : ''
   return new SadaError('UNKNOWN_NAME', `${message}${hint} Known: ${known.join(', ') || 'none'}.`, { argument })
 }
 
-/** Throws UNKNOWN_NAME for an option that would go unheard. `names`: those that there are; `offered`: those worth telling of; `within`: the option whose fields they are. */
+/**
+ * Throws UNKNOWN_NAME for an option that would go unheard. `names`: those that there are; `offered`: those worth telling of, of a model those that it
+ * takes; `within`: the option whose fields they are.
+ */
 export function checkNames(
   options: object,
   names: Readonly<Record<string, unknown>>,
@@ -133,6 +137,11 @@ export function checkNames(
 ): void {
   const [unknown] = Object.entries(options).find(([name, value]) => value !== undefined && !Object.hasOwn(names, name)) ?? []
   if (unknown === undefined) return
+  const meant = meantBy(unknown, Object.keys(names))
+  if (meant !== undefined && !offered.includes(meant)) {
+    const message = `Unknown option ${show(unknown)}. "${meant}" is an option of other models; this one does not take it.`
+    throw new SadaError('UNKNOWN_NAME', `${message} Known: ${offered.join(', ')}.`, { argument: unknown })
+  }
   throw within === undefined
     ? unknownName('option', unknown, offered, unknown)
     : unknownOption(`"${within}"`, unknown, offered, `${within}.${unknown}`)
@@ -142,6 +151,48 @@ export function checkNames(
 export function checkThreads(threads: number | undefined): void {
   if (threads !== undefined && (!Number.isInteger(threads) || threads < 0 || threads > 1024))
     throw invalidArgument('threads', 'an integer from 0 (one per physical core) to 1024', threads)
+}
+
+/** How many pictures, as other programs ask for it. */
+const COUNTS = ['n', 'count', 'numimages', 'numimagesperprompt', 'batchsize', 'batchcount', 'numoutputs']
+
+/** What diffusers and other programs call options, as `plain` writes it, and what they are here: the first of those that there are. */
+const OTHER_NAMES: Readonly<Record<string, readonly string[]>> = {
+  ...Object.fromEntries(COUNTS.map((name) => [name, ['shape', 'seed']])),
+  numinferencesteps: ['steps'],
+  numsteps: ['steps'],
+  cfg: ['guidanceScale'],
+  cfgscale: ['guidanceScale'],
+  guidance: ['guidanceScale'],
+  truecfgscale: ['trueGuidanceScale'],
+  prompt2: ['secondPrompt'],
+  negativeprompt2: ['negativeSecondPrompt'],
+  generator: ['seed'],
+  sampler: ['scheduler'],
+  samplername: ['scheduler'],
+  image: ['init'],
+  initimage: ['init'],
+  maskimage: ['mask'],
+  controlimage: ['control'],
+  denoisingstrength: ['strength'],
+  cropscoordstopleft: ['cropTopLeft'],
+  negativecropscoordstopleft: ['negativeCropTopLeft'],
+  audiolengthins: ['seconds'],
+  abortsignal: ['signal'],
+  callback: ['onStep'],
+  callbackonstepend: ['onStep'],
+  onprogress: ['onStep'],
+  numthreads: ['threads'],
+}
+
+/** `negative_prompt` and `negativePrompt` are one. */
+const plain = (name: string): string => name.slice(0, LONGEST_TYPO).replace(/[_-]/g, '').toLowerCase()
+
+/** The known name that another one stands for, whatever they look like. */
+function meantBy(name: string, known: readonly string[]): string | undefined {
+  const wanted = plain(name)
+  const same = known.find((each) => plain(each) === wanted)
+  return same ?? (Object.hasOwn(OTHER_NAMES, wanted) ? OTHER_NAMES[wanted].find((each) => known.includes(each)) : undefined)
 }
 
 /** No name is nearly as long. */

@@ -167,6 +167,50 @@ test('schedulers by the names that others have for them', () => {
   assert.ok(said('x'.repeat(1e6)).length < 500)
 })
 
+test('options by the names that other programs have for them', () => {
+  const takes = [...offer.takes, 'negativePrompt', 'secondPrompt', 'init', 'mask', 'control', 'width'] as Offer['takes']
+  const said = (name: string, offered: Offer['takes']): string => {
+    try {
+      checkGenerateOptions({ prompt: 'a', [name]: 1 }, { ...offer, takes: offered })
+    } catch (error) {
+      const { code, argument, message } = error as SadaError
+      assert.equal([code, argument], ['UNKNOWN_NAME', name])
+      return message
+    }
+    throw new Error(`${name} is taken`)
+  }
+  for (const [meant, names] of Object.entries({
+    negativePrompt: ['negative_prompt', 'negativeprompt', 'negative-prompt', 'NegativePrompt'],
+    steps: ['num_inference_steps', 'numInferenceSteps'],
+    guidanceScale: ['guidance_scale', 'cfg', 'cfg_scale', 'cfgScale', 'guidance'],
+    signal: ['abortSignal', 'abort_signal'],
+    onStep: ['on_step', 'callback_on_step_end'],
+    init: ['image', 'init_image'],
+    seed: ['generator', 'n', 'num_images_per_prompt', 'numImagesPerPrompt', 'batch_size'],
+    trueGuidanceScale: ['true_cfg_scale'],
+  }))
+    for (const name of names) assert.match(said(name, takes), `Unknown option "${name}". Did you mean "${meant}"?`)
+  assert.match(
+    said('num_images_per_prompt', []),
+    'Did you mean "seed"? A list of seeds makes a picture of a prompt for each. Known: prompt, ',
+  )
+  assert.not.match(said('generator', []), 'A list of seeds')
+  for (const [name, meant] of [
+    ['negative_prompt', 'negativePrompt'],
+    ['image', 'init'],
+    ['Width', 'width'],
+  ]) {
+    const message = said(name, [])
+    assert.ok(
+      message.startsWith(
+        `Unknown option "${name}". "${meant}" is an option of other models; this one does not take it. Known: prompt, `,
+      ),
+      message,
+    )
+  }
+  for (const name of ['constructor', '__proto', 'x'.repeat(1e6)]) assert.not.match(said(name, []), 'Did you mean')
+})
+
 test('what a model does not take is refused with what it takes', () => {
   const takingNothing = () => checkGenerateOptions({ prompt: 'a', strength: 1 }, { ...offer, takes: [] })
   assert.throws(takingNothing, (error: SadaError) => error.argument === 'strength' && !error.message.includes('It takes'))

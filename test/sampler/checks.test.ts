@@ -80,6 +80,9 @@ test('an option that there is none of is named as it was written, also within an
   const image = { width: 32, height: 32, data: new Uint8Array(1024) }
   const attempts: [call: () => Promise<unknown>, argument: string, said: RegExp][] = [
     [() => sample({ ...options, stpes: 2 } as never), 'stpes', /Unknown option "stpes"\. Did you mean "steps"\?/],
+    [() => sample({ ...options, num_inference_steps: 2 } as never), 'num_inference_steps', /Did you mean "steps"\? Known/],
+    [() => sample({ ...options, n: 2 } as never), 'n', /Did you mean "shape"\? Known/],
+    [() => load('avatar', { memory_arena: true } as never), 'memory_arena', /Did you mean "memoryArena"\?/],
     [() => pipeline.generate({ ...call, guidance: 3 } as never), 'guidance', /Unknown option "guidance"/],
     [() => load('avatar', { thread: 1 } as never), 'thread', /Did you mean "threads"\?/],
     [
