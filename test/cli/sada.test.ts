@@ -157,31 +157,6 @@ test('info that is misspelt before a picture that is there is not drawn; any oth
   assert.equal(readdirSync(cwd), ['darkness', 'x.png'])
 })
 
-test('help and version go to stdout and end with 0', async () => {
-  const [help, version] = await Promise.all([run('sada', ['--help']), run('sada', ['--version'])])
-  assert.equal([help.code, help.stderr, version.code], [0, '', 0])
-  assert.match(help.stdout, 'Examples:')
-  assert.match(version.stdout, /^\d+\.\d+\.\d+\S*\n$/)
-  for (const command of ['sada', 'sada-bench'] as const) {
-    const [word, option] = await Promise.all([run(command, ['help']), run(command, ['--help'])])
-    assert.equal([word.code, word.stdout], [0, option.stdout])
-  }
-})
-
-test('without arguments the help goes to stderr, and is wrong usage', async () => {
-  const [bare, help] = await Promise.all([run('sada', []), run('sada', ['--help'])])
-  assert.equal([bare.code, bare.stdout, bare.stderr], [2, '', help.stdout])
-})
-
-test('the help of a subcommand names the options of the program that it takes', async () => {
-  const [calibrate, build] = await Promise.all([
-    run('sada', ['calibrate', '--help']),
-    run('sada', ['engines', 'build', '--help']),
-  ])
-  assert.match(calibrate.stdout, /takes --seed, --steps, .*--device\s+and --engine\./s)
-  assert.match(build.stdout, /takes --count, --model, --width, --height and\s+--seconds\./)
-})
-
 test('models and policies say what there is, as text without colours and as JSON', async () => {
   const [text, json, policies, policiesJson] = await Promise.all([
     run('sada', ['models']),

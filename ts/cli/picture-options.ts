@@ -18,35 +18,43 @@ export interface PictureArguments extends ControlArguments {
   readonly seconds?: number
 }
 
+/** Heading of what not every model takes. */
+export const OF_SOME_MODELS = 'Options of some models:'
+
 const pixels = (side: 'width' | 'height'): Option =>
   new Option(`--${side} <pixels>`, `${side} of the picture (default: the model's)`).argParser(integer(`--${side}`, 1, 8192))
 export const WIDTH = pixels('width')
 export const HEIGHT = pixels('height')
 export const MAX_SEQUENCE_LENGTH = new Option(
   '--max-sequence-length <tokens>',
-  "Flux, SD3, PixArt: tokens that T5 reads of the prompt (default: the model's)",
+  "Flux, SD3, PixArt: how many tokens T5 reads of the prompt (default: the model's)",
 ).argParser(integer('--max-sequence-length', 4, 512))
 
-export const SECONDS = new Option('--seconds <n>', "length of the sound (default: the model's)").argParser(
+export const SECONDS = new Option('--seconds <n>', "length of the sound, in seconds (default: the model's)").argParser(
   decimal('--seconds', 0, 600, true),
 )
 
-export const CONTROL = new Option('--control <file>', 'a picture for a ControlNet; again for the next one').argParser(collect)
+export const CONTROL = new Option(
+  '--control <file>',
+  'a picture that a ControlNet follows; again for the next ControlNet',
+).argParser(collect)
 /** Of a bench, whose prompts each take a picture. */
 const CONTROLS = new Option(
   '--control <path>',
-  'a picture for a ControlNet, or a folder of them that the prompts take in turn; again for the next one',
+  'a picture that a ControlNet follows, or a folder of them that the prompts take in turn; again for the next ControlNet',
 ).argParser(collect)
 const share = (name: string, says: string, most = 1): Option =>
   new Option(`${name} <${most === 1 ? 'share' : 'n'}>`, says).argParser(decimal(name, 0, most))
-export const CONTROL_STRENGTH = share('--control-strength', 'how much ControlNets count (default: 1)', 2)
-export const CONTROL_START = share('--control-start', 'share of the run at which they begin (default: 0)')
-export const CONTROL_END = share('--control-end', 'share of the run at which they end (default: 1)')
+export const CONTROL_STRENGTH = share('--control-strength', 'how much the ControlNets count, 0 to 2 (default: 1)', 2)
+export const CONTROL_START = share('--control-start', 'share of the run after which they begin, 0 to 1 (default: 0)')
+export const CONTROL_END = share('--control-end', 'share of the run after which they end, 0 to 1 (default: 1)')
+
+const CONTROL_SHARES = [CONTROL_STRENGTH, CONTROL_START, CONTROL_END]
 
 /** What both benches take of it. */
 export function addBenchPictures(command: Command): Command {
-  const options = [WIDTH, HEIGHT, MAX_SEQUENCE_LENGTH, SECONDS, CONTROLS, CONTROL_STRENGTH, CONTROL_START, CONTROL_END]
-  for (const option of options) command.addOption(option)
+  command.optionsGroup(OF_SOME_MODELS)
+  for (const option of [WIDTH, HEIGHT, MAX_SEQUENCE_LENGTH, SECONDS, CONTROLS, ...CONTROL_SHARES]) command.addOption(option)
   return command
 }
 

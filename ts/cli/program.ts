@@ -33,7 +33,20 @@ export function withOwnErrors(command: Command): Command {
       if (error && asked.args.length > 0) throw unknownCommand(asked, asked.args[1])
       return ''
     })
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand('help [command]', 'show the help of a command')
+    .configureHelp({ optionDescription, commandDescription })
     .configureOutput({ outputError: () => {} }) // `report` says it, as it does other errors
+}
+
+/** A flag is off unless it is given, which needs no words. */
+const optionDescription = ({ description, defaultValue }: Option): string =>
+  defaultValue === undefined || defaultValue === false ? description : `${description} (default: ${String(defaultValue)})`
+
+/** In its own help a sentence, what in a list of commands is none. */
+function commandDescription(command: Command): string {
+  const [first, ...others] = command.description().split('\n\n')
+  return [`${first.charAt(0).toUpperCase()}${first.slice(1)}.`, ...others].join('\n\n')
 }
 
 /** A name that none of a command's own commands has. */

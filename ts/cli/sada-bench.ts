@@ -4,23 +4,24 @@ import { invalidArgument, unknownName } from '../errors.ts'
 import { packageVersion } from '../version.ts'
 import { decimal, entries, integer, parsePolicies } from './arguments.ts'
 import type { BenchArguments } from './bench.ts'
+import { addDevices } from './device-options.ts'
 import { addBenchPictures } from './picture-options.ts'
 import { runProgram, withOwnErrors } from './program.ts'
 import { addTable1 } from './table1-command.ts'
 
 const EXAMPLES = `
 Examples:
-  sada-bench                                         all schedulers, the default policy: about two minutes
-  sada-bench --quick                                 fewer pictures, no comparisons: half a minute
+  sada-bench                           all schedulers, the default policy: about two minutes
+  sada-bench --quick                   fewer pictures, no comparisons: half a minute
+  sada-bench --json - | jq '.cases[].speedup'
   sada-bench --policy sada,sada/poster --scheduler dpm++
   sada-bench --policy every-n:n=3,order=1 --samples 16 --batch 4
   sada-bench -m ./sdxl --prompts prompts.txt --scheduler euler --samples 4
   sada-bench -m ./flux --prompts prompts.txt --width 512 --height 512 --max-sequence-length 256
   sada-bench -m ./sd2-edges --prompts prompts.txt --control edges/ --scheduler dpm++
-  sada-bench --json - | jq '.cases[].speedup'
-  sada-bench table1                                  every policy that can run, side by side: hours
+  sada-bench table1                    every policy that can run, side by side: hours
 
-The table goes to stdout, the report to bench-report/index.html and bench-report/result.json.
+The table goes to stdout. "sada policies" lists the policies.
 Exit codes: 0 done, 1 failure, 2 wrong usage, 3 no backend, 130 interrupted.`
 
 // Options behind a subcommand are the subcommand's own.
@@ -28,33 +29,25 @@ const program = withOwnErrors(new Command('sada-bench')).enablePositionalOptions
 let signal: AbortSignal
 
 program
-  .description('Measures speed and fidelity of accelerated sampling against the same run without acceleration.')
-  .version(packageVersion())
-  .helpCommand(true)
+  .description('measures speed and fidelity of accelerated sampling against the same run without acceleration')
   .option('-m, --model <name>', 'a bundled model, or a model folder', 'avatar')
+  .option('--policy <list>', 'policies, separated by commas, options behind a colon (default: sada)', parsePolicies)
   .option(
     '--scheduler <list>',
     "schedulers, separated by commas (default: the model's that add no noise)",
     entries('--scheduler'),
   )
-  .option('--policy <list>', 'policies, options behind a colon: every-n:n=3,order=1 (default: sada)', parsePolicies)
-  .option('--steps <n>', "sampling steps (default: the model's)", integer('--steps', 1, 1000))
-  .option('--samples <n>', 'pictures of each case (default: 8; 4 with --quick)', integer('--samples', 1, 10000))
-  .option('--batch <n>', 'pictures of one call', integer('--batch', 1, 64), 1)
   .option('--guidance <scale>', "guidance scale; 1 is none (default: the model's)", decimal('--guidance', 0, 100))
-  .option('--seed <n>', 'seed of the first picture; each further one adds 1', integer('--seed', 0), 0)
-addBenchPictures(program)
-  .option('--threads <n>', 'threads of the network; 0: one per core that it may use', integer('--threads', 0, 1024))
-  .option('--device <device>', 'cpu, cuda, cuda:<index> or auto: a GPU where one can be used', 'cpu')
-  .option(
-    '--engine <engine>',
-    'onnxruntime, webgpu (any GPU), or tensorrt on the GPU of --device: what runs the network',
-    'onnxruntime',
-  )
-  .option('--prompts <file>', "prompts, one on each line or JSON (default: the model's, half full, half short)")
-  .option('--json <file>', 'where the figures go; - for stdout, instead of the table')
-  .option('--html <file>', 'where the report goes')
-  .option('--quick', 'fewer pictures, and no comparison with a fixed schedule or unpruned passes', false)
+  .option('--steps <n>', "sampling steps (default: the model's)", integer('--steps', 1, 1000))
+  .option('--samples <n>', 'pictures of each policy and scheduler (default: 8; 4 with --quick)', integer('--samples', 1, 10000))
+  .option('--batch <n>', 'pictures made in one call', integer('--batch', 1, 64), 1)
+  .option('--seed <n>', 'seed of the first picture; each further one has the next', integer('--seed', 0), 0)
+  .option('--prompts <file>', "prompts, one on each line or as JSON (default: the model's, half of them full, half short)")
+  .option('--quick', 'fewer pictures, and no comparison with a fixed schedule or with unpruned passes', false)
+  .option('--json <file>', 'where the figures go (default: bench-report/result.json); - for stdout, instead of the table')
+  .option('--html <file>', 'where the report goes (default: bench-report/index.html; none with --json -)')
+  .version(packageVersion(), '-V, --version', 'print the version')
+addDevices(addBenchPictures(program))
   .addHelpText('after', EXAMPLES)
   .allowExcessArguments()
   .action(async (options: BenchArguments, { args }: Command) => {

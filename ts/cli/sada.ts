@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { invalidArgument } from '../errors.ts'
 import { packageVersion } from '../version.ts'
 import { collect, decimal, integer, parsePolicy, seed, size } from './arguments.ts'
+import { addDevices } from './device-options.ts'
 import type { GenerateArguments } from './generate.ts'
 import { refuseMisspelt } from './misspelling.ts'
 import {
@@ -12,6 +13,7 @@ import {
   CONTROL_STRENGTH,
   HEIGHT,
   MAX_SEQUENCE_LENGTH,
+  OF_SOME_MODELS,
   SECONDS,
   WIDTH,
 } from './picture-options.ts'
@@ -19,22 +21,22 @@ import { runProgram, unknownCommand, withOwnErrors } from './program.ts'
 
 const EXAMPLES = `
 Examples:
-  sada "a smiling kid with ginger bun hair"              one picture, named after its prompt
-  sada "a teal robot with round eyes" -n 4 -o robots.png    four on one sheet
-  sada "a toon person" --seed 7 --policy none            without acceleration
-  sada "a robot" --policy every-n:n=3,order=1 --json     what happened, as one JSON object
-  sada "a robot" -o - | display                          the PNG on stdout
-  sada -m ./sdxl "a lighthouse" --negative "blurry" -o x.png    a folder in the layout of diffusers and Optimum
-  sada -m ./sdxl "at night" --init photo.jpg --strength 0.6     from a picture
-  sada -m ./musicldm "a slow piano" --seconds 10 -o x.wav       a sound
+  sada "a smiling kid with ginger bun hair"                    one picture, named after its prompt
+  sada "a teal robot with round eyes" -n 4 -o robots.png       four on one sheet
+  sada "a toon person" --seed 7 --policy none                  without acceleration
+  sada "a robot" --policy every-n:n=3,order=1 --json           what happened, as one JSON object
+  sada "a robot" -o - | display                                the PNG on stdout
+  sada -m ./sdxl "a lighthouse" --negative "blurry" -o x.png   a folder in the layout of diffusers and Optimum
+  sada -m ./sdxl "at night" --init photo.jpg --strength 0.6    from a picture
+  sada -m ./musicldm "a slow piano" --seconds 10 -o x.wav      a sound
 
 Exit codes: 0 done, 1 failure, 2 wrong usage, 3 no backend, 130 interrupted.`
 
-const BUILDS = "builds a model's engines, for --width, --height, --seconds and --count; without --target for this machine's GPU"
-const CALIBRATES =
-  "measures whole runs of a model and fits what a policy must know of it: TeaCache's polynomial, MagCache's curve"
+const BUILDS =
+  "build a model's engines for what --width, --height, --seconds and --count say; without --target for this machine's GPU"
+const CALIBRATES = "measure whole runs of a model and fit what a policy must know of it: TeaCache's polynomial, MagCache's curve"
 
-const JSON_FLAG = ['--json', 'as JSON', false] as const
+const JSON_FLAG = ['--json', 'print JSON, also of an error (on stderr)', false] as const
 
 /** A policy as it is written, once it is known to be one. */
 function checkedPolicy(text: string): string {
@@ -54,54 +56,60 @@ const TAKES: Readonly<Record<string, readonly string[]>> = {
 /** For the help of a subcommand, which lists its own options alone. */
 function takesToo(command: string): string {
   const names = program.options.filter((option) => TAKES[command].includes(option.attributeName())).map(({ long }) => long)
-  return `Of the options of "sada" it takes ${names.slice(0, -1).join(', ')} and ${names.at(-1)}.`
+  return `Of the options of "sada" it also takes ${names.slice(0, -1).join(', ')} and ${names.at(-1)}.`
 }
 
 const program = withOwnErrors(new Command('sada'))
 let signal: AbortSignal
 
 program
-  .description('Makes pictures and sounds from text, about twice as fast as the plain sampler.')
-  .version(packageVersion())
-  .argument('[prompt...]', 'what to draw; "sada models" says what a model knows')
-  .helpCommand(true)
-  .option('-n, --count <n>', 'pictures, with the seeds that follow each other', integer('--count', 1, 64), 1)
+  .description('makes pictures and sounds from text, about twice as fast as the plain sampler')
+  .argument('[prompt...]', 'what to draw; "sada models" says what a bundled model knows')
+  .option('-m, --model <name>', 'a bundled model, or a model folder', 'avatar')
+  .option(
+    '-o, --output <file>',
+    'the PNG or WAV file, overwritten (default: a new one, named after the prompt); - for stdout, and what is said of it goes to stderr',
+  )
+  .option('-n, --count <n>', 'how many pictures, on one sheet; each further one has the next seed', integer('--count', 1, 64), 1)
   .option('--seed <n>', 'seed of the first picture', seed('--seed'), 0)
   .option('--steps <n>', "sampling steps (default: the model's)", integer('--steps', 1, 1000))
   .option('--guidance <scale>', "guidance scale; 1 is none (default: the model's)", decimal('--guidance', 0, 100))
   .option('--scheduler <name>', "flow-euler, dpm++, euler, dpm++-sde or euler-ancestral (default: the model's)")
-  .option('--policy <policy>', 'when to skip the network; options behind a colon; none: never', checkedPolicy, 'sada')
-  .option('-m, --model <name>', 'a bundled model, or a model folder', 'avatar')
-  .option('-o, --output <file>', 'the PNG or WAV file, overwritten; - for stdout (default: a new file named after the prompt)')
+  .option(
+    '--policy <policy>',
+    'when not to run the network, options behind a colon; none: run it at every step; "sada policies" lists all',
+    checkedPolicy,
+    'sada',
+  )
+  .option('--preview', 'draw the picture in the terminal while it forms', false)
+  .option('--json', 'print what was done as one JSON object, on stderr with -o -; an error likewise, always on stderr', false)
+  .version(packageVersion(), '-V, --version', 'print the version')
+  .optionsGroup(OF_SOME_MODELS)
   .option('--negative <prompt>', 'what guidance leads away from')
   .option('--true-guidance <scale>', 'Flux: guidance away from --negative; 1 is none', decimal('--true-guidance', 1, 100))
   .option('--second-prompt <prompt>', 'SDXL: what the second text encoder reads instead')
   .addOption(WIDTH)
   .addOption(HEIGHT)
   .addOption(MAX_SEQUENCE_LENGTH)
+  .addOption(SECONDS)
   .option('--init <file>', 'a PNG or JPEG picture to start from, cut to fit')
-  .option('--strength <share>', 'how much of it is made anew (default: 0.8; with --mask 1)', decimal('--strength', 0, 1))
-  .option('--mask <file>', 'white where the picture is made anew, black where it stays')
+  .option(
+    '--strength <share>',
+    'how much of --init is made anew, 0 to 1 (default: 0.8; with --mask 1)',
+    decimal('--strength', 0, 1),
+  )
+  .option('--mask <file>', 'a picture, white where --init is made anew, black where it stays')
   .addOption(CONTROL)
   .addOption(CONTROL_STRENGTH)
   .addOption(CONTROL_START)
   .addOption(CONTROL_END)
-  .addOption(SECONDS)
   .option(
     '--tile-size <pixels>',
-    'decode in tiles of this side; 0: never (default: above 2 megapixels)',
+    'side of the tiles in which the picture is decoded; 0: in one (default: tiles above 2 megapixels)',
     integer('--tile-size', 0, 8192),
   )
-  .option('--preview', 'draw the picture in the terminal while it forms', false)
-  .option('--threads <n>', 'threads of the network; 0: one per core that it may use', integer('--threads', 0, 1024))
-  .option('--device <device>', 'cpu, cuda, cuda:<index> or auto: a GPU where one can be used', 'cpu')
-  .option(
-    '--engine <engine>',
-    'onnxruntime, webgpu (any GPU), or tensorrt on the GPU of --device: what runs the network',
-    'onnxruntime',
-  )
-  .option('--memory-budget <size>', 'what the run may take of the GPU or the host, like 6G', size('--memory-budget'))
-  .option('--json', 'print what was done as one JSON object', false)
+addDevices(program)
+  .option('--memory-budget <size>', 'the most that the run may take of the GPU or the host, like 6G', size('--memory-budget'))
   .addHelpText('after', EXAMPLES)
   .action(async (prompt: string[], options: GenerateArguments) => {
     const isBare =
@@ -115,7 +123,7 @@ program
 
 program
   .command('info')
-  .description('how a picture was made, and the command that makes it again')
+  .description('show how a picture was made, and the command that makes it again')
   .argument('<file>', 'a PNG file that sada has written')
   .option(...JSON_FLAG)
   .addHelpText('after', '\nExamples:\n  sada info robot.png\n  eval "$(sada info robot.png | tail -n 1) -o again.png"')
@@ -126,7 +134,7 @@ program
 
 program
   .command('models')
-  .description('the bundled models and what their prompts can say')
+  .description('show the bundled models and what their prompts can say')
   .argument('[names...]', 'only these models')
   .option(...JSON_FLAG)
   .addHelpText('after', '\nExamples:\n  sada models\n  sada models avatar --json | jq -r ".[0].examples[]"')
@@ -137,7 +145,7 @@ program
 
 program
   .command('policies')
-  .description('the policies; of those named also the options, with defaults and ranges')
+  .description('list the policies, or show the options of those named, with defaults and ranges')
   .argument('[names...]', 'policies whose options are shown')
   .option(...JSON_FLAG)
   .addHelpText('after', '\nExamples:\n  sada policies\n  sada policies every-n sada/poster\n  sada policies --json')
@@ -148,7 +156,7 @@ program
 
 const engines = program
   .command('engines')
-  .description('TensorRT engines: what is kept, building them ahead of time, clearing the cache')
+  .description('list the TensorRT engines that are kept, build them ahead of time, or delete them')
   .hook('preSubcommand', ({ args: [name = ''], commands }) => {
     // The default one would take it for an argument of its own.
     const isKnown = /^(-|$)/.test(name) || commands.some((each) => each.name() === name)
@@ -156,7 +164,7 @@ const engines = program
   })
 engines
   .command('list', { isDefault: true })
-  .description('the engines that are kept, the last used first')
+  .description('list the engines that are kept, the last used first')
   .option(...JSON_FLAG)
   .action(async (_, command: Command) => {
     const { listEngines } = await import('./engines.ts')
@@ -166,8 +174,12 @@ engines
   .command('build')
   .summary(BUILDS)
   .description(`${BUILDS}\n\n${takesToo('build')}`)
-  .option('--target <capability>', 'build for this compute capability, without a GPU (TensorRT for RTX); again for more', collect)
-  .option('--out <folder>', 'also write them there, to be shipped with an application')
+  .option(
+    '--target <capability>',
+    'build for GPUs of this compute capability, without one at hand (TensorRT for RTX); again for more',
+    collect,
+  )
+  .option('--out <folder>', 'also write the engines there, to be shipped with an application')
   .option('--tensorrt <path>', 'the TensorRT library, or its folder')
   .option(...JSON_FLAG)
   .addHelpText(
@@ -180,7 +192,7 @@ engines
   })
 engines
   .command('clear')
-  .description('deletes every engine that is kept')
+  .description('delete every engine that is kept')
   .action(async () => {
     const { clearEngines } = await import('./engines.ts')
     process.stdout.write(await clearEngines())
@@ -191,7 +203,7 @@ program
   .summary(CALIBRATES)
   .description(`${CALIBRATES}\n\n${takesToo('calibrate')}`)
   .argument('<policy>', 'teacache or magcache')
-  .option('--samples <n>', 'pictures to measure, each with a prompt of its own', integer('--samples', 1, 10_000), 8)
+  .option('--samples <n>', 'how many pictures are measured, each with a prompt of its own', integer('--samples', 1, 10_000), 8)
   .option('--prompts <file>', "prompts, one on each line (default: the model's examples)")
   .option('--degree <n>', "degree of TeaCache's polynomial", integer('--degree', 1, 8), 4)
   .option(...JSON_FLAG)
@@ -206,7 +218,7 @@ program
 
 program
   .command('doctor')
-  .description('what runs on this machine, and why something does not; exits with 3 where nothing does')
+  .description('say what runs on this machine, and why something does not; exits with 3 where nothing does')
   .option(...JSON_FLAG)
   .addHelpText('after', '\nExamples:\n  sada doctor\n  sada doctor --json')
   .action(async (_, command: Command) => {
