@@ -128,11 +128,13 @@ void report(const std::string& kernel, const std::string& size, int64_t bytes, i
   const Cost cost = measure(launch);
   const double rate = bytes / cost.device_ms / 1e6, percent = 100.0 * copy_cost(bytes) / cost.device_ms;
   const double of_touched = touched == bytes ? percent : 100.0 * copy_cost(touched) / cost.device_ms;
-  const char* format = as_json ? "{\"kernel\":\"%s\",\"size\":\"%s\",\"bytes\":%lld,\"ms\":%.6f,\"hostMs\":%.6f,\"replayedMs\":%.6f,\"gigabytesPerSecond\":%.2f,\"percentOfCopy\":%.2f,"
+  const char* format = as_json ? "{\"kernel\":\"%s\",\"size\":\"%s\",\"bytes\":%lld,\"ms\":%.6f,\"hostMs\":%.6f,\"replayedMs\":%.6f,"
+                                 "\"gigabytesPerSecond\":%.2f,\"percentOfCopy\":%.2f,"
                                  "\"touchedBytes\":%lld,\"percentOfTouchedCopy\":%.2f}\n"
-                               : "%-28s %-26s %12lld B %10.4f ms %10.4f ms host %10.4f ms replayed %9.1f GB/s %6.1f %% of a copy; %12lld B in whole sectors, %6.1f %%\n";
-  std::printf(format, kernel.c_str(), size.c_str(), static_cast<long long>(bytes), cost.device_ms, cost.host_ms, cost.replayed_ms, rate, percent,
-              static_cast<long long>(touched), of_touched);
+                               : "%-28s %-26s %12lld B %10.4f ms %10.4f ms host %10.4f ms replayed %9.1f GB/s %6.1f %% of a copy; %12lld B "
+                                 "in whole sectors, %6.1f %%\n";
+  std::printf(format, kernel.c_str(), size.c_str(), static_cast<long long>(bytes), cost.device_ms, cost.host_ms, cost.replayed_ms, rate,
+              percent, static_cast<long long>(touched), of_touched);
 }
 
 __global__ void empty_kernel() {}
@@ -151,7 +153,8 @@ void warm_up() {
 
 void report_empty() {
   const Cost cost = measure(launch_empty);
-  const char* format = as_json ? "{\"kernel\":\"empty\",\"ms\":%.6f,\"hostMs\":%.6f,\"replayedMs\":%.6f}\n" : "empty launch: %.4f ms, %.4f ms host, %.4f ms replayed\n";
+  const char* format = as_json ? "{\"kernel\":\"empty\",\"ms\":%.6f,\"hostMs\":%.6f,\"replayedMs\":%.6f}\n"
+                               : "empty launch: %.4f ms, %.4f ms host, %.4f ms replayed\n";
   std::printf(format, cost.device_ms, cost.host_ms, cost.replayed_ms);
 }
 
@@ -169,12 +172,16 @@ void bench_step(int64_t length, int members, Storage type, const sada::TokenLayo
       for (int k = 0; k < 3; ++k) r.row[row].set((row + k) % kInputs, 0.5f + k);
       if (row < kStores) r.store[row] = buffer(), step.store_type[row] = type;
     }
-    if (layout != nullptr) r.layout = *layout, r.token_sum = 0, r.token_means = owned.emplace_back(std::make_unique<Memory>(layout->grid_height * layout->grid_width * 4))->floats();
+    if (layout != nullptr)
+      r.layout = *layout, r.token_sum = 0,
+      r.token_means = owned.emplace_back(std::make_unique<Memory>(layout->grid_height * layout->grid_width * 4))->floats();
   }
   const Memory sums(members * 8);
   const int64_t bytes = members * length * (kInputs + kStores) * sada::bytes_of(type);
-  const std::string name = std::string("step") + (type == Storage::kFloat16 ? ", float16" : "") + (layout != nullptr ? ", token means" : "");
-  report(name, std::to_string(members) + " x " + std::to_string(length), bytes, bytes, [&] { return table.step(device, steps.data(), members, static_cast<double*>(sums.data)); });
+  const std::string name =
+      std::string("step") + (type == Storage::kFloat16 ? ", float16" : "") + (layout != nullptr ? ", token means" : "");
+  report(name, std::to_string(members) + " x " + std::to_string(length), bytes, bytes,
+         [&] { return table.step(device, steps.data(), members, static_cast<double*>(sums.data)); });
 }
 
 // Sectors of 32 bytes that hold some of the named elements of `size` bytes, of a plane that begins with one.
@@ -194,7 +201,8 @@ void bench_move(bool gather, bool channels_first, Storage type, int64_t tokens, 
   move.from = gather ? whole.data : part.data, move.to = gather ? part.data : whole.data, move.from_type = move.to_type = type;
   move.channels_first = channels_first, move.rows = 1, move.tokens = tokens, move.channels = channels, move.kept = kept;
   move.indices = static_cast<const int32_t*>(indices.data);
-  const std::string name = std::string(gather ? "gather" : "scatter") + (channels_first ? ", channels first" : "") + (type == Storage::kFloat16 ? ", float16" : "");
+  const std::string name = std::string(gather ? "gather" : "scatter") + (channels_first ? ", channels first" : "") +
+                           (type == Storage::kFloat16 ? ", float16" : "");
   const int64_t bytes = 2 * kept * channels * size;
   // A sector that is written in part is read before, too.
   const int64_t touched = channels_first ? channels * (kept * size + (gather ? 1 : 2) * 32 * sectors_of(every_other, size)) : bytes;
@@ -217,7 +225,8 @@ void bench_select(int32_t height, int32_t width) {
 
 void bench_convert(int64_t length) {
   const Memory from(length * 4), to(length * 2);
-  report("convert to float16", std::to_string(length), length * 6, length * 6, [&] { return table.convert(device, to.data, Storage::kFloat16, from.data, Storage::kFloat32, length); });
+  report("convert to float16", std::to_string(length), length * 6, length * 6,
+         [&] { return table.convert(device, to.data, Storage::kFloat16, from.data, Storage::kFloat32, length); });
 }
 
 void bench_all(int64_t free_bytes) {
@@ -232,7 +241,8 @@ void bench_all(int64_t free_bytes) {
   bench_step(262144, 1, Storage::kFloat32, &flux);
   for (bool gather : {true, false}) {
     for (Storage type : {Storage::kFloat32, Storage::kFloat16}) {
-      bench_move(gather, false, type, 4096, 1280), bench_move(gather, false, type, 4096, 3072), bench_move(gather, false, type, 16384, 3072);
+      bench_move(gather, false, type, 4096, 1280), bench_move(gather, false, type, 4096, 3072),
+          bench_move(gather, false, type, 16384, 3072);
       bench_move(gather, true, type, 16384, 320), bench_move(gather, true, type, 65536, 320);
     }
   }
@@ -250,7 +260,8 @@ int main(int argc, char** argv) {
   check(table.reserve(device, &limits), "reserve");
   sada::DeviceInfo info;
   check(table.describe(0, &info), "describe");
-  std::printf(as_json ? "{\"device\":\"%s\",\"capability\":\"%d.%d\"}\n" : "%s, compute capability %d.%d\n", info.name, info.capability_major, info.capability_minor);
+  std::printf(as_json ? "{\"device\":\"%s\",\"capability\":\"%d.%d\"}\n" : "%s, compute capability %d.%d\n", info.name,
+              info.capability_major, info.capability_minor);
   warm_up();
   bench_all(info.free_bytes);
   check(table.destroy(device), "destroy");

@@ -34,7 +34,8 @@ cudaError_t convert(void* to, Storage to_type, const void* from, Storage from_ty
   const int64_t blocks = (length + 4 * kThreads - 1) / (4 * kThreads);
   Shape shape;
   shape.threads = dim3(kThreads), shape.blocks_x = blocks < kMostBlocks ? blocks : kMostBlocks;
-  return launch(convert_kernel, shape, stream, Conversion{to, from, length, to_type, from_type, is_quad_aligned(to, to_type), is_quad_aligned(from, from_type)});
+  return launch(convert_kernel, shape, stream,
+                Conversion{to, from, length, to_type, from_type, is_quad_aligned(to, to_type), is_quad_aligned(from, from_type)});
 }
 
 }  // namespace sada::cuda

@@ -30,11 +30,13 @@ ScratchSizes scratch_sizes(const DeviceLimits& limits) {
 
 bool is_valid(const DeviceLimits& limits) {
   const auto in_range = [](int64_t n) { return n >= 0 && n <= kMostElements; };
-  return in_range(limits.length) && in_range(limits.token_length) && in_range(limits.host_indices) && limits.members >= 0 && limits.members <= kMaxMembers;
+  return in_range(limits.length) && in_range(limits.token_length) && in_range(limits.host_indices) && limits.members >= 0 &&
+         limits.members <= kMaxMembers;
 }
 
 DeviceLimits larger(const DeviceLimits& a, const DeviceLimits& b) {
-  return {std::max(a.length, b.length), std::max(a.members, b.members), std::max(a.token_length, b.token_length), std::max(a.host_indices, b.host_indices)};
+  return {std::max(a.length, b.length), std::max(a.members, b.members), std::max(a.token_length, b.token_length),
+          std::max(a.host_indices, b.host_indices)};
 }
 
 DeviceStatus system(DeviceSystem* out) {
@@ -144,7 +146,10 @@ DeviceStatus release(Device* device, void* memory) {
 DeviceStatus allocate_host(Device* device, int64_t bytes, void** memory) {
   *memory = nullptr;
   if (bytes == 0) return cudaSuccess;
-  return on(device, [&] { return bytes < 0 ? cudaErrorInvalidValue : cudaHostAlloc(memory, static_cast<size_t>(bytes), cudaHostAllocMapped | cudaHostAllocPortable); });
+  return on(device, [&] {
+    return bytes < 0 ? cudaErrorInvalidValue
+                     : cudaHostAlloc(memory, static_cast<size_t>(bytes), cudaHostAllocMapped | cudaHostAllocPortable);
+  });
 }
 
 DeviceStatus release_host(Device* device, void* memory) {
@@ -158,11 +163,17 @@ DeviceStatus move_bytes(Device* device, void* to, const void* from, int64_t byte
   });
 }
 
-DeviceStatus upload(Device* device, void* to, const void* from, int64_t bytes) { return move_bytes(device, to, from, bytes, cudaMemcpyHostToDevice); }
+DeviceStatus upload(Device* device, void* to, const void* from, int64_t bytes) {
+  return move_bytes(device, to, from, bytes, cudaMemcpyHostToDevice);
+}
 
-DeviceStatus download(Device* device, void* to, const void* from, int64_t bytes) { return move_bytes(device, to, from, bytes, cudaMemcpyDeviceToHost); }
+DeviceStatus download(Device* device, void* to, const void* from, int64_t bytes) {
+  return move_bytes(device, to, from, bytes, cudaMemcpyDeviceToHost);
+}
 
-DeviceStatus copy(Device* device, void* to, const void* from, int64_t bytes) { return move_bytes(device, to, from, bytes, cudaMemcpyDefault); }
+DeviceStatus copy(Device* device, void* to, const void* from, int64_t bytes) {
+  return move_bytes(device, to, from, bytes, cudaMemcpyDefault);
+}
 
 DeviceStatus fill(Device* device, void* to, uint8_t value, int64_t bytes) {
   return on(device, [&] {
@@ -186,7 +197,8 @@ DeviceStatus move_tokens(Device* device, const DeviceMove* request) {
     DeviceMove move = *request;
     if (move.indices_on_host && move.kept > 0) {
       if (move.kept > device->step.limits.host_indices) return cudaErrorInvalidValue;
-      const cudaError_t copied = cudaMemcpyAsync(device->indices, move.indices, static_cast<size_t>(move.kept) * sizeof(int32_t), cudaMemcpyHostToDevice, device->stream);
+      const cudaError_t copied = cudaMemcpyAsync(device->indices, move.indices, static_cast<size_t>(move.kept) * sizeof(int32_t),
+                                                 cudaMemcpyHostToDevice, device->stream);
       if (copied != cudaSuccess) return copied;
       move.indices = device->indices;
     }
@@ -207,24 +219,75 @@ const char* error_string(DeviceStatus status) { return cudaGetErrorString(static
 DeviceFailure failure(DeviceStatus status) {
   switch (static_cast<cudaError_t>(status)) {
     case cudaSuccess: return DeviceFailure::kNone;
-    case cudaErrorInvalidValue: case cudaErrorInvalidConfiguration: case cudaErrorInvalidDevice: return DeviceFailure::kInvalid;
+    case cudaErrorInvalidValue:
+    case cudaErrorInvalidConfiguration:
+    case cudaErrorInvalidDevice: return DeviceFailure::kInvalid;
     case cudaErrorMemoryAllocation: return DeviceFailure::kOutOfMemory;
-    case cudaErrorInsufficientDriver: case cudaErrorNoDevice: case cudaErrorInitializationError: case cudaErrorStubLibrary:
-    case cudaErrorDevicesUnavailable: case cudaErrorDeviceNotLicensed: case cudaErrorInvalidDeviceFunction: case cudaErrorNoKernelImageForDevice:
-    case cudaErrorUnsupportedPtxVersion: case cudaErrorJitCompilerNotFound: case cudaErrorSystemNotReady: case cudaErrorSystemDriverMismatch:
+    case cudaErrorInsufficientDriver:
+    case cudaErrorNoDevice:
+    case cudaErrorInitializationError:
+    case cudaErrorStubLibrary:
+    case cudaErrorDevicesUnavailable:
+    case cudaErrorDeviceNotLicensed:
+    case cudaErrorInvalidDeviceFunction:
+    case cudaErrorNoKernelImageForDevice:
+    case cudaErrorUnsupportedPtxVersion:
+    case cudaErrorJitCompilerNotFound:
+    case cudaErrorSystemNotReady:
+    case cudaErrorSystemDriverMismatch:
     case cudaErrorCompatNotSupportedOnDevice: return DeviceFailure::kUnavailable;
-    case cudaErrorECCUncorrectable: case cudaErrorNvlinkUncorrectable: case cudaErrorIllegalAddress: case cudaErrorLaunchTimeout:
-    case cudaErrorContextIsDestroyed: case cudaErrorAssert: case cudaErrorHardwareStackError: case cudaErrorIllegalInstruction:
-    case cudaErrorMisalignedAddress: case cudaErrorInvalidAddressSpace: case cudaErrorInvalidPc: case cudaErrorLaunchFailure:
-    case cudaErrorCudartUnloading: case cudaErrorUnknown: return DeviceFailure::kLost;
+    case cudaErrorECCUncorrectable:
+    case cudaErrorNvlinkUncorrectable:
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorContextIsDestroyed:
+    case cudaErrorAssert:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorLaunchFailure:
+    case cudaErrorCudartUnloading:
+    case cudaErrorUnknown: return DeviceFailure::kLost;
     default: return DeviceFailure::kOther;
   }
 }
 
-constexpr DeviceTable kTable = {kDeviceAbi, SADA_DEVICE_NAME, system, describe, create, destroy, stream, reserve, reserve_bytes, allocate, release,
-                                allocate_host, release_host, upload, download, copy, fill, synchronize, step, move_tokens<cuda::gather>,
-                                move_tokens<cuda::scatter>, select, convert, cuda::begin_capture, cuda::end_capture, cuda::launch_graph, cuda::release_graph,
-                                cuda::sada_create, cuda::sada_destroy, cuda::sada_before, cuda::sada_after, cuda::sada_report, error_string, failure};
+constexpr DeviceTable kTable = {kDeviceAbi,
+                                SADA_DEVICE_NAME,
+                                system,
+                                describe,
+                                create,
+                                destroy,
+                                stream,
+                                reserve,
+                                reserve_bytes,
+                                allocate,
+                                release,
+                                allocate_host,
+                                release_host,
+                                upload,
+                                download,
+                                copy,
+                                fill,
+                                synchronize,
+                                step,
+                                move_tokens<cuda::gather>,
+                                move_tokens<cuda::scatter>,
+                                select,
+                                convert,
+                                cuda::begin_capture,
+                                cuda::end_capture,
+                                cuda::launch_graph,
+                                cuda::release_graph,
+                                cuda::sada_create,
+                                cuda::sada_destroy,
+                                cuda::sada_before,
+                                cuda::sada_after,
+                                cuda::sada_report,
+                                error_string,
+                                failure};
 
 }  // namespace
 }  // namespace sada

@@ -12,14 +12,14 @@ namespace sada::cuda {
 // Memory of the steps of one stream, for members of up to `length` elements, `token_length` where tokens have means.
 struct StepScratch {
   DeviceLimits limits;
-  double* partials = nullptr;   // [members][kMaxSums][step_partials(length)]
+  double* partials = nullptr;  // [members][kMaxSums][step_partials(length)]
   uint32_t* tickets = nullptr;  // [members][step_tickets(length)], zero between steps
-  float* terms = nullptr;       // [members][step_terms(token_length)]
+  float* terms = nullptr;  // [members][step_terms(token_length)]
   bool has_early_starts = false;
 };
 
-// The architecture that the kernels of the current GPU were compiled for, 90 for 9.0, whatever the GPU then made of it. Fails where the library has
-// no code for it.
+// The architecture that the kernels of the current GPU were compiled for, 90 for 9.0, whatever the GPU then made of it. Fails where the
+// library has no code for it.
 cudaError_t kernel_architecture(int* architecture);
 cudaError_t step(const DeviceStep* members, int count, double* sums, const StepScratch& scratch, cudaStream_t stream);
 
@@ -31,7 +31,7 @@ cudaError_t step_in_memory(const StepMember* member, int64_t length, cudaStream_
 struct TokenMeans {
   TokenLayout layout;
   const float* terms;  // [elements of the layout]
-  float* means;        // [grid_height * grid_width]
+  float* means;  // [grid_height * grid_width]
 };
 cudaError_t token_means(const TokenMeans* members, int count, bool is_early, cudaStream_t stream);
 

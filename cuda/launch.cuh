@@ -12,7 +12,8 @@ struct Shape {
   int64_t blocks_x = 1, blocks_y = 1;
   dim3 threads = dim3(1);
   size_t shared_bytes = 0;
-  // Blocks may be placed while the work before on the stream ends: then the kernel must wait_for_earlier_work(). From compute capability 9.0 on.
+  // Blocks may be placed while the work before on the stream ends: then the kernel must wait_for_earlier_work(). From compute
+  // capability 9.0 on.
   bool is_early = false;
 };
 
@@ -24,7 +25,8 @@ struct Exactly {
 };
 
 template <typename... Parameters>
-cudaError_t launch(void (*kernel)(Parameters...), const Shape& shape, cudaStream_t stream, const typename Exactly<Parameters>::Type&... arguments) {
+cudaError_t launch(void (*kernel)(Parameters...), const Shape& shape, cudaStream_t stream,
+                   const typename Exactly<Parameters>::Type&... arguments) {
   void* addresses[] = {const_cast<void*>(static_cast<const void*>(&arguments))...};
   cudaLaunchAttribute early = {};
   early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
@@ -44,13 +46,15 @@ __device__ __forceinline__ void wait_for_earlier_work() {
 #endif
 }
 
-// Has a part of the kernel's parameters, which nothing else wrote, in the cache before the kernel waits: they come from memory as all else does,
-// 64 bytes at a time, and would be waited for one after another where they are used. What is read is looked at so that it stays in the program.
+// Has a part of the kernel's parameters, which nothing else wrote, in the cache before the kernel waits: they come from memory as all else
+// does, 64 bytes at a time, and would be waited for one after another where they are used. What is read is looked at so that it stays in
+// the program.
 template <typename T>
 __device__ __forceinline__ void read_ahead(const T& parameters) {
   uint32_t words = 0;
 #pragma unroll
-  for (int at = 0; at < static_cast<int>(sizeof(T)); at += 64) words ^= *reinterpret_cast<const uint32_t*>(reinterpret_cast<const char*>(&parameters) + at);
+  for (int at = 0; at < static_cast<int>(sizeof(T)); at += 64)
+    words ^= *reinterpret_cast<const uint32_t*>(reinterpret_cast<const char*>(&parameters) + at);
   asm volatile("{ .reg .pred p; setp.eq.u32 p, %0, 0xffffffff; @p nanosleep.u32 1; }" ::"r"(words));
 }
 

@@ -26,8 +26,8 @@ struct Run {
   const volatile int32_t* cancelled;
   double* report;  // kSadaHeader numbers, then kSadaRecord of each step
 
-  int32_t step;       // the next
-  bool is_over;       // all steps made, or one that was not finite
+  int32_t step;  // the next
+  bool is_over;  // all steps made, or one that was not finite
   bool must_compute;  // the skip of this step was not finite
   bool is_skip, is_idle;  // of this attempt
 
@@ -126,8 +126,8 @@ __device__ void prepare_run(Run& run, const StepScratch& scratch) {
   prepare_compose(run, scratch);
 }
 
-// `scratch`: what the device has now; it may have grown since the attempt before. `condition`: of the node that the network's pass is in; 0:
-// there is none.
+// `scratch`: what the device has now; it may have grown since the attempt before. `condition`: of the node that the network's pass is in;
+// 0: there is none.
 __global__ void decide_kernel(Run* of, StepScratch scratch, cudaGraphConditionalHandle condition) {
   Run& run = *of;
   run.is_idle = run.is_over || *run.cancelled != 0;
@@ -207,7 +207,9 @@ bool is_valid(const DeviceSada& request, const DeviceLimits& limits) {
   return counts && has_room(limits, request.length);
 }
 
-bool is_same(const StepScratch& a, const StepScratch& b) { return a.partials == b.partials && a.tickets == b.tickets && a.limits.length == b.limits.length; }
+bool is_same(const StepScratch& a, const StepScratch& b) {
+  return a.partials == b.partials && a.tickets == b.tickets && a.limits.length == b.limits.length;
+}
 
 }  // namespace
 }  // namespace cuda
@@ -353,7 +355,9 @@ DeviceStatus sada_after(Device* device, DeviceSadaRun* run, DeviceGraph** graph)
 }
 
 DeviceStatus sada_report(Device* device, DeviceSadaRun* run, double* to, int64_t count) {
-  return on(device, [&] { return cudaMemcpyAsync(to, run->report, static_cast<size_t>(count) * sizeof(double), cudaMemcpyDeviceToHost, device->stream); });
+  return on(device, [&] {
+    return cudaMemcpyAsync(to, run->report, static_cast<size_t>(count) * sizeof(double), cudaMemcpyDeviceToHost, device->stream);
+  });
 }
 
 }  // namespace cuda

@@ -1,9 +1,9 @@
 // Which tokens a pruned pass computes, as math/select.h says, by one block for each member and any number of tokens.
 //
 // No token is sorted: every one has a key of its own, ascending in the order of select.h, so "the first n" is "keys up to a cut", and the
-// cut is found eight bits at a time by counting. Whether a token is refreshed follows from its place. Counts are integers: any order will do.
-// A warp has a stretch of tokens, and each pass over them reads four scores of a lane before it looks at the first. Which of its tokens must be
-// kept a thread finds out once and remembers, of as many as 64: to divide for it in each pass takes longer than all else.
+// cut is found eight bits at a time by counting. Whether a token is refreshed follows from its place. Counts are integers: any order will
+// do. A warp has a stretch of tokens, and each pass over them reads four scores of a lane before it looks at the first. Which of its tokens
+// must be kept a thread finds out once and remembers, of as many as 64: to divide for it in each pass takes longer than all else.
 #include "../native/math/select.h"
 #include "kernels.h"
 #include "launch.cuh"
@@ -86,7 +86,8 @@ struct Stretch {
       }
 #pragma unroll
       for (int k = 0; k < kAhead; ++k) {
-        if (step + k < steps && from + (step + k) * kLanes < tokens) visit(step + k, static_cast<int>(from + (step + k) * kLanes), score[k]);
+        if (step + k < steps && from + (step + k) * kLanes < tokens)
+          visit(step + k, static_cast<int>(from + (step + k) * kLanes), score[k]);
       }
     }
   }
@@ -184,14 +185,18 @@ __global__ void __launch_bounds__(kThreads) select_kernel(const Batch __grid_con
   const Cut cut = highest == 0 ? Cut{false, 0} : cut_after(highest, s, stretch, counts, [](int64_t, int, uint64_t) { return true; });
   uint64_t kept_steps = 0;  // the first of this thread's, a bit to each
   const auto find_must = [&](int token, uint64_t key) { return cut.holds(key) || is_refreshed(s, token); };
-  const auto must = [&](int64_t step, int token, uint64_t key) { return step < 64 ? (kept_steps >> step & 1) != 0 : find_must(token, key); };
+  const auto must = [&](int64_t step, int token, uint64_t key) {
+    return step < 64 ? (kept_steps >> step & 1) != 0 : find_must(token, key);
+  };
   const int kept = count_tokens(s, stretch, 1, counts, [&](int64_t step, int token, float score) {
     const bool is = find_must(token, key_of(score, token));
     if (step < 64) kept_steps |= static_cast<uint64_t>(is) << step;
     return is;
   });
   const int target = target_of(s, tokens, kept);
-  const Cut fill = target == kept ? Cut{false, 0} : cut_after(target - kept, s, stretch, counts, [&](int64_t step, int token, uint64_t key) { return !must(step, token, key); });
+  const Cut fill = target == kept ? Cut{false, 0}
+                                  : cut_after(target - kept, s, stretch, counts,
+                                              [&](int64_t step, int token, uint64_t key) { return !must(step, token, key); });
   write_tokens(s, stretch, counts, [&](int64_t step, int token) {
     if (step < 64 && !fill.any) return (kept_steps >> step & 1) != 0;
     const uint64_t key = key_of(s.scores[token], token);

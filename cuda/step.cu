@@ -3,9 +3,9 @@
 // A block of 128 threads makes one tile of 1024 elements. Each thread reads its two fours of every input at once, 512 elements apart, and
 // keeps them in registers: rows and inputs are counted by unrolled loops, which leave out what a row has no weight for. What is summed it
 // leaves in a slot of shared memory that only it uses, so that sums can name rows by number, and adds up over its two fours. After one
-// barrier, warps make the sums of the tile in the order of tree_sum.h: the stride of 512 lay within a thread, 256 and 128 lie within a lane,
-// 64 to 4 between lanes, 2 and 1 within the lane again. The last block of every group of 1024 tiles, found by counting them, adds up the
-// group's results in float64 by the same tree, and so on until one is left: eight results to a thread, all of them read at once, since
+// barrier, warps make the sums of the tile in the order of tree_sum.h: the stride of 512 lay within a thread, 256 and 128 lie within a
+// lane, 64 to 4 between lanes, 2 and 1 within the lane again. The last block of every group of 1024 tiles, found by counting them, adds up
+// the group's results in float64 by the same tree, and so on until one is left: eight results to a thread, all of them read at once, since
 // nothing else is left to do meanwhile. Nothing depends on the order of blocks.
 #include "../native/math/tree_sum.h"
 #include "kernels.h"
@@ -17,9 +17,9 @@
 namespace sada::cuda {
 namespace {
 
-constexpr int kQuads = 2;                           // fours of elements of a thread
+constexpr int kQuads = 2;  // fours of elements of a thread
 constexpr int kThreads = kTile / 4 / kQuads;
-constexpr int kStride = kTile / kQuads;             // elements from one of its fours to the next
+constexpr int kStride = kTile / kQuads;  // elements from one of its fours to the next
 constexpr int kLanes = 32, kWarps = kThreads / kLanes;
 constexpr unsigned kAllLanes = 0xffffffffu;
 
@@ -82,7 +82,8 @@ __device__ __forceinline__ void load_inputs(const DeviceStep& step, int64_t at, 
   for (int k = 0; k < kMaxInputs; ++k) {
     if (k >= step.request.inputs) break;
 #pragma unroll
-    for (int q = 0; q < kQuads; ++q) stored[k][q] = load_quad(step.request.input[k], Types::of(step.input_type[k]), at + q * kStride, extents[q]);
+    for (int q = 0; q < kQuads; ++q)
+      stored[k][q] = load_quad(step.request.input[k], Types::of(step.input_type[k]), at + q * kStride, extents[q]);
   }
 #pragma unroll
   for (int k = 0; k < kMaxInputs; ++k) {
@@ -113,7 +114,8 @@ __device__ __forceinline__ int at_slot(int slot, int quad) { return (slot * kQua
 
 // Stores may be inputs: this thread has read all its elements, and no other thread reads them.
 template <typename Types, bool kIsWhole>
-__device__ __forceinline__ void form_rows(const StepMember& member, int64_t at, const Extents<kIsWhole>& extents, const Inputs<Types>& inputs, const Shared<float4>& tile) {
+__device__ __forceinline__ void form_rows(const StepMember& member, int64_t at, const Extents<kIsWhole>& extents,
+                                          const Inputs<Types>& inputs, const Shared<float4>& tile) {
   const DeviceStep& step = member.step;
 #pragma unroll
   for (int r = 0; r < kMaxRows; ++r) {
@@ -130,7 +132,8 @@ __device__ __forceinline__ void form_rows(const StepMember& member, int64_t at, 
       const float4 v = row.quad[q];
       const int64_t left = extents[q].left;
       // Padding is +0, whatever the weights.
-      tile[at_slot(member.slot[r], q)] = left >= 4 ? v : make_float4(left > 0 ? v.x : 0.0f, left > 1 ? v.y : 0.0f, left > 2 ? v.z : 0.0f, 0.0f);
+      tile[at_slot(member.slot[r], q)] =
+          left >= 4 ? v : make_float4(left > 0 ? v.x : 0.0f, left > 1 ? v.y : 0.0f, left > 2 ? v.z : 0.0f, 0.0f);
     }
   }
 }
@@ -147,7 +150,8 @@ __device__ __forceinline__ float4 terms_of(const StepMember& member, const Sum& 
 // Where what sum s adds up begins in shared memory, behind the slots of rows.
 __device__ __forceinline__ int at_sum(const StepMember& member, int s) { return (member.slots * kQuads + s) * kThreads; }
 
-// What each sum adds up, as far as that lies within this thread. Where the sum is also averaged per token, its terms are left in memory too.
+// What each sum adds up, as far as that lies within this thread. Where the sum is also averaged per token, its terms are left in memory
+// too.
 __device__ __forceinline__ void leave_terms(const StepMember& member, int64_t tile_at, const Shared<float4>& tile) {
   const StepRequest& request = member.step.request;
   for (int s = 0; s < request.sums; ++s) {
@@ -167,8 +171,8 @@ __device__ __forceinline__ float sum_of_tile(int from, const Shared<float4>& til
   const auto terms = [&](int v) { return tile[from + v * kLanes + lane]; };
   float4 p = plus(plus(terms(0), terms(2)), plus(terms(1), terms(3)));
   for (int offset = kLanes / 2; offset > 0; offset /= 2) {
-    p = plus(p, make_float4(__shfl_down_sync(kAllLanes, p.x, offset), __shfl_down_sync(kAllLanes, p.y, offset), __shfl_down_sync(kAllLanes, p.z, offset),
-                            __shfl_down_sync(kAllLanes, p.w, offset)));
+    p = plus(p, make_float4(__shfl_down_sync(kAllLanes, p.x, offset), __shfl_down_sync(kAllLanes, p.y, offset),
+                            __shfl_down_sync(kAllLanes, p.z, offset), __shfl_down_sync(kAllLanes, p.w, offset)));
   }
   return (p.x + p.z) + (p.y + p.w);
 }
@@ -177,7 +181,8 @@ static_assert(kWarps == 4, "a lane adds up four fours of a tile");
 
 constexpr int kResults = kTile / kThreads;  // of a group, to a thread
 
-// The tree over a thread's results of a group of n, kThreads from one to the next. Not through L1, which does not see what other blocks wrote.
+// The tree over a thread's results of a group of n, kThreads from one to the next. Not through L1, which does not see what other blocks
+// wrote.
 __device__ __forceinline__ double sum_of_results(const double* results, int n) {
   const int thread = static_cast<int>(threadIdx.x);
   double p[kResults];
@@ -215,7 +220,9 @@ __device__ __forceinline__ bool is_last(uint32_t* ticket, uint32_t size) {
 }
 
 // Where the threads' shares of sum s lie, behind the flag of is_last(). By then nothing else is wanted in shared memory.
-__device__ __forceinline__ Shared<double> shares_of(int s) { return shared_memory<double>((2 + s * kThreads) * static_cast<int>(sizeof(double))); }
+__device__ __forceinline__ Shared<double> shares_of(int s) {
+  return shared_memory<double>((2 + s * kThreads) * static_cast<int>(sizeof(double)));
+}
 
 // Warp w makes sums w, w + kWarps, …: of the tile, then of groups of results for as long as this block is the last of its group.
 __device__ __forceinline__ void make_sums(const StepMember& member, const Shared<float4>& tile) {
@@ -229,7 +236,8 @@ __device__ __forceinline__ void make_sums(const StepMember& member, const Shared
     const int64_t group = at / kTile, groups = (n + kTile - 1) / kTile, left = n - group * kTile, from = level + group * kTile;
     const int size = static_cast<int>(left < kTile ? left : kTile);
     if (!is_last(tickets + group, static_cast<uint32_t>(size))) return;
-    for (int s = 0; s < sums; ++s) shares_of(s)[static_cast<int>(threadIdx.x)] = sum_of_results(member.partials + s * member.partials_length + from, size);
+    for (int s = 0; s < sums; ++s)
+      shares_of(s)[static_cast<int>(threadIdx.x)] = sum_of_results(member.partials + s * member.partials_length + from, size);
     __syncthreads();
     level += n, tickets += groups, at = group, n = groups;
     for (int s = warp; s < sums; s += kWarps) leave(s, sum_of_group(shares_of(s), lane));
@@ -276,7 +284,9 @@ using Floats = OneType<Storage::kFloat32>;
 __global__ void __launch_bounds__(kThreads, Floats::kBlocks) step_in_memory_kernel(const StepMember* member) { make_tile<Floats>(*member); }
 
 // Of a step with this many summed rows.
-constexpr size_t shared_bytes(int slots, int sums) { return (static_cast<size_t>(slots) * kQuads + static_cast<size_t>(sums)) * kThreads * sizeof(float4); }
+constexpr size_t shared_bytes(int slots, int sums) {
+  return (static_cast<size_t>(slots) * kQuads + static_cast<size_t>(sums)) * kThreads * sizeof(float4);
+}
 static_assert(shared_bytes(kMaxRows, kMaxSums) <= 48 * 1024, "what a kernel may have without being allowed more");
 
 // Whether every buffer has this type.
@@ -316,14 +326,17 @@ cudaError_t launch_means(const DeviceStep* members, int count, const StepScratch
   int with_means = 0;
   for (int m = 0; m < count; ++m) {
     const StepRequest& request = members[m].request;
-    if (request.token_sum >= 0) means[with_means++] = {request.layout, scratch.terms + m * step_terms(scratch.limits.token_length), request.token_means};
+    if (request.token_sum >= 0)
+      means[with_means++] = {request.layout, scratch.terms + m * step_terms(scratch.limits.token_length), request.token_means};
   }
   return with_means == 0 ? cudaSuccess : token_means(means, with_means, scratch.has_early_starts, stream);
 }
 
 bool is_within(const StepRequest& request, const DeviceLimits& limits) {
-  const bool counts = request.inputs >= 0 && request.inputs <= kMaxInputs && request.rows >= 0 && request.rows <= kMaxRows && request.sums >= 0 && request.sums <= kMaxSums;
-  return counts && request.length >= 0 && request.length <= limits.length && (request.token_sum < 0 || request.length <= limits.token_length);
+  const bool counts = request.inputs >= 0 && request.inputs <= kMaxInputs && request.rows >= 0 && request.rows <= kMaxRows &&
+                      request.sums >= 0 && request.sums <= kMaxSums;
+  return counts && request.length >= 0 && request.length <= limits.length &&
+         (request.token_sum < 0 || request.length <= limits.token_length);
 }
 
 }  // namespace

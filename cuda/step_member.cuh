@@ -1,9 +1,9 @@
 // A member's step as the fused kernel reads it: made on the host for a batch, or on the device where that decides what the step is.
 #pragma once
 
+#include "../native/math/tree_sum.h"
 #include "kernels.h"
 #include "storage.cuh"
-#include "../native/math/tree_sum.h"
 
 namespace sada::cuda {
 
@@ -14,7 +14,7 @@ struct StepMember {
   int64_t partials_length = 0;
   uint32_t* tickets = nullptr;  // one per group: how many of its results are there
   double* sums = nullptr;
-  float* terms = nullptr;   // those of token_sum, whole tiles
+  float* terms = nullptr;  // those of token_sum, whole tiles
   int8_t slot[kMaxRows] = {};  // of shared memory, for the row's values; -1: in no sum
   int8_t slots = 0;
   bool is_aligned = true;  // every input and store to four of its elements

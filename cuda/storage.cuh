@@ -23,10 +23,12 @@ struct Quad {
 // How many elements a thread may touch, and whether its four may be moved as one.
 struct Extent {
   int64_t left;  // from its first element on
-  bool vector;   // at least four, and aligned to four
+  bool vector;  // at least four, and aligned to four
 };
 
-SADA_HD bool is_quad_aligned(const void* buffer, Storage type) { return reinterpret_cast<uintptr_t>(buffer) % static_cast<uintptr_t>(4 * bytes_of(type)) == 0; }
+SADA_HD bool is_quad_aligned(const void* buffer, Storage type) {
+  return reinterpret_cast<uintptr_t>(buffer) % static_cast<uintptr_t>(4 * bytes_of(type)) == 0;
+}
 
 __device__ __forceinline__ Quad load_quad(const void* buffer, Storage type, int64_t at, Extent extent) {
   Quad quad = {{0, 0, 0, 0}};
@@ -81,11 +83,14 @@ __device__ __forceinline__ float from_half(uint32_t half, Storage type) {
   return type == Storage::kFloat16 ? from_float16(bits) : from_bfloat16(bits);
 }
 
-__device__ __forceinline__ uint32_t to_half(float value, Storage type) { return type == Storage::kFloat16 ? to_float16(value) : to_bfloat16(value); }
+__device__ __forceinline__ uint32_t to_half(float value, Storage type) {
+  return type == Storage::kFloat16 ? to_float16(value) : to_bfloat16(value);
+}
 
 #if defined(__CUDACC__)
 
-// Four at a time in an instruction each, where math/half.h takes ten. All that hardware does otherwise is a NaN's bits: those go the long way.
+// Four at a time in an instruction each, where math/half.h takes ten. All that hardware does otherwise is a NaN's bits: those go the long
+// way.
 __device__ __forceinline__ bool has_infinity_or_nan(const Quad& halves) {
   // The exponents of infinity and NaN carry into the sign's place.
   const auto carry = [](uint32_t two) { return (two & 0x7c007c00u) + 0x04000400u; };
@@ -123,7 +128,8 @@ __device__ __forceinline__ float4 to_floats(const Quad& quad, Storage type) {
 #if defined(__CUDACC__)
   if (type == Storage::kFloat16 && !has_infinity_or_nan(quad)) return from_float16_fast(quad);
 #endif
-  if (type == Storage::kFloat32) return make_float4(float_of(quad.word[0]), float_of(quad.word[1]), float_of(quad.word[2]), float_of(quad.word[3]));
+  if (type == Storage::kFloat32)
+    return make_float4(float_of(quad.word[0]), float_of(quad.word[1]), float_of(quad.word[2]), float_of(quad.word[3]));
   return make_float4(from_half(quad.word[0] & 0xffffu, type), from_half(quad.word[0] >> 16, type), from_half(quad.word[1] & 0xffffu, type),
                      from_half(quad.word[1] >> 16, type));
 }
@@ -153,6 +159,8 @@ __device__ __forceinline__ Quad of_terms(float4 values, Storage type) {
 }
 
 // The same elements in another type; the same bits where it is the same.
-__device__ __forceinline__ Quad converted(const Quad& quad, Storage from, Storage to) { return from == to ? quad : to_quad(to_floats(quad, from), to); }
+__device__ __forceinline__ Quad converted(const Quad& quad, Storage from, Storage to) {
+  return from == to ? quad : to_quad(to_floats(quad, from), to);
+}
 
 }  // namespace sada::cuda

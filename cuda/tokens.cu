@@ -27,12 +27,15 @@ struct Place {
 };
 
 template <bool kGather>
-__device__ __forceinline__ int64_t source_of(Place place) { return kGather ? place.whole : place.part; }
+__device__ __forceinline__ int64_t source_of(Place place) {
+  return kGather ? place.whole : place.part;
+}
 
 template <bool kGather>
 __device__ __forceinline__ void store(const Move& move, Place place, const Quad& quad, int64_t left) {
   const DeviceMove& m = move.request;
-  store_quad(m.to, m.to_type, kGather ? place.part : place.whole, converted(quad, m.from_type, m.to_type), {left, left >= 4 && move.quads_to});
+  store_quad(m.to, m.to_type, kGather ? place.part : place.whole, converted(quad, m.from_type, m.to_type),
+             {left, left >= 4 && move.quads_to});
   if (m.cache == nullptr) return;
   store_quad(m.cache, m.cache_type, place.whole, converted(quad, m.from_type, m.cache_type), {left, left >= 4 && move.quads_cache});
 }
@@ -54,7 +57,9 @@ __global__ void __launch_bounds__(kThreads, 4) token_major_kernel(const Move __g
 #pragma unroll
       for (int q = 0; q < kQuads; ++q) {
         const int64_t channel = first + q * across, left = m.channels - channel;
-        if (left > 0) quad[q] = load_quad(m.from, m.from_type, source_of<kGather>({whole + channel, part + channel}), {left, left >= 4 && move.quads_from});
+        if (left > 0)
+          quad[q] =
+              load_quad(m.from, m.from_type, source_of<kGather>({whole + channel, part + channel}), {left, left >= 4 && move.quads_from});
       }
 #pragma unroll
       for (int q = 0; q < kQuads; ++q) {
@@ -115,7 +120,9 @@ bool keeps_type(const DeviceMove& m) { return m.from_type == m.to_type && (m.cac
 // Halves that stay halves move two at a time, as if they were floats.
 DeviceMove in_words(DeviceMove m) {
   const auto is_word = [](const void* buffer) { return reinterpret_cast<uintptr_t>(buffer) % sizeof(float) == 0; };
-  if (m.channels_first || m.channels % 2 != 0 || m.from_type == Storage::kFloat32 || !keeps_type(m) || !is_word(m.from) || !is_word(m.to) || !is_word(m.cache)) return m;
+  if (m.channels_first || m.channels % 2 != 0 || m.from_type == Storage::kFloat32 || !keeps_type(m) || !is_word(m.from) || !is_word(m.to) ||
+      !is_word(m.cache))
+    return m;
   m.channels /= 2, m.from_type = m.to_type = m.cache_type = Storage::kFloat32;
   return m;
 }
@@ -136,7 +143,9 @@ cudaError_t launch_move(const DeviceMove& given, cudaStream_t stream) {
     shape.blocks_x = at_most((m.kept + kThreads - 1) / kThreads, kMostBlocks);
     shape.blocks_y = at_most((m.rows * m.channels + kPlanes - 1) / kPlanes, kMostBlocksY);
     if (!keeps_type(m)) return launch(channels_first_kernel<kGather>, shape, stream, move);
-    return launch(bytes_of(m.from_type) == 4 ? words_channels_first_kernel<kGather, uint32_t> : words_channels_first_kernel<kGather, uint16_t>, shape, stream, m);
+    return launch(
+        bytes_of(m.from_type) == 4 ? words_channels_first_kernel<kGather, uint32_t> : words_channels_first_kernel<kGather, uint16_t>, shape,
+        stream, m);
   }
   int across = 1;
   while (across < kThreads && kQuads * 4 * across < m.channels) across *= 2;

@@ -20,12 +20,14 @@ Napi::Value select(const Napi::CallbackInfo& info) {
     if (!info[0].IsObject()) throw invalid("Expected the selection to be an object.");
     const Napi::Object object = info[0].As<Napi::Object>();
     constexpr int64_t most = 1 << 15;
-    const std::vector<int> grid = read_integers(object.Get("grid"), "grid", 1, most), window = read_integers(object.Get("window"), "window", 0, most);
+    const std::vector<int> grid = read_integers(object.Get("grid"), "grid", 1, most),
+                           window = read_integers(object.Get("window"), "window", 0, most);
     if (grid.size() != 2 || window.size() != 2) throw invalid("Expected \"grid\" and \"window\" to be pairs [height, width].");
     // A copy: what else is read may run code of the caller's, and shared memory may change under a sort.
     const Floats given = read_floats(object.Get("scores"), "scores");
     const std::vector<float> scores(given.data, given.data + given.length);
-    if (given.length != static_cast<int64_t>(grid[0]) * grid[1]) throw invalid("Expected \"scores\" to hold one float for each token of \"grid\".");
+    if (given.length != static_cast<int64_t>(grid[0]) * grid[1])
+      throw invalid("Expected \"scores\" to hold one float for each token of \"grid\".");
     const Napi::Value threshold = object.Get("threshold");
     if (!threshold.IsNumber()) throw invalid("Expected \"threshold\" to be a number.");
     Selection selection{scores.data(), grid[0], grid[1], threshold.As<Napi::Number>().FloatValue(), 0, window[0], window[1], 0, {}};
@@ -55,7 +57,9 @@ Halves read_halves(const Napi::Value& value, const char* name) {
   return {array.ElementLength() == 0 ? nullptr : array.Data(), static_cast<int64_t>(array.ElementLength())};
 }
 
-bool is_float32(const Napi::Value& value) { return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_float32_array; }
+bool is_float32(const Napi::Value& value) {
+  return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_float32_array;
+}
 
 void convert(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {

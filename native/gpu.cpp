@@ -22,7 +22,8 @@ const GpuLibrary& GpuLibrary::open(const std::string& path) {
   void* handle = open_library(path);
   const auto get_table = reinterpret_cast<const DeviceTable* (*)(uint32_t)>(find_symbol(handle, "sada_device_table"));
   const DeviceTable* table = get_table == nullptr ? nullptr : get_table(kDeviceAbi);
-  if (table == nullptr || table->abi != kDeviceAbi) throw Error("BACKEND_UNAVAILABLE", path + " is not the GPU library of this version of sada.");
+  if (table == nullptr || table->abi != kDeviceAbi)
+    throw Error("BACKEND_UNAVAILABLE", path + " is not the GPU library of this version of sada.");
   return *((*opened)[path] = std::unique_ptr<GpuLibrary>(new GpuLibrary(table)));
 }
 
@@ -32,7 +33,8 @@ std::string GpuLibrary::reason(DeviceStatus status) const {
   DeviceSystem system;
   table_->system(&system);
   if (system.driver_version == 0) return "no driver was found (" + words + ")";
-  return words + " (the driver serves CUDA " + version_of(system.driver_version) + ", the library is built with " + version_of(system.runtime_version) + ")";
+  return words + " (the driver serves CUDA " + version_of(system.driver_version) + ", the library is built with " +
+         version_of(system.runtime_version) + ")";
 }
 
 void GpuLibrary::check(DeviceStatus status, const std::string& what) const {
@@ -149,8 +151,8 @@ void GpuStream::reserve(const DeviceLimits& limits) {
   wanted.members = std::max(wanted.members, limits.members);
   wanted.token_length = std::max(wanted.token_length, limits.token_length);
   wanted.host_indices = std::max(wanted.host_indices, limits.host_indices);
-  const bool is_enough = wanted.length == reserved_.length && wanted.members == reserved_.members && wanted.token_length == reserved_.token_length &&
-                         wanted.host_indices == reserved_.host_indices;
+  const bool is_enough = wanted.length == reserved_.length && wanted.members == reserved_.members &&
+                         wanted.token_length == reserved_.token_length && wanted.host_indices == reserved_.host_indices;
   if (is_enough) return;
   generation_ += 1;
   // The old scratch goes first, and is gone also where the new one does not fit.

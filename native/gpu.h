@@ -26,7 +26,9 @@ class GpuLibrary {
   // Bytes of scratch memory and of pinned host memory that `GpuStream::prepare` takes.
   int64_t scratch_bytes(const DeviceLimits& limits) const { return table_->reserve_bytes(&limits); }
   // Sums, and the kept tokens of each member.
-  static int64_t pinned_bytes(const DeviceLimits& limits) { return limits.members * (kMaxSums * int64_t{sizeof(double)} + limits.host_indices * int64_t{sizeof(int32_t)}); }
+  static int64_t pinned_bytes(const DeviceLimits& limits) {
+    return limits.members * (kMaxSums * int64_t{sizeof(double)} + limits.host_indices * int64_t{sizeof(int32_t)});
+  }
   // A failure in words, with the versions where they may be the cause.
   std::string reason(DeviceStatus status) const;
 

@@ -56,7 +56,8 @@ class JobQueue {
   void submit(std::shared_ptr<Job> job, Limit limit = Limit::kBounded) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (stopping_) throw Error("DISPOSED", "The engine has been disposed.");
-    if (limit == Limit::kBounded && waiting_.size() >= kMostWaiting) throw Error("QUEUE_FULL", "1024 jobs are waiting already; wait for some to end.");
+    if (limit == Limit::kBounded && waiting_.size() >= kMostWaiting)
+      throw Error("QUEUE_FULL", "1024 jobs are waiting already; wait for some to end.");
     if (!started_) start();
     waiting_.push_back(std::move(job));
     wake_.notify_one();
@@ -129,7 +130,8 @@ class JobQueue {
       thread_ = std::thread([this] { loop(); });
       started_ = true;
     } catch (const std::system_error& error) {
-      throw Error("OUT_OF_MEMORY", std::string("The system starts no more threads, by a limit of the user or of the container: ") + error.what() + ".");
+      throw Error("OUT_OF_MEMORY",
+                  std::string("The system starts no more threads, by a limit of the user or of the container: ") + error.what() + ".");
     }
   }
 

@@ -53,7 +53,9 @@ class Pass {
  private:
   using Clock = std::chrono::steady_clock;
 
-  static double milliseconds_since(Clock::time_point from) { return std::chrono::duration<double, std::milli>(Clock::now() - from).count(); }
+  static double milliseconds_since(Clock::time_point from) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - from).count();
+  }
   void stop_where_cancelled() const {
     if (cancellation_.cancelled()) throw Error("ABORTED", "The run was aborted.");
   }
@@ -166,7 +168,8 @@ void enqueue_pass(const std::vector<Command>& commands, const Sessions& sessions
   Pass(commands, sessions, tensors, cancellation).run();
 }
 
-std::vector<double> run_pass(const std::vector<Command>& commands, const Sessions& sessions, TensorSet& tensors, Cancellation& cancellation) {
+std::vector<double> run_pass(const std::vector<Command>& commands, const Sessions& sessions, TensorSet& tensors,
+                             Cancellation& cancellation) {
   Pass pass(commands, sessions, tensors, cancellation);
   if (tensors.graphs() != nullptr && is_recordable(commands, sessions)) pass.run(*tensors.graphs());
   else pass.run();

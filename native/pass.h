@@ -34,7 +34,8 @@ using Sessions = std::vector<std::unique_ptr<Session>>;
 
 // Makes the commands in order and returns the milliseconds each of them took; on a GPU until it was enqueued, where a graph was launched
 // all in the first. Between commands a cancelled run ends. Throws Error: INVALID_ARGUMENT, ABORTED, and those of Session::run.
-std::vector<double> run_pass(const std::vector<Command>& commands, const Sessions& sessions, TensorSet& tensors, Cancellation& cancellation);
+std::vector<double> run_pass(const std::vector<Command>& commands, const Sessions& sessions, TensorSet& tensors,
+                             Cancellation& cancellation);
 
 // The parts of that: whether a CUDA graph can record the commands, a number that changes when what was recorded must not be launched any
 // more, and the commands on the stream, without a graph of their own.

@@ -73,7 +73,8 @@ void PassGraphs::fail(Entry& entry, const std::string& what) {
 
 void PassGraphs::make_room() {
   if (entries_.size() < kMostKept) return;
-  const auto oldest = std::min_element(entries_.begin(), entries_.end(), [](const auto& a, const auto& b) { return a.second.used < b.second.used; });
+  const auto oldest =
+      std::min_element(entries_.begin(), entries_.end(), [](const auto& a, const auto& b) { return a.second.used < b.second.used; });
   gpu_.release(oldest->second.graph);
   entries_.erase(oldest);
 }

@@ -24,9 +24,9 @@ class PassGraphs {
   PassGraphs(const PassGraphs&) = delete;
   PassGraphs& operator=(const PassGraphs&) = delete;
 
-  // Does the work that `key` says everything about but the contents of memory; it may change with the first run. The first time it is enqueued; the second time also
-  // recorded, after it was enqueued: an engine's first run in a size may allocate. From then on the recording is launched.
-  // What cannot be recorded or launched is enqueued, now and later. Returns whether a graph was launched.
+  // Does the work that `key` says everything about but the contents of memory; it may change with the first run. The first time it is
+  // enqueued; the second time also recorded, after it was enqueued: an engine's first run in a size may allocate. From then on the
+  // recording is launched. What cannot be recorded or launched is enqueued, now and later. Returns whether a graph was launched.
   bool run(const std::function<std::string()>& key, const std::function<void()>& enqueue);
   // Of a graph that was recorded elsewhere, or why it was not.
   void note(const std::string& failure);

@@ -14,7 +14,7 @@ namespace sada {
 
 struct SadaProgram {
   SadaOptions options;
-  NamedRow output;                 // the network's guided output over kCond and kUncond
+  NamedRow output;  // the network's guided output over kCond and kUncond
   std::vector<SolverStep> levels;  // [steps + 1]
   int steps() const { return static_cast<int>(levels.size()) - 1; }
 };
@@ -38,7 +38,8 @@ class SadaProgramReader {
       level.velocity = row(is_last ? Names{} : Names{Name::kX, Name::kX0, Name::kOutput});
       level.input_scale = static_cast<float>(number()), level.input_level = static_cast<float>(number());
     }
-    if (at_ != count_) throw invalid("Expected a sampling program of " + std::to_string(at_) + " numbers, received " + std::to_string(count_) + ".");
+    if (at_ != count_)
+      throw invalid("Expected a sampling program of " + std::to_string(at_) + " numbers, received " + std::to_string(count_) + ".");
     return program;
   }
 
@@ -50,9 +51,11 @@ class SadaProgramReader {
   int integer(int low, int high) {
     const double value = number();
     if (value >= low && value <= high && std::floor(value) == value) return static_cast<int>(value);
-    throw invalid("Expected an integer from " + std::to_string(low) + " to " + std::to_string(high) + " in the sampling program, received " + std::to_string(value) + ".");
+    throw invalid("Expected an integer from " + std::to_string(low) + " to " + std::to_string(high) +
+                  " in the sampling program, received " + std::to_string(value) + ".");
   }
-  // What a row may be over: what is defined where it is substituted. Then those of a step are over the eight buffers that there are at most.
+  // What a row may be over: what is defined where it is substituted. Then those of a step are over the eight buffers that there are at
+  // most.
   using Names = std::initializer_list<Name>;
   NamedRow row(Names names) {
     NamedRow row;

@@ -36,18 +36,21 @@ void SadaRun::start() {
   if (run_ != nullptr) return;
   const auto allocate = [&](int64_t bytes) {
     void* memory = nullptr;
-    gpu_.call("No page-locked memory", [&](const DeviceTable& table, Device* device) { return table.allocate_host(device, bytes, &memory); });
+    gpu_.call("No page-locked memory",
+              [&](const DeviceTable& table, Device* device) { return table.allocate_host(device, bytes, &memory); });
     return memory;
   };
   // What there is already is of a start that failed.
-  if (report_ == nullptr) report_ = static_cast<double*>(allocate((kSadaHeader + kSadaRecord * int64_t{request_.steps}) * int64_t{sizeof(double)}));
+  if (report_ == nullptr)
+    report_ = static_cast<double*>(allocate((kSadaHeader + kSadaRecord * int64_t{request_.steps}) * int64_t{sizeof(double)}));
   if (request_.cancelled == nullptr) {
     auto* cancelled = static_cast<int32_t*>(allocate(sizeof(int32_t)));
     *cancelled = 0;
     request_.cancelled = cancelled_ = cancelled;
     if (is_cancelled_) *cancelled = 1;
   }
-  gpu_.call("A run on the GPU did not start", [&](const DeviceTable& table, Device* device) { return table.sada_create(device, &request_, &run_); });
+  gpu_.call("A run on the GPU did not start",
+            [&](const DeviceTable& table, Device* device) { return table.sada_create(device, &request_, &run_); });
 }
 
 std::vector<double> SadaRun::advance(int step, const Sessions& sessions, Cancellation& cancellation) {
@@ -68,7 +71,9 @@ std::vector<double> SadaRun::advance(int step, const Sessions& sessions, Cancell
   return std::vector<double>(all, all + kSadaHeader + kSadaRecord * request_.steps);
 }
 
-bool SadaRun::is_recorded(const Sessions& sessions) const { return graph_ != nullptr && !cannot_record_ && generation_of(pass_, sessions, tensors_) == generation_; }
+bool SadaRun::is_recorded(const Sessions& sessions) const {
+  return graph_ != nullptr && !cannot_record_ && generation_of(pass_, sessions, tensors_) == generation_;
+}
 
 void SadaRun::launch(int attempts) {
   try {
@@ -117,7 +122,8 @@ bool SadaRun::attempt(const Sessions& sessions, Cancellation& cancellation) {
 }
 
 const double* SadaRun::report(int64_t count) {
-  gpu_.call("Reading a run's report failed", [&](const DeviceTable& table, Device* device) { return table.sada_report(device, run_, report_, count); });
+  gpu_.call("Reading a run's report failed",
+            [&](const DeviceTable& table, Device* device) { return table.sada_report(device, run_, report_, count); });
   gpu_.synchronize();
   return report_;
 }

@@ -1,5 +1,6 @@
 // A member's run whose decisions the GPU makes (native/math/sada_policy.h): attempts at its steps, launched one after the other without
-// waiting for what they decide, where the driver has conditional graphs and the engine can be recorded; else each is asked for its decision.
+// waiting for what they decide, where the driver has conditional graphs and the engine can be recorded; else each is asked for its
+// decision.
 #pragma once
 
 #include <atomic>

@@ -103,11 +103,12 @@ class TensorSet {
 
   // `length` elements of a tensor from `offset`, checked.
   StoredSlice stored_slice(int64_t id, int64_t offset, int64_t length) const {
-    if (id < 0 || id >= static_cast<int64_t>(tensors_.size())) throw invalid("There is no tensor " + std::to_string(id) + " in this workspace.");
+    if (id < 0 || id >= static_cast<int64_t>(tensors_.size()))
+      throw invalid("There is no tensor " + std::to_string(id) + " in this workspace.");
     const Tensor& tensor = tensors_[static_cast<size_t>(id)];
     if (offset < 0 || length < 0 || offset > tensor.length || length > tensor.length - offset) {
-      throw invalid(std::to_string(length) + " elements from " + std::to_string(offset) + " on lie outside tensor " + std::to_string(id) + " of length " +
-                    std::to_string(tensor.length) + ".");
+      throw invalid(std::to_string(length) + " elements from " + std::to_string(offset) + " on lie outside tensor " + std::to_string(id) +
+                    " of length " + std::to_string(tensor.length) + ".");
     }
     return {tensor.data + offset * bytes_of(tensor.storage), tensor.storage};
   }
@@ -115,7 +116,8 @@ class TensorSet {
   // The same of a float32 tensor.
   float* slice(int64_t id, int64_t offset, int64_t length) const {
     const StoredSlice found = stored_slice(id, offset, length);
-    if (found.storage != Storage::kFloat32) throw invalid("Expected tensor " + std::to_string(id) + " to be of float32; it is stored in half precision.");
+    if (found.storage != Storage::kFloat32)
+      throw invalid("Expected tensor " + std::to_string(id) + " to be of float32; it is stored in half precision.");
     return static_cast<float*>(found.data);
   }
 
@@ -135,7 +137,8 @@ class TensorSet {
   };
 
   static void check(int64_t length) {
-    if (length < 0 || length > kMostFloats) throw invalid("Expected a tensor length from 0 to 2^40, received " + std::to_string(length) + ".");
+    if (length < 0 || length > kMostFloats)
+      throw invalid("Expected a tensor length from 0 to 2^40, received " + std::to_string(length) + ".");
   }
 
   void place(const std::shared_ptr<Block>& block, int64_t offset, const TensorShape& shape) {

@@ -22,19 +22,24 @@ Command read_move(const Napi::Object& op, const TensorSet& tensors, bool is_gath
   move.tokens = read_integer(op, "tokens", 1, most);
   move.channels = read_integer(op, "channels", 1, most);
   const std::string order = read_string(op, "order");
-  if (order != "channels-first" && order != "tokens") throw invalid("Expected \"order\" to be \"channels-first\" or \"tokens\", received \"" + order + "\".");
+  if (order != "channels-first" && order != "tokens")
+    throw invalid("Expected \"order\" to be \"channels-first\" or \"tokens\", received \"" + order + "\".");
   move.channels_first = order == "channels-first";
   move.indices = read_integers(op.Get("indices"), "indices", 0, move.tokens - 1);
   const int64_t kept = static_cast<int64_t>(move.indices.size());
-  if (kept > move.tokens) throw invalid("Expected \"indices\" to name each token once, received " + std::to_string(kept) + " of " + std::to_string(move.tokens) + " tokens.");
+  if (kept > move.tokens)
+    throw invalid("Expected \"indices\" to name each token once, received " + std::to_string(kept) + " of " + std::to_string(move.tokens) +
+                  " tokens.");
   if (move.tokens > kMostFloats / move.channels / move.rows) throw invalid("Expected rows x tokens x channels to be at most 2^40.");
   const int64_t whole = move.rows * move.tokens * move.channels, part = move.rows * kept * move.channels;
   move.from = read_slice(op.Get("from"), tensors, is_gather ? whole : part, "from");
   move.to = read_slice(op.Get("to"), tensors, is_gather ? part : whole, "to");
-  if (overlap(move.from, 4 * (is_gather ? whole : part), move.to, 4 * (is_gather ? part : whole))) throw invalid("Expected \"from\" and \"to\" not to overlap.");
+  if (overlap(move.from, 4 * (is_gather ? whole : part), move.to, 4 * (is_gather ? part : whole)))
+    throw invalid("Expected \"from\" and \"to\" not to overlap.");
   std::vector<char> seen(static_cast<size_t>(move.tokens), 0);
   for (int index : move.indices) {
-    if (seen[static_cast<size_t>(index)]++ != 0) throw invalid("Expected \"indices\" to name each token once, received " + std::to_string(index) + " twice.");
+    if (seen[static_cast<size_t>(index)]++ != 0)
+      throw invalid("Expected \"indices\" to name each token once, received " + std::to_string(index) + " twice.");
   }
   return command;
 }

@@ -43,7 +43,8 @@ void return_freed_memory() {
 
 class LoadJob : public PromiseJob {
  public:
-  LoadJob(EngineThread& thread, SessionOptions options) : PromiseJob(thread.worker.courier()), thread_(thread), options_(std::move(options)) {}
+  LoadJob(EngineThread& thread, SessionOptions options)
+      : PromiseJob(thread.worker.courier()), thread_(thread), options_(std::move(options)) {}
   void cancel() noexcept override { cancelled_ = true; }
 
  protected:
@@ -96,10 +97,7 @@ class RuntimeCacheJob : public PromiseJob {
 class RunJob : public PromiseJob {
  public:
   RunJob(EngineThread& thread, std::shared_ptr<TensorSet> tensors, std::vector<Command> commands)
-      : PromiseJob(thread.worker.courier()),
-        thread_(thread),
-        tensors_(std::move(tensors)),
-        commands_(std::move(commands)),
+      : PromiseJob(thread.worker.courier()), thread_(thread), tensors_(std::move(tensors)), commands_(std::move(commands)),
         cancellation_(thread.library->make_cancellation()) {}
   void cancel() noexcept override { cancellation_->cancel(); }
 
@@ -153,13 +151,15 @@ std::shared_ptr<EngineLibrary> open_engines(const Napi::Object& options) {
   const std::string library = read_string(options, "library");
   if (options.Get("gpu").IsUndefined()) {
     const std::string kind = options.Get("kind").IsUndefined() ? "onnxruntime" : read_string(options, "kind");
-    if (kind != "onnxruntime" && kind != "webgpu") throw invalid("Expected \"kind\" to be \"onnxruntime\" or \"webgpu\" without a \"gpu\", received \"" + kind + "\".");
+    if (kind != "onnxruntime" && kind != "webgpu")
+      throw invalid("Expected \"kind\" to be \"onnxruntime\" or \"webgpu\" without a \"gpu\", received \"" + kind + "\".");
     return kind == "webgpu" ? open_onnxruntime_webgpu(library) : open_onnxruntime(library);
   }
   if (!options.Get("gpu").IsObject()) throw invalid("Expected \"gpu\" to be an object.");
   const Napi::Object gpu = options.Get("gpu").As<Napi::Object>();
   const std::string kind = read_string(options, "kind");
-  if (kind != "tensorrt" && kind != "onnxruntime") throw invalid("Expected \"kind\" to be \"tensorrt\" or \"onnxruntime\", received \"" + kind + "\".");
+  if (kind != "tensorrt" && kind != "onnxruntime")
+    throw invalid("Expected \"kind\" to be \"tensorrt\" or \"onnxruntime\", received \"" + kind + "\".");
   const auto open_on_gpu = kind == "tensorrt" ? open_tensorrt_engines : open_onnxruntime_on_gpu;
   return open_on_gpu(library, read_string(gpu, "library"), static_cast<int32_t>(read_integer(gpu, "index", 0, 1 << 20)));
 }
@@ -177,7 +177,8 @@ Engine::Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) 
     if (!info[0].IsObject()) throw invalid("Expected the engine's options to be an object.");
     std::shared_ptr<EngineLibrary> library = open_engines(info[0].As<Napi::Object>());
     // A value, not an accessor: Node checks the receiver of methods, but not of accessors.
-    info.This().As<Napi::Object>().DefineProperty(Napi::PropertyDescriptor::Value("version", Napi::String::New(info.Env(), library->version()), napi_enumerable));
+    info.This().As<Napi::Object>().DefineProperty(
+        Napi::PropertyDescriptor::Value("version", Napi::String::New(info.Env(), library->version()), napi_enumerable));
     thread_ = std::make_unique<EngineThread>(info.Env(), std::move(library), [this](bool busy) { busy ? Ref() : Unref(); });
   });
 }

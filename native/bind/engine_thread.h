@@ -12,7 +12,8 @@ namespace sada::bind {
 // the garbage collector while jobs are out; so jobs may refer to it.
 class EngineThread {
  public:
-  EngineThread(Napi::Env env, std::shared_ptr<EngineLibrary> opened, OnBusy on_busy) : library(std::move(opened)), worker(env, std::move(on_busy)) {
+  EngineThread(Napi::Env env, std::shared_ptr<EngineLibrary> opened, OnBusy on_busy)
+      : library(std::move(opened)), worker(env, std::move(on_busy)) {
     counters().engines += 1;
   }
   ~EngineThread() { close(); }
@@ -25,7 +26,7 @@ class EngineThread {
 
   std::shared_ptr<EngineLibrary> library;
   Sessions sessions;  // the thread's own
-  Worker worker;      // last: its thread ends before the sessions go
+  Worker worker;  // last: its thread ends before the sessions go
 
  private:
   bool open_ = true;

@@ -62,7 +62,8 @@ class FindJob : public PromiseJob {
 
   static std::string show(const DeviceInfo& info) {
     if (info.name[0] == 0) return "";
-    return std::string(" (") + info.name + ", compute capability " + std::to_string(info.capability_major) + "." + std::to_string(info.capability_minor) + ")";
+    return std::string(" (") + info.name + ", compute capability " + std::to_string(info.capability_major) + "." +
+           std::to_string(info.capability_minor) + ")";
   }
 
   static Napi::Object describe(Napi::Env env, int32_t index, const DeviceInfo& info) {

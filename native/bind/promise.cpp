@@ -11,13 +11,9 @@ Napi::Error to_js(Napi::Env env, const std::exception_ptr& failure) {
   std::string code = "INTERNAL", message = "An unknown error was thrown.";
   try {
     std::rethrow_exception(failure);
-  } catch (const Error& error) {
-    code = error.code(), message = error.what();
-  } catch (const std::bad_alloc&) {
+  } catch (const Error& error) { code = error.code(), message = error.what(); } catch (const std::bad_alloc&) {
     code = "OUT_OF_MEMORY", message = "Out of memory.";
-  } catch (const std::exception& error) {
-    message = error.what();
-  } catch (...) {
+  } catch (const std::exception& error) { message = error.what(); } catch (...) {
   }
   Napi::Error error = Napi::Error::New(env, message);
   error.Set("code", Napi::String::New(env, code));
@@ -73,9 +69,7 @@ void PromiseJob::settle(Napi::Env env) noexcept {
     try {
       if (failure_ != nullptr) std::rethrow_exception(failure_);
       deferred_->Resolve(result(env));
-    } catch (const Napi::Error& error) {
-      deferred_->Reject(error.Value());
-    } catch (...) {
+    } catch (const Napi::Error& error) { deferred_->Reject(error.Value()); } catch (...) {
       deferred_->Reject(to_js(env, std::current_exception()).Value());
     }
   } catch (...) {

@@ -22,9 +22,7 @@ template <typename Body>
 auto guarded(Napi::Env env, Body body) {
   try {
     return body();
-  } catch (const Napi::Error&) {
-    throw;
-  } catch (...) {
+  } catch (const Napi::Error&) { throw; } catch (...) {
     throw to_js(env, std::current_exception());
   }
 }
@@ -42,9 +40,9 @@ class Courier {
   Courier(const Courier&) = delete;
   Courier& operator=(const Courier&) = delete;
 
-  void expect();                                            // on the environment's thread, for each job submitted
+  void expect();  // on the environment's thread, for each job submitted
   void deliver(std::shared_ptr<PromiseJob> job) noexcept;  // on any thread
-  void close() noexcept;                                    // when that thread has ended
+  void close() noexcept;  // when that thread has ended
 
  private:
   static void settle(napi_env env, napi_value function, void* courier, void* job);
@@ -63,17 +61,13 @@ class PromiseJob : public Job {
   void run() noexcept final {
     try {
       work();
-    } catch (...) {
-      failure_ = std::current_exception();
-    }
+    } catch (...) { failure_ = std::current_exception(); }
   }
   // Instead of `run`, which then never happens.
   void abandon() noexcept {
     try {
       throw Error("ABORTED", "The run was aborted.");
-    } catch (...) {
-      failure_ = std::current_exception();
-    }
+    } catch (...) { failure_ = std::current_exception(); }
   }
   void cancel() noexcept override {}
   void finished(std::shared_ptr<Job> self) noexcept final {
@@ -96,7 +90,8 @@ class PromiseJob : public Job {
 // A queue with its courier, stopped in time when the environment ends.
 class Worker {
  public:
-  explicit Worker(Napi::Env env, OnBusy on_busy = [](bool) {});
+  explicit Worker(
+      Napi::Env env, OnBusy on_busy = [](bool) {});
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;

@@ -25,7 +25,8 @@ Napi::Array read_array(const Napi::Value& value, const char* name, uint32_t low,
   if (!value.IsArray()) throw invalid(std::string("Expected \"") + name + "\" to be an array, received " + show(value) + ".");
   const Napi::Array array = value.As<Napi::Array>();
   if (array.Length() < low || array.Length() > high) {
-    throw invalid(std::string("Expected \"") + name + "\" to have " + std::to_string(low) + " to " + std::to_string(high) + " entries, received " + std::to_string(array.Length()) + ".");
+    throw invalid(std::string("Expected \"") + name + "\" to have " + std::to_string(low) + " to " + std::to_string(high) +
+                  " entries, received " + std::to_string(array.Length()) + ".");
   }
   return array;
 }
@@ -33,12 +34,15 @@ Napi::Array read_array(const Napi::Value& value, const char* name, uint32_t low,
 int64_t read_integer(const Napi::Value& value, const char* name, int64_t low, int64_t high) {
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : std::numeric_limits<double>::quiet_NaN();
   if (!(number >= static_cast<double>(low) && number <= static_cast<double>(high)) || std::floor(number) != number) {
-    throw invalid(std::string("Expected \"") + name + "\" to be an integer from " + std::to_string(low) + " to " + std::to_string(high) + ", received " + show(value) + ".");
+    throw invalid(std::string("Expected \"") + name + "\" to be an integer from " + std::to_string(low) + " to " + std::to_string(high) +
+                  ", received " + show(value) + ".");
   }
   return static_cast<int64_t>(number);
 }
 
-int64_t read_integer(const Napi::Object& object, const char* name, int64_t low, int64_t high) { return read_integer(object.Get(name), name, low, high); }
+int64_t read_integer(const Napi::Object& object, const char* name, int64_t low, int64_t high) {
+  return read_integer(object.Get(name), name, low, high);
+}
 
 std::string read_string(const Napi::Object& object, const char* name) { return read_string(object.Get(name), name); }
 
@@ -52,7 +56,8 @@ std::string read_string(const Napi::Value& value, const char* name) {
 std::vector<uint8_t> read_bytes(const Napi::Object& object, const char* name) {
   const Napi::Value value = object.Get(name);
   if (value.IsUndefined()) return {};
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) throw invalid(std::string("Expected \"") + name + "\" to be a Uint8Array.");
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+    throw invalid(std::string("Expected \"") + name + "\" to be a Uint8Array.");
   const Napi::Uint8Array array = value.As<Napi::Uint8Array>();
   return std::vector<uint8_t>(array.Data(), array.Data() + array.ElementLength());
 }
@@ -91,7 +96,8 @@ DeviceLimits read_limits(const Napi::Value& value) {
   limits.members = static_cast<int32_t>(read_integer(object, "members", 0, int64_t{1} << 30));
   limits.token_length = read_integer(object, "tokenLength", 0, kMostFloats);
   limits.host_indices = read_integer(object, "indices", 0, kMostFloats);
-  if (limits.members > 0 && limits.host_indices > kMostFloats / limits.members) throw invalid("Expected members x indices to be at most 2^40.");
+  if (limits.members > 0 && limits.host_indices > kMostFloats / limits.members)
+    throw invalid("Expected members x indices to be at most 2^40.");
   return limits;
 }
 
@@ -113,7 +119,8 @@ std::vector<int> read_integers(const Napi::Value& value, const char* name, int64
   }
   for (int each : integers) {
     if (each < low || each > high) {
-      throw invalid(std::string("Expected \"") + name + "\" to hold integers from " + std::to_string(low) + " to " + std::to_string(high) + ", received " + std::to_string(each) + ".");
+      throw invalid(std::string("Expected \"") + name + "\" to hold integers from " + std::to_string(low) + " to " + std::to_string(high) +
+                    ", received " + std::to_string(each) + ".");
     }
   }
   return integers;

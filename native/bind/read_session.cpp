@@ -24,7 +24,8 @@ ExternalTensor read_weight(const Napi::Object& object) {
     tensor.dims.push_back(n);
   }
   // What is read must fit into the tensor that ONNX Runtime makes of it.
-  if (tensor.bytes != (elements * element_bits(tensor.type) + 7) / 8) throw invalid("Expected \"" + tensor.name + "\" to have as many bytes as its elements.");
+  if (tensor.bytes != (elements * element_bits(tensor.type) + 7) / 8)
+    throw invalid("Expected \"" + tensor.name + "\" to have as many bytes as its elements.");
   return tensor;
 }
 
@@ -41,7 +42,8 @@ std::vector<ExternalTensor> read_weights(const Napi::Object& options) {
 SessionOptions read_session_options(const Napi::Value& value) {
   const Napi::Object object = read_object(value, "options");
   SessionOptions options;
-  const Napi::Value bytes = object.Get("bytes"), threads = object.Get("threads"), arena = object.Get("memoryArena"), convolves = object.Get("convolves");
+  const Napi::Value bytes = object.Get("bytes"), threads = object.Get("threads"), arena = object.Get("memoryArena"),
+                    convolves = object.Get("convolves");
   if (bytes.IsUndefined()) {
     options.path = read_string(object, "path");
     if (options.path.empty()) throw invalid("Expected \"path\" to be the path of a model file, received an empty string.");

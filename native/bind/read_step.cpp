@@ -54,8 +54,10 @@ class ProgramReader {
 
   int64_t wide(const char* name, int64_t low, int64_t high) {
     const double value = number(name);
-    if (value >= static_cast<double>(low) && value <= static_cast<double>(high) && std::floor(value) == value) return static_cast<int64_t>(value);
-    throw invalid(std::string("Expected \"") + name + "\" to be an integer from " + std::to_string(low) + " to " + std::to_string(high) + ", received " + std::to_string(value) + ".");
+    if (value >= static_cast<double>(low) && value <= static_cast<double>(high) && std::floor(value) == value)
+      return static_cast<int64_t>(value);
+    throw invalid(std::string("Expected \"") + name + "\" to be an integer from " + std::to_string(low) + " to " + std::to_string(high) +
+                  ", received " + std::to_string(value) + ".");
   }
   int integer(const char* name, int low, int high) { return static_cast<int>(wide(name, low, high)); }
 
@@ -64,8 +66,8 @@ class ProgramReader {
     if (tensor >= 0) return tensors_.stored_slice(tensor, offset, length);
     const Floats& floats = callers_[static_cast<size_t>(-1 - tensor)];
     if (offset > floats.length || length > floats.length - offset) {
-      throw invalid(std::string("Expected \"") + name + "\" to hold " + std::to_string(length) + " floats from " + std::to_string(offset) + ", received a Float32Array of length " +
-                    std::to_string(floats.length) + ".");
+      throw invalid(std::string("Expected \"") + name + "\" to hold " + std::to_string(length) + " floats from " + std::to_string(offset) +
+                    ", received a Float32Array of length " + std::to_string(floats.length) + ".");
     }
     uses_callers_ = true;
     return {floats.data + offset, Storage::kFloat32};
@@ -81,10 +83,12 @@ class ProgramReader {
       if (store == nullptr) continue;
       const int64_t own = bytes(stored.store_type[r]);
       for (int k = 0; k < request.inputs; ++k) {
-        if (store != request.input[k] && overlap(store, own, request.input[k], bytes(stored.input_type[k]))) throw invalid("Expected a \"store\" not to overlap an input in part.");
+        if (store != request.input[k] && overlap(store, own, request.input[k], bytes(stored.input_type[k])))
+          throw invalid("Expected a \"store\" not to overlap an input in part.");
       }
       for (int other = 0; other < r; ++other) {
-        if (request.store[other] != nullptr && overlap(store, own, request.store[other], bytes(stored.store_type[other]))) throw invalid("Expected the stores of a member not to overlap.");
+        if (request.store[other] != nullptr && overlap(store, own, request.store[other], bytes(stored.store_type[other])))
+          throw invalid("Expected the stores of a member not to overlap.");
       }
     }
   }
@@ -106,14 +110,16 @@ class ProgramReader {
     layout.channels = wide("channels", 1, most);
     layout.grid_height = wide("grid", 1, most), layout.grid_width = wide("grid", 1, most);
     layout.patch_height = wide("patch", 1, most), layout.patch_width = wide("patch", 1, most);
-    if (!layout.channels_first && (layout.patch_height != 1 || layout.patch_width != 1)) throw invalid("Expected \"patch\" to be [1, 1] where \"order\" is \"tokens\".");
+    if (!layout.channels_first && (layout.patch_height != 1 || layout.patch_width != 1))
+      throw invalid("Expected \"patch\" to be [1, 1] where \"order\" is \"tokens\".");
     // Factors of at most 2^20, compared as their product grows, so that it cannot overflow.
     int64_t elements = 1;
     for (int64_t n : {layout.channels, layout.grid_height, layout.grid_width, layout.patch_height, layout.patch_width}) {
       elements *= n;
       if (elements > length_) break;
     }
-    if (elements != length_) throw invalid("Expected a token layout of " + std::to_string(length_) + " elements in all, received another number.");
+    if (elements != length_)
+      throw invalid("Expected a token layout of " + std::to_string(length_) + " elements in all, received another number.");
     const StoredSlice means = slice("tokens.store", layout.grid_height * layout.grid_width);
     if (means.storage != Storage::kFloat32) throw invalid("Expected \"tokens.store\" to be of float32.");
     request.token_means = static_cast<float*>(means.data);
@@ -141,13 +147,15 @@ StepProgram read_step(const Napi::CallbackInfo& info, const TensorSet& tensors) 
   }
   std::vector<Floats> callers;
   for (const Napi::Value& value : values) callers.push_back(read_floats(value, "tensor"));
-  if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) throw invalid("Expected the step to be a Float64Array.");
+  if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_float64_array)
+    throw invalid("Expected the step to be a Float64Array.");
   const Napi::Float64Array numbers = info[1].As<Napi::Float64Array>();
   const int64_t count = read_integer(info[2], "count", 0, static_cast<int64_t>(numbers.ElementLength()));
   ProgramReader reader(count == 0 ? nullptr : numbers.Data(), count, tensors, callers, step.length);
   while (!reader.at_end()) {
     step.members.push_back(reader.member());
-    if (step.length * static_cast<int64_t>(step.members.size()) > kMostStepped) throw invalid("Expected a step of at most 2^31 elements in all.");
+    if (step.length * static_cast<int64_t>(step.members.size()) > kMostStepped)
+      throw invalid("Expected a step of at most 2^31 elements in all.");
   }
   step.uses_callers = reader.uses_callers();
   return step;

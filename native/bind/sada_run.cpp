@@ -9,7 +9,8 @@ namespace {
 class SadaJob : public PromiseJob {
  public:
   SadaJob(EngineThread& thread, std::shared_ptr<TensorSet> tensors, SadaRun& run, int step)
-      : PromiseJob(thread.worker.courier()), thread_(thread), tensors_(std::move(tensors)), run_(run), step_(step), cancellation_(thread.library->make_cancellation()) {}
+      : PromiseJob(thread.worker.courier()), thread_(thread), tensors_(std::move(tensors)), run_(run), step_(step),
+        cancellation_(thread.library->make_cancellation()) {}
   void cancel() noexcept override {
     cancellation_->cancel();
     run_.cancel();
@@ -41,7 +42,8 @@ class SadaJob : public PromiseJob {
 };
 
 SadaProgram read_program(const Napi::Value& value) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) throw invalid("Expected \"program\" to be a Float64Array.");
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array)
+    throw invalid("Expected \"program\" to be a Float64Array.");
   const Napi::Float64Array numbers = value.As<Napi::Float64Array>();
   const int64_t count = static_cast<int64_t>(numbers.ElementLength());
   return SadaProgramReader(count == 0 ? nullptr : numbers.Data(), count).read();
@@ -55,7 +57,8 @@ std::shared_ptr<SadaRun> read_sada_run(const Napi::Value& value, TensorSet& tens
   const Napi::Object object = value.As<Napi::Object>();
   DeviceSada places;
   places.length = read_integer(object, "length", 1, int64_t{1} << 31);
-  const Napi::Array buffers = read_array(object.Get("buffers"), "buffers", kSadaBuffers, kSadaBuffers), samples = read_array(object.Get("samples"), "samples", 1, 2);
+  const Napi::Array buffers = read_array(object.Get("buffers"), "buffers", kSadaBuffers, kSadaBuffers),
+                    samples = read_array(object.Get("samples"), "samples", 1, 2);
   // Now: reading an array may run code of the caller's, which may make it longer.
   const uint32_t rows = samples.Length();
   for (uint32_t k = 0; k < kSadaBuffers; ++k) places.buffer[k] = read_slice(buffers.Get(k), tensors, places.length, "buffers");
@@ -67,7 +70,8 @@ std::shared_ptr<SadaRun> read_sada_run(const Napi::Value& value, TensorSet& tens
   SadaProgram program = read_program(object.Get("program"));
   for (int k = 0; k < program.output.terms; ++k) {
     const Name name = program.output.name[k];
-    if (name != Name::kCond && !(name == Name::kUncond && places.uncond != nullptr)) throw invalid("Expected the output to be over \"cond\" and, where it is given, \"uncond\".");
+    if (name != Name::kCond && !(name == Name::kUncond && places.uncond != nullptr))
+      throw invalid("Expected the output to be over \"cond\" and, where it is given, \"uncond\".");
   }
   return std::make_shared<SadaRun>(tensors, std::move(program), places, read_commands(object.Get("pass"), tensors));
 }
@@ -81,8 +85,8 @@ Napi::Object handle_of(Napi::Env env, EngineThread& thread, const std::shared_pt
   handle.Set("done", thread.worker.submit(job));
   const std::weak_ptr<PromiseJob> weak = job;
   handle.Set("abort", Napi::Function::New(env, [weak, &thread](const Napi::CallbackInfo&) {
-    if (const auto running = weak.lock()) thread.worker.cancel(running);  // while the job lives, so does its engine
-  }));
+               if (const auto running = weak.lock()) thread.worker.cancel(running);  // while the job lives, so does its engine
+             }));
   return handle;
 }
 

@@ -59,7 +59,8 @@ EngineRequest read_request(const Napi::Value& value) {
     for (uint32_t r = 0; r < ranges.Length(); ++r) {
       if (!ranges.Get(r).IsObject()) throw invalid("Expected \"profiles\" to hold lists of objects.");
       const Napi::Object range = ranges.Get(r).As<Napi::Object>();
-      profile.push_back({read_string(range, "input"), read_sizes(range, "smallest"), read_sizes(range, "usual"), read_sizes(range, "largest")});
+      profile.push_back(
+          {read_string(range, "input"), read_sizes(range, "smallest"), read_sizes(range, "usual"), read_sizes(range, "largest")});
     }
     request.profiles.push_back(std::move(profile));
   }
@@ -77,7 +78,9 @@ class BuildJob : public PromiseJob {
   void work() override {
     if (cancelled_) throw Error("ABORTED", "The build was aborted.");
     BuildMonitor monitor;
-    monitor.progress = [this](const std::string& phase, const std::string& parent, int done, int of) { progress_.tell(phase, parent, done, of); };
+    monitor.progress = [this](const std::string& phase, const std::string& parent, int done, int of) {
+      progress_.tell(phase, parent, done, of);
+    };
     monitor.is_cancelled = [this] { return cancelled_.load(); };
     built_ = library_->build(request_, monitor);
     request_ = {};
@@ -117,7 +120,10 @@ Napi::Value show(Napi::Env env, Progress& progress) {
 
 }  // namespace
 
-Napi::Function TensorRtBuilder::define(Napi::Env env) { return DefineClass(env, "TensorRtBuilder", {InstanceMethod<&TensorRtBuilder::build>("build"), InstanceMethod<&TensorRtBuilder::serves>("serves")}); }
+Napi::Function TensorRtBuilder::define(Napi::Env env) {
+  return DefineClass(env, "TensorRtBuilder",
+                     {InstanceMethod<&TensorRtBuilder::build>("build"), InstanceMethod<&TensorRtBuilder::serves>("serves")});
+}
 
 TensorRtBuilder::TensorRtBuilder(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TensorRtBuilder>(info) {
   guarded(info.Env(), [&] {
@@ -127,7 +133,8 @@ TensorRtBuilder::TensorRtBuilder(const Napi::CallbackInfo& info) : Napi::ObjectW
     library_ = open_tensorrt(path, read_string(options, "parser"));
     worker_ = std::make_unique<Worker>(info.Env(), [this](bool busy) { busy ? Ref() : Unref(); });
     const auto value = [&](const char* name, const std::string& text) {
-      info.This().As<Napi::Object>().DefineProperty(Napi::PropertyDescriptor::Value(name, Napi::String::New(info.Env(), text), napi_enumerable));
+      info.This().As<Napi::Object>().DefineProperty(
+          Napi::PropertyDescriptor::Value(name, Napi::String::New(info.Env(), text), napi_enumerable));
     };
     value("library", path);
     value("flavour", library_->is_rtx() ? "tensorrt-rtx" : "tensorrt");
@@ -152,12 +159,12 @@ Napi::Value TensorRtBuilder::build(const Napi::CallbackInfo& info) {
     handle.Set("done", worker_->submit(job));
     const std::weak_ptr<BuildJob> weak = job;
     handle.Set("abort", Napi::Function::New(info.Env(), [weak, this](const Napi::CallbackInfo&) {
-      if (const auto running = weak.lock()) worker_->cancel(running);  // while the job lives, so does its builder
-    }));
+                 if (const auto running = weak.lock()) worker_->cancel(running);  // while the job lives, so does its builder
+               }));
     handle.Set("progress", Napi::Function::New(info.Env(), [weak](const Napi::CallbackInfo& call) -> Napi::Value {
-      const auto running = weak.lock();
-      return running ? show(call.Env(), running->progress()) : Napi::Array::New(call.Env());
-    }));
+                 const auto running = weak.lock();
+                 return running ? show(call.Env(), running->progress()) : Napi::Array::New(call.Env());
+               }));
     return handle;
   });
 }

@@ -80,9 +80,9 @@ class StepJob : public PromiseJob {
 
 Napi::Function Workspace::define(Napi::Env env) {
   return DefineClass(env, "Workspace",
-                     {InstanceMethod<&Workspace::allocate>("allocate"), InstanceMethod<&Workspace::write>("write"), InstanceMethod<&Workspace::read>("read"),
-                      InstanceMethod<&Workspace::step>("stepEncoded"), InstanceMethod<&Workspace::graphs>("graphs"),
-                      InstanceMethod<&Workspace::dispose>("dispose")});
+                     {InstanceMethod<&Workspace::allocate>("allocate"), InstanceMethod<&Workspace::write>("write"),
+                      InstanceMethod<&Workspace::read>("read"), InstanceMethod<&Workspace::step>("stepEncoded"),
+                      InstanceMethod<&Workspace::graphs>("graphs"), InstanceMethod<&Workspace::dispose>("dispose")});
 }
 
 Workspace::Workspace(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Workspace>(info) {
@@ -130,7 +130,8 @@ Napi::Value Workspace::allocate(const Napi::CallbackInfo& info) {
 void Workspace::write(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     const Floats source = read_floats(info[2], "source");
-    const StoredSlice target = tensors()->stored_slice(read_integer(info[0], "tensor", 0, kMostFloats), read_integer(info[1], "offset", 0, kMostFloats), source.length);
+    const StoredSlice target = tensors()->stored_slice(read_integer(info[0], "tensor", 0, kMostFloats),
+                                                       read_integer(info[1], "offset", 0, kMostFloats), source.length);
     write_floats(*tensors(), target, source.data, source.length);
   });
 }
@@ -138,7 +139,8 @@ void Workspace::write(const Napi::CallbackInfo& info) {
 void Workspace::read(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     const Floats target = read_floats(info[2], "target");
-    const StoredSlice source = tensors()->stored_slice(read_integer(info[0], "tensor", 0, kMostFloats), read_integer(info[1], "offset", 0, kMostFloats), target.length);
+    const StoredSlice source = tensors()->stored_slice(read_integer(info[0], "tensor", 0, kMostFloats),
+                                                       read_integer(info[1], "offset", 0, kMostFloats), target.length);
     read_into(*tensors(), source, target.data, target.length);
   });
 }
@@ -149,7 +151,8 @@ Napi::Value Workspace::step(const Napi::CallbackInfo& info) {
     StepProgram step = read_step(info, *held);
     const bool is_inline = held->gpu() == nullptr && step.length * static_cast<int64_t>(step.members.size()) <= kMostInline;
     if (is_inline) return to_array(info.Env(), make_steps(*held, step.members));
-    if (step.uses_callers) throw invalid("Expected the inputs and stores of a step of more than 2^19 elements, or on a GPU, to be tensors of the workspace.");
+    if (step.uses_callers)
+      throw invalid("Expected the inputs and stores of a step of more than 2^19 elements, or on a GPU, to be tensors of the workspace.");
     Worker& worker = addon_data(info.Env()).step_worker(info.Env());
     return worker.submit(std::make_shared<StepJob>(worker.courier(), held, std::move(step.members)));
   });

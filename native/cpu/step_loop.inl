@@ -133,7 +133,8 @@ bool is_private(const StoredStep& step, int row) {
   if (store == nullptr || step.store_type[row] != Storage::kFloat32) return false;
   for (int k = 0; k < request.inputs; ++k) {
     const void* input = request.input[k];
-    if (store < element(input, step.input_type[k], request.length) && input < element(store, Storage::kFloat32, request.length)) return false;
+    if (store < element(input, step.input_type[k], request.length) && input < element(store, Storage::kFloat32, request.length))
+      return false;
   }
   return true;
 }

@@ -23,7 +23,8 @@ inline void gather(const TokenMove& m) {
     const float* from = m.from + r * m.tokens * channels;
     float* to = m.to + r * kept * channels;
     if (!m.channels_first) {
-      for (int64_t k = 0; k < kept; ++k) std::memcpy(to + k * channels, from + m.indices[k] * channels, static_cast<size_t>(channels) * sizeof(float));
+      for (int64_t k = 0; k < kept; ++k)
+        std::memcpy(to + k * channels, from + m.indices[k] * channels, static_cast<size_t>(channels) * sizeof(float));
     } else {
       for (int64_t c = 0; c < channels; ++c) {
         for (int64_t k = 0; k < kept; ++k) to[c * kept + k] = from[c * m.tokens + m.indices[k]];
@@ -39,7 +40,8 @@ inline void scatter(const TokenMove& m) {
     const float* from = m.from + r * kept * channels;
     float* to = m.to + r * m.tokens * channels;
     if (!m.channels_first) {
-      for (int64_t k = 0; k < kept; ++k) std::memcpy(to + m.indices[k] * channels, from + k * channels, static_cast<size_t>(channels) * sizeof(float));
+      for (int64_t k = 0; k < kept; ++k)
+        std::memcpy(to + m.indices[k] * channels, from + k * channels, static_cast<size_t>(channels) * sizeof(float));
     } else {
       for (int64_t c = 0; c < channels; ++c) {
         for (int64_t k = 0; k < kept; ++k) to[c * m.tokens + m.indices[k]] = from[c * kept + k];

@@ -9,7 +9,8 @@
 namespace sada {
 
 // A network on the CPU between tensors on the GPU: its inputs are copied down, its outputs up.
-inline void run_beside_gpu(Session& session, GpuStream& gpu, std::vector<Binding> inputs, std::vector<Binding> outputs, Cancellation& cancellation) {
+inline void run_beside_gpu(Session& session, GpuStream& gpu, std::vector<Binding> inputs, std::vector<Binding> outputs,
+                           Cancellation& cancellation) {
   std::vector<std::vector<float>> copies;
   const auto to_host = [&](Binding& binding) {
     const int64_t length = count_of(binding.dims);
@@ -31,7 +32,8 @@ inline void run_beside_gpu(Session& session, GpuStream& gpu, std::vector<Binding
   for (size_t k = 0; k < outputs.size(); ++k) gpu.upload(destinations[k].first, outputs[k].data, destinations[k].second);
 }
 
-inline void run_session(Session& session, GpuStream* gpu, const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation& cancellation) {
+inline void run_session(Session& session, GpuStream* gpu, const std::vector<Binding>& inputs, const std::vector<Binding>& outputs,
+                        Cancellation& cancellation) {
   if (gpu != nullptr && !session.is_on_gpu()) return run_beside_gpu(session, *gpu, inputs, outputs, cancellation);
   if (gpu == nullptr && session.is_on_gpu()) throw invalid("Expected a workspace on the GPU for a network that runs there.");
   session.run(inputs, outputs, cancellation, gpu);

@@ -26,7 +26,9 @@ inline void* open_library(const std::string& path) {
   if (handle == nullptr) throw Error("BACKEND_UNAVAILABLE", path + " does not open: error " + std::to_string(GetLastError()) + ".");
   return handle;
 }
-inline void* find_symbol(void* handle, const char* name) { return reinterpret_cast<void*>(GetProcAddress(static_cast<HMODULE>(handle), name)); }
+inline void* find_symbol(void* handle, const char* name) {
+  return reinterpret_cast<void*>(GetProcAddress(static_cast<HMODULE>(handle), name));
+}
 #else
 inline const std::string& library_path(const std::string& utf8) { return utf8; }
 inline void* open_library(const std::string& path) {

@@ -31,10 +31,15 @@ inline const char* element_type_name(int type) {
 
 inline size_t element_size(int type, const std::string& name) {
   switch (type) {
-    case ort::kFloat: case ort::kInt32: return 4;
-    case ort::kFloat16: case ort::kBfloat16: return 2;
-    case ort::kDouble: case ort::kInt64: return 8;
-    case ort::kBool: case ort::kUint8: case ort::kInt8: return 1;
+    case ort::kFloat:
+    case ort::kInt32: return 4;
+    case ort::kFloat16:
+    case ort::kBfloat16: return 2;
+    case ort::kDouble:
+    case ort::kInt64: return 8;
+    case ort::kBool:
+    case ort::kUint8:
+    case ort::kInt8: return 1;
     default: throw Error("IO_MISMATCH", "\"" + name + "\" has an element type that cannot be converted: " + element_type_name(type) + ".");
   }
 }
@@ -42,7 +47,9 @@ inline size_t element_size(int type, const std::string& name) {
 inline bool is_half(int type) { return type == ort::kFloat16 || type == ort::kBfloat16; }
 
 // How the workspace's kernels read a type: of halves and float32.
-inline Storage storage_of(int type) { return type == ort::kFloat16 ? Storage::kFloat16 : type == ort::kBfloat16 ? Storage::kBfloat16 : Storage::kFloat32; }
+inline Storage storage_of(int type) {
+  return type == ort::kFloat16 ? Storage::kFloat16 : type == ort::kBfloat16 ? Storage::kBfloat16 : Storage::kFloat32;
+}
 
 // Bits of an element as it is stored, by ONNX's number; 0 for types that have no fixed size.
 inline int element_bits(int type) {
@@ -64,17 +71,29 @@ template <typename Visit>
 void visit_element(int type, Visit visit) {
   const auto cast = [&](auto zero) {
     using T = decltype(zero);
-    visit(zero, [](float v) { if constexpr (std::is_integral_v<T>) return to_integer<T>(v); else return static_cast<T>(v); }, [](T v) { return static_cast<float>(v); });
+    visit(
+        zero,
+        [](float v) {
+          if constexpr (std::is_integral_v<T>) return to_integer<T>(v);
+          else return static_cast<T>(v);
+        },
+        [](T v) { return static_cast<float>(v); });
   };
   switch (type) {
-    case ort::kFloat16: return visit(uint16_t{}, [](float v) { return to_float16(v); }, [](uint16_t v) { return from_float16(v); });
-    case ort::kBfloat16: return visit(uint16_t{}, [](float v) { return to_bfloat16(v); }, [](uint16_t v) { return from_bfloat16(v); });
+    case ort::kFloat16:
+      return visit(
+          uint16_t{}, [](float v) { return to_float16(v); }, [](uint16_t v) { return from_float16(v); });
+    case ort::kBfloat16:
+      return visit(
+          uint16_t{}, [](float v) { return to_bfloat16(v); }, [](uint16_t v) { return from_bfloat16(v); });
     case ort::kFloat: return cast(float{});
     case ort::kDouble: return cast(double{});
     case ort::kInt64: return cast(int64_t{});
     case ort::kInt32: return cast(int32_t{});
     case ort::kInt8: return cast(int8_t{});
-    case ort::kBool: return visit(uint8_t{}, [](float v) { return static_cast<uint8_t>(v != 0.0f); }, [](uint8_t v) { return v ? 1.0f : 0.0f; });
+    case ort::kBool:
+      return visit(
+          uint8_t{}, [](float v) { return static_cast<uint8_t>(v != 0.0f); }, [](uint8_t v) { return v ? 1.0f : 0.0f; });
     default: return cast(uint8_t{});
   }
 }

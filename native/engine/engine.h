@@ -95,7 +95,8 @@ class EngineLibrary {
  public:
   virtual ~EngineLibrary() = default;
   virtual std::string version() const = 0;
-  // Throws Error: MODEL_NOT_FOUND, MODEL_CORRUPT, UNSUPPORTED, MODEL_CHANGED, OUT_OF_MEMORY; of compiled engines ENGINE_INCOMPATIBLE, BACKEND_UNAVAILABLE, DEVICE_LOST.
+  // Throws Error: MODEL_NOT_FOUND, MODEL_CORRUPT, UNSUPPORTED, MODEL_CHANGED, OUT_OF_MEMORY; of compiled engines ENGINE_INCOMPATIBLE,
+  // BACKEND_UNAVAILABLE, DEVICE_LOST.
   virtual std::unique_ptr<Session> load(const SessionOptions& options) = 0;
   virtual std::unique_ptr<Cancellation> make_cancellation() = 0;
 };
@@ -103,16 +104,16 @@ class EngineLibrary {
 // ONNX Runtime at `path`: opened once per process and never closed. Throws BACKEND_UNAVAILABLE.
 std::shared_ptr<EngineLibrary> open_onnxruntime(const std::string& path);
 
-// The same with its WebGPU provider, which is first used by `load`: that throws BACKEND_UNAVAILABLE where it finds no GPU. Its sessions take
-// tensors in host memory. Throws BACKEND_UNAVAILABLE.
+// The same with its WebGPU provider, which is first used by `load`: that throws BACKEND_UNAVAILABLE where it finds no GPU. Its sessions
+// take tensors in host memory. Throws BACKEND_UNAVAILABLE.
 std::shared_ptr<EngineLibrary> open_onnxruntime_webgpu(const std::string& path);
 
-// At the end of the process, when nothing runs any more: what the provider made on first use is destroyed before what was made earlier, and it
-// has to be done with its sessions by then.
+// At the end of the process, when nothing runs any more: what the provider made on first use is destroyed before what was made earlier, and
+// it has to be done with its sessions by then.
 void release_webgpu_sessions();
 
-// The same with its CUDA provider, on a GPU of a GPU library (gpu.h); the GPU itself and the provider are first used by `load`, which throws
-// BACKEND_UNAVAILABLE where they do not work. Throws BACKEND_UNAVAILABLE.
+// The same with its CUDA provider, on a GPU of a GPU library (gpu.h); the GPU itself and the provider are first used by `load`, which
+// throws BACKEND_UNAVAILABLE where they do not work. Throws BACKEND_UNAVAILABLE.
 std::shared_ptr<EngineLibrary> open_onnxruntime_on_gpu(const std::string& path, const std::string& gpu_library, int32_t gpu_index);
 
 }  // namespace sada

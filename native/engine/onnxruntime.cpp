@@ -43,7 +43,8 @@ Library::Library(const void* const* table, std::string version) : api(table), ve
   check(api.call(kCreateEnv, kFatalOnly, "sada", &env), "BACKEND_UNAVAILABLE", "ONNX Runtime did not start");
   // Windows has its own way of reporting, and another part of the process may have opened the library before.
   const Env* environment = env;
-  if (!telemetry_is_wanted()) check(api.call(kDisableTelemetryEvents, environment), "BACKEND_UNAVAILABLE", "ONNX Runtime's telemetry stays on");
+  if (!telemetry_is_wanted())
+    check(api.call(kDisableTelemetryEvents, environment), "BACKEND_UNAVAILABLE", "ONNX Runtime's telemetry stays on");
   check(api.call(kGetAllocatorWithDefaultOptions, &allocator), "BACKEND_UNAVAILABLE", "ONNX Runtime has no allocator");
   constexpr int kArena = 1, kDefault = 0;
   check(api.call(kCreateCpuMemoryInfo, kArena, kDefault, &cpu_memory), "BACKEND_UNAVAILABLE", "ONNX Runtime has no CPU memory");
@@ -54,11 +55,16 @@ void Library::check(Status* status, const char* code, const std::string& what) c
   const Owned<Status> owned = own(status, kReleaseStatus);
   const std::string message = api.call<const char*>(kGetErrorMessage, static_cast<const Status*>(status));
   const auto says = [&](const char* words) { return message.find(words) != std::string::npos; };
-  // The library has no code for these. Memory: of its arenas; std::bad_alloc under Linux, macOS and Windows; CUDA's, cuBLAS's and cuDNN's; a
-  // buffer that WebGPU's device did not make, which is told in other words from the second time on.
-  if (says("[Invalid Buffer") || says("exceeds the max buffer size") || says("Failed to allocate") || says("bad_alloc") || says("bad allocation") || says("out of memory") || says("_STATUS_ALLOC_FAILED")) code = "OUT_OF_MEMORY";
+  // The library has no code for these. Memory: of its arenas; std::bad_alloc under Linux, macOS and Windows; CUDA's, cuBLAS's and cuDNN's;
+  // a buffer that WebGPU's device did not make, which is told in other words from the second time on.
+  if (says("[Invalid Buffer") || says("exceeds the max buffer size") || says("Failed to allocate") || says("bad_alloc") ||
+      says("bad allocation") || says("out of memory") || says("_STATUS_ALLOC_FAILED"))
+    code = "OUT_OF_MEMORY";
   if (says("pthread_create failed") || says("_beginthreadex failed"))
-    throw Error("OUT_OF_MEMORY", what + ": the system starts no more threads for it, by a limit of the user or of the container; a smaller `threads` needs fewer. " + message);
+    throw Error(
+        "OUT_OF_MEMORY",
+        what + ": the system starts no more threads for it, by a limit of the user or of the container; a smaller `threads` needs fewer. " +
+            message);
   throw Error(code, what + ": " + message);
 }
 
@@ -71,7 +77,9 @@ Owned<SessionSettings> Library::settings_for(const SessionOptions& given) const 
   check(api.call(kSetSessionLogSeverityLevel, made, kFatalOnly), "INTERNAL", "SetSessionLogSeverityLevel");
   check(api.call(kSetIntraOpNumThreads, made, given.threads), "INVALID_ARGUMENT", "threads");
   check(api.call(kSetInterOpNumThreads, made, 1), "INTERNAL", "SetInterOpNumThreads");
-  const auto configure = [&](const char* key, const char* value) { check(api.call(kAddSessionConfigEntry, made, key, value), "INTERNAL", key); };
+  const auto configure = [&](const char* key, const char* value) {
+    check(api.call(kAddSessionConfigEntry, made, key, value), "INTERNAL", key);
+  };
   // Threads that spin between operators take the processor from the rest of the application: with both cores of a machine busy an
   // evaluation of the bundled model took seven times as long with spinning as without.
   configure("session.intra_op.allow_spinning", "0");
@@ -92,14 +100,16 @@ Library::Weights Library::add_weights(SessionSettings* settings, const std::vect
     weights.bytes.emplace_back(new uint8_t[static_cast<size_t>(tensor.bytes)]);
     read_external(tensor, weights.bytes.back().get());
     Value* value = nullptr;
-    check(api.call(kCreateTensorWithDataAsOrtValue, static_cast<const MemoryInfo*>(cpu_memory), static_cast<void*>(weights.bytes.back().get()),
-                   static_cast<size_t>(tensor.bytes), tensor.dims.data(), tensor.dims.size(), tensor.type, &value),
+    check(api.call(kCreateTensorWithDataAsOrtValue, static_cast<const MemoryInfo*>(cpu_memory),
+                   static_cast<void*>(weights.bytes.back().get()), static_cast<size_t>(tensor.bytes), tensor.dims.data(),
+                   tensor.dims.size(), tensor.type, &value),
           "MODEL_CORRUPT", tensor.name);
     weights.values.push_back(own(value, kReleaseValue));
     names.push_back(tensor.name.c_str());
     values.push_back(value);
   }
-  if (!names.empty()) check(api.call(kAddExternalInitializers, settings, names.data(), values.data(), names.size()), "MODEL_CORRUPT", "weights");
+  if (!names.empty())
+    check(api.call(kAddExternalInitializers, settings, names.data(), values.data(), names.size()), "MODEL_CORRUPT", "weights");
   return weights;
 }
 
@@ -110,7 +120,8 @@ SessionHandle* Library::open(const SessionOptions& given, const std::function<vo
   SessionHandle* session = nullptr;
   const Env* environment = env;
   const SessionSettings* settings = options.get();
-  Status* status = given.path.empty() ? api.call(kCreateSessionFromArray, environment, static_cast<const void*>(given.bytes.data()), given.bytes.size(), settings, &session)
+  Status* status = given.path.empty() ? api.call(kCreateSessionFromArray, environment, static_cast<const void*>(given.bytes.data()),
+                                                 given.bytes.size(), settings, &session)
                                       : api.call(kCreateSession, environment, library_path(given.path).c_str(), settings, &session);
   if (status != nullptr) {
     const int code = api.call<int>(kGetErrorCode, static_cast<const Status*>(status));
@@ -118,7 +129,8 @@ SessionHandle* Library::open(const SessionOptions& given, const std::function<vo
     const std::string message = api.call<const char*>(kGetErrorMessage, static_cast<const Status*>(status));
     // No damage: an operator, or a type of one, has no kernel here. That is bfloat16 on the CPU; some operators do not take it at all.
     if (code == kNotImplemented || message.find("tensor(bfloat16)") != std::string::npos)
-      check(status, "UNSUPPORTED", what + ": export the model in fp32 or fp16; bfloat16 is for GPUs, and for networks without convolutions. ONNX Runtime says");
+      check(status, "UNSUPPORTED",
+            what + ": export the model in fp32 or fp16; bfloat16 is for GPUs, and for networks without convolutions. ONNX Runtime says");
     // As CudaCall of the provider puts it: "CUDNN failure 1001: CUDNN_STATUS_NOT_INITIALIZED ; GPU=0 ; …".
     if (message.find(" ; GPU=") != std::string::npos) check(status, "BACKEND_UNAVAILABLE", what);
     check(status, code == kNoSuchFile ? "MODEL_NOT_FOUND" : "MODEL_CORRUPT", what);

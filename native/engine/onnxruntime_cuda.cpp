@@ -15,7 +15,8 @@ namespace {
 // One engine of the JavaScript side: its stream, which all of its sessions compute on, and the GPU's memory as ONNX Runtime names it.
 class CudaLibrary : public EngineLibrary, public std::enable_shared_from_this<CudaLibrary> {
  public:
-  CudaLibrary(std::shared_ptr<Library> opened, const GpuLibrary& gpu_library, int32_t gpu_index) : library(std::move(opened)), gpu_index_(gpu_index), gpu_library_(gpu_library) {}
+  CudaLibrary(std::shared_ptr<Library> opened, const GpuLibrary& gpu_library, int32_t gpu_index)
+      : library(std::move(opened)), gpu_index_(gpu_index), gpu_library_(gpu_library) {}
   ~CudaLibrary() override {
     if (memory_ != nullptr) library->api.call<void>(kReleaseMemoryInfo, memory_);
   }
@@ -70,8 +71,7 @@ class Sizes {
       try {
         at->second = cuda_.library->own(cuda_.open(model_.options()), kReleaseSession);
       } catch (const Error&) {
-      } catch (const std::bad_alloc&) {
-      }
+      } catch (const std::bad_alloc&) {}
     }
     return at->second != nullptr ? at->second.get() : first;
   }
@@ -85,13 +85,15 @@ class Sizes {
 
 class CudaSession : public OrtSession {
  public:
-  CudaSession(std::shared_ptr<CudaLibrary> cuda, SessionHandle* session, const SessionOptions& options) : OrtSession(cuda->library, session), cuda_(std::move(cuda)) {
+  CudaSession(std::shared_ptr<CudaLibrary> cuda, SessionHandle* session, const SessionOptions& options)
+      : OrtSession(cuda->library, session), cuda_(std::move(cuda)) {
     if (options.convolves) sizes_ = std::make_unique<Sizes>(*cuda_, options);
   }
   bool is_on_gpu() const override { return true; }
 
   void run(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation& cancellation, GpuStream* gpu) override {
-    if (gpu->index() != cuda_->gpu_index()) throw invalid("Expected a workspace on GPU " + std::to_string(cuda_->gpu_index()) + ", where the engine is.");
+    if (gpu->index() != cuda_->gpu_index())
+      throw invalid("Expected a workspace on GPU " + std::to_string(cuda_->gpu_index()) + ", where the engine is.");
     check_bound(inputs, outputs);
     const Rows rows = rows_of(inputs, outputs);
     SessionHandle* session = Sizes::is_round(rows.made) ? sizes_->session_for(rows.made, session_.get()) : session_.get();
@@ -101,17 +103,20 @@ class CudaSession : public OrtSession {
     std::vector<Bound> bound;
     for (const Binding& input : inputs) {
       bound.push_back(bind(input, type_of(input_types_, input, "input"), has_rows(info_.inputs, input) ? rows : Rows{}, *gpu, true));
-      library_->check(library_->api.call(kBindInput, made, input.name.c_str(), static_cast<const Value*>(bound.back().value.get())), "IO_MISMATCH", input.name);
+      library_->check(library_->api.call(kBindInput, made, input.name.c_str(), static_cast<const Value*>(bound.back().value.get())),
+                      "IO_MISMATCH", input.name);
     }
     const size_t first_output = bound.size();
     for (const Binding& output : outputs) {
       bound.push_back(bind(output, type_of(output_types_, output, "output"), has_rows(info_.outputs, output) ? rows : Rows{}, *gpu, false));
-      library_->check(library_->api.call(kBindOutput, made, output.name.c_str(), static_cast<const Value*>(bound.back().value.get())), "IO_MISMATCH", output.name);
+      library_->check(library_->api.call(kBindOutput, made, output.name.c_str(), static_cast<const Value*>(bound.back().value.get())),
+                      "IO_MISMATCH", output.name);
     }
     // The sessions' stream is another than the workspace's: what is bound has to be there, and what is made to be done, when either goes
     // on. The provider waits for its stream at the end of a run.
     gpu->synchronize();
-    Status* status = library_->api.call(kRunWithBinding, session, static_cast<OrtCancellation&>(cancellation).options(), static_cast<const IoBinding*>(made));
+    Status* status = library_->api.call(kRunWithBinding, session, static_cast<OrtCancellation&>(cancellation).options(),
+                                        static_cast<const IoBinding*>(made));
     Owned<Status> failed = library_->own(status, kReleaseStatus);
     // Also where the run was cut short: what it has enqueued by then uses memory that the workspace's next job takes.
     cuda_->gpu().synchronize();
@@ -159,11 +164,16 @@ class CudaSession : public OrtSession {
   // Networks that do not name all of their rows alike are run as they are called.
   Rows rows_of(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs) const {
     if (sizes_ == nullptr) return {};
-    const auto of = std::find_if(outputs.begin(), outputs.end(), [&](const Binding& output) { return has_rows(info_.outputs, output) && !output.dims.empty() && output.dims[0] > 0; });
+    const auto of = std::find_if(outputs.begin(), outputs.end(), [&](const Binding& output) {
+      return has_rows(info_.outputs, output) && !output.dims.empty() && output.dims[0] > 0;
+    });
     if (of == outputs.end()) return {};
     const int64_t rows = of->dims[0];
-    const auto may = [&](const std::vector<TensorInfo>& infos) { return [&infos, rows, this](const Binding& binding) { return may_have_rows(infos, binding, rows); }; };
-    const bool is_doubtful = std::any_of(inputs.begin(), inputs.end(), may(info_.inputs)) || std::any_of(outputs.begin(), outputs.end(), may(info_.outputs));
+    const auto may = [&](const std::vector<TensorInfo>& infos) {
+      return [&infos, rows, this](const Binding& binding) { return may_have_rows(infos, binding, rows); };
+    };
+    const bool is_doubtful =
+        std::any_of(inputs.begin(), inputs.end(), may(info_.inputs)) || std::any_of(outputs.begin(), outputs.end(), may(info_.outputs));
     return {rows, is_doubtful ? rows : Sizes::round_up(rows)};
   }
 
@@ -215,7 +225,9 @@ void CudaLibrary::start() {
   if (gpu_ == nullptr) gpu_ = std::make_unique<GpuStream>(gpu_library_, gpu_index_);
   gpu_->synchronize();  // a GPU that was lost says so here; the provider would be one that does not start
   constexpr int kArena = 1, kDefault = 0;
-  if (memory_ == nullptr) library->check(library->api.call(kCreateMemoryInfo, "Cuda", kArena, gpu_index_, kDefault, &memory_), "BACKEND_UNAVAILABLE", "ONNX Runtime does not know the GPU's memory");
+  if (memory_ == nullptr)
+    library->check(library->api.call(kCreateMemoryInfo, "Cuda", kArena, gpu_index_, kDefault, &memory_), "BACKEND_UNAVAILABLE",
+                   "ONNX Runtime does not know the GPU's memory");
 }
 
 void CudaLibrary::add_provider(SessionSettings* settings) const {
@@ -226,11 +238,13 @@ void CudaLibrary::add_provider(SessionSettings* settings) const {
   // Memory in the sizes that are asked for, not in powers of two: sessions of large networks share a GPU with the workspaces.
   const char* keys[] = {"device_id", "arena_extend_strategy"};
   const char* values[] = {index.c_str(), "kSameAsRequested"};
-  library->check(library->api.call(kUpdateCUDAProviderOptions, made, static_cast<const char* const*>(keys), static_cast<const char* const*>(values), size_t{2}), "BACKEND_UNAVAILABLE",
-                 "ONNX Runtime's CUDA provider refuses its options");
-  library->check(library->api.call(kUpdateCUDAProviderOptionsWithValue, made, "user_compute_stream", gpu_->stream()), "BACKEND_UNAVAILABLE", "ONNX Runtime's CUDA provider takes no stream");
-  library->check(library->api.call(kSessionOptionsAppendExecutionProvider_CUDA_V2, settings, static_cast<const CudaOptions*>(made)), "BACKEND_UNAVAILABLE",
-                 "ONNX Runtime " + version() + " has no CUDA provider that works here");
+  library->check(library->api.call(kUpdateCUDAProviderOptions, made, static_cast<const char* const*>(keys),
+                                   static_cast<const char* const*>(values), size_t{2}),
+                 "BACKEND_UNAVAILABLE", "ONNX Runtime's CUDA provider refuses its options");
+  library->check(library->api.call(kUpdateCUDAProviderOptionsWithValue, made, "user_compute_stream", gpu_->stream()), "BACKEND_UNAVAILABLE",
+                 "ONNX Runtime's CUDA provider takes no stream");
+  library->check(library->api.call(kSessionOptionsAppendExecutionProvider_CUDA_V2, settings, static_cast<const CudaOptions*>(made)),
+                 "BACKEND_UNAVAILABLE", "ONNX Runtime " + version() + " has no CUDA provider that works here");
 }
 
 std::unique_ptr<Session> CudaLibrary::load(const SessionOptions& options) {

@@ -32,7 +32,9 @@ class Library : public EngineLibrary, public std::enable_shared_from_this<Librar
 
   template <typename T>
   Owned<T> own(T* object, Slot release) const {
-    return Owned<T>(object, [this, release](T* each) { if (each != nullptr) api.call<void>(release, each); });
+    return Owned<T>(object, [this, release](T* each) {
+      if (each != nullptr) api.call<void>(release, each);
+    });
   }
 
   const Api api;

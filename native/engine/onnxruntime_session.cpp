@@ -7,7 +7,8 @@
 
 namespace sada::ort {
 
-OrtSession::OrtSession(std::shared_ptr<Library> library, SessionHandle* session) : library_(std::move(library)), session_(library_->own(session, kReleaseSession)) {
+OrtSession::OrtSession(std::shared_ptr<Library> library, SessionHandle* session)
+    : library_(std::move(library)), session_(library_->own(session, kReleaseSession)) {
   describe(info_.inputs, input_types_, kSessionGetInputCount, kSessionGetInputName, kSessionGetInputTypeInfo);
   describe(info_.outputs, output_types_, kSessionGetOutputCount, kSessionGetOutputName, kSessionGetOutputTypeInfo);
   counters().sessions += 1;  // where that failed there is none
@@ -17,11 +18,13 @@ OrtSession::~OrtSession() { counters().sessions -= 1; }
 
 void OrtSession::describe(std::vector<TensorInfo>& infos, Types& types, Slot count_slot, Slot name_slot, Slot type_slot) {
   size_t count = 0;
-  library_->check(library_->api.call(count_slot, static_cast<const SessionHandle*>(session_.get()), &count), "MODEL_CORRUPT", "no inputs or outputs");
+  library_->check(library_->api.call(count_slot, static_cast<const SessionHandle*>(session_.get()), &count), "MODEL_CORRUPT",
+                  "no inputs or outputs");
   for (size_t k = 0; k < count; ++k) {
     TensorInfo info;
     char* name = nullptr;
-    library_->check(library_->api.call(name_slot, static_cast<const SessionHandle*>(session_.get()), k, library_->allocator, &name), "MODEL_CORRUPT", "no name");
+    library_->check(library_->api.call(name_slot, static_cast<const SessionHandle*>(session_.get()), k, library_->allocator, &name),
+                    "MODEL_CORRUPT", "no name");
     info.name = name;
     Status* freed = library_->api.call(kAllocatorFree, library_->allocator, static_cast<void*>(name));
     if (freed != nullptr) library_->api.call<void>(kReleaseStatus, freed);
@@ -32,10 +35,12 @@ void OrtSession::describe(std::vector<TensorInfo>& infos, Types& types, Slot cou
 
 int OrtSession::describe_type(TensorInfo& info, size_t k, Slot type_slot) {
   TypeInfo* type_info = nullptr;
-  library_->check(library_->api.call(type_slot, static_cast<const SessionHandle*>(session_.get()), k, &type_info), "MODEL_CORRUPT", "no type");
+  library_->check(library_->api.call(type_slot, static_cast<const SessionHandle*>(session_.get()), k, &type_info), "MODEL_CORRUPT",
+                  "no type");
   const Owned<TypeInfo> owned = library_->own(type_info, kReleaseTypeInfo);
   const TensorTypeInfo* tensor = nullptr;
-  library_->check(library_->api.call(kCastTypeInfoToTensorInfo, static_cast<const TypeInfo*>(type_info), &tensor), "IO_MISMATCH", info.name);
+  library_->check(library_->api.call(kCastTypeInfoToTensorInfo, static_cast<const TypeInfo*>(type_info), &tensor), "IO_MISMATCH",
+                  info.name);
   if (tensor == nullptr) return info.type = "other", 0;
   int type = 0;
   size_t rank = 0;
@@ -59,12 +64,14 @@ int OrtSession::type_of(const Types& types, const Binding& binding, const char* 
 void OrtSession::check_bound(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs) const {
   for (const TensorInfo& info : info_.inputs) {
     const auto is_named = [&](const Binding& binding) { return binding.name == info.name; };
-    if (std::none_of(inputs.begin(), inputs.end(), is_named)) throw Error("IO_MISMATCH", "The model's input \"" + info.name + "\" is not bound.");
+    if (std::none_of(inputs.begin(), inputs.end(), is_named))
+      throw Error("IO_MISMATCH", "The model's input \"" + info.name + "\" is not bound.");
   }
   for (const std::vector<Binding>* side : {&inputs, &outputs}) {
     for (size_t k = 0; k < side->size(); ++k) {
       const auto is_same = [&](const Binding& other) { return other.name == (*side)[k].name; };
-      if (std::any_of(side->begin(), side->begin() + static_cast<std::ptrdiff_t>(k), is_same)) throw Error("IO_MISMATCH", "\"" + (*side)[k].name + "\" is bound twice.");
+      if (std::any_of(side->begin(), side->begin() + static_cast<std::ptrdiff_t>(k), is_same))
+        throw Error("IO_MISMATCH", "\"" + (*side)[k].name + "\" is bound twice.");
     }
   }
 }
@@ -72,7 +79,9 @@ void OrtSession::check_bound(const std::vector<Binding>& inputs, const std::vect
 Owned<Value> OrtSession::value_over(const Binding& binding, int type, void* data, const MemoryInfo* memory) const {
   const size_t bytes = static_cast<size_t>(count_of(binding.dims)) * element_size(type, binding.name);
   Value* value = nullptr;
-  library_->check(library_->api.call(kCreateTensorWithDataAsOrtValue, memory, data, bytes, binding.dims.data(), binding.dims.size(), type, &value), "IO_MISMATCH", binding.name);
+  library_->check(
+      library_->api.call(kCreateTensorWithDataAsOrtValue, memory, data, bytes, binding.dims.data(), binding.dims.size(), type, &value),
+      "IO_MISMATCH", binding.name);
   return library_->own(value, kReleaseValue);
 }
 

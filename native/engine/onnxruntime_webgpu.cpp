@@ -1,5 +1,5 @@
-// ONNX Runtime's WebGPU provider, which is part of its builds for Linux x64, Windows and macOS: networks on whatever GPU Vulkan, Direct3D 12
-// or Metal drive, between tensors in host memory.
+// ONNX Runtime's WebGPU provider, which is part of its builds for Linux x64, Windows and macOS: networks on whatever GPU Vulkan, Direct3D
+// 12 or Metal drive, between tensors in host memory.
 #include <condition_variable>
 #include <cstdint>
 #include <cstdlib>
@@ -50,7 +50,9 @@ std::set<WebGpuSession*>& sessions() {
 
 class WebGpuSession : public HostSession {
  public:
-  WebGpuSession(std::shared_ptr<Library> library, SessionHandle* session) : HostSession(std::move(library), session) { sessions().insert(this); }
+  WebGpuSession(std::shared_ptr<Library> library, SessionHandle* session) : HostSession(std::move(library), session) {
+    sessions().insert(this);
+  }
   ~WebGpuSession() override {
     const std::lock_guard<Turn> lock(turn());
     sessions().erase(this);
@@ -99,7 +101,8 @@ class WebGpuLibrary : public EngineLibrary {
     const std::string message = library_->api.call<const char*>(kGetErrorMessage, static_cast<const Status*>(status));
     // What comes before says where in its sources the library was.
     const size_t at = message.find("Failed to get a WebGPU"), from = at == std::string::npos ? 0 : at;
-    throw Error("BACKEND_UNAVAILABLE", "ONNX Runtime " + version() + " has no GPU for WebGPU, which takes a driver for Vulkan, Direct3D 12 or Metal: " +
+    throw Error("BACKEND_UNAVAILABLE", "ONNX Runtime " + version() +
+                                           " has no GPU for WebGPU, which takes a driver for Vulkan, Direct3D 12 or Metal: " +
                                            message.substr(from, message.find_last_not_of("\n ") + 1 - from) + ".");
   }
 
@@ -114,6 +117,8 @@ void release_webgpu_sessions() {
   for (ort::WebGpuSession* session : ort::sessions()) session->release();
 }
 
-std::shared_ptr<EngineLibrary> open_onnxruntime_webgpu(const std::string& path) { return std::make_shared<ort::WebGpuLibrary>(ort::open_library_at(path)); }
+std::shared_ptr<EngineLibrary> open_onnxruntime_webgpu(const std::string& path) {
+  return std::make_shared<ort::WebGpuLibrary>(ort::open_library_at(path));
+}
 
 }  // namespace sada

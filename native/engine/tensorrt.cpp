@@ -8,9 +8,7 @@ namespace sada {
 
 static const char* const kNotBuilt = "This addon was built without TensorRT's headers; set TENSORRT_ROOT and build it again.";
 
-std::shared_ptr<const TensorRt> open_tensorrt(const std::string&, const std::string&) {
-  throw Error("BACKEND_UNAVAILABLE", kNotBuilt);
-}
+std::shared_ptr<const TensorRt> open_tensorrt(const std::string&, const std::string&) { throw Error("BACKEND_UNAVAILABLE", kNotBuilt); }
 
 std::shared_ptr<EngineLibrary> open_tensorrt_engines(const std::string&, const std::string&, int32_t) {
   throw Error("BACKEND_UNAVAILABLE", kNotBuilt);
@@ -83,18 +81,20 @@ std::vector<uint8_t> to_bytes(const IHostMemory& memory) {
 class Library : public TensorRt {
  public:
   Library(const TensorRtLibrary& library, void* parser)
-      : is_rtx_(library.is_rtx),
-        version_(library.version),
+      : is_rtx_(library.is_rtx), version_(library.version),
         create_builder_(reinterpret_cast<void* (*)(void*, int32_t)>(find_symbol(library.handle, "createInferBuilder_INTERNAL"))),
         create_parser_(reinterpret_cast<void* (*)(void*, void*, int)>(find_symbol(parser, "createNvOnnxParser_INTERNAL"))) {
     const auto parser_version = reinterpret_cast<int (*)()>(find_symbol(parser, "getNvOnnxParserVersion"));
-    if (create_builder_ == nullptr || create_parser_ == nullptr || parser_version == nullptr) throw Error("BACKEND_UNAVAILABLE", "TensorRT's library or parser lacks its entry points.");
+    if (create_builder_ == nullptr || create_parser_ == nullptr || parser_version == nullptr)
+      throw Error("BACKEND_UNAVAILABLE", "TensorRT's library or parser lacks its entry points.");
     parser_version_ = parser_version();
   }
 
   bool is_rtx() const override { return is_rtx_; }
   std::string version() const override { return show_tensorrt_version(version_); }
-  std::string parser_version() const override { return std::to_string(parser_version_ / 10000) + "." + std::to_string(parser_version_ / 100 % 100); }
+  std::string parser_version() const override {
+    return std::to_string(parser_version_ / 10000) + "." + std::to_string(parser_version_ / 100 % 100);
+  }
 
   bool serves(int target) const override {
     if (!is_rtx_) return true;
@@ -158,7 +158,8 @@ class Library : public TensorRt {
     throw Error("MODEL_CORRUPT", "TensorRT does not read the model: " + (words.empty() ? log.said() : words) + ".");
   }
 
-  static void add_profiles(IBuilder& builder, IBuilderConfig& config, const INetworkDefinition& network, const std::vector<Profile>& profiles) {
+  static void add_profiles(IBuilder& builder, IBuilderConfig& config, const INetworkDefinition& network,
+                           const std::vector<Profile>& profiles) {
     for (const Profile& each : profiles) {
       IOptimizationProfile& profile = *builder.createOptimizationProfile();  // the builder's own
       for (const InputRange& range : each) {
@@ -169,7 +170,8 @@ class Library : public TensorRt {
                           profile.setDimensions(input, OptProfileSelector::kMAX, to_dims(range.largest));
         if (!fits) throw invalid("Expected the sizes of \"" + range.input + "\" to ascend from smallest over usual to largest.");
       }
-      if (!profile.isValid() || config.addOptimizationProfile(&profile) < 0) throw invalid("Expected a profile to have every input with sizes that change.");
+      if (!profile.isValid() || config.addOptimizationProfile(&profile) < 0)
+        throw invalid("Expected a profile to have every input with sizes that change.");
     }
   }
 
@@ -190,11 +192,14 @@ class Library : public TensorRt {
     const size_t taken = static_cast<size_t>(RtxTargets::set(config, targets));
     if (taken == targets.size()) return;
     const std::string refused = "compute capability " + std::to_string(targets[taken] / 10) + "." + std::to_string(targets[taken] % 10);
-    throw Error("UNSUPPORTED", "TensorRT for RTX " + version() + " does not build for " + refused + ": " + log.said() + ". On such a GPU run the networks with TensorRT itself (libnvinfer), or with the engine \"onnxruntime\".");
+    throw Error("UNSUPPORTED",
+                "TensorRT for RTX " + version() + " does not build for " + refused + ": " + log.said() +
+                    ". On such a GPU run the networks with TensorRT itself (libnvinfer), or with the engine \"onnxruntime\".");
   }
 
   static void check_size(uint64_t bytes, uint64_t most) {
-    if (bytes > most) throw Error("MODEL_TOO_LARGE", "The engine has " + std::to_string(bytes) + " bytes; at most " + std::to_string(most) + " are taken.");
+    if (bytes > most)
+      throw Error("MODEL_TOO_LARGE", "The engine has " + std::to_string(bytes) + " bytes; at most " + std::to_string(most) + " are taken.");
   }
 
   // One that does not fit this library is left out.
@@ -216,7 +221,7 @@ class Library : public TensorRt {
 
 std::shared_ptr<const TensorRt> open_tensorrt(const std::string& library, const std::string& parser) {
   static std::mutex mutex;
-  static auto* opened = new std::map<std::string, std::shared_ptr<const TensorRt>>;  // leaked on purpose
+  static auto* opened = new std::map<std::string, std::shared_ptr<const TensorRt> >;  // leaked on purpose
   const std::lock_guard<std::mutex> lock(mutex);
   const auto known = opened->find(library + '\n' + parser);
   if (known != opened->end()) return known->second;

@@ -27,7 +27,7 @@ struct EngineRequest {
   // (TensorRT), for every one it knows (TensorRT for RTX).
   std::vector<int> targets;
   std::vector<uint8_t> timing_cache;  // of an earlier build; empty: none
-  uint64_t most_bytes = UINT64_MAX;   // of the engine
+  uint64_t most_bytes = UINT64_MAX;  // of the engine
 };
 
 struct BuiltEngine {

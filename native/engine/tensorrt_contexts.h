@@ -16,8 +16,8 @@ constexpr auto kGivenMemory = nvinfer1::ExecutionContextAllocationStrategy::kUSE
 
 #if NV_TENSORRT_MAJOR >= 11
 
-// How contexts come by the kernels of a size. By default they run slow ones until the right ones are compiled in the background: a CUDA graph
-// would keep the slow ones for good, and the bits would change in the middle of a run. In the table of IRuntimeConfig TensorRT's own
+// How contexts come by the kernels of a size. By default they run slow ones until the right ones are compiled in the background: a CUDA
+// graph would keep the slow ones for good, and the bits would change in the middle of a run. In the table of IRuntimeConfig TensorRT's own
 // functions are followed by createRuntimeCache(), its setter → bool and getter, and setDynamicShapesKernelSpecializationStrategy(int), its
 // getter.
 class RtxKernels : private nvinfer1::IRuntimeConfig {
@@ -60,7 +60,8 @@ class EngineContexts {
   std::vector<uint8_t> runtime_cache() const { return cache_ == nullptr ? std::vector<uint8_t>() : cache_->write(); }
   // Null where the library makes none.
   std::unique_ptr<nvinfer1::IExecutionContext> make() {
-    return std::unique_ptr<nvinfer1::IExecutionContext>(config_ != nullptr ? engine_.createExecutionContext(config_.get()) : engine_.createExecutionContext(kGivenMemory));
+    return std::unique_ptr<nvinfer1::IExecutionContext>(config_ != nullptr ? engine_.createExecutionContext(config_.get())
+                                                                           : engine_.createExecutionContext(kGivenMemory));
   }
 
  private:
@@ -75,7 +76,9 @@ class EngineContexts {
  public:
   EngineContexts(nvinfer1::ICudaEngine& engine, bool, const std::vector<uint8_t>&) : engine_(engine) {}
   std::vector<uint8_t> runtime_cache() const { return {}; }
-  std::unique_ptr<nvinfer1::IExecutionContext> make() { return std::unique_ptr<nvinfer1::IExecutionContext>(engine_.createExecutionContext(kGivenMemory)); }
+  std::unique_ptr<nvinfer1::IExecutionContext> make() {
+    return std::unique_ptr<nvinfer1::IExecutionContext>(engine_.createExecutionContext(kGivenMemory));
+  }
 
  private:
   nvinfer1::ICudaEngine& engine_;

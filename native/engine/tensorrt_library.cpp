@@ -19,10 +19,12 @@ constexpr int kOldestRtx = 10500, kNewestRtx = 10799;
 
 void check_version(const std::string& path, int version, bool is_rtx) {
   const std::string found = path + " is version " + show_tensorrt_version(version);
-  if (is_rtx && (version < kOldestRtx || version > kNewestRtx)) throw Error("BACKEND_UNAVAILABLE", found + " of TensorRT for RTX; of that, 1.5 to 1.7 are served.");
+  if (is_rtx && (version < kOldestRtx || version > kNewestRtx))
+    throw Error("BACKEND_UNAVAILABLE", found + " of TensorRT for RTX; of that, 1.5 to 1.7 are served.");
   if (is_rtx && kMajor < 11) throw Error("BACKEND_UNAVAILABLE", path + " needs an addon that was built with the headers of TensorRT 11.");
   if (!is_rtx && (version < kOldest || version > kNewest)) {
-    throw Error("BACKEND_UNAVAILABLE", found + "; TensorRT " + std::to_string(kMajor) + ", whose headers this addon was built with, or TensorRT for RTX 1.5 to 1.7 is needed.");
+    throw Error("BACKEND_UNAVAILABLE", found + "; TensorRT " + std::to_string(kMajor) +
+                                           ", whose headers this addon was built with, or TensorRT for RTX 1.5 to 1.7 is needed.");
   }
 }
 
@@ -51,8 +53,7 @@ void open_builder_resources(const std::string& library) {
     if (file->path().filename().u8string().find("nvinfer_builder_resource") == std::string::npos) continue;
     try {
       open_library(file->path().u8string());
-    } catch (const Error&) {
-    }
+    } catch (const Error&) {}
   }
 }
 

@@ -23,8 +23,8 @@ R call_rtx(void* interface, int slot, A... arguments) {
   return reinterpret_cast<R (*)(void*, A...)>(table[slot])(interface, arguments...);
 }
 
-// The compute capabilities to build for. Four methods where TensorRT's headers have others: setNbComputeCapabilities(int) → bool, its getter,
-// setComputeCapability(int, int index) → bool, its getter. They follow getL2LimitForTiling.
+// The compute capabilities to build for. Four methods where TensorRT's headers have others: setNbComputeCapabilities(int) → bool, its
+// getter, setComputeCapability(int, int index) → bool, its getter. They follow getL2LimitForTiling.
 class RtxTargets : private nvinfer1::IBuilderConfig {
  public:
   // How many of them it took; the next one it refused.
@@ -33,7 +33,9 @@ class RtxTargets : private nvinfer1::IBuilderConfig {
     const int count = static_cast<int>(targets.size());
     if (!call_rtx<bool>(interface, kSetCount, count) || call_rtx<int>(interface, kGetCount) != count) return 0;
     int taken = 0;
-    while (taken < count && call_rtx<bool>(interface, kSet, targets[taken], taken) && call_rtx<int>(interface, kGet, taken) == targets[taken]) ++taken;
+    while (taken < count && call_rtx<bool>(interface, kSet, targets[taken], taken) &&
+           call_rtx<int>(interface, kGet, taken) == targets[taken])
+      ++taken;
     return taken;
   }
 

@@ -22,9 +22,7 @@ class Flag : public Cancellation {
 }  // namespace
 
 TensorRtRuntime::TensorRtRuntime(const TensorRtLibrary& library, const GpuLibrary& gpu_library, int32_t gpu_index)
-    : library_(library),
-      gpu_library_(gpu_library),
-      gpu_index_(gpu_index),
+    : library_(library), gpu_library_(gpu_library), gpu_index_(gpu_index),
       create_(reinterpret_cast<void* (*)(void*, int32_t)>(find_symbol(library.handle, "createInferRuntime_INTERNAL"))) {
   if (create_ == nullptr) throw Error("BACKEND_UNAVAILABLE", "TensorRT's library has no createInferRuntime_INTERNAL.");
 }
@@ -39,7 +37,8 @@ void TensorRtRuntime::fail(const char* code, const std::string& what) {
   if (says("out of memory") || says("outofmemory")) code = "OUT_OF_MEMORY";
   // A failure of CUDA itself, like a driver that is missing, says nothing against an engine: it must not be thrown away. In the words of
   // TensorRT for RTX, and in two of TensorRT's.
-  else if (code == std::string("ENGINE_INCOMPATIBLE") && (says("cudaerror") || says("cuda runtime (") || says("cuda initialization"))) code = "BACKEND_UNAVAILABLE";
+  else if (code == std::string("ENGINE_INCOMPATIBLE") && (says("cudaerror") || says("cuda runtime (") || says("cuda initialization")))
+    code = "BACKEND_UNAVAILABLE";
   throw Error(code, "TensorRT " + version() + " " + what + ": " + said + ".");
 }
 
@@ -55,7 +54,8 @@ void TensorRtRuntime::start() {
 
 std::unique_ptr<Session> TensorRtRuntime::load(const SessionOptions& options) {
   // A file's origin cannot be known here; the cache (ts/engines/cache.ts) hands over bytes whose signature it checked.
-  if (options.bytes.empty()) throw Error("ENGINE_UNTRUSTED", "Compiled engines are code: they are taken as bytes from the cache, not from a file.");
+  if (options.bytes.empty())
+    throw Error("ENGINE_UNTRUSTED", "Compiled engines are code: they are taken as bytes from the cache, not from a file.");
   start();
   listen();
   std::unique_ptr<nvinfer1::ICudaEngine> engine(runtime_->deserializeCudaEngine(options.bytes.data(), options.bytes.size()));

@@ -4,8 +4,8 @@
 #include <NvInferRuntime.h>
 
 #include "gpu_memory.h"
-#include "tensorrt_library.h"
 #include "tensorrt.h"
+#include "tensorrt_library.h"
 
 namespace sada {
 
@@ -39,8 +39,8 @@ class TensorRtRuntime : public EngineLibrary, public std::enable_shared_from_thi
   const GpuLibrary& gpu_library_;
   const int32_t gpu_index_;
   void* (*create_)(void*, int32_t);
-  TensorRtLog log_;                    // outlives what writes to it
-  std::unique_ptr<GpuStream> gpu_;     // of the arena; work goes on the workspaces' streams
+  TensorRtLog log_;  // outlives what writes to it
+  std::unique_ptr<GpuStream> gpu_;  // of the arena; work goes on the workspaces' streams
   std::unique_ptr<GpuMemory> arena_;
   int64_t moves_ = 0;  // of the arena and the sessions' memory
   std::unique_ptr<nvinfer1::IRuntime> runtime_;

@@ -48,10 +48,12 @@ std::string show(const std::vector<int64_t>& sizes) {
 class EngineSession : public Session {
  public:
   EngineSession(std::shared_ptr<TensorRtRuntime> runtime, std::unique_ptr<ICudaEngine> engine, const std::vector<uint8_t>& runtime_cache)
-      : runtime_(std::move(runtime)), engine_(std::move(engine)), tensors_(runtime_->gpu(), runtime_->moves()), contexts_(*engine_, runtime_->is_rtx(), runtime_cache) {
+      : runtime_(std::move(runtime)), engine_(std::move(engine)), tensors_(runtime_->gpu(), runtime_->moves()),
+        contexts_(*engine_, runtime_->is_rtx(), runtime_cache) {
     describe();
     int64_t activations = 0;
-    for (int32_t k = 0; k < engine_->getNbOptimizationProfiles(); ++k) activations = std::max(activations, engine_->getDeviceMemorySizeForProfileV2(k));
+    for (int32_t k = 0; k < engine_->getNbOptimizationProfiles(); ++k)
+      activations = std::max(activations, engine_->getDeviceMemorySizeForProfileV2(k));
     runtime_->arena().reserve(activations);
     info_.activation_bytes = activations;
     for (int32_t k = 0; k < engine_->getNbOptimizationProfiles(); ++k) add_profile(k);
@@ -73,7 +75,8 @@ class EngineSession : public Session {
   }
 
   void run(const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Cancellation&, GpuStream* gpu) override {
-    if (gpu->index() != runtime_->gpu_index()) throw invalid("Expected a workspace on GPU " + std::to_string(runtime_->gpu_index()) + ", where the engine is.");
+    if (gpu->index() != runtime_->gpu_index())
+      throw invalid("Expected a workspace on GPU " + std::to_string(runtime_->gpu_index()) + ", where the engine is.");
     check_names(inputs, info_.inputs, "input");
     check_names(outputs, info_.outputs, "output");
     Profile& profile = choose(inputs);
@@ -83,8 +86,10 @@ class EngineSession : public Session {
     runtime_->arena().reserve(info_.activation_bytes);
     if (profile.arena != runtime_->arena().get()) attach(profile);
     for (const Binding& input : inputs) {
-      runtime_->check(context.setInputShape(input.name.c_str(), to_dims(input.dims)), "refuses " + show(input.dims) + " for \"" + input.name + "\"");
-      runtime_->check(context.setInputTensorAddress(input.name.c_str(), tensors_.fill(input, *gpu)), "refuses the memory of \"" + input.name + "\"");
+      runtime_->check(context.setInputShape(input.name.c_str(), to_dims(input.dims)),
+                      "refuses " + show(input.dims) + " for \"" + input.name + "\"");
+      runtime_->check(context.setInputTensorAddress(input.name.c_str(), tensors_.fill(input, *gpu)),
+                      "refuses the memory of \"" + input.name + "\"");
     }
     for (const TensorInfo& output : info_.outputs) place(context, output, find(outputs, output.name));
     runtime_->check(context.enqueueV3(static_cast<cudaStream_t>(gpu->stream())), "does not run the network");
@@ -109,7 +114,8 @@ class EngineSession : public Session {
       const int type = element_type_of(engine_->getTensorDataType(name));
       const bool is_input = engine_->getTensorIOMode(name) == TensorIOMode::kINPUT;
       if (type == 0 || engine_->getTensorLocation(name) != TensorLocation::kDEVICE || engine_->isShapeInferenceIO(name)) {
-        throw Error("IO_MISMATCH", std::string("The engine's \"") + name + "\" has a type or place that is not served: only tensors of numbers on the GPU are.");
+        throw Error("IO_MISMATCH", std::string("The engine's \"") + name +
+                                       "\" has a type or place that is not served: only tensors of numbers on the GPU are.");
       }
       TensorInfo info{name, element_type_name(type), to_sizes(engine_->getTensorShape(name)), {}};
       info.symbols.assign(info.dims.size(), "");
@@ -123,7 +129,8 @@ class EngineSession : public Session {
     Profile profile;
     profile.context = contexts_.make();
     runtime_->check(profile.context != nullptr, "made no context");
-    runtime_->check(profile.context->setOptimizationProfileAsync(k, static_cast<cudaStream_t>(runtime_->gpu().stream())), "does not take profile " + std::to_string(k));
+    runtime_->check(profile.context->setOptimizationProfileAsync(k, static_cast<cudaStream_t>(runtime_->gpu().stream())),
+                    "does not take profile " + std::to_string(k));
     for (const TensorInfo& input : info_.inputs) {
       const auto sizes = [&](OptProfileSelector which) { return to_sizes(engine_->getProfileShape(input.name.c_str(), k, which)); };
       profile.ranges[input.name] = {sizes(OptProfileSelector::kMIN), sizes(OptProfileSelector::kOPT), sizes(OptProfileSelector::kMAX)};
@@ -197,10 +204,12 @@ class EngineSession : public Session {
     const std::vector<int64_t> sizes = to_sizes(context.getTensorShape(output.name.c_str()));
     const bool is_known = std::all_of(sizes.begin(), sizes.end(), [](int64_t n) { return n >= 0; });
     if (binding != nullptr && sizes != binding->dims) {
-      throw Error("IO_MISMATCH", "The network gives \"" + output.name + "\" the size " + show(sizes) + ", bound is " + show(binding->dims) + ".");
+      throw Error("IO_MISMATCH",
+                  "The network gives \"" + output.name + "\" the size " + show(sizes) + ", bound is " + show(binding->dims) + ".");
     }
     if (!is_known) throw Error("IO_MISMATCH", "The size of \"" + output.name + "\" is not known before the run: " + show(sizes) + ".");
-    runtime_->check(context.setOutputTensorAddress(output.name.c_str(), tensors_.place(output.name, sizes, binding)), "refuses the memory of \"" + output.name + "\"");
+    runtime_->check(context.setOutputTensorAddress(output.name.c_str(), tensors_.place(output.name, sizes, binding)),
+                    "refuses the memory of \"" + output.name + "\"");
   }
 
   std::shared_ptr<TensorRtRuntime> runtime_;
@@ -208,13 +217,14 @@ class EngineSession : public Session {
   EngineTensors tensors_;
   EngineContexts contexts_;
   std::vector<Profile> profiles_;  // go before their engine
-  bool are_sizes_new_ = false;     // since `take_runtime_cache`
+  bool are_sizes_new_ = false;  // since `take_runtime_cache`
   SessionInfo info_;
 };
 
 }  // namespace
 
-std::unique_ptr<Session> make_engine_session(std::shared_ptr<TensorRtRuntime> runtime, std::unique_ptr<ICudaEngine> engine, const std::vector<uint8_t>& runtime_cache) {
+std::unique_ptr<Session> make_engine_session(std::shared_ptr<TensorRtRuntime> runtime, std::unique_ptr<ICudaEngine> engine,
+                                             const std::vector<uint8_t>& runtime_cache) {
   return std::make_unique<EngineSession>(std::move(runtime), std::move(engine), runtime_cache);
 }
 

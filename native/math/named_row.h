@@ -1,6 +1,6 @@
 // ts/solver/row.ts where a step is decided on the device: weighted sums of named buffers, in float64. The order of the terms is part of a
-// row's result, so it is the order of JavaScript's objects: a name keeps the place where it first came. Rows are made in memory that is given:
-// as values a GPU's thread would have them on its stack, which a driver sets aside for every thread that the GPU can hold.
+// row's result, so it is the order of JavaScript's objects: a name keeps the place where it first came. Rows are made in memory that is
+// given: as values a GPU's thread would have them on its stack, which a driver sets aside for every thread that the GPU can hold.
 #pragma once
 
 #include "portable.h"
@@ -86,7 +86,8 @@ class NamedRows {
 
   SADA_HD constexpr const NamedRow& times(double factor, const NamedRow& row) {
     NamedRow& product = empty();
-    for (int k = 0; factor != 0.0 && k < row.terms; ++k) product.name[k] = row.name[k], product.weight[k] = factor * row.weight[k], product.terms = k + 1;
+    for (int k = 0; factor != 0.0 && k < row.terms; ++k)
+      product.name[k] = row.name[k], product.weight[k] = factor * row.weight[k], product.terms = k + 1;
     return product;
   }
 

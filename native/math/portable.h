@@ -20,8 +20,8 @@
 namespace sada {
 
 constexpr int kMaxInputs = 8;  // buffers one step may read
-constexpr int kMaxRows = 8;    // weighted sums it may form
+constexpr int kMaxRows = 8;  // weighted sums it may form
 constexpr int kMaxStores = 6;  // of which it may write
-constexpr int kMaxSums = 6;    // reductions it may make
+constexpr int kMaxSums = 6;  // reductions it may make
 
 }  // namespace sada

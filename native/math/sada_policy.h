@@ -17,7 +17,7 @@ struct SadaOptions {
 struct SolverStep {
   double level = 0;  // σ/(α+σ)
   double usual_error = 0;  // per step of gap, relative to the clean sample's magnitude
-  double time = 0;   // the solver's own
+  double time = 0;  // the solver's own
   double signal = 0;  // how much of the clean sample is in the state
   NamedRow denoised, update, velocity;
   float input_scale = 0, input_level = 0;  // the network is given the state times this, and this level
@@ -42,9 +42,10 @@ struct SadaState {
 
 // What a computed step measures once two have been computed before it.
 struct SadaMeans {
-  double square = 0;     // of the prediction's error
+  double square = 0;  // of the prediction's error
   double criterion = 0;  // negative: stable
-  double along = 0, length = 0;  // that error along the last difference of clean samples, and this along itself; read where there is damping
+  double along = 0,
+         length = 0;  // that error along the last difference of clean samples, and this along itself; read where there is damping
 };
 
 // What the trace has of a step; NaN: not evaluated.
@@ -88,7 +89,8 @@ SADA_HD constexpr bool is_corrected(const SadaState& state, int step) { return s
 
 // Adds what is to be added at a computed step to the state, `x`, and to the x0 before it, `x0_prev`, to these empty rows; nothing where no
 // step was skipped.
-SADA_HD constexpr void correct(NamedRows& rows, Definitions& definitions, const Sada& sada, const SadaState& state, int step, NamedRow& x, NamedRow& x0_prev) {
+SADA_HD constexpr void correct(NamedRows& rows, Definitions& definitions, const Sada& sada, const SadaState& state, int step, NamedRow& x,
+                               NamedRow& x0_prev) {
   const int from = state.computed[0];
   if (!is_corrected(state, step)) return;
   const double level = sada.step[from].level, width = sada.step[step].level - level;

@@ -43,7 +43,8 @@ SADA_HD constexpr void make_skipped_step(SadaWork& work, const Sada& sada, const
 SADA_HD constexpr void add_measures(SadaWork& work, const Sada& sada, const SadaState& state, int step) {
   NamedRows& rows = work.rows;
   work.definitions.set(Name::kY, *work.step.row[kVelocityRow]), work.definitions.set(Name::kNext, *work.step.row[kNextRow]);
-  work.step.row[kMissedRow] = &rows.substitute(rows.minus(rows.named(Name::kEstimate, 1.0), prediction(rows, sada, state, step)), work.definitions);
+  work.step.row[kMissedRow] =
+      &rows.substitute(rows.minus(rows.named(Name::kEstimate, 1.0), prediction(rows, sada, state, step)), work.definitions);
   const SadaCriterion criterion = stability_criterion(rows, sada, state, step);
   work.step.row[kCriterionA] = &rows.substitute(criterion.a, work.definitions);
   work.step.row[kCriterionB] = &rows.substitute(criterion.b, work.definitions);
@@ -78,8 +79,8 @@ SADA_HD constexpr void make_computed_step(SadaWork& work, const Sada& sada, cons
   if (state.computed_count == 2) add_measures(work, sada, state, step);
 }
 
-// The rows that the longest way through the above makes: a computed step after a skip and two others, that is answered and damped. There are as
-// many of any schedule.
+// The rows that the longest way through the above makes: a computed step after a skip and two others, that is answered and damped. There
+// are as many of any schedule.
 constexpr int count_most_rows() {
   SolverStep levels[5];
   for (SolverStep& level : levels) level.signal = 1.0;

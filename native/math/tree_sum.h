@@ -1,7 +1,8 @@
 // The order of every sum over a sample's elements, the same on every backend, without atomics.
 //
-// Elements are cut into tiles of 1024 consecutive ones, the last padded with +0. Within a tile a tree halves the stride: p[j] += p[j + 512],
-// then 256, … 1, in float32. The tiles' results, exact in float64, are reduced by the same tree over tiles of 1024 of them, until one is left.
+// Elements are cut into tiles of 1024 consecutive ones, the last padded with +0. Within a tile a tree halves the stride: p[j] += p[j +
+// 512], then 256, … 1, in float32. The tiles' results, exact in float64, are reduced by the same tree over tiles of 1024 of them, until one
+// is left.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +19,8 @@ template <typename Term>
 SADA_HD float tree_sum_of_tile(Term term) {
   float p[kTile / 8], q[kTile / 64];
   for (int j = 0; j < kTile / 8; ++j) {
-    p[j] = ((term(j) + term(j + 512)) + (term(j + 256) + term(j + 768))) + ((term(j + 128) + term(j + 640)) + (term(j + 384) + term(j + 896)));
+    p[j] =
+        ((term(j) + term(j + 512)) + (term(j + 256) + term(j + 768))) + ((term(j + 128) + term(j + 640)) + (term(j + 384) + term(j + 896)));
   }
   for (int j = 0; j < kTile / 64; ++j) {
     q[j] = ((p[j] + p[j + 64]) + (p[j + 32] + p[j + 96])) + ((p[j + 16] + p[j + 80]) + (p[j + 48] + p[j + 112]));

@@ -39,9 +39,12 @@ struct Section {
   const char* name;
   void (*run)();
 };
-constexpr Section sections[] = {{"step", [] { without_faults(step_cases); }},       {"tokens", [] { without_faults(token_cases); }},
-                                {"select", [] { without_faults(select_cases); }},   {"convert", [] { without_faults(convert_cases); }},
-                                {"device", [] { without_faults(device_cases); }},   {"sada", [] { without_faults(sada_cases); }},
+constexpr Section sections[] = {{"step", [] { without_faults(step_cases); }},
+                                {"tokens", [] { without_faults(token_cases); }},
+                                {"select", [] { without_faults(select_cases); }},
+                                {"convert", [] { without_faults(convert_cases); }},
+                                {"device", [] { without_faults(device_cases); }},
+                                {"sada", [] { without_faults(sada_cases); }},
 #if defined(SADA_EMULATED)
                                 {"emulation", emulation_cases}
 #endif

@@ -95,8 +95,10 @@ void errors() {
     cases::expect(info.free_bytes > 0 && info.free_bytes <= info.total_bytes && info.multiprocessors > 0, "memory");
   });
   cases::test("each failure has its kind", [] {
-    const std::pair<int, DeviceFailure> all[] = {{0, DeviceFailure::kNone},         {1, DeviceFailure::kInvalid}, {2, DeviceFailure::kOutOfMemory}, {35, DeviceFailure::kUnavailable},
-                                                 {100, DeviceFailure::kUnavailable}, {209, DeviceFailure::kUnavailable}, {700, DeviceFailure::kLost},  {719, DeviceFailure::kLost},
+    const std::pair<int, DeviceFailure> all[] = {{0, DeviceFailure::kNone},          {1, DeviceFailure::kInvalid},
+                                                 {2, DeviceFailure::kOutOfMemory},   {35, DeviceFailure::kUnavailable},
+                                                 {100, DeviceFailure::kUnavailable}, {209, DeviceFailure::kUnavailable},
+                                                 {700, DeviceFailure::kLost},        {719, DeviceFailure::kLost},
                                                  {999, DeviceFailure::kLost},        {600, DeviceFailure::kOther}};
     for (const auto& [status, failure] : all) cases::expect(failure_of(status) == failure, std::to_string(status));
   });

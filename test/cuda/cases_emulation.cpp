@@ -33,7 +33,8 @@ int64_t early_launches_of_a_step() {
   step.request.input[0] = reinterpret_cast<const float*>(input.data());
   step.request.row[0].set(0, 1.0f);
   step.request.sum[0] = {0, 0, false};
-  step.request.layout = {true, 4, 32, 32, 2, 2}, step.request.token_sum = 0, step.request.token_means = reinterpret_cast<float*>(means.data());
+  step.request.layout = {true, 4, 32, 32, 2, 2}, step.request.token_sum = 0,
+  step.request.token_means = reinterpret_cast<float*>(means.data());
   const int64_t before = emulation::early_launches();
   check(table().step(device(), &step, 1, sums.data()), "step");
   check(table().synchronize(device()), "synchronize");
@@ -89,9 +90,8 @@ std::string uncaught(const std::function<void()>& run) {
 }
 
 void robbed() {
-  cases::test("a step and its token means start early on a GPU that can, which the emulated one is", [] {
-    cases::expect(early_launches_of_a_step() == 2, "not early");
-  });
+  cases::test("a step and its token means start early on a GPU that can, which the emulated one is",
+              [] { cases::expect(early_launches_of_a_step() == 2, "not early"); });
   cases::test("the step is caught without any of its barriers but one, of tiles and of groups", [] {
     const Memory input(std::vector<float>(1025 * 1024, 1.0f).data(), 1025 * 4096);
     const std::string missed = uncaught([&] { some_step(input); });
@@ -117,7 +117,9 @@ void beyond_31_bits() {
     cases::test(std::string("gather and scatter beyond 2^32 elements") + (channels_first ? ", channels first" : ""), [=] {
       const int32_t indices[] = {0, 33554431, 67108864};
       float* whole = static_cast<float*>(map);
-      const auto element = [&](int64_t k, int64_t c) -> float& { return channels_first ? whole[c * tokens + indices[k]] : whole[indices[k] * channels + c]; };
+      const auto element = [&](int64_t k, int64_t c) -> float& {
+        return channels_first ? whole[c * tokens + indices[k]] : whole[indices[k] * channels + c];
+      };
       for (int64_t k = 0; k < 3; ++k) {
         for (int64_t c = 0; c < channels; ++c) element(k, c) = static_cast<float>(100 * k + c);
       }
@@ -128,7 +130,9 @@ void beyond_31_bits() {
       check(table().gather(device(), &move), "gather");
       const std::vector<float> got = decoded(part.bytes(), sada::Storage::kFloat32);
       for (int64_t k = 0; k < 3; ++k) {
-        for (int64_t c = 0; c < channels; ++c) cases::expect(got[static_cast<size_t>(channels_first ? c * 3 + k : k * channels + c)] == static_cast<float>(100 * k + c), "gathered");
+        for (int64_t c = 0; c < channels; ++c)
+          cases::expect(got[static_cast<size_t>(channels_first ? c * 3 + k : k * channels + c)] == static_cast<float>(100 * k + c),
+                        "gathered");
       }
       for (int64_t k = 0; k < 3; ++k) element(k, 7) = -1.0f;
       move.from = part.data(), move.to = whole;
@@ -155,12 +159,16 @@ void gpu_faults() {
   const auto reason = [](DeviceFailure failure, const std::string& words) {
     sada::Device* other = nullptr;
     const sada::DeviceStatus status = table().create(0, &other);
-    cases::expect(other == nullptr && table().failure(status) == failure && table().error_string(status) == words, table().error_string(status));
+    cases::expect(other == nullptr && table().failure(status) == failure && table().error_string(status) == words,
+                  table().error_string(status));
   };
   cases::test("no GPU, no driver, an old driver, an old GPU: each has its reason", [=] {
     with("SADA_EMULATED_DEVICES", "0", [&] { reason(DeviceFailure::kUnavailable, "no CUDA-capable device is detected"); });
-    for (const char* driver : {"0", "12090"}) with("SADA_EMULATED_DRIVER", driver, [&] { reason(DeviceFailure::kUnavailable, "CUDA driver version is insufficient for CUDA runtime version"); });
-    with("SADA_EMULATED_CAPABILITY", "7.0", [&] { reason(DeviceFailure::kUnavailable, "no kernel image is available for execution on the device"); });
+    for (const char* driver : {"0", "12090"})
+      with("SADA_EMULATED_DRIVER", driver,
+           [&] { reason(DeviceFailure::kUnavailable, "CUDA driver version is insufficient for CUDA runtime version"); });
+    with("SADA_EMULATED_CAPABILITY", "7.0",
+         [&] { reason(DeviceFailure::kUnavailable, "no kernel image is available for execution on the device"); });
   });
   cases::test("a full GPU refuses one allocation and goes on", [=] {
     with("SADA_EMULATED_MEMORY", "1000000000", [] {
@@ -173,7 +181,9 @@ void gpu_faults() {
     const Memory a(64), b(64);
     check(table().synchronize(device()), "synchronize");
     with("SADA_EMULATED_LOST_AFTER", "2", [&] {
-      const auto convert = [&] { return table().convert(device(), b.data(), sada::Storage::kFloat32, a.data(), sada::Storage::kFloat32, 16); };
+      const auto convert = [&] {
+        return table().convert(device(), b.data(), sada::Storage::kFloat32, a.data(), sada::Storage::kFloat32, 16);
+      };
       check(convert(), "first");
       check(table().synchronize(device()), "synchronize");
       check(convert(), "the launch itself");

@@ -90,8 +90,10 @@ void planted_cases() {
       cases::expect(mentions(faults, "race"), "barrier " + std::to_string(skipped) + " not missed");
     }
   });
-  cases::test("two writers of a word are a race, also with one value", [] { cases::expect(mentions(faults_of(two_writers, 1, 2), "two writes"), "not seen"); });
-  cases::test("an atomic and a read are a race, two atomics are not", [] { cases::expect(mentions(faults_of(counting_and_reading, 1, 64), "race"), "not seen"); });
+  cases::test("two writers of a word are a race, also with one value",
+              [] { cases::expect(mentions(faults_of(two_writers, 1, 2), "two writes"), "not seen"); });
+  cases::test("an atomic and a read are a race, two atomics are not",
+              [] { cases::expect(mentions(faults_of(counting_and_reading, 1, 64), "race"), "not seen"); });
   cases::test("reading what nobody wrote, and outside, are faults", [] {
     int out;
     cases::expect(mentions(faults_of(read_of_nothing, 1, 1, &out), "before it was written"), "nothing");

@@ -61,7 +61,8 @@ class Run {
     request_.options = options, add(request_.output, Name::kCond, 1.0);
     request_.levels = levels_.data(), request_.steps = kSteps, request_.length = length_;
     cond_ = reinterpret_cast<float*>(at), request_.cond = cond_;
-    request_.sample[0] = reinterpret_cast<float*>(at += stride_), request_.level = reinterpret_cast<float*>(at += stride_), request_.rows = 1;
+    request_.sample[0] = reinterpret_cast<float*>(at += stride_), request_.level = reinterpret_cast<float*>(at += stride_),
+    request_.rows = 1;
     *flag() = 0;
     request_.cancelled = flag();
     check(table().sada_create(on_, &request_, &run_), "create");
@@ -125,7 +126,8 @@ class Run {
 // 1 of each step that was skipped.
 std::string actions(const std::vector<double>& report) {
   std::string text;
-  for (int k = 0; k < static_cast<int>(report[0]); ++k) text += report[static_cast<size_t>(kSadaHeader + kSadaRecord * k)] != 0.0 ? '1' : '0';
+  for (int k = 0; k < static_cast<int>(report[0]); ++k)
+    text += report[static_cast<size_t>(kSadaHeader + kSadaRecord * k)] != 0.0 ? '1' : '0';
   return text;
 }
 
@@ -164,12 +166,14 @@ int64_t many() {
 
 void against_cpu() {
   cases::test("states, clean samples, decisions and measurements have the CPU's bits, whatever the length", [] {
-    for (const auto& [length, shift] : {std::pair<int64_t, int64_t>{1023, 0}, {1024, 0}, {1025, 0}, {4096, 0}, {1025, 1}, {4097, 3}, {many(), 0}}) {
+    for (const auto& [length, shift] :
+         {std::pair<int64_t, int64_t>{1023, 0}, {1024, 0}, {1025, 0}, {4096, 0}, {1025, 1}, {4097, 3}, {many(), 0}}) {
       for (const auto& [options, start] : {std::pair{lenient(), any_start(length, shift)}, {damped(), overreacting(length, shift)}}) {
         const SadaOnCpu cpu(options, levels_of(start.share), start.state, start.answer);
         Run asked(options, start), launched(options, start);
         for (int k = 0; k < kSteps + 1; ++k) asked.ask(), launched.launch();
-        const std::string what = std::to_string(length) + " elements" + (shift == 0 ? "" : ", unaligned") + (options.damping == 0.0 ? "" : ", damped");
+        const std::string what =
+            std::to_string(length) + " elements" + (shift == 0 ? "" : ", unaligned") + (options.damping == 0.0 ? "" : ", damped");
         expect_as_on_cpu(asked, cpu, what + ", asked");
         expect_as_on_cpu(launched, cpu, what + ", launched");
       }
@@ -177,7 +181,8 @@ void against_cpu() {
   });
   cases::test("what is damped is another run: the network of these cases does overreact", [] {
     const Start start = overreacting(1025);
-    const SadaOnCpu plain(lenient(), levels_of(start.share), start.state, start.answer), cpu(damped(), levels_of(start.share), start.state, start.answer);
+    const SadaOnCpu plain(lenient(), levels_of(start.share), start.state, start.answer),
+        cpu(damped(), levels_of(start.share), start.state, start.answer);
     cases::expect(plain.state() != cpu.state(), "the same state");
   });
   cases::test("scratch that grows between attempts, and in the middle of one, changes nothing", [] {

@@ -16,7 +16,8 @@ constexpr float kNaN = std::numeric_limits<float>::quiet_NaN(), kInfinity = std:
 std::vector<float> some_scores(int tokens, int values, cases::Numbers& numbers) {
   std::vector<float> scores(static_cast<size_t>(tokens));
   constexpr float specials[] = {kNaN, -kNaN, kInfinity, -kInfinity, 0.0f, -0.0f, 1e-42f, -1e-42f};
-  for (float& score : scores) score = numbers.below(9) == 0 ? specials[numbers.below(8)] : static_cast<float>(numbers.below(values) - values / 3) / 8.0f;
+  for (float& score : scores)
+    score = numbers.below(9) == 0 ? specials[numbers.below(8)] : static_cast<float>(numbers.below(values) - values / 3) / 8.0f;
   return scores;
 }
 
@@ -35,7 +36,8 @@ Request some_request(int height, int width, cases::Numbers& numbers) {
   // The CPU steps from window to window, and must not step past the largest int.
   const int most = numbers.below(2) == 0 ? 2147483647 : numbers.below(tokens + 2), across = window[1] > 100000 ? 100000 : window[1];
   r.cpu = {nullptr, height, width, thresholds[numbers.below(8)], most, window[0], across, numbers.next(), {}};
-  for (int at = numbers.below(tokens + 1), k = numbers.below(5); k > 0; --k) r.cpu.buckets.push_back(at), at += 1 + numbers.below(tokens + 1);
+  for (int at = numbers.below(tokens + 1), k = numbers.below(5); k > 0; --k)
+    r.cpu.buckets.push_back(at), at += 1 + numbers.below(tokens + 1);
   return r;
 }
 
@@ -52,7 +54,8 @@ DeviceSelection on_device_from(const Request& r, const Memory& scores, const Mem
 void compare(Request& r, const Memory& indices, int32_t kept, const std::string& what) {
   r.cpu.scores = r.scores.data();
   const std::vector<int> wanted = sada::select_tokens(r.cpu);
-  cases::expect(kept == static_cast<int32_t>(wanted.size()), what + ": " + std::to_string(kept) + " kept, not " + std::to_string(wanted.size()));
+  cases::expect(kept == static_cast<int32_t>(wanted.size()),
+                what + ": " + std::to_string(kept) + " kept, not " + std::to_string(wanted.size()));
   const std::vector<char> got = indices.bytes();
   cases::expect(wanted.empty() || std::memcmp(got.data(), wanted.data(), wanted.size() * sizeof(int)) == 0, what + ": other tokens");
 }
@@ -74,7 +77,8 @@ void check_selections(std::vector<Request> requests) {
 }
 
 void grids() {
-  const int all[][2] = {{0, 0}, {1, 1}, {1, 2}, {1, 31}, {4, 8}, {3, 11}, {5, 7}, {16, 16}, {1, 300}, {13, 29}, {1, 1023}, {32, 32}, {25, 41}, {64, 64}};
+  const int all[][2] = {{0, 0},   {1, 1},   {1, 2},   {1, 31},   {4, 8},   {3, 11},  {5, 7},
+                        {16, 16}, {1, 300}, {13, 29}, {1, 1023}, {32, 32}, {25, 41}, {64, 64}};
   for (const auto& grid : all) {
     for (uint32_t seed = 0; seed < 6; ++seed) {
       cases::test("select of " + std::to_string(grid[0]) + " x " + std::to_string(grid[1]) + ", seed " + std::to_string(seed), [=] {
@@ -124,7 +128,9 @@ void by_hand() {
 
 void refusals() {
   cases::test("a selection with sizes that cannot be is refused", [] {
-    const auto refused = [](const DeviceSelection& s) { return table().failure(table().select(device(), &s, 1)) == sada::DeviceFailure::kInvalid; };
+    const auto refused = [](const DeviceSelection& s) {
+      return table().failure(table().select(device(), &s, 1)) == sada::DeviceFailure::kInvalid;
+    };
     DeviceSelection s;
     s.height = 65536, s.width = 32768;
     cases::expect(refused(s), "2^31 tokens");
@@ -132,7 +138,8 @@ void refusals() {
     cases::expect(refused(s), "negative height");
     s.height = s.width = 1, s.buckets = sada::kMaxBuckets + 1;
     cases::expect(refused(s), "too many buckets");
-    cases::expect(table().failure(table().select(device(), &s, sada::kMaxMembers + 1)) == sada::DeviceFailure::kInvalid, "too many members");
+    cases::expect(table().failure(table().select(device(), &s, sada::kMaxMembers + 1)) == sada::DeviceFailure::kInvalid,
+                  "too many members");
   });
 }
 

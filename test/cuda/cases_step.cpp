@@ -20,8 +20,16 @@ struct Variant {
   bool wide = false;  // tiles of very different magnitude: then the order of float64 additions shows
 };
 
-constexpr float kSpecials[] = {0.0f, -0.0f, 1e-42f, -1e-42f, std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
-                               std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::max(), 65519.0f, 65520.0f};
+constexpr float kSpecials[] = {0.0f,
+                               -0.0f,
+                               1e-42f,
+                               -1e-42f,
+                               std::numeric_limits<float>::infinity(),
+                               -std::numeric_limits<float>::infinity(),
+                               std::numeric_limits<float>::quiet_NaN(),
+                               std::numeric_limits<float>::max(),
+                               65519.0f,
+                               65520.0f};
 
 // A buffer on both sides: as stored on the device from element `shift` on, and its values.
 struct Buffer {
@@ -44,7 +52,8 @@ class Member {
   Member(int64_t length, cases::Numbers& numbers, const Variant& variant) : length_(length), variant_(variant) {
     sada::StepRequest& cpu = cpu_;
     cpu.length = length;
-    cpu.inputs = 1 + numbers.below(variant.most_inputs), cpu.rows = 1 + numbers.below(variant.most_rows), cpu.sums = variant.least_sums + numbers.below(variant.most_sums - variant.least_sums + 1);
+    cpu.inputs = 1 + numbers.below(variant.most_inputs), cpu.rows = 1 + numbers.below(variant.most_rows),
+    cpu.sums = variant.least_sums + numbers.below(variant.most_sums - variant.least_sums + 1);
     for (int k = 0; k < cpu.inputs; ++k) {
       inputs_.emplace_back(some_floats(numbers), type(numbers), shift(numbers));
       cpu.input[k] = inputs_.back().values.data();
@@ -85,7 +94,8 @@ class Member {
     for (int r = 0; r < cpu_.rows; ++r) {
       if (cpu_.store[r] == nullptr) continue;
       const Buffer& store = *stores_[r];
-      const std::vector<float> got = decoded(store.memory->bytes(), store.type), wanted = decoded(encoded(wanted_[r], store.type), store.type);
+      const std::vector<float> got = decoded(store.memory->bytes(), store.type),
+                               wanted = decoded(encoded(wanted_[r], store.type), store.type);
       on_device::expect_same(got.data() + store.shift, wanted.data(), length_, what + ", row " + std::to_string(r));
       for (int k = 0; k < store.shift; ++k) cases::expect(got[static_cast<size_t>(k)] == 7.0f, what + ": wrote before its store");
     }
@@ -118,7 +128,8 @@ class Member {
     if (variant_.in_place && r < cpu_.inputs) {
       stores_[r] = &inputs_[static_cast<size_t>(r)];
     } else {
-      own_stores_.push_back(std::make_unique<Buffer>(std::vector<float>(static_cast<size_t>(length_), 9.0f), type(numbers), shift(numbers)));
+      own_stores_.push_back(
+          std::make_unique<Buffer>(std::vector<float>(static_cast<size_t>(length_), 9.0f), type(numbers), shift(numbers)));
       stores_[r] = own_stores_.back().get();
     }
     ++stores_count_;
@@ -184,10 +195,12 @@ void large() {
   constexpr int64_t kGroup = int64_t{sada::kTile} * sada::kTile;
   const Variant lean = {false, false, false, false, nullptr, 2, 2, 2, 1, true};
   for (int64_t length : {kGroup - 1, kGroup, kGroup + 1, kGroup + sada::kTile + 1}) {
-    cases::test("step of " + std::to_string(length) + ", about 1024 tiles", [=] { check_steps(length, 1, static_cast<uint32_t>(length % 7), lean); });
+    cases::test("step of " + std::to_string(length) + ", about 1024 tiles",
+                [=] { check_steps(length, 1, static_cast<uint32_t>(length % 7), lean); });
   }
   for (int64_t tiles : {2, 3, 31, 32, 33, 100, 129}) {
-    cases::test("step of " + std::to_string(tiles) + " tiles of all magnitudes", [=] { check_steps(tiles * sada::kTile - 1, 2, static_cast<uint32_t>(tiles), lean); });
+    cases::test("step of " + std::to_string(tiles) + " tiles of all magnitudes",
+                [=] { check_steps(tiles * sada::kTile - 1, 2, static_cast<uint32_t>(tiles), lean); });
   }
   cases::test("two members of two groups of tiles", [=] { check_steps(2 * kGroup + 5, 2, 11, lean); });
 }
@@ -200,11 +213,13 @@ void batches() {
 }
 
 void layouts() {
-  static const TokenLayout all[] = {{true, 4, 8, 8, 1, 1},    {true, 3, 5, 7, 2, 4},    {true, 2, 1, 2, 3, 600},   {true, 16, 1, 1, 16, 16}, {true, 1, 1, 1, 1, 1},
-                                    {true, 16, 16, 16, 2, 2}, {true, 5, 33, 31, 1, 2},  {false, 64, 8, 8, 1, 1},   {false, 13, 1, 101, 1, 1}, {false, 1, 33, 1, 1, 1},
-                                    {false, 1500, 2, 2, 1, 1}, {false, 7, 3, 5, 1, 1},  {false, 8, 17, 15, 1, 1}};
+  static const TokenLayout all[] = {
+      {true, 4, 8, 8, 1, 1},     {true, 3, 5, 7, 2, 4},   {true, 2, 1, 2, 3, 600}, {true, 16, 1, 1, 16, 16},  {true, 1, 1, 1, 1, 1},
+      {true, 16, 16, 16, 2, 2},  {true, 5, 33, 31, 1, 2}, {false, 64, 8, 8, 1, 1}, {false, 13, 1, 101, 1, 1}, {false, 1, 33, 1, 1, 1},
+      {false, 1500, 2, 2, 1, 1}, {false, 7, 3, 5, 1, 1},  {false, 8, 17, 15, 1, 1}};
   for (const TokenLayout& layout : all) {
-    const std::string name = std::string(layout.channels_first ? "channels-first" : "token-major") + " means of " + std::to_string(elements(layout));
+    const std::string name =
+        std::string(layout.channels_first ? "channels-first" : "token-major") + " means of " + std::to_string(elements(layout));
     cases::test(name, [&] { check_steps(elements(layout), 1, 31, {false, false, false, false, &layout}); });
     cases::test(name + ", a batch in place", [&] { check_steps(elements(layout), 3, 32, {true, true, false, true, &layout}); });
   }
@@ -233,7 +248,9 @@ void check_level(int64_t unit, int stride) {
 void levels() {
   for (int stride = sada::kTile / 2; stride > 1; stride /= 2) {
     for (int64_t unit : {1, sada::kTile}) {
-      cases::test(std::string("stride ") + std::to_string(stride) + (unit == 1 ? " of a tile" : " of the tiles") + " is added before the next", [=] { check_level(unit, stride); });
+      cases::test(
+          std::string("stride ") + std::to_string(stride) + (unit == 1 ? " of a tile" : " of the tiles") + " is added before the next",
+          [=] { check_level(unit, stride); });
     }
   }
 }

@@ -97,11 +97,13 @@ void check_move(const Sizes& s, const Variant& v, uint32_t seed) {
 }
 
 void sizes() {
-  const Sizes all[] = {{1, 1, 1, 1},   {1, 1, 0, 1},    {2, 7, 3, 1},    {1, 33, 32, 3},  {3, 64, 17, 4},   {1, 257, 255, 5},  {2, 31, 31, 7},
-                       {1, 100, 99, 8}, {2, 64, 33, 64}, {1, 40, 9, 257}, {1, 9, 5, 1024}, {1, 5, 4, 1028}, {2, 300, 290, 12}, {1, 4096, 1024, 2}};
+  const Sizes all[] = {{1, 1, 1, 1},     {1, 1, 0, 1},    {2, 7, 3, 1},      {1, 33, 32, 3},    {3, 64, 17, 4},
+                       {1, 257, 255, 5}, {2, 31, 31, 7},  {1, 100, 99, 8},   {2, 64, 33, 64},   {1, 40, 9, 257},
+                       {1, 9, 5, 1024},  {1, 5, 4, 1028}, {2, 300, 290, 12}, {1, 4096, 1024, 2}};
   uint32_t seed = 0;
   for (const Sizes& s : all) {
-    const std::string of = " of " + std::to_string(s.kept) + " of " + std::to_string(s.tokens) + " tokens, " + std::to_string(s.channels) + " channels";
+    const std::string of =
+        " of " + std::to_string(s.kept) + " of " + std::to_string(s.tokens) + " tokens, " + std::to_string(s.channels) + " channels";
     for (bool gather : {true, false}) {
       for (bool channels_first : {true, false}) {
         const std::string name = std::string(gather ? "gather" : "scatter") + of + (channels_first ? ", channels first" : "");
@@ -109,8 +111,12 @@ void sizes() {
         cases::test(name, [=] { check_move(s, {gather, channels_first, false, false, false, 0}, at); });
         cases::test(name + ", with a cache", [=] { check_move(s, {gather, channels_first, true, false, true, 0}, at); });
         cases::test(name + ", halves", [=] { check_move(s, {gather, channels_first, true, true, false, 0}, at); });
-        cases::test(name + ", halves of one type", [=] { check_move(s, {gather, channels_first, at % 2 == 0, true, false, static_cast<int>(at % 3), true}, at); });
-        cases::test(name + ", halves, misaligned", [=] { check_move(s, {gather, channels_first, true, true, true, 1 + static_cast<int>(at % 3)}, at); });
+        cases::test(name + ", halves of one type", [=] {
+          check_move(s, {gather, channels_first, at % 2 == 0, true, false, static_cast<int>(at % 3), true}, at);
+        });
+        cases::test(name + ", halves, misaligned", [=] {
+          check_move(s, {gather, channels_first, true, true, true, 1 + static_cast<int>(at % 3)}, at);
+        });
       }
     }
   }
@@ -122,7 +128,11 @@ void bits() {
     for (const Storage type : {Storage::kFloat32, Storage::kFloat16, Storage::kBfloat16}) {
       for (int64_t channels : {3, 8}) {
         std::vector<char> stored(static_cast<size_t>(channels * sada::bytes_of(type)));
-        for (size_t k = 0; k < stored.size(); ++k) stored[k] = static_cast<char>(k % 2 == 0 ? 1 : type == Storage::kFloat16 ? 0x7c : k % 4 == 1 && type == Storage::kFloat32 ? 0x80 : 0x7f);
+        for (size_t k = 0; k < stored.size(); ++k)
+          stored[k] = static_cast<char>(k % 2 == 0                                ? 1
+                                        : type == Storage::kFloat16               ? 0x7c
+                                        : k % 4 == 1 && type == Storage::kFloat32 ? 0x80
+                                                                                  : 0x7f);
         const Memory from(stored.data(), static_cast<int64_t>(stored.size())), to(static_cast<int64_t>(stored.size()));
         const int32_t index = 0;
         DeviceMove move;
@@ -143,7 +153,8 @@ void refusals() {
     move.kept = 1, move.rows = -1;
     cases::expect(table().failure(table().scatter(device(), &move)) == sada::DeviceFailure::kInvalid, "less than no rows");
     move.rows = 1, move.tokens = move.kept = 5000, move.indices_on_host = true;
-    cases::expect(table().failure(table().gather(device(), &move)) == sada::DeviceFailure::kInvalid, "more host indices than were reserved");
+    cases::expect(table().failure(table().gather(device(), &move)) == sada::DeviceFailure::kInvalid,
+                  "more host indices than were reserved");
   });
 }
 

@@ -32,13 +32,15 @@ void check_without_gpu(const DeviceTable& table) {
   sada::DeviceSystem system;
   const sada::DeviceStatus status = table.system(&system);
   const std::string reason = table.error_string(status);
-  std::printf("without a GPU the library says: %s (driver %d, runtime %d)\n", reason.c_str(), system.driver_version, system.runtime_version);
+  std::printf("without a GPU the library says: %s (driver %d, runtime %d)\n", reason.c_str(), system.driver_version,
+              system.runtime_version);
   expect(table.failure(status) == sada::DeviceFailure::kUnavailable, "the failure's kind: " + reason);
   expect(reason.find("driver") != std::string::npos || reason.find("device") != std::string::npos, "the reason: " + reason);
   expect(system.devices == 0 && system.runtime_version >= 13000, "versions");
   sada::Device* device = reinterpret_cast<sada::Device*>(&system);
   const sada::DeviceStatus created = table.create(0, &device);
-  expect(device == nullptr && table.failure(created) == sada::DeviceFailure::kUnavailable, "create: " + std::string(table.error_string(created)));
+  expect(device == nullptr && table.failure(created) == sada::DeviceFailure::kUnavailable,
+         "create: " + std::string(table.error_string(created)));
   sada::DeviceInfo info;
   expect(table.describe(0, &info) != 0 && info.name[0] == '\0', "describe");
 }

@@ -18,7 +18,8 @@ class SadaOnCpu {
   SadaOnCpu(const sada::SadaOptions& options, const std::vector<sada::SolverStep>& levels, Buffer state, Buffer answer)
       : sada_{options, static_cast<int>(levels.size()) - 1, levels.data()}, length_(static_cast<int64_t>(state.size())) {
     of_[Name::kX] = std::move(state), of_[Name::kCond] = std::move(answer);
-    for (const Name name : {Name::kX0Prev, Name::kX0Newest, Name::kX0Older, Name::kYNewest, Name::kYOlder}) of_[name] = Buffer(of_[Name::kX].size());
+    for (const Name name : {Name::kX0Prev, Name::kX0Newest, Name::kX0Older, Name::kYNewest, Name::kYOlder})
+      of_[name] = Buffer(of_[Name::kX].size());
     add(output_, Name::kCond, 1.0);
     for (int step = 0; step < sada_.steps; ++step) {
       if (!sada::skips(sada_, member_, step) || !skip(step)) compute(step);
@@ -57,7 +58,9 @@ class SadaOnCpu {
     return sums;
   }
 
-  void record(double skipped, const sada::SadaVerdict& verdict) { records_.insert(records_.end(), {skipped, verdict.criterion, verdict.error}); }
+  void record(double skipped, const sada::SadaVerdict& verdict) {
+    records_.insert(records_.end(), {skipped, verdict.criterion, verdict.error});
+  }
 
   bool skip(int step) {
     std::vector<Buffer> made(2);

@@ -34,9 +34,7 @@ inline void expect_same(const float* got, const float* wanted, int64_t count, co
 inline std::string code_of(const std::function<void()>& body) {
   try {
     body();
-  } catch (const sada::Error& error) {
-    return error.code();
-  }
+  } catch (const sada::Error& error) { return error.code(); }
   return "";
 }
 

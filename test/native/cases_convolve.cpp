@@ -19,7 +19,8 @@ void check_convolution(int64_t blocks, int64_t n, int64_t stride) {
     wanted[static_cast<size_t>(i)] = sum;
   }
   sada::cpu().convolve({got.data(), response.data(), blocks, n, stride});
-  expect_same(got.data(), wanted.data(), blocks * n * stride, std::to_string(blocks) + " blocks of " + std::to_string(n) + " x " + std::to_string(stride));
+  expect_same(got.data(), wanted.data(), blocks * n * stride,
+              std::to_string(blocks) + " blocks of " + std::to_string(n) + " x " + std::to_string(stride));
 }
 
 }  // namespace

@@ -40,14 +40,17 @@ void check_rounding(const Half& half) {
     const uint16_t even = static_cast<uint16_t>(bits % 2 == 0 ? bits : bits + 1);
     expect(half.to(tie) == even, at + ": tie");
     expect(half.to(std::nextafter(tie, 0.0f)) == bits, at + ": below the tie");
-    expect(half.to(std::nextafter(tie, std::copysign(std::numeric_limits<float>::infinity(), value))) == static_cast<uint16_t>(bits + 1), at + ": above the tie");
+    expect(half.to(std::nextafter(tie, std::copysign(std::numeric_limits<float>::infinity(), value))) == static_cast<uint16_t>(bits + 1),
+           at + ": above the tie");
   }
 }
 
 void check_types() {
-  constexpr float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN(), most = std::numeric_limits<float>::max();
-  const std::vector<float> values = {0.0f,   -0.0f,      1.0f,         -1.0f,        0.5f,          -0.5f, 127.0f, 128.0f, -128.0f, -129.0f, 255.0f,  256.0f,
-                                     300.7f, 2147483648.0f, -2147483648.0f, 0x1p63f, -0x1p63f, most,  -most,  1e-45f, infinity, -infinity, nan};
+  constexpr float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN(),
+                  most = std::numeric_limits<float>::max();
+  const std::vector<float> values = {
+      0.0f,   -0.0f,         1.0f,           -1.0f,   0.5f,     -0.5f, 127.0f, 128.0f, -128.0f,  -129.0f,   255.0f, 256.0f,
+      300.7f, 2147483648.0f, -2147483648.0f, 0x1p63f, -0x1p63f, most,  -most,  1e-45f, infinity, -infinity, nan};
   for (int type : {1, 2, 3, 6, 7, 9, 10, 11, 16}) {
     std::vector<uint8_t> elements(values.size() * sada::element_size(type, "x"));
     std::vector<float> back(values.size());

@@ -54,7 +54,8 @@ std::vector<double> plain_level(const std::vector<T>& values) {
   std::vector<double> level;
   for (size_t at = 0; at < values.size(); at += kTile) {
     const auto first = values.begin() + static_cast<std::ptrdiff_t>(at);
-    level.push_back(static_cast<double>(plain_tree(std::vector<T>(first, first + static_cast<std::ptrdiff_t>(std::min<size_t>(kTile, values.size() - at))))));
+    level.push_back(static_cast<double>(
+        plain_tree(std::vector<T>(first, first + static_cast<std::ptrdiff_t>(std::min<size_t>(kTile, values.size() - at))))));
   }
   return level;
 }
@@ -152,7 +153,8 @@ void check_halves(int64_t length, uint32_t seed) {
     std::vector<float>& row = wanted[static_cast<size_t>(r)];
     std::vector<uint16_t> rounded(static_cast<size_t>(length));
     sada::narrow(row.data(), r % 3 == 1, length, rounded.data());
-    const bool same = r % 3 == 2 ? std::memcmp(stored.request.store[r], row.data(), row.size() * 4) == 0 : std::memcmp(stored.request.store[r], rounded.data(), rounded.size() * 2) == 0;
+    const bool same = r % 3 == 2 ? std::memcmp(stored.request.store[r], row.data(), row.size() * 4) == 0
+                                 : std::memcmp(stored.request.store[r], rounded.data(), rounded.size() * 2) == 0;
     expect(same, "row " + std::to_string(r));
   }
 }
@@ -203,11 +205,13 @@ void step_cases() {
     }
   }
   for (int64_t length : {0, 1, 31, 1023, 1024, 1025, 4097}) {
-    for (uint32_t seed = 0; seed < 5; ++seed) test("step over halves of " + std::to_string(length) + ", seed " + std::to_string(seed), [&] { check_halves(length, seed); });
+    for (uint32_t seed = 0; seed < 5; ++seed)
+      test("step over halves of " + std::to_string(length) + ", seed " + std::to_string(seed), [&] { check_halves(length, seed); });
   }
   test("step of more than 1024 tiles", [] { check_step(int64_t{kTile} * kTile + 3, 5, false); });
-  const TokenLayout layouts[] = {{true, 4, 8, 8, 1, 1},  {true, 3, 5, 7, 2, 4},   {true, 2, 1, 2, 3, 600}, {true, 16, 1, 1, 16, 16}, {true, 1, 1, 1, 1, 1},
-                                 {false, 64, 8, 8, 1, 1}, {false, 13, 1, 101, 1, 1}, {false, 1, 33, 1, 1, 1}, {false, 1500, 2, 2, 1, 1}};
+  const TokenLayout layouts[] = {{true, 4, 8, 8, 1, 1},     {true, 3, 5, 7, 2, 4},   {true, 2, 1, 2, 3, 600},
+                                 {true, 16, 1, 1, 16, 16},  {true, 1, 1, 1, 1, 1},   {false, 64, 8, 8, 1, 1},
+                                 {false, 13, 1, 101, 1, 1}, {false, 1, 33, 1, 1, 1}, {false, 1500, 2, 2, 1, 1}};
   for (const TokenLayout& layout : layouts) {
     test("token means of " + std::to_string(elements(layout)), [&] { check_means(layout); });
   }

@@ -66,7 +66,8 @@ void check_selection(uint32_t seed) {
   std::sort(order.begin(), order.end(), [&](int a, int b) { return is_before(scores, a, b); });
   std::vector<char> wanted(static_cast<size_t>(tokens), 0);
   for (int k = 0; k < std::min(s.max_kept, tokens); ++k) {
-    if (!(scores[static_cast<size_t>(order[static_cast<size_t>(k)])] < 0.0f)) wanted[static_cast<size_t>(order[static_cast<size_t>(k)])] = 1;
+    if (!(scores[static_cast<size_t>(order[static_cast<size_t>(k)])] < 0.0f))
+      wanted[static_cast<size_t>(order[static_cast<size_t>(k)])] = 1;
   }
   Selection refresh = s;
   refresh.max_kept = 0, refresh.buckets.clear();
@@ -85,7 +86,8 @@ void check_selection(uint32_t seed) {
     char& each = wanted[static_cast<size_t>(order[k])];
     if (each == 0) each = 1, ++count;
   }
-  for (int t = 0; t < tokens; ++t) expect((wanted[static_cast<size_t>(t)] == 1) == std::binary_search(kept.begin(), kept.end(), t), "token " + std::to_string(t));
+  for (int t = 0; t < tokens; ++t)
+    expect((wanted[static_cast<size_t>(t)] == 1) == std::binary_search(kept.begin(), kept.end(), t), "token " + std::to_string(t));
 }
 
 }  // namespace
@@ -95,7 +97,8 @@ void token_cases() {
     for (int tokens : {1, 7, 8, 9, 31, 32, 33, 257}) {
       for (int kept : {0, 1, tokens / 2, tokens}) {
         for (int channels : {1, 3, 8, 17}) {
-          test("moves of " + std::to_string(kept) + " of " + std::to_string(tokens), [&] { check_moves(2, tokens, channels, kept, channels_first); });
+          test("moves of " + std::to_string(kept) + " of " + std::to_string(tokens),
+               [&] { check_moves(2, tokens, channels, kept, channels_first); });
         }
       }
     }

@@ -1,8 +1,9 @@
 // native/math/sada_step.h told what a run measures; test/policy/sada-device.test.ts holds its answers against the TypeScript policy's.
 //
 // Standard input, all float64: how many numbers the program has, the program, and for each step: whether a skip is refused, the mean
-// square of the prediction's error, the criterion, that error along the last difference, the square of this, the mean of |x0|. Standard output, all float64, for each attempt at a step: whether it is a
-// skip, its rows (how many, then terms and (name, weight) of each), its sums, and of an accepted one the verdict's criterion and error.
+// square of the prediction's error, the criterion, that error along the last difference, the square of this, the mean of |x0|. Standard
+// output, all float64, for each attempt at a step: whether it is a skip, its rows (how many, then terms and (name, weight) of each), its
+// sums, and of an accepted one the verdict's criterion and error.
 #include <cstdio>
 #include <vector>
 
@@ -22,7 +23,8 @@ std::vector<double> read_all() {
 void put(double number) { std::fwrite(&number, sizeof number, 1, stdout); }
 
 void put(const SadaWork& work) {
-  if (work.rows.made() > kMostRows) throw invalid("Expected a step of at most " + std::to_string(kMostRows) + " rows, received " + std::to_string(work.rows.made()) + ".");
+  if (work.rows.made() > kMostRows)
+    throw invalid("Expected a step of at most " + std::to_string(kMostRows) + " rows, received " + std::to_string(work.rows.made()) + ".");
   const SadaStep& step = work.step;
   put(step.rows);
   for (int r = 0; r < step.rows; ++r) {
@@ -42,7 +44,8 @@ void run(const SadaProgram& program, const double* measured) {
     if (skip) make_skipped_step(work, sada, state, step), put(work);
     if (skip && measured[0] != 0.0) skip = false, put(skip);
     if (!skip) make_computed_step(work, sada, state, step, program.output), put(work);
-    const SadaVerdict verdict = skip ? after_skip(sada, state, step) : after_run(sada, state, step, {measured[1], measured[2], measured[3], measured[4]}, measured[5]);
+    const SadaVerdict verdict = skip ? after_skip(sada, state, step)
+                                     : after_run(sada, state, step, {measured[1], measured[2], measured[3], measured[4]}, measured[5]);
     put(verdict.criterion), put(verdict.error);
   }
 }
@@ -60,8 +63,6 @@ int main() {
       run(program, numbers.data() + at);
       at += static_cast<size_t>(6 * program.steps());
     }
-  } catch (const Error& error) {
-    return std::fprintf(stderr, "%s\n", error.what()), 1;
-  }
+  } catch (const Error& error) { return std::fprintf(stderr, "%s\n", error.what()), 1; }
   return 0;
 }

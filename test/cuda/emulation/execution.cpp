@@ -91,7 +91,8 @@ struct Block {
       live += state != State::kDone, at_barrier += state == State::kAtBarrier;
     }
     if (at_barrier < live) {
-      faults.add("threads wait for each other: " + std::to_string(at_barrier) + " at a barrier, " + std::to_string(live - at_barrier) + " at an exchange");
+      faults.add("threads wait for each other: " + std::to_string(at_barrier) + " at a barrier, " + std::to_string(live - at_barrier) +
+                 " at an exchange");
       return false;
     }
     if (++barriers != options().forgotten_barrier) ++epoch;
@@ -268,7 +269,8 @@ bool Machine::run(const Launch& launch, const std::function<void()>& thread) {
   shuffle_order(order, random);
   if (run_in_turns(launch, order, random)) {
     const int64_t threads = static_cast<int64_t>(order.size()) * launch.block.x * launch.block.y * launch.block.z;
-    if (launch.is_early && waits_ != threads) faults.add("of an early kernel's threads " + std::to_string(waits_) + " of " + std::to_string(threads) + " wait for the work before");
+    if (launch.is_early && waits_ != threads)
+      faults.add("of an early kernel's threads " + std::to_string(waits_) + " of " + std::to_string(threads) + " wait for the work before");
     return faults.list.size() == faults_before;
   }
   for (Block& block : blocks_) block.fibers.clear(), block.active = false;  // they would wait for ever

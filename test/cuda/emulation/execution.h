@@ -26,7 +26,7 @@ Position& position();
 struct Options {
   uint32_t seed = 1;  // of the order of blocks and threads; every launch takes the next
   int forgotten_barrier = 0;  // threads wait at a block's n-th barrier, but what they do is judged as if it were not there; 0: none
-  int broken_barrier = 0;     // nobody waits at a thread's n-th barrier; 0: all hold
+  int broken_barrier = 0;  // nobody waits at a thread's n-th barrier; 0: all hold
 };
 Options& options();
 
@@ -146,7 +146,9 @@ class Shared {
 
   explicit Shared(size_t offset) : offset_(offset) {}
   Element operator[](int at) const { return Element(offset_ + static_cast<size_t>(at) * sizeof(T)); }
-  void add(int at, T value) const { *static_cast<T*>(emulation::touch(offset_ + static_cast<size_t>(at) * sizeof(T), sizeof(T), emulation::Access::kAtomic)) += value; }
+  void add(int at, T value) const {
+    *static_cast<T*>(emulation::touch(offset_ + static_cast<size_t>(at) * sizeof(T), sizeof(T), emulation::Access::kAtomic)) += value;
+  }
 
  private:
   size_t offset_;

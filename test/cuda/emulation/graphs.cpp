@@ -92,8 +92,8 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   return begin_capture(stream, nullptr);
 }
 
-cudaError_t cudaStreamBeginCaptureToGraph(cudaStream_t stream, cudaGraph_t graph, const cudaGraphNode_t* dependencies, const cudaGraphEdgeData*, size_t count,
-                                          cudaStreamCaptureMode) {
+cudaError_t cudaStreamBeginCaptureToGraph(cudaStream_t stream, cudaGraph_t graph, const cudaGraphNode_t* dependencies,
+                                          const cudaGraphEdgeData*, size_t count, cudaStreamCaptureMode) {
   const Locked locked(gpu().mutex);
   return follows_last(*graph, dependencies, count) ? begin_capture(stream, graph) : cudaErrorInvalidValue;
 }
@@ -113,7 +113,9 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* 
   const Locked locked(gpu().mutex);
   if (!is_stream(stream)) return cudaErrorInvalidValue;
   const Capture* capture = stream->capture.get();
-  *status = capture == nullptr ? cudaStreamCaptureStatusNone : capture->valid ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusInvalidated;
+  *status = capture == nullptr ? cudaStreamCaptureStatusNone
+            : capture->valid   ? cudaStreamCaptureStatusActive
+                               : cudaStreamCaptureStatusInvalidated;
   return cudaSuccess;
 }
 
@@ -139,12 +141,13 @@ cudaError_t cudaGraphConditionalHandleCreate(cudaGraphConditionalHandle* handle,
 
 void cudaGraphSetConditional(cudaGraphConditionalHandle handle, unsigned value) { reinterpret_cast<Condition*>(handle)->value = value; }
 
-cudaError_t cudaGraphAddNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* dependencies, const cudaGraphEdgeData*, size_t count,
-                             cudaGraphNodeParams* parameters) {
+cudaError_t cudaGraphAddNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* dependencies, const cudaGraphEdgeData*,
+                             size_t count, cudaGraphNodeParams* parameters) {
   const Locked locked(gpu().mutex);
   const cudaConditionalNodeParams& given = parameters->conditional;
   for (const auto& condition : graph->conditions) {
-    if (condition.get() != reinterpret_cast<Condition*>(given.handle) || given.size != 1 || !follows_last(*graph, dependencies, count)) continue;
+    if (condition.get() != reinterpret_cast<Condition*>(given.handle) || given.size != 1 || !follows_last(*graph, dependencies, count))
+      continue;
     const auto body = std::make_shared<Graph>();
     graph->bodies.push_back(body);
     graph->handed_out.push_back(body.get());
@@ -160,7 +163,8 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
   if (is_to_fail("instantiate")) return cudaErrorMemoryAllocation;
   *executable = new GraphExec;
   std::vector<Work>& work = (*executable)->work;
-  for (const auto& condition : graph->conditions) work.push_back({[condition] { return condition->value = condition->initial, cudaSuccess; }});
+  for (const auto& condition : graph->conditions)
+    work.push_back({[condition] { return condition->value = condition->initial, cudaSuccess; }});
   for (const auto& node : graph->nodes) work.push_back(node->work);
   return cudaSuccess;
 }

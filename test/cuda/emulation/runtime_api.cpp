@@ -138,9 +138,11 @@ cudaError_t allocate(void** memory, size_t bytes) {
 cudaError_t enqueue_launch(Stream* stream, const Launch& launch, std::function<void()> thread) {
   const Locked locked(gpu().mutex);
   const int64_t threads = static_cast<int64_t>(launch.block.x) * launch.block.y * launch.block.z;
-  const bool fits = launch.grid.x > 0 && launch.grid.x < 0x80000000u && launch.grid.y > 0 && launch.grid.y < 65536 && threads > 0 && threads <= 1024;
+  const bool fits =
+      launch.grid.x > 0 && launch.grid.x < 0x80000000u && launch.grid.y > 0 && launch.grid.y < 65536 && threads > 0 && threads <= 1024;
   if (!fits || launch.shared_bytes > 65536) return cudaErrorInvalidConfiguration;
-  return enqueue(stream, {[launch, thread = std::move(thread)] { return run(launch, thread) ? cudaSuccess : cudaErrorLaunchFailure; }, true});
+  return enqueue(stream,
+                 {[launch, thread = std::move(thread)] { return run(launch, thread) ? cudaSuccess : cudaErrorLaunchFailure; }, true});
 }
 
 }  // namespace emulation
@@ -263,7 +265,9 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   const bool captured = gpu().streams.count(stream) > 0 && stream->capture != nullptr;
   if (kind == cudaMemcpyHostToDevice && !is_pinned(from) && !captured) {
     const char* bytes_from = static_cast<const char*>(from);
-    return enqueue(stream, {[to, copy = std::vector<char>(bytes_from, bytes_from + bytes)] { return std::memcpy(to, copy.data(), copy.size()), cudaSuccess; }});
+    return enqueue(stream, {[to, copy = std::vector<char>(bytes_from, bytes_from + bytes)] {
+                     return std::memcpy(to, copy.data(), copy.size()), cudaSuccess;
+                   }});
   }
   const cudaError_t status = enqueue(stream, {[=] { return std::memmove(to, from, bytes), cudaSuccess; }});
   return kind == cudaMemcpyDeviceToHost && !is_pinned(to) && !captured && status == cudaSuccess ? drain(*stream) : status;
@@ -271,10 +275,12 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
 
 // For the double of TensorRT (test/engines/double): a network as work of a stream, done at every launch of a graph that recorded it. `work`
 // returns what the stream's status becomes; `release` is called when no one has the work any more.
-extern "C" __attribute__((visibility("default"))) int sada_emulated_enqueue(void* stream, int (*work)(void*), void* data, void (*release)(void*)) {
+extern "C" __attribute__((visibility("default"))) int sada_emulated_enqueue(void* stream, int (*work)(void*), void* data,
+                                                                            void (*release)(void*)) {
   using namespace emulation;
   const Locked locked(gpu().mutex);
-  return enqueue(static_cast<Stream*>(stream), {[work, kept = std::shared_ptr<void>(data, release)] { return static_cast<cudaError_t>(work(kept.get())); }});
+  return enqueue(static_cast<Stream*>(stream),
+                 {[work, kept = std::shared_ptr<void>(data, release)] { return static_cast<cudaError_t>(work(kept.get())); }});
 }
 extern "C" __attribute__((visibility("default"))) int sada_emulated_is_capturing(void* stream) {
   const Locked locked(emulation::gpu().mutex);

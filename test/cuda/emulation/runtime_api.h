@@ -110,16 +110,16 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
 cudaError_t cudaGetLastError();
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph);
-cudaError_t cudaStreamBeginCaptureToGraph(cudaStream_t stream, cudaGraph_t graph, const cudaGraphNode_t* dependencies, const cudaGraphEdgeData*, size_t count,
-                                          cudaStreamCaptureMode mode);
+cudaError_t cudaStreamBeginCaptureToGraph(cudaStream_t stream, cudaGraph_t graph, const cudaGraphNode_t* dependencies,
+                                          const cudaGraphEdgeData*, size_t count, cudaStreamCaptureMode mode);
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status);
 // The graph's own stream is a chain: there is one dependency, or none.
 cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, cudaStreamCaptureStatus* status, unsigned long long* id, cudaGraph_t* graph,
                                      const cudaGraphNode_t** dependencies, const cudaGraphEdgeData** edges, size_t* count);
 cudaError_t cudaGraphCreate(cudaGraph_t* graph, unsigned flags);
 cudaError_t cudaGraphConditionalHandleCreate(cudaGraphConditionalHandle* handle, cudaGraph_t graph, unsigned value, unsigned flags);
-cudaError_t cudaGraphAddNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* dependencies, const cudaGraphEdgeData*, size_t count,
-                             cudaGraphNodeParams* parameters);
+cudaError_t cudaGraphAddNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* dependencies, const cudaGraphEdgeData*,
+                             size_t count, cudaGraphNodeParams* parameters);
 void cudaGraphSetConditional(cudaGraphConditionalHandle handle, unsigned value);  // by a kernel
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long flags);
 cudaError_t cudaGraphDestroy(cudaGraph_t graph);
@@ -152,12 +152,14 @@ struct Exactly {
 
 // Arguments are copied when the launch is made, as a GPU's are.
 template <typename Shape, typename... Parameters>
-cudaError_t launch(void (*kernel)(Parameters...), const Shape& shape, cudaStream_t stream, const typename Exactly<Parameters>::Type&... arguments) {
+cudaError_t launch(void (*kernel)(Parameters...), const Shape& shape, cudaStream_t stream,
+                   const typename Exactly<Parameters>::Type&... arguments) {
   emulation::Launch to_run;
   to_run.grid = {static_cast<unsigned>(shape.blocks_x), static_cast<unsigned>(shape.blocks_y), 1};
   to_run.block = {shape.threads.x, shape.threads.y, shape.threads.z};
   to_run.shared_bytes = shape.shared_bytes, to_run.is_early = shape.is_early;
-  return emulation::enqueue_launch(stream, to_run, [kernel, copies = std::make_tuple(std::decay_t<Parameters>(arguments)...)] { std::apply(kernel, copies); });
+  return emulation::enqueue_launch(
+      stream, to_run, [kernel, copies = std::make_tuple(std::decay_t<Parameters>(arguments)...)] { std::apply(kernel, copies); });
 }
 
 }  // namespace sada::cuda

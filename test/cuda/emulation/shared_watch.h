@@ -47,12 +47,14 @@ class SharedMemory {
   // What happened to a word since the last barrier.
   struct Word {
     int written_at = -1, read_at = -1;  // barriers passed
-    int writer = -1, reader = -1;       // a thread, or kMany
+    int writer = -1, reader = -1;  // a thread, or kMany
     bool atomic = false, ever_written = false;
   };
 
   static void look(Word& word, size_t at, Access access, int thread, int epoch, Faults& faults) {
-    const auto race = [&](const char* what) { faults.add(std::string("race: ") + what + " between two barriers at byte " + std::to_string(at) + " of shared memory"); };
+    const auto race = [&](const char* what) {
+      faults.add(std::string("race: ") + what + " between two barriers at byte " + std::to_string(at) + " of shared memory");
+    };
     const bool written = word.written_at == epoch, read = word.read_at == epoch;
     if (!word.ever_written && access != Access::kWrite) faults.add("read before it was written");
     if (access == Access::kRead) {

@@ -59,7 +59,8 @@ struct Run {
       return kIllegalAddress;
     }
     for (size_t k = 0; k < outputs.size(); ++k) {
-      if (is_fallback) for (float& value : floats[inputs.size() + k]) value = std::nextafter(value, INFINITY);
+      if (is_fallback)
+        for (float& value : floats[inputs.size() + k]) value = std::nextafter(value, INFINITY);
       sada::floats_to_elements(element_type(outputs[k].tensor->type), out[k].data, outputs[k].memory, count_of(outputs[k].sizes));
     }
     return 0;
@@ -112,7 +113,8 @@ class ContextImpl : public UnusedExecutionContext {
   bool enqueueV3(cudaStream_t stream) noexcept override {
     if (is_to_fail("enqueue", log_)) return false;
     if (profile_ < 0) return refuse("no profile is set");
-    if (have_sizes_changed_ && is_capturing(stream)) return refuse("the first run after sizes changed allocates: operation not permitted when stream is capturing");
+    if (have_sizes_changed_ && is_capturing(stream))
+      return refuse("the first run after sizes changed allocates: operation not permitted when stream is capturing");
     have_sizes_changed_ = false;
     if (arena_bytes_ < engine_->memory / (profile_ + 1)) return refuse("the device memory is too small");
     auto run = std::make_unique<Run>();
@@ -177,7 +179,10 @@ class ContextImpl : public UnusedExecutionContext {
 
 class Context : public IExecutionContext {
  public:
-  Context(std::shared_ptr<const Engine> engine, ILogger& log, bool is_compiled_first, Kernels* kernels) : impl_(std::move(engine), log, is_compiled_first, kernels) { mImpl = &impl_; }
+  Context(std::shared_ptr<const Engine> engine, ILogger& log, bool is_compiled_first, Kernels* kernels)
+      : impl_(std::move(engine), log, is_compiled_first, kernels) {
+    mImpl = &impl_;
+  }
 
  private:
   ContextImpl impl_;

@@ -3,11 +3,13 @@
 // profile, addresses that are missing or no multiples of 256, too small an arena, a recording of the first run after sizes changed, in
 // which the real one may allocate. The environment asks for faults:
 //   SADA_DOUBLE_FAIL=call[:n]      the n-th (1) such call from here on fails: createInferRuntime, deserialize, createRuntimeConfig,
-//                                  setSpecialization, createRuntimeCache, setRuntimeCache, readRuntimeCache, writeRuntimeCache, createContext, setProfile, setInputShape, setInputAddress, setOutputAddress, enqueue;
-//                                  execute fails on the stream
+//                                  setSpecialization, createRuntimeCache, setRuntimeCache, readRuntimeCache, writeRuntimeCache,
+//                                  createContext, setProfile, setInputShape, setInputAddress, setOutputAddress, enqueue; execute fails on
+//                                  the stream
 //   SADA_DOUBLE_SAYS=words         what it says then
 //   SADA_DOUBLE_COMPILED=path      TensorRT for RTX adds a line to this file for all kernels of a size that it compiles
-//   SADA_DOUBLE_VERSION=n          its version (110100); below 20000 it is TensorRT for RTX, of which kernels that are not compiled first are
+//   SADA_DOUBLE_VERSION=n          its version (110100); below 20000 it is TensorRT for RTX, of which kernels that are not compiled first
+//   are
 //                                  fallbacks in the first three runs of a size: their bits are others
 //   SADA_DOUBLE_ONNXRUNTIME=path   of ONNX Runtime's library
 //   SADA_DOUBLE_GPU=path           of the emulated GPU's library, whose streams it works on

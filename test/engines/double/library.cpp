@@ -45,9 +45,9 @@ Dims to_dims(const std::vector<int64_t>& sizes) {
 }
 
 DataType type_of(const std::string& name) {
-  static const std::map<std::string, DataType> types = {{"float32", DataType::kFLOAT}, {"float16", DataType::kHALF}, {"bfloat16", DataType::kBF16},
-                                                        {"int64", DataType::kINT64},   {"int32", DataType::kINT32},  {"bool", DataType::kBOOL},
-                                                        {"float8", DataType::kFP8}};
+  static const std::map<std::string, DataType> types = {
+      {"float32", DataType::kFLOAT}, {"float16", DataType::kHALF}, {"bfloat16", DataType::kBF16}, {"int64", DataType::kINT64},
+      {"int32", DataType::kINT32},   {"bool", DataType::kBOOL},    {"float8", DataType::kFP8}};
   return types.at(name);
 }
 
@@ -64,10 +64,13 @@ class CudaEngineImpl : public UnusedCudaEngine {
   }
   IExecutionContext* createExecutionContextWithRuntimeConfig(IRuntimeConfig* config) noexcept override {
     const RuntimeConfigImpl& given = static_cast<RuntimeConfig*>(config)->impl();
-    if (given.getExecutionContextAllocationStrategy() != ExecutionContextAllocationStrategy::kUSER_MANAGED) unused("contexts with memory of their own");
+    if (given.getExecutionContextAllocationStrategy() != ExecutionContextAllocationStrategy::kUSER_MANAGED)
+      unused("contexts with memory of their own");
     RuntimeCache* cache = given.getRuntimeCache();
     const bool is_compiled_first = given.getDynamicShapesKernelSpecializationStrategy() == 1;
-    return is_to_fail("createContext", log_) ? nullptr : make_context(engine_, log_, is_compiled_first, cache == nullptr ? nullptr : &cache->kernels());
+    return is_to_fail("createContext", log_)
+               ? nullptr
+               : make_context(engine_, log_, is_compiled_first, cache == nullptr ? nullptr : &cache->kernels());
   }
   int32_t getNbOptimizationProfiles() const noexcept override { return static_cast<int32_t>(engine_->profiles.size()); }
   int32_t getNbIOTensors() const noexcept override { return static_cast<int32_t>(engine_->tensors.size()); }
@@ -80,7 +83,9 @@ class CudaEngineImpl : public UnusedCudaEngine {
   DataType getTensorDataType(const char* name) const noexcept override { return type_of(engine_->find(name).type); }
   TensorLocation getTensorLocation(const char*) const noexcept override { return TensorLocation::kDEVICE; }
   bool isShapeInferenceIO(const char*) const noexcept override { return false; }
-  TensorIOMode getTensorIOMode(const char* name) const noexcept override { return engine_->find(name).is_input ? TensorIOMode::kINPUT : TensorIOMode::kOUTPUT; }
+  TensorIOMode getTensorIOMode(const char* name) const noexcept override {
+    return engine_->find(name).is_input ? TensorIOMode::kINPUT : TensorIOMode::kOUTPUT;
+  }
   Dims getProfileShape(const char* name, int32_t k, OptProfileSelector which) const noexcept override {
     const Range& range = engine_->profiles[static_cast<size_t>(k)].at(name);
     return to_dims(which == OptProfileSelector::kMIN ? range.smallest : which == OptProfileSelector::kOPT ? range.usual : range.largest);
@@ -227,5 +232,4 @@ __attribute__((visibility("default"))) void* createInferBuilder_INTERNAL(void* l
 }
 __attribute__((visibility("default"))) void* createNvOnnxParser_INTERNAL(void*, void*, int) noexcept { return nullptr; }
 __attribute__((visibility("default"))) int getNvOnnxParserVersion() noexcept { return 110100; }
-
 }

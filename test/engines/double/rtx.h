@@ -79,7 +79,9 @@ class RuntimeConfigImpl : public apiv::VRuntimeConfig {
   IRuntimeConfig* getPImpl() noexcept override { unused("getPImpl"); }
   void setExecutionContextAllocationStrategy(ExecutionContextAllocationStrategy memory) noexcept override { memory_ = memory; }
   ExecutionContextAllocationStrategy getExecutionContextAllocationStrategy() const noexcept override { return memory_; }
-  virtual RuntimeCache* createRuntimeCache() const noexcept { return is_to_fail("createRuntimeCache", log_) ? nullptr : new RuntimeCache(log_); }
+  virtual RuntimeCache* createRuntimeCache() const noexcept {
+    return is_to_fail("createRuntimeCache", log_) ? nullptr : new RuntimeCache(log_);
+  }
   virtual bool setRuntimeCache(const RuntimeCache& cache) noexcept {
     if (is_to_fail("setRuntimeCache", log_)) return false;
     cache_ = const_cast<RuntimeCache*>(&cache);

@@ -74,8 +74,12 @@ class UnusedCudaEngine : public apiv::VCudaEngine {
   int64_t getWeightStreamingAutomaticBudget() const noexcept override { unused("getWeightStreamingAutomaticBudget"); }
   int64_t getWeightStreamingScratchMemorySize() const noexcept override { unused("getWeightStreamingScratchMemorySize"); }
   int64_t getDeviceMemorySizeV2() const noexcept override { unused("getDeviceMemorySizeV2"); }
-  int64_t const* getProfileTensorValuesV2(char const*, int32_t, OptProfileSelector) const noexcept override { unused("getProfileTensorValuesV2"); }
-  IExecutionContext* createExecutionContextWithRuntimeConfig(IRuntimeConfig*) noexcept override { unused("createExecutionContextWithRuntimeConfig"); }
+  int64_t const* getProfileTensorValuesV2(char const*, int32_t, OptProfileSelector) const noexcept override {
+    unused("getProfileTensorValuesV2");
+  }
+  IExecutionContext* createExecutionContextWithRuntimeConfig(IRuntimeConfig*) noexcept override {
+    unused("createExecutionContextWithRuntimeConfig");
+  }
   IRuntimeConfig* createRuntimeConfig() noexcept override { unused("createRuntimeConfig"); }
   int64_t getEngineStat(EngineStat) const noexcept override { unused("getEngineStat"); }
   char const* getAliasedInputTensor(char const*) const noexcept override { unused("getAliasedInputTensor"); }

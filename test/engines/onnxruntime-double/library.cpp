@@ -2,7 +2,8 @@
 // replaced by ones that take notes, and the GPU's memory by the processor's, as the emulated GPU has it. The environment:
 //   SADA_ORT_DOUBLE_REAL=path      of the real library
 //   SADA_ORT_DOUBLE_NOTES=path     of the file that calls are noted in, one a line
-//   SADA_ORT_DOUBLE_FAIL=name[:n]  the n-th (1) call of that function from here on fails; a run does so with work left on its stream; "memory": a
+//   SADA_ORT_DOUBLE_FAIL=name[:n]  the n-th (1) call of that function from here on fails; a run does so with work left on its stream;
+//   "memory": a
 //                                  session finds none for copies of weights
 //   SADA_ORT_DOUBLE_GPU=path       of the emulated GPU, for that work; it notes "late work"
 #include <dlfcn.h>
@@ -57,7 +58,8 @@ Status* failure(const char* name) {
   calls.erase(wanted);
   constexpr Slot kCreateStatus = static_cast<Slot>(0);
   const std::string says = setting("SADA_ORT_DOUBLE_SAYS");
-  return call_real<Status*>(kCreateStatus, static_cast<int>(kFail), says.empty() ? (std::string("the double was asked to fail ") + name).c_str() : says.c_str());
+  return call_real<Status*>(kCreateStatus, static_cast<int>(kFail),
+                            says.empty() ? (std::string("the double was asked to fail ") + name).c_str() : says.c_str());
 }
 
 int options_alive = 0;
@@ -69,7 +71,8 @@ void leave_work() {
   using Enqueue = int (*)(void*, int (*)(void*), void*, void (*)(void*));
   const auto enqueue = gpu == nullptr ? nullptr : reinterpret_cast<Enqueue>(dlsym(gpu, "sada_emulated_enqueue"));
   if (enqueue == nullptr) return;
-  enqueue(compute_stream, [](void*) { return note("late work"), 0; }, nullptr, [](void*) {});
+  enqueue(
+      compute_stream, [](void*) { return note("late work"), 0; }, nullptr, [](void*) {});
 }
 
 Status* create_memory_info(const char* name, int allocator, int id, int kind, MemoryInfo** out) {
