@@ -229,7 +229,7 @@ test('sizes are whole numbers from 1 to 2³¹ − 1; what is read without a prom
   assert.throws(reading(unconditional(41)), /\/text\/unconditional has more tokens than \/text\/length, 40/)
   assert.throws(
     reading((plan) => (plan.stages[0].outputs as string[]).push('extra')),
-    /"extra" of \/stages\/0 has no shape/,
+    /\/stages\/0 uses "extra", which has no shape/,
   )
   assert.throws(
     reading((plan) => (plan.stages = [])),
