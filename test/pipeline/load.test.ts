@@ -32,7 +32,7 @@ const refusal = async (settings: object): Promise<SadaError> => {
     [load, filesForEngines].map((take) => take('avatar', settings).catch((e: unknown) => e as SadaError)),
   )
   assert.instance(error, Error, JSON.stringify(settings))
-  assert.equal({ ...(ofEngines as SadaError) }, { ...(error as SadaError) })
+  assert.equal((ofEngines as SadaError).toJSON(), (error as SadaError).toJSON())
   return error as SadaError
 }
 

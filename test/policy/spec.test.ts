@@ -41,15 +41,15 @@ test('what the compiler refuses is refused at run time as well', () => {
     { name: 'every-n', n: '3' } satisfies KnownPolicy,
     // @ts-expect-error a target that there is not
     { name: 'auto', target: { speedupp: 2 } } satisfies KnownPolicy,
-    // @ts-expect-error two targets
+    // @ts-expect-error a target of two of them
     { name: 'auto', target: { speedup: 2, ms: 300 } } satisfies KnownPolicy,
-    // @ts-expect-error no target
+    // @ts-expect-error a target of none of them
     { name: 'auto', target: {} } satisfies KnownPolicy,
     // @ts-expect-error two targets, as options
     { name: 'auto', psnrDb: 40, ms: 300 } satisfies KnownPolicy,
     // @ts-expect-error an option beside the target
     { name: 'auto', target: { speedup: 2 }, ms: 300 } satisfies KnownPolicy,
-    // @ts-expect-error no target
+    // @ts-expect-error a name without a target
     { name: 'auto' } satisfies KnownPolicy,
     // @ts-expect-error no recording
     { name: 'replay' } satisfies KnownPolicy,

@@ -30,7 +30,7 @@ export async function findModel(model: string): Promise<string> {
 
 /** What a path was taken for that it is not. */
 function misread(model: string): string {
-  if (/^~/.test(model)) return ' "~" is not expanded: write the home folder in full, or join os.homedir() with the rest.'
+  if (model.startsWith('~')) return ' "~" is not expanded: write the home folder in full, or join os.homedir() with the rest.'
   if (/^file:/i.test(model)) return ' A file: URL is given as a URL object, or as a path by fileURLToPath() of node:url.'
   return ''
 }

@@ -107,7 +107,7 @@ function readPrompts({ prompt, seed }: GenerateOptions): readonly string[] {
   const fits = Array.isArray(prompt) && prompt.every((each) => typeof each === 'string')
   if (!fits || prompt.length < 1 || prompt.length > MOST_PICTURES)
     throw invalidArgument('prompt', `a string, or an array of 1 to ${MOST_PICTURES} strings`, prompt)
-  if (seeds === undefined || seeds.length === prompt.length) return prompt as readonly string[]
+  if (seeds === undefined || seeds.length === prompt.length) return prompt
   const hint = prompt.length === 1 ? 'A prompt that is a string, not an array, makes a picture for each seed.' : ''
   throw invalidArgument('seed', `one seed, or an array of ${prompt.length} (one for each prompt)`, seed, hint)
 }

@@ -17,7 +17,7 @@ type Spec = { [N in PolicyName]: Named<N> | Preset<N> }[Exclude<PolicyName, 'aut
 
 /** One of the options, without the others. */
 type OneOf<O> = {
-  [K in keyof O]: { readonly [One in K]: O[K] } & { readonly [Other in Exclude<keyof O, K>]?: never }
+  [K in keyof O]: Readonly<Record<K, O[K]> & Partial<Record<Exclude<keyof O, K>, never>>>
 }[keyof O]
 
 /** `{ name: 'auto', target: { speedup: 2 } }`; the target can also be an option itself, as it is on a command line: `{ name: 'auto', speedup: 2 }`. */
