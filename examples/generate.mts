@@ -18,6 +18,7 @@ try {
   await writeFile(file, await images[0].png())
   const [{ nfe }] = trace.members
   console.log(`\n${file}: ${trace.ms.toFixed(0)} ms, ${nfe} network runs of ${trace.steps}`)
+  for (const warning of trace.warnings ?? []) console.warn(warning)
   if (unknownWords.length > 0) console.log(`Words the model does not know: ${unknownWords.join(', ')}`)
 } finally {
   await pipeline.dispose()

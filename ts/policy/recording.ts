@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { invalidArgument, SadaError } from '../errors.ts'
+import { invalidArgument, pointerOf, SadaError } from '../errors.ts'
 import type { Row } from '../solver/row.ts'
 import type {
   Correction,
@@ -57,10 +57,13 @@ export function checkRecording(value: unknown): Recording {
   const result = v.safeParse(recording, value)
   if (result.success) return result.output
   const [issue] = result.issues
-  const at = '/' + (issue.path ?? []).map(({ key }) => String(key)).join('/')
-  throw new SadaError('INVALID_ARGUMENT', `"policy.recording" is not a recording of this version: ${issue.message} at ${at}.`, {
-    argument: 'policy.recording',
-  })
+  throw new SadaError(
+    'INVALID_ARGUMENT',
+    `"policy.recording" is not a recording of this version: ${issue.message} at ${pointerOf(issue)}.`,
+    {
+      argument: 'policy.recording',
+    },
+  )
 }
 
 /** A policy that notes what it does. `take` returns the notes of its last run, once that is over. */

@@ -1,4 +1,4 @@
-import { mixedShare, noiseShare as flowLevel } from '../schedule/noise-level.ts'
+import { mixedShare, noiseShare } from '../schedule/noise-level.ts'
 import { fittedLineWeights } from '../solver/fitted-line.ts'
 import { minus, plus, substitute, times, type Row } from '../solver/row.ts'
 import type { Solver } from '../solver/solver.ts'
@@ -146,7 +146,7 @@ export class SadaMember implements MemberPolicy {
     this.pruning = new Pruning(options, context)
     this.response = new Response(options.damping)
     this.nodes = context.solver.isStochastic ? NODES.stochastic : NODES.deterministic
-    this.usual = context.solver.schedule.levels.map((level) => usualError(flowLevel(level)))
+    this.usual = context.solver.schedule.levels.map((level) => usualError(noiseShare(level)))
   }
 
   /** What decisions on the device (native/math/sada_policy.h) go by; undefined where this member may prune, which they do not. */
@@ -240,7 +240,7 @@ export class SadaMember implements MemberPolicy {
   }
 
   protected level(step: number): number {
-    return flowLevel(this.context.solver.schedule.levels[step])
+    return noiseShare(this.context.solver.schedule.levels[step])
   }
 
   /** The clean sample at `step`, continued from the newest computed ones along a share of their slope. */
