@@ -209,6 +209,9 @@ const losses = places.flatMap(lossesOf)
 const lost = pointless()
 const fewest = Math.min(...table.rows.map(({ samples }) => samples))
 const unavailable = Object.entries(table.metrics).filter(([, { unavailable: why }]) => why !== undefined)
+const atDefaults = [...new Set(defaults.map(({ method }) => method))].filter(
+  (method) => !table.rows.some((row) => !row.is_default && nameOf(row).split(':')[0] === method.split(':')[0]),
+)
 const swept = [...new Set(table.rows.filter(({ is_default: isDefault }) => !isDefault).map(({ guidance }) => guidance))].sort()
 
 const page = `# Table 1: every policy, one sampler, the same noise
@@ -228,7 +231,7 @@ worst (\`bench/fidelity.ts --prompts 72 --seed 1000,2000,…\`; every picture is
 
 ${onOtherPictures()}
 
-${swept.length > 0 ? `At guidance ${listed(swept)} every policy was run at five further settings too, on a few pictures; one that was ahead of \`sada\` there was then run on all ${most} of that table. They are in the JSON.` : 'Every policy was run at its published default alone: other settings may do better. `--sweep` runs five more of each.'}
+${swept.length > 0 ? `At guidance ${listed(swept)} every policy${atDefaults.length > 0 ? ` but ${listed(atDefaults.map((name) => `\`${name}\``))}` : ''} was run at five further settings too, on a few pictures; one that was ahead of \`sada\` there was then run on all ${most} of that table. They are in the JSON.` : 'Every policy was run at its published default alone: other settings may do better. `--sweep` runs five more of each.'}
 It is one small model of 64×64 pictures. Figures on it say little of how the same policies do on large ones, for which most were published.
 
 ## Where fewer plain steps do better
