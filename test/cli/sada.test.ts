@@ -70,7 +70,9 @@ test('a memory budget is kept, what it took is said, and the file knows of it', 
   const words = ['a kid', '--steps', '6', '--policy', 'every-n:warmup=2', '-o', 'x.png', '--json', '--memory-budget']
   const refused = await run('sada', [...words, '1K'], cwd)
   assert.is(refused.code, 2)
-  const [, least] = /"--memory-budget" to be at least (\d+)/.exec(refused.stderr)!
+  const { argument, message } = JSON.parse(refused.stderr).error
+  assert.is(argument, '--memory-budget')
+  const [, least] = /^Expected "--memory-budget" to be at least (\d+)/.exec(message)!
   const { code, stdout, stderr } = await run('sada', [...words, least], cwd)
   assert.is(code, 0)
   assert.match(stderr, /^Warning: Memory budget of \d+ bytes: the policy's history is kept in float16\.$/m)

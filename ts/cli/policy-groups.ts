@@ -15,6 +15,7 @@ export const POLICY_GROUPS: Readonly<Record<string, Readonly<Partial<Record<Poli
   'Published methods that leave out whole network runs': {
     'adaptive-diffusion': "skips while the sampler's steps change evenly",
     easycache: 'skips while the forecast change of the output stays small',
+    hicache: 'as taylorseer, in scaled Hermite polynomials',
     magcache: 'skips along a curve measured beforehand ("sada calibrate magcache")',
     resilphase: 'runs every n-th step, a saturating polynomial in between',
     seacache: 'skips while the input, filtered to its signal, changes little',
@@ -25,6 +26,7 @@ export const POLICY_GROUPS: Readonly<Record<string, Readonly<Partial<Record<Poli
     deepcache: 'runs the deep stages at every n-th step',
     'first-block-cache': 'runs the first block, the others where its work has changed',
     dbcache: 'the same, warmed up, capped and with a forecast',
+    dicache: 'runs the first block, the others where its output has changed, else goes on along their last changes',
     teacache: 'skips the blocks while their input changes little',
     'teacache/flux': "the same by FLUX.1's polynomial",
     'teacache/hunyuan-video': "by HunyuanVideo's",

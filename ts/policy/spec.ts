@@ -44,7 +44,7 @@ interface Written {
 
 /**
  * A policy by name, or by name with options: `'sada'`, `{ name: 'every-n', n: 3, order: 1 }`. A preset stands behind a slash, or in `preset`:
- * `'sada/poster'`. `{ name: 'replay', recording }` repeats a recorded run. `npx sada policies` lists names, options, ranges and defaults.
+ * `'sada/poster'`. `{ name: 'replay', recording }` repeats a recorded run. `npx sada policies` lists names, and with them options, ranges and defaults.
  * UNKNOWN_NAME for other names and options, INVALID_ARGUMENT for values out of range.
  */
 export type PolicySpec = KnownPolicy | Written
