@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { sample, SadaError, type NetworkFunction, type PolicySpec } from '../../ts/index.ts'
+import { sample, type SadaError, type NetworkFunction, type PolicySpec } from '../../ts/index.ts'
 import { TorchGenerator } from '../../ts/noise.ts'
 import { createPolicy } from '../../ts/policy/index.ts'
 import { Response } from '../../ts/policy/response.ts'
