@@ -33,7 +33,7 @@ test('auto without one target says how a command line gives one, and replay that
   for (const text of ['auto', 'auto:speedup=2,ms=800', 'auto:target=2', 'auto:psnrDb=0', 'auto:speedup=fast'])
     assert.throws(() => parsePolicy(text), /"policy" to be auto with one target above 0: auto:speedup=2, .*, received "auto/)
   assert.throws(() => parsePolicy('auto:speedupp=2'), /Did you mean "speedup"/)
-  assert.throws(() => parsePolicy('auto:speedup=200'), /"policy.speedup" to be a number from 0 to 100/)
+  assert.throws(() => parsePolicy('auto:speedup=200'), /"policy.speedup" to be a number from 1 to 100/)
   assert.equal(parsePolicies('auto:psnrDb=40,sada'), [{ name: 'auto', psnrDb: 40 }, 'sada'])
   for (const text of ['replay', 'replay:recording=x'])
     assert.throws(() => parsePolicy(text), /needs its recording.* for programs/)

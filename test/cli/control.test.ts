@@ -125,7 +125,9 @@ test('sada calibrate measures what is asked for: with these pictures, in this si
   assert.not.equal(await ratios('--width', '48'), plain)
   const odd = await run('sada', ['calibrate', 'magcache', ...model, '--height', '31'], cwd)
   assert.equal([odd.code, odd.stdout], [2, ''])
-  assert.match(odd.stderr, /"--height" to be a multiple of/)
+  const { error } = JSON.parse(odd.stderr) as { error: { argument: string; message: string } }
+  assert.is(error.argument, '--height')
+  assert.match(error.message, /^Expected "--height" to be a multiple of/)
 })
 
 test.run()
