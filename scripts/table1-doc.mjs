@@ -28,7 +28,7 @@ const unit = busy && !isTimed ? 'FLOPs ÷' : 'wall ×'
 const wall = text.wallText
 
 const defaults = table.rows.filter(({ is_default: isDefault }) => isDefault)
-// A column that most rows would leave empty says nothing.
+// A column that some rows leave empty compares nothing.
 const similar = defaults.every(({ ssim }) => ssim !== undefined) ? text.similarityHead({ rows: defaults }) : []
 
 /** What a calibration measured is a list of numbers, one for each step. */
@@ -205,6 +205,16 @@ function sweptAgain() {
   })
 }
 
+/** The command for policies that were added later: the first two were made before there were any, and would run them too. */
+function fewerPictures() {
+  const later = defaults.filter(({ method, samples }) => atDefaults.includes(method) && samples < most)
+  if (later.length === 0) return []
+  const names = [...new Set(later.map(({ method }) => method))].join(',')
+  return [
+    `npx sada-bench table1 --samples ${2 * later[0].samples} --guidance 1,3,7 --policies ${names} --plain-by flops --resume runs.jsonl      # the first two commands ran before there were these`,
+  ]
+}
+
 const losses = places.flatMap(lossesOf)
 const lost = pointless()
 const fewest = Math.min(...table.rows.map(({ samples }) => samples))
@@ -267,6 +277,7 @@ npx sada-bench table1 --samples 12 --guidance 1,3,7 --sweep --plain-by flops --r
 npx sada calibrate magcache --scheduler dpm++ --guidance 3 --samples 16 --seed 50000      # and teacache, each scheduler and guidance: prints what --policies takes
 npx sada-bench table1 --samples 12 --scheduler dpm++ --guidance 3 --policies magcache:ratios=…,keep=-1,threshold=0.06 --plain-by flops --resume runs.jsonl
 ${sweptAgain().join('\n')}
+${fewerPictures().join('\n')}
 npx sada-bench table1 --samples 8 --guidance 1,3,7 --timing-only --resume timing.jsonl      # wall times, on a machine that does nothing else
 npx sada-bench table1 --report-only --plain-by flops --resume runs.jsonl --timing timing.jsonl --json bench/results/table1.json --html table1.html
 cp runs.jsonl bench/results/table1.jsonl

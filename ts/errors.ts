@@ -119,8 +119,9 @@ export const unknownName = (what: string, name: string, known: readonly string[]
 export const unknownOption = (owner: string, name: string, known: readonly string[], argument: string): SadaError =>
   withNearest(`${owner} has no option ${show(name)}.`, name, known, argument)
 
-function withNearest(message: string, name: string, known: readonly string[], argument: string): SadaError {
-  const nearest = meantBy(name, known) ?? nearestName(name, known)
+/** `meant`: what is known to be meant, rather than what looks alike. */
+function withNearest(message: string, name: string, known: readonly string[], argument: string, meant?: string): SadaError {
+  const nearest = meant ?? alike(name, known) ?? nearestName(name, known)
   const more = nearest === 'seed' && COUNTS.includes(plain(name)) ? ' A list of seeds makes a picture of a prompt for each.' : ''
   const hint = nearest ? ` Did you mean "${nearest}"?${more}` : ''
   return new SadaError('UNKNOWN_NAME', `${message}${hint} Known: ${known.join(', ') || 'none'}.`, { argument })
@@ -137,14 +138,13 @@ export function checkNames(
 ): void {
   const [unknown] = Object.entries(options).find(([name, value]) => value !== undefined && !Object.hasOwn(names, name)) ?? []
   if (unknown === undefined) return
+  if (within !== undefined) throw unknownOption(`"${within}"`, unknown, offered, `${within}.${unknown}`)
   const meant = meantBy(unknown, Object.keys(names))
   if (meant !== undefined && !offered.includes(meant)) {
     const message = `Unknown option ${show(unknown)}. "${meant}" is an option of other models; this one does not take it.`
     throw new SadaError('UNKNOWN_NAME', `${message} Known: ${offered.join(', ')}.`, { argument: unknown })
   }
-  throw within === undefined
-    ? unknownName('option', unknown, offered, unknown)
-    : unknownOption(`"${within}"`, unknown, offered, `${within}.${unknown}`)
+  throw withNearest(`Unknown option ${show(unknown)}.`, unknown, offered, unknown, meant)
 }
 
 /** Of an operator of an engine. */
@@ -156,7 +156,7 @@ export function checkThreads(threads: number | undefined): void {
 /** How many pictures, as other programs ask for it. */
 const COUNTS = ['n', 'count', 'numimages', 'numimagesperprompt', 'batchsize', 'batchcount', 'numoutputs']
 
-/** What diffusers and other programs call options, as `plain` writes it, and what they are here: the first of those that there are. */
+/** What diffusers and other programs call options of a call, as `plain` writes it, and what they are here: the first of those that there are. */
 const OTHER_NAMES: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(COUNTS.map((name) => [name, ['shape', 'seed']])),
   numinferencesteps: ['steps'],
@@ -188,11 +188,13 @@ const OTHER_NAMES: Readonly<Record<string, readonly string[]>> = {
 /** `negative_prompt` and `negativePrompt` are one. */
 const plain = (name: string): string => name.slice(0, LONGEST_TYPO).replace(/[_-]/g, '').toLowerCase()
 
-/** The known name that another one stands for, whatever they look like. */
+/** The known name that is written otherwise. */
+const alike = (name: string, known: readonly string[]): string | undefined => known.find((each) => plain(each) === plain(name))
+
+/** The option of a call that another program's stands for, whatever they look like. */
 function meantBy(name: string, known: readonly string[]): string | undefined {
-  const wanted = plain(name)
-  const same = known.find((each) => plain(each) === wanted)
-  return same ?? (Object.hasOwn(OTHER_NAMES, wanted) ? OTHER_NAMES[wanted].find((each) => known.includes(each)) : undefined)
+  const others = Object.hasOwn(OTHER_NAMES, plain(name)) ? OTHER_NAMES[plain(name)] : []
+  return alike(name, known) ?? others.find((each) => known.includes(each))
 }
 
 /** No name is nearly as long. */

@@ -155,6 +155,8 @@ test('schedulers by the names that others have for them', () => {
     'UniPCMultistepScheduler',
     'heun',
     'LMSDiscreteScheduler',
+    'DPM++ SDE Karras',
+    'DPMSolverSDEScheduler',
   ])
     assert.match(said(name), `The scheduler ${JSON.stringify(name)} is not supported.`)
   assert.match(said('euler', ['flow-euler']), 'This model does not offer the scheduler "euler". ')

@@ -3,6 +3,7 @@ import { measure, type MeasuredCase } from '../bench/bench.ts'
 import { describeMachine, describeVersions } from '../bench/machine.ts'
 import { tokenCount } from '../bench/flops.ts'
 import { benchModel, type BenchModel } from '../bench/model.ts'
+import { visible } from '../bench/plain-text.ts'
 import { filePrompts, modelPrompts } from '../bench/prompts.ts'
 import { reportPage } from '../bench/report/page.ts'
 import type { BenchResult } from '../bench/result.ts'
@@ -144,7 +145,7 @@ async function publish(result: BenchResult, cases: readonly MeasuredCase[], mode
   if (files.jsonToStdout)
     process.stderr.write(
       incomparables(result.cases)
-        .map((each) => `Warning: ${each}\n`)
+        .map((each) => `Warning: ${visible(each)}\n`)
         .join(''),
     )
   process.stdout.write(files.jsonToStdout ? json : benchTable(result, coloursFor(process.stdout)) + '\n')

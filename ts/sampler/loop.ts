@@ -91,7 +91,7 @@ export class DenoisingLoop {
     this.audit = options.audit ? new Audit(options.audit, solver, latents.length) : undefined
     this.members = begun.members.map((each, b) => new Member(b, each, solver, workspace, latents[b], storage.history))
     this.freshNoise = freshNoiseOf(options)
-    this.remaining = new RemainingTime(policy.name !== 'none')
+    this.remaining = new RemainingTime(solver.schedule.steps, policy.name !== 'none')
     this.needs = needsOf(network, latents, network.plan?.(storage, this.features, this.audit !== undefined))
   }
 

@@ -1,25 +1,28 @@
 import type { MemberStep } from './trace.ts'
 
-/**
- * Before a skip was seen, of a policy that may skip, this share of the later steps is taken to run, and goes on counting as so many steps of
- * evidence. `sada` runs 0.3 (guidance 1) to 0.7 (guidance 7) of 50 steps.
- */
-const USUAL = { share: 0.5, steps: 6 }
+/** Of later steps the share that is taken to run at first, and for how many steps of evidence that stands: about what `sada` runs at guidance 3, and more at 7. */
+const USUAL = { share: (steps: number) => Math.min(1, 0.25 + 12.5 / steps), steps: 6 }
+/** Steps that run without having to say anything about the later ones. */
+const FIRST_STEPS = 8
 
 /**
  * The time that the rest of a run is expected to take. Steps that run cost what those so far did, and skips what those did, so that the first
  * steps, which always run, do not speak for the rest.
  */
 export class RemainingTime {
+  private readonly steps: number
   private readonly maySkip: boolean
   /** Milliseconds, and runs of a member, of the steps that ran the network. The first, which also pays for memory and kernels, counts until there is another. */
   private running = { ms: 0, runs: 0, steps: 0 }
   private skipping = { ms: 0, steps: 0 }
-  /** From the first step on that some member skipped. */
+  /** From the first step on that some member skipped, or from the ninth. */
   private since = { runs: 0, steps: 0 }
   private lastAt = 0
+  private seen = 0
 
-  constructor(maySkip: boolean) {
+  /** Of a run of so many steps. */
+  constructor(steps: number, maySkip: boolean) {
+    this.steps = steps
     this.maySkip = maySkip
   }
 
@@ -30,7 +33,8 @@ export class RemainingTime {
     const runs = members.reduce((sum, { action, flopShare = 1 }) => sum + (isSkip(action) ? 0 : flopShare), 0)
     if (runs > 0) this.noteRun(ms, runs)
     else this.skipping = { ms: this.skipping.ms + ms, steps: this.skipping.steps + 1 }
-    if (this.since.steps > 0 || runs < members.length) {
+    this.seen++
+    if (this.since.steps > 0 || runs < members.length || this.seen > FIRST_STEPS) {
       this.since = { runs: this.since.runs + runs / members.length, steps: this.since.steps + 1 }
     }
   }
@@ -40,13 +44,13 @@ export class RemainingTime {
     this.running = { ms: before.ms + ms, runs: before.runs + runs, steps: this.running.steps + 1 }
   }
 
-  /** Milliseconds that `steps` more steps of `members` members are expected to take. */
-  of(steps: number, members: number): number {
-    const prior = this.maySkip ? USUAL : { share: 1, steps: 1 }
-    const share = (prior.share * prior.steps + this.since.runs) / (prior.steps + this.since.steps)
+  /** Milliseconds that the steps after those noted are expected to take, of `members` members. */
+  of(members: number): number {
+    const usual = this.maySkip ? USUAL.share(this.steps) : 1
+    const share = (usual * USUAL.steps + this.since.runs) / (USUAL.steps + this.since.steps)
     const perRun = this.running.runs > 0 ? this.running.ms / this.running.runs : 0
     const perSkip = this.skipping.steps > 0 ? this.skipping.ms / this.skipping.steps : 0
-    return steps * (share * members * perRun + (1 - share) * perSkip)
+    return (this.steps - this.seen) * (share * members * perRun + (1 - share) * perSkip)
   }
 }
 

@@ -146,7 +146,7 @@ export function eventOf(
     timestep: timesteps[step],
     members: done,
     elapsedMs,
-    etaMs: remaining.of(steps - step - 1, members.length),
+    etaMs: remaining.of(members.length),
     denoised: () => read('x0Prev'),
     state: () => read('x'),
   }

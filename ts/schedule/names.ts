@@ -5,7 +5,7 @@ import { classNames } from './known-fields.ts'
 /** What diffusers and other programs call the solvers that there are here, as `plain` writes it. */
 const CALLED: Readonly<Record<SolverName, readonly string[]>> = {
   'dpm++': ['dpmpp', 'dpmpp2m', 'dpm2m', 'dpmsolver', 'dpmsolverpp', 'dpmsolvermultistep', 'dpmpp2mkarras'],
-  'dpm++-sde': ['dpmppsde', 'dpmpp2msde', 'sdedpmsolverpp', 'dpmsolversde', 'dpmppsdekarras', 'dpmpp2msdekarras'],
+  'dpm++-sde': ['dpmppsde', 'dpmpp2msde', 'sdedpmsolverpp', 'dpmpp2msdekarras'],
   euler: ['euler', 'eulerdiscrete', 'keuler'],
   'euler-ancestral': ['eulera', 'eulerancestral', 'eulerancestraldiscrete', 'keulera', 'keulerancestral'],
   'flow-euler': ['floweuler', 'floweulerdiscrete', 'flowmatch', 'flowmatcheuler', 'flowmatcheulerdiscrete'],
@@ -13,7 +13,7 @@ const CALLED: Readonly<Record<SolverName, readonly string[]>> = {
 
 /** Other solvers of diffusers and other programs, of which there are none here. */
 const OTHERS =
-  /^(k?ddim|ddpm|pndm|plms|k?lms|k?heun|k?dpm2|k?dpm2a|dpmpp2s|dpmpp3m|dpmfast|dpmadaptive|unipc|deis|lcm|tcd|ipndm|edm|cogvideox|sasolver|kdpm2|dpmsolversinglestep|flowmatchheun|flowmatchlcm)/
+  /^(k?ddim|ddpm|pndm|plms|k?lms|k?heun|k?dpm2|dpmpp2s|dpmpp3m|dpmppsde|dpmsolversde|dpmfast|dpmadaptive|unipc|deis|lcm|tcd|ipndm|edm|cogvideox|sasolver|dpmsolversinglestep|flowmatchheun|flowmatchlcm)/
 
 /** `DPM++ 2M`, `dpmpp_2m`: without what they are written with, and without diffusers' `Scheduler` at the end. */
 const plain = (name: string): string =>
@@ -56,6 +56,7 @@ export function checkConfiguration(given: unknown, expected = CONFIGURATION): as
 
 function hintFor(text: string): string {
   if (isPath(text)) return PATH
+  if (!/^[\w+ .-]+$/.test(text)) return ''
   const solver = solverCalled(text) ?? 'dpm++'
   const algorithm = solver === 'dpm++-sde' ? `, algorithm_type: 'sde-dpmsolver++'` : ''
   return `Names are for generate(); here it is { _class_name: '${classNames[solver]}'${algorithm}, … }.`
