@@ -89,11 +89,15 @@ export function createPolicy(spec: WrittenPolicy): Policy {
 
 /** What there is to say of a policy that is written as on a command line, `every-n:n=3`, where it is one. */
 function fromTerminal(text: string): SadaError | undefined {
-  const [, name, options] = /^([\w/-]+):((?:,?\w+=[\w.+-]+)+)$/.exec(text) ?? []
-  if (name === undefined || text.length > 200 || !Object.hasOwn(policies, name)) return undefined
+  const at = text.indexOf(':')
+  const name = text.slice(0, Math.max(0, at))
+  if (text.length > 200 || !Object.hasOwn(policies, name)) return undefined
+  // One by one: an expression over all of them tries every way to divide a text that is none.
+  const options = text.slice(at + 1).split(',')
+  if (!options.every((each) => /^\w+=[\w.+-]+$/.test(each))) return undefined
   // `3x3` is a pair there.
   const value = (written: string): string => (/^[\d.]+(x[\d.]+)+$/.test(written) ? `[${written.replaceAll('x', ', ')}]` : written)
-  const written = options.split(',').map((each) => each.replace('=', ': ').replace(/(?<=: ).*/, value))
+  const written = options.map((each) => each.replace('=', ': ').replace(/(?<=: ).*/, value))
   const message = `Unknown policy ${show(text)}. That is a command line's form; here it is { name: '${name}', ${written.join(', ')} }.`
   return new SadaError('UNKNOWN_NAME', message, { argument: 'policy' })
 }
