@@ -166,12 +166,18 @@ async function loadSessions(
 ): Promise<Map<string, number>> {
   const sessions = new Map<string, number>()
   let next = openStage(folder, parts[0])
-  for (const [k, part] of parts.entries()) {
-    const file = await next
-    if (k + 1 < parts.length) next = openStage(folder, parts[k + 1])
-    // What is wrong with it is said once this one is made.
-    next.catch(() => {})
-    sessions.set(part.name, await loadSession(engine, file, part, settings, manifest))
+  try {
+    for (const [k, part] of parts.entries()) {
+      const file = await next
+      if (k + 1 < parts.length) next = openStage(folder, parts[k + 1])
+      // What is wrong with it is said once this one is made.
+      next.catch(() => {})
+      sessions.set(part.name, await loadSession(engine, file, part, settings, manifest))
+    }
+  } catch (error) {
+    // Nobody hears of an error while a file is still open: Windows would not let them remove the folder.
+    await next.catch(() => {})
+    throw error
   }
   return sessions
 }
