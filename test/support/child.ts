@@ -14,15 +14,23 @@ export interface ChildOptions {
 /** What Node is started with to run a TypeScript file; workers inherit it. */
 export const tsxArguments = (file: string): string[] => ['--require', TYPESCRIPT, file]
 
-/** Runs a TypeScript file in a process of its own. `signal` is SIGKILL where it did not end in time. */
+/**
+ * Runs a TypeScript file in a process of its own. `signal` is SIGKILL where it did not end in time. Throws where it does not start; that is
+ * tried twice, as Wine now and then starts no process.
+ */
 export function runScript(file: string, options: ChildOptions = {}): SpawnSyncReturns<string> {
   const { env, nodeOptions = [], args = [], timeout = 60_000 } = options
-  return spawnSync(process.execPath, [...nodeOptions, ...tsxArguments(file), ...args], {
-    cwd: root,
-    encoding: 'utf8',
-    env: { ...process.env, ...env },
-    timeout,
-    killSignal: 'SIGKILL',
-    maxBuffer: 2 ** 26,
-  })
+  const start = () =>
+    spawnSync(process.execPath, [...nodeOptions, ...tsxArguments(file), ...args], {
+      cwd: root,
+      encoding: 'utf8',
+      env: { ...process.env, ...env },
+      timeout,
+      killSignal: 'SIGKILL',
+      maxBuffer: 2 ** 26,
+    })
+  const first = start()
+  const ended = first.pid === 0 ? start() : first
+  if (ended.pid === 0) throw ended.error!
+  return ended
 }
