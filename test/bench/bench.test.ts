@@ -113,6 +113,8 @@ test('the report is one file that reaches for nothing else, escapes what it is t
 
 test('what stands in brackets in the headline compares the same pictures, equal ones as 150 dB on both sides', async () => {
   const [measured] = await measure(fakePipeline(), settings, new AbortController().signal, silent)
+  const { speedup, fewer_steps: fewer } = measured.figures
+  const sameTime = { speedup: { ...speedup, wall: 2 }, fewer_steps: { ...fewer, speedup_wall: 2 } }
   const tileOf = (pairs: readonly (readonly [number | null, number | null])[]): string => {
     const pictures = pairs.map(([psnr, plain]) => ({
       ...measured.figures.pictures[0],
@@ -120,7 +122,7 @@ test('what stands in brackets in the headline compares the same pictures, equal 
       psnr_db: psnr,
       fewer_steps_psnr_db: plain,
     }))
-    return headline([{ ...measured.figures, pictures }]).text
+    return headline([{ ...measured.figures, ...sameTime, pictures }]).text
   }
   // Equal where plain steps have 70 dB, 40 dB where they have 30: left out on one side it would have been 40 − 50.
   assert.match(
@@ -167,6 +169,12 @@ test('where plain steps took more than 15 % more or less, the table and the repo
   for (const text of textsOf(2, 2.5, 3)) assert.match(text, /took 20 % less: not comparable\. Run it again with more steps/)
   for (const text of textsOf(2, 2.5)) assert.match(text, /took 20 % less: not comparable\. Run it again on a quiet machine/)
   for (const text of textsOf(2.2, 2)) assert.not.match(text, 'comparable')
+  // Decibels above what is not comparable would be no comparison.
+  const [, told] = textsOf(3.14, 2)
+  const [, compared] = textsOf(2.2, 2)
+  assert.not.match(told, /In brackets|\([+−]/)
+  assert.match(compared, /In brackets/)
+  assert.match(compared, /\([+−]\d/)
 })
 
 test('the table shows what a terminal would act on, and counts one picture as one', async () => {

@@ -16,7 +16,7 @@ export const tsxArguments = (file: string): string[] => ['--require', TYPESCRIPT
 
 /**
  * Runs a TypeScript file in a process of its own. `signal` is SIGKILL where it did not end in time. Throws where it does not start; that is
- * tried twice, as Wine now and then starts no process.
+ * tried twice: under Wine a process was once seen not to start.
  */
 export function runScript(file: string, options: ChildOptions = {}): SpawnSyncReturns<string> {
   const { env, nodeOptions = [], args = [], timeout = 60_000 } = options

@@ -10,15 +10,14 @@ export function headline(cases: readonly BenchCase[]): Markup {
 }
 
 function tile(each: BenchCase): Markup {
-  const { scheduler, speedup, nfe, steps, flops, fidelity_by_kind: kinds, fewer_steps: fewer } = each
-  const off = timeOff(each)
-  const took = off === undefined ? 'take the same time' : `are meant to take as long and took ${off}`
+  const { scheduler, speedup, nfe, steps, flops, fidelity_by_kind: kinds } = each
   const warning = incomparable(each)
-  const closeness = Object.entries(kinds).map(
-    ([kind, { psnr_db }]) =>
-      html`<dt>${kind} prompts, PSNR</dt>
-        <dd>${dB(psnr_db.mean)} ${gain(each.pictures.filter((picture) => picture.kind === kind))}</dd>`,
-  )
+  const note = warning === undefined ? html`<p class="note">${legend(each)}</p>` : html`<p class="note down">${warning}</p>`
+  const closeness = Object.entries(kinds).map(([kind, { psnr_db }]) => {
+    const pictures = each.pictures.filter((picture) => picture.kind === kind)
+    return html`<dt>${kind} prompts, PSNR</dt>
+      <dd>${dB(psnr_db.mean)} ${warning === undefined && gain(pictures)}</dd>`
+  })
   return html`<section class="tile">
     <h2>${schedulerName(scheduler)} <span>${caseName(each)}</span></h2>
     <p class="big">${times(speedup.wall)}<small>as fast</small></p>
@@ -29,11 +28,15 @@ function tile(each: BenchCase): Markup {
       <dd>÷ ${flops.ratio.toFixed(2)}</dd>
       ${closeness}
     </dl>
-    <p class="note">
-      In brackets: dB above ${fewer.steps} plain steps, which ${took}; equal pictures count as ${EQUAL_DB} dB there
-    </p>
-    ${warning !== undefined && html`<p class="note down">${warning}</p>`}
+    ${note}
   </section>`
+}
+
+/** What stands in brackets; where plain steps are not comparable, nothing does. */
+function legend(each: BenchCase): string {
+  const off = timeOff(each)
+  const took = off === undefined ? 'take the same time' : `are meant to take as long and took ${off}`
+  return `In brackets: dB above ${each.fewer_steps.steps} plain steps, which ${took}; equal pictures count as ${EQUAL_DB} dB there`
 }
 
 /** How far the policy is above the plain run of the same time, over the same pictures. */
