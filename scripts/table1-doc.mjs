@@ -201,7 +201,7 @@ function sweptAgain() {
     const rows = again.filter((row) => placeOf(row) === place)
     const [{ scheduler, guidance, kind }] = rows
     const policies = rows.map(nameOf).join(',')
-    return `npx sada-bench table1 --samples ${most} --kind ${kind} --scheduler ${scheduler} --guidance ${guidance} --policies ${policies} --plain-by flops --resume runs.jsonl`
+    return `npx sada-bench table1 --samples ${most} --kind ${kind} --scheduler ${scheduler} --guidance ${guidance} --policy ${policies} --plain-by flops --resume runs.jsonl`
   })
 }
 
@@ -211,7 +211,7 @@ function fewerPictures() {
   if (later.length === 0) return []
   const names = [...new Set(later.map(({ method }) => method))].join(',')
   return [
-    `npx sada-bench table1 --samples ${2 * later[0].samples} --guidance 1,3,7 --policies ${names} --plain-by flops --resume runs.jsonl      # the first two commands ran before there were these`,
+    `npx sada-bench table1 --samples ${2 * later[0].samples} --guidance 1,3,7 --policy ${names} --plain-by flops --resume runs.jsonl      # the first two commands ran before there were these`,
   ]
 }
 
@@ -274,8 +274,8 @@ ${[...new Set(table.missing.map(({ method, scheduler, reason }) => `- ${method} 
 \`\`\`sh
 npx sada-bench table1 --samples ${2 * most} --guidance 1,3,7 --plain-by flops --resume runs.jsonl      # hours; goes on where it was ended
 npx sada-bench table1 --samples 12 --guidance 1,3,7 --sweep --plain-by flops --resume runs.jsonl
-npx sada calibrate magcache --scheduler dpm++ --guidance 3 --samples 16 --seed 50000      # and teacache, each scheduler and guidance: prints what --policies takes
-npx sada-bench table1 --samples 12 --scheduler dpm++ --guidance 3 --policies magcache:ratios=…,keep=-1,threshold=0.06 --plain-by flops --resume runs.jsonl
+npx sada calibrate magcache --scheduler dpm++ --guidance 3 --samples 16 --seed 50000      # and teacache, each scheduler and guidance: prints what --policy takes
+npx sada-bench table1 --samples 12 --scheduler dpm++ --guidance 3 --policy magcache:ratios=…,keep=-1,threshold=0.06 --plain-by flops --resume runs.jsonl
 ${sweptAgain().join('\n')}
 ${fewerPictures().join('\n')}
 npx sada-bench table1 --samples 8 --guidance 1,3,7 --timing-only --resume timing.jsonl      # wall times, on a machine that does nothing else

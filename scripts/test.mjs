@@ -12,6 +12,9 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const TYPESCRIPT = join(root, 'test', 'support', 'typescript.cjs')
 /** Parts of the paths of the files that take longest, by processor time. */
 const LONGEST = [
+  'engines/webgpu',
+  'engines/built',
+  'gpu/verify',
   'pipeline/pipeline',
   'policy/features',
   'types',

@@ -9,17 +9,7 @@ import { familyFolder } from '../support/families.ts'
 import { emptyFolder, run } from '../support/spawn.ts'
 import { run as finished, session } from '../support/table1.ts'
 
-const SMALL = [
-  'table1',
-  '--samples',
-  '2',
-  '--steps',
-  '6',
-  '--scheduler',
-  'euler',
-  '--policies',
-  'sada,every-n:n=2,warmup=2,tail=1',
-]
+const SMALL = ['table1', '--samples', '2', '--steps', '6', '--scheduler', 'euler', '--policy', 'sada,every-n:n=2,warmup=2,tail=1']
 
 test('the bundled model: a run, its continuation and its report', async () => {
   const cwd = emptyFolder()
@@ -78,9 +68,9 @@ test('the bundled model: a run, its continuation and its report', async () => {
   // What chooses runs chooses among the finished ones, and what cannot have an effect is refused.
   for (const [args, rows] of [
     [['--kind', 'short'], 2],
-    [['--policies', 'sada'], 2],
+    [['--policy', 'sada'], 2],
     [['--samples', '1'], 2],
-    [['--scheduler', 'euler', '--guidance', '3', '--kind', 'full', '--policies', 'sada'], 1],
+    [['--scheduler', 'euler', '--guidance', '3', '--kind', 'full', '--policy', 'sada'], 1],
   ] as const) {
     const { code, stdout, stderr } = await run('sada-bench', [...report.slice(0, 4), ...args, '--json', '-'], cwd)
     assert.is(code, 0, stderr)
@@ -88,7 +78,7 @@ test('the bundled model: a run, its continuation and its report', async () => {
   }
   for (const [args, message] of [
     [['--guidance', '7'], /Unknown guidance "7".*Known: 3/],
-    [['--policies', 'easycache'], /Unknown policy "easycache"/],
+    [['--policy', 'easycache'], /Unknown policy "easycache"/],
     [['--steps', '7'], /do not belong together/],
     [['--slice', '1/2'], /"--slice" to be left out with --report-only/],
     [['--timing-only'], /"--timing-only" to be left out with --report-only/],
@@ -163,7 +153,7 @@ test('a diffusers folder: what it can run is measured on its pictures, with its 
   const asked = ['-m', familyFolder('sd2'), '--prompts', 'prompts.txt', '--samples', '2', '--scheduler', 'euler', '--steps', '9']
   const { code, stdout, stderr } = await run(
     'sada-bench',
-    ['table1', ...asked, '--policies', 'every-n:n=2,warmup=3,deepcache,first-block-cache', '--resume', 'r.jsonl', '--json', '-'],
+    ['table1', ...asked, '--policy', 'every-n:n=2,warmup=3,deepcache,first-block-cache', '--resume', 'r.jsonl', '--json', '-'],
     cwd,
   )
   assert.is(code, 0, stderr)
@@ -197,7 +187,7 @@ test('sounds: their spectrograms are what is compared, and only metrics that say
   const files = ['--resume', 'r.jsonl', '--json', 'r.json', '--html', 'r.html', '--markdown', '-']
   const made = await run(
     'sada-bench',
-    ['table1', ...asked, '--seconds', '0.2', '--policies', 'every-n:n=2,warmup=3', ...files],
+    ['table1', ...asked, '--seconds', '0.2', '--policy', 'every-n:n=2,warmup=3', ...files],
     cwd,
   )
   assert.is(made.code, 0, made.stderr)
@@ -212,7 +202,7 @@ test('pictures of a size that is asked for; those of another do not go with them
   writeFileSync(join(cwd, 'prompts.txt'), 'a cat\n')
   const model = ['-m', familyFolder('sd2'), '--prompts', 'prompts.txt', '--samples', '1', '--scheduler', 'euler', '--steps', '9']
   const table = (...given: string[]) => run('sada-bench', ['table1', '--resume', 'r.jsonl', ...given, '--json', '-'], cwd)
-  const { code, stdout, stderr } = await table(...model, '--policies', 'every-n', '--width', '48')
+  const { code, stdout, stderr } = await table(...model, '--policy', 'every-n', '--width', '48')
   assert.is(code, 0, stderr)
   const { picture, rows } = JSON.parse(stdout) as TableResult
   assert.equal([picture, rows.length], [{ width: 48 }, 1])

@@ -98,7 +98,7 @@ test('table1: runs that other pictures led do not belong with them', async () =>
   const cwd = await edges()
   writeFileSync(join(cwd, 'prompts.txt'), 'a cat\na dog\n')
   const model = ['-m', familyFolder('sd2-controlnet'), '--prompts', 'prompts.txt', '--samples', '2', '--scheduler', 'euler']
-  const asked = [...model, '--steps', '9', '--policies', 'every-n', '--resume', 'r.jsonl', '--json', '-']
+  const asked = [...model, '--steps', '9', '--policy', 'every-n', '--resume', 'r.jsonl', '--json', '-']
   const { code, stdout, stderr } = await run('sada-bench', ['table1', ...asked, '--control', 'edges'], cwd)
   assert.is(code, 0, stderr)
   assert.match((JSON.parse(stdout) as TableResult).picture!.control!, /^3 pictures/)

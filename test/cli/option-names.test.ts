@@ -31,10 +31,6 @@ test('a message has its options as the command has them; what it has not, and wh
   for (const [message, told] of cases) assert.is(asTyped(message, options), told || message)
 })
 
-test('a command with several policies has those of its own name', () => {
-  assert.is(asTyped('Expected "policy.n" to be', [new Option('--policies <list>')]), 'Expected "n" of "--policies" to be')
-})
-
 test('an argument is called as the option that it was typed in', () => {
   const called = ['guidanceScale', 'memory.budget', 'control.image', 'policy.target.speedup', 'width', 'prompt', 'file']
   assert.equal(

@@ -33,7 +33,7 @@ test('what could not be run is told of what is asked for alone', () => {
   assert.equal(told({}), [0, 1, 2, 3])
   assert.equal(told({ scheduler: ['euler'] }), [0, 2, 3])
   assert.equal(told({ scheduler: ['euler'], guidance: [7] }), [2, 3])
-  assert.equal(told({ policies: ['sada'] }), [3])
+  assert.equal(told({ policy: ['sada'] }), [3])
 })
 
 const finished = (...runs: ReturnType<typeof run>[]) => ({
@@ -52,11 +52,11 @@ test('of policies the plain runs beside them are reported, too; of a scheduler o
     run('sada', 0, 30, { guidance: 7 }),
   )
   assert.equal(chosen({}), [0, 1, 2, 3, 4])
-  assert.equal(chosen({ policies: ['sada'] }), [0, 1, 3, 4])
-  assert.equal(chosen({ policies: ['sada'], scheduler: ['euler'] }), [0, 1, 4])
+  assert.equal(chosen({ policy: ['sada'] }), [0, 1, 3, 4])
+  assert.equal(chosen({ policy: ['sada'], scheduler: ['euler'] }), [0, 1, 4])
   assert.equal(chosen({ guidance: [7] }), [4])
   assert.throws(() => chosen({ scheduler: ['eulr'] }), /Did you mean "euler"/)
-  assert.throws(() => chosen({ policies: ['easycache'] }), /"easycache"/)
+  assert.throws(() => chosen({ policy: ['easycache'] }), /"easycache"/)
 })
 
 test('so many samples are the first prompts, or the first of a kind; where no number is given all are reported', () => {

@@ -241,7 +241,7 @@ if (!hasSwiftShader()) {
     const journal = join(folder, 'runs.jsonl')
     const commands = [
       ['--quick', '--policy', 'none', ...all],
-      ['table1', '--plain-by', 'flops', '--policies', 'every-n:n=2', '--resume', journal, ...all],
+      ['table1', '--plain-by', 'flops', '--policy', 'every-n:n=2', '--resume', journal, ...all],
     ]
     const body = `
       const { execFileSync } = require('node:child_process')

@@ -5,7 +5,6 @@ const CALLED: Readonly<Record<string, string>> = {
   guidanceScale: 'guidance',
   trueGuidanceScale: 'trueGuidance',
   negativePrompt: 'negative',
-  policy: 'policies',
 }
 
 const longOf = (name: string, options: readonly Option[]): string | undefined =>

@@ -28,11 +28,7 @@ export function addTable1(program: Command, signal: () => AbortSignal): void {
     .command('table1')
     .description('run every policy from the same noise: speed against closeness, beside plain steps that take as long')
     .option('-m, --model <name>', 'a bundled model, or a model folder', 'avatar')
-    .option(
-      '--policies <list>',
-      'policies, separated by commas, options behind a colon (default: all that can run)',
-      parsePolicies,
-    )
+    .option('--policy <list>', 'policies, separated by commas, options behind a colon (default: all that can run)', parsePolicies)
     .option('--sweep', 'each policy at five further settings, too', false)
     .option(
       '--scheduler <list>',
@@ -73,7 +69,7 @@ const withFiles = (command: Command): Command =>
     )
     .option(
       '--report-only',
-      'make no runs; --scheduler, --guidance, --policies, --kind and --samples choose among those that are finished',
+      'make no runs; --scheduler, --guidance, --policy, --kind and --samples choose among those that are finished',
       false,
     )
     .option('--timing-only', 'measure wall times alone: each method directly after a baseline of its own', false)

@@ -7,7 +7,7 @@ import type { PolicySpec } from '../policy/index.ts'
 export interface Table1Choice {
   readonly scheduler?: readonly string[]
   readonly guidance?: readonly number[]
-  readonly policies?: readonly PolicySpec[]
+  readonly policy?: readonly PolicySpec[]
   readonly kind?: readonly string[]
   readonly samples: number
   readonly reportOnly: boolean
@@ -57,7 +57,7 @@ export function checkEffects(options: Table1Choice): void {
 /** Of finished runs, and of what could not be run, what is asked for; plain runs and the baseline stand beside any policy. Throws where no run is left. */
 export function chosenRuns(content: JournalContent, options: Table1Choice): JournalContent {
   const { given } = options
-  const labels = options.policies?.map((spec) => methodFor(spec).label)
+  const labels = options.policy?.map((spec) => methodFor(spec).label)
   const tests: readonly [option: string, asked: readonly (string | number)[] | undefined, of: (run: Run) => string | number][] = [
     ['scheduler', options.scheduler, (run) => run.scheduler],
     ['guidance', options.guidance, (run) => run.guidance],

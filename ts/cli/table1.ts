@@ -179,8 +179,8 @@ async function prepare(options: Table1Arguments, pipeline: Pipeline, folder: str
   const schedulers = options.scheduler?.length ? options.scheduler : model.deterministic
   const unknown = schedulers.find((name) => !model.schedulers.includes(name))
   if (unknown !== undefined) throw unknownName('scheduler', unknown, model.schedulers)
-  const methods: readonly Method[] = options.policies?.map(methodFor).filter(isNotBaseline) ?? defaultMethods(model.name)
-  if (methods.length === 0) throw invalidArgument('--policies', 'another than "none", which is run anyway', 'none')
+  const methods: readonly Method[] = options.policy?.map(methodFor).filter(isNotBaseline) ?? defaultMethods(model.name)
+  if (methods.length === 0) throw invalidArgument('--policy', 'another than "none", which is run anyway', 'none')
   const prompts = slice(await promptsFor(options, folder), ...(options.slice ?? [1, 1]))
   if (prompts.length === 0) {
     throw invalidArgument(
