@@ -93,7 +93,7 @@ __device__ __forceinline__ void load_inputs(const DeviceStep& step, int64_t at, 
   }
 }
 
-// weighted_sum.h for a thread's elements.
+// A row's sum (row.h) for a thread's elements.
 template <typename Types>
 __device__ __forceinline__ Part<float4> weighted_part(const Row& row, const Inputs<Types>& inputs) {
   const float none = nothing_yet(row);

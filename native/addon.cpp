@@ -69,6 +69,8 @@ void convert(const Napi::CallbackInfo& info) {
     const Floats floats = read_floats(info[narrowing ? 0 : 1], narrowing ? "source" : "target");
     const Halves halves = read_halves(info[narrowing ? 1 : 0], narrowing ? "target" : "source");
     if (floats.length != halves.length) throw invalid("Expected \"source\" and \"target\" to have the same length.");
+    if (overlap(floats.data, floats.length * 4, halves.data, halves.length * 2))
+      throw invalid("Expected \"source\" and \"target\" not to overlap.");
     if (narrowing) narrow(floats.data, brain, floats.length, halves.data);
     else widen(halves.data, brain, floats.length, floats.data);
   });
@@ -81,6 +83,8 @@ void convolve(const Napi::CallbackInfo& info) {
     if (response.length == 0 || values.length % response.length != 0 || values.length / response.length % stride != 0) {
       throw invalid("Expected \"values\" to be blocks of \"stride\" times as many floats as \"response\" holds.");
     }
+    if (overlap(values.data, values.length * 4, response.data, response.length * 4))
+      throw invalid("Expected \"values\" and \"response\" not to overlap.");
     if (values.length > 0) cpu().convolve({values.data, response.data, values.length / response.length / stride, response.length, stride});
   });
 }

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "math/weighted_sum.h"
+#include "math/row.h"
 
 namespace sada {
 

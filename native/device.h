@@ -169,8 +169,15 @@ struct DeviceTable {
   DeviceFailure (*failure)(DeviceStatus status);
 };
 
-// Which table the addon understands: raised when a meaning changes; a changed layout of a step shows by itself.
-constexpr uint32_t kDeviceAbi = (2u << 16) + static_cast<uint32_t>(sizeof(DeviceStep));
+// Which table the addon understands: raised when a meaning changes, or the layout of a struct without its size; another size of one shows
+// by itself.
+constexpr uint32_t mix_sizes(uint32_t hash) { return hash; }
+template <typename... Sizes>
+constexpr uint32_t mix_sizes(uint32_t hash, size_t size, Sizes... others) {
+  return mix_sizes((hash ^ static_cast<uint32_t>(size)) * 16777619u, others...);  // FNV-1a
+}
+constexpr uint32_t kDeviceAbi = mix_sizes(3, sizeof(DeviceTable), sizeof(DeviceStep), sizeof(DeviceMove), sizeof(DeviceSelection),
+                                          sizeof(DeviceSada), sizeof(DeviceLimits), sizeof(SolverStep));
 
 }  // namespace sada
 

@@ -210,11 +210,6 @@ DeviceGraph* GpuStream::capture(const std::function<void()>& work) {
   return graph;
 }
 
-void GpuStream::launch(DeviceGraph* graph) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  library_.check(library_.table().launch(device_, graph), "Launching a CUDA graph failed");
-}
-
 bool GpuStream::launch_of(int64_t generation, DeviceGraph* graph) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (generation != generation_) return false;

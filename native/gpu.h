@@ -68,8 +68,7 @@ class GpuStream {
   void call(const std::string& what, const std::function<DeviceStatus(const DeviceTable&, Device*)>& call);
   // What `work` adds, recorded instead of done. Throws what `work` throws; on failure the stream goes on as if it had not been.
   DeviceGraph* capture(const std::function<void()>& work);
-  void launch(DeviceGraph* graph);
-  // The same, where `generation` is still this one's; else nothing, and false.
+  // Nothing, and false, where the stream's generation is another by now.
   bool launch_of(int64_t generation, DeviceGraph* graph);
   void release(DeviceGraph* graph) noexcept;
   // Changes when the memory behind the calls above has moved: then what was recorded before must not be launched.

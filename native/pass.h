@@ -1,7 +1,6 @@
 // A call of the network: stages, and what moves between them, in the tensors of one workspace. On a GPU it becomes a CUDA graph.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
 #include <variant>

@@ -43,6 +43,7 @@ GraphReport PassGraphs::report() const {
 
 void PassGraphs::record(Entry& entry, const std::function<void()>& enqueue) {
   try {
+    entry.generation = gpu_.generation();
     entry.graph = gpu_.capture(enqueue);
     note("");
   } catch (const Error& error) {
@@ -53,7 +54,7 @@ void PassGraphs::record(Entry& entry, const std::function<void()>& enqueue) {
 
 bool PassGraphs::launch(Entry& entry) {
   try {
-    gpu_.launch(entry.graph);
+    if (!gpu_.launch_of(entry.generation, entry.graph)) return false;
     const std::lock_guard<std::mutex> lock(mutex_);
     report_.launched += 1;
     return true;

@@ -38,6 +38,7 @@ class PassGraphs {
 
   struct Entry {
     DeviceGraph* graph = nullptr;
+    int64_t generation = 0;  // of the stream, when it was recorded
     bool failed = false;
     int64_t used = 0;
   };

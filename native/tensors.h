@@ -62,7 +62,7 @@ struct StoredSlice {
 
 inline bool overlap(const void* a, int64_t a_bytes, const void* b, int64_t b_bytes) {
   const char *from_a = static_cast<const char*>(a), *from_b = static_cast<const char*>(b);
-  return from_a < from_b + b_bytes && from_b < from_a + a_bytes;
+  return a_bytes > 0 && b_bytes > 0 && from_a < from_b + b_bytes && from_b < from_a + a_bytes;
 }
 
 class TensorSet {

@@ -12,7 +12,7 @@ namespace sada::bind {
 struct AddonData {
   Napi::FunctionReference workspace;
 
-  // The thread of large steps, started at the first of them.
+  // The thread of large steps, and of the GPUs that are looked for; started at the first of them.
   Worker& step_worker(Napi::Env env) {
     if (step_worker_ == nullptr) step_worker_ = std::make_unique<Worker>(env);
     return *step_worker_;

@@ -127,7 +127,8 @@ class RunJob : public PromiseJob {
   std::vector<double> ms_;
 };
 
-// Releases the sessions on their own thread, then ends it.
+// Releases the sessions, and what their library holds of a GPU, on their own thread, then ends it: the garbage collector, which sees none
+// of that memory, may never come for the engine.
 class CloseJob : public PromiseJob {
  public:
   explicit CloseJob(EngineThread& thread) : PromiseJob(thread.worker.courier()), thread_(thread) {}
@@ -135,6 +136,7 @@ class CloseJob : public PromiseJob {
  protected:
   void work() override {
     thread_.sessions.clear();
+    thread_.library.reset();
     return_freed_memory();
   }
   Napi::Value result(Napi::Env env) override {

@@ -24,7 +24,7 @@ class EngineThread {
     open_ = false;
   }
 
-  std::shared_ptr<EngineLibrary> library;
+  std::shared_ptr<EngineLibrary> library;  // null once the engine has been disposed of
   Sessions sessions;  // the thread's own
   Worker worker;  // last: its thread ends before the sessions go
 

@@ -1,5 +1,7 @@
 #include "sada_run.h"
 
+#include <algorithm>
+
 #include "commands.h"
 #include "read.h"
 
@@ -73,7 +75,11 @@ std::shared_ptr<SadaRun> read_sada_run(const Napi::Value& value, TensorSet& tens
     if (name != Name::kCond && !(name == Name::kUncond && places.uncond != nullptr))
       throw invalid("Expected the output to be over \"cond\" and, where it is given, \"uncond\".");
   }
-  return std::make_shared<SadaRun>(tensors, std::move(program), places, read_commands(object.Get("pass"), tensors));
+  std::vector<Command> pass = read_commands(object.Get("pass"), tensors);
+  // A recorded move reads pinned indices anew, which any other pass of the workspace may have replaced.
+  const auto is_move = [](const Command& command) { return std::holds_alternative<MoveCommand>(command); };
+  if (std::any_of(pass.begin(), pass.end(), is_move)) throw invalid("Expected the \"pass\" of a run on the GPU to move no tokens.");
+  return std::make_shared<SadaRun>(tensors, std::move(program), places, std::move(pass));
 }
 
 std::shared_ptr<PromiseJob> make_sada_job(EngineThread& thread, std::shared_ptr<TensorSet> tensors, SadaRun& run, int step) {

@@ -98,14 +98,16 @@ class Library : public TensorRt {
 
   bool serves(int target) const override {
     if (!is_rtx_) return true;
-    TensorRtLog log;
+    const TensorRtLog::Taken taken = TensorRtLog::take();
+    TensorRtLog& log = *taken;
     const std::unique_ptr<IBuilder> builder = make_builder(log);
     const std::unique_ptr<IBuilderConfig> config(builder->createBuilderConfig());
     return config != nullptr && RtxTargets::set(*config, {target}) == 1;
   }
 
   BuiltEngine build(const EngineRequest& request, const BuildMonitor& told) const override {
-    TensorRtLog log;
+    const TensorRtLog::Taken taken = TensorRtLog::take();
+    TensorRtLog& log = *taken;
     const std::unique_ptr<IBuilder> builder = make_builder(log);
     // TensorRT 11 and TensorRT for RTX know strongly typed networks only; 10 has to be asked.
     const uint32_t flags = version_ >= 110000 || is_rtx_ ? 0u : 1u << 1;

@@ -3,6 +3,7 @@
 #include "tensorrt_library.h"
 
 #include <filesystem>
+#include <vector>
 
 namespace sada {
 namespace {
@@ -44,6 +45,37 @@ TensorRtLibrary open_tensorrt_library(const std::string& path) {
   library.is_rtx = path.find("tensorrt_rtx", slash == std::string::npos ? 0 : slash) != std::string::npos;
   check_version(path, library.version, library.is_rtx);
   return library;
+}
+
+namespace {
+
+// Those that nobody has.
+struct IdleLogs {
+  std::mutex mutex;
+  std::vector<TensorRtLog*> logs;
+};
+
+IdleLogs& idle_logs() {
+  static auto* idle = new IdleLogs;
+  return *idle;
+}
+
+}  // namespace
+
+TensorRtLog::Taken TensorRtLog::take() {
+  IdleLogs& idle = idle_logs();
+  const std::lock_guard<std::mutex> lock(idle.mutex);
+  if (idle.logs.empty()) return Taken(new TensorRtLog);
+  Taken taken(idle.logs.back());
+  idle.logs.pop_back();
+  taken->clear();
+  return taken;
+}
+
+void TensorRtLog::GiveBack::operator()(TensorRtLog* log) const {
+  IdleLogs& idle = idle_logs();
+  const std::lock_guard<std::mutex> lock(idle.mutex);
+  idle.logs.push_back(log);
 }
 
 void open_builder_resources(const std::string& library) {

@@ -4,6 +4,7 @@
 #include <NvInferRuntime.h>
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 
@@ -30,6 +31,14 @@ std::string show_tensorrt_version(int version);
 // Keeps what the library says of failures; prints nothing. Called from the library's threads too.
 class TensorRtLog : public nvinfer1::ILogger {
  public:
+  struct GiveBack {
+    void operator()(TensorRtLog* log) const;
+  };
+  using Taken = std::unique_ptr<TensorRtLog, GiveBack>;
+  // One that nobody else has. They are never freed: the first that the library is given is its own log for as long as it has any object,
+  // also when what it was given for has gone.
+  static Taken take();
+
   void log(Severity severity, const char* message) noexcept override {
     if (severity > Severity::kERROR) return;
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -45,6 +54,9 @@ class TensorRtLog : public nvinfer1::ILogger {
   }
 
  private:
+  TensorRtLog() = default;
+  ~TensorRtLog() = default;
+
   mutable std::mutex mutex_;
   std::string said_;
 };

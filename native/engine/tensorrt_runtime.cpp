@@ -31,7 +31,7 @@ std::unique_ptr<Cancellation> TensorRtRuntime::make_cancellation() { return std:
 
 void TensorRtRuntime::fail(const char* code, const std::string& what) {
   gpu_->synchronize();
-  std::string said = log_.said(), lower = said;
+  std::string said = log_->said(), lower = said;
   std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   const auto says = [&](const char* words) { return lower.find(words) != std::string::npos; };
   if (says("out of memory") || says("outofmemory")) code = "OUT_OF_MEMORY";
@@ -48,7 +48,7 @@ void TensorRtRuntime::start() {
   gpu_->synchronize();  // makes this GPU the thread's own, which TensorRT goes by
   if (runtime_ != nullptr) return;
   listen();
-  runtime_.reset(static_cast<nvinfer1::IRuntime*>(create_(&log_, library_.version)));
+  runtime_.reset(static_cast<nvinfer1::IRuntime*>(create_(log_.get(), library_.version)));
   if (runtime_ == nullptr) fail("BACKEND_UNAVAILABLE", "made no runtime");
 }
 

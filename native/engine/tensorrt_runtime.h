@@ -25,7 +25,7 @@ class TensorRtRuntime : public EngineLibrary, public std::enable_shared_from_thi
     if (!done) fail("NETWORK_FAILED", what);
   }
   // Before a call: what is said from now on is of it.
-  void listen() { log_.clear(); }
+  void listen() { log_->clear(); }
 
   GpuStream& gpu() { return *gpu_; }
   GpuMemory& arena() { return *arena_; }
@@ -39,7 +39,7 @@ class TensorRtRuntime : public EngineLibrary, public std::enable_shared_from_thi
   const GpuLibrary& gpu_library_;
   const int32_t gpu_index_;
   void* (*create_)(void*, int32_t);
-  TensorRtLog log_;  // outlives what writes to it
+  const TensorRtLog::Taken log_ = TensorRtLog::take();  // given back after what writes to it
   std::unique_ptr<GpuStream> gpu_;  // of the arena; work goes on the workspaces' streams
   std::unique_ptr<GpuMemory> arena_;
   int64_t moves_ = 0;  // of the arena and the sessions' memory

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 
 #include "../counters.h"
 #include "element_type.h"
@@ -79,12 +78,12 @@ class EngineSession : public Session {
       throw invalid("Expected a workspace on GPU " + std::to_string(runtime_->gpu_index()) + ", where the engine is.");
     check_names(inputs, info_.inputs, "input");
     check_names(outputs, info_.outputs, "output");
-    Profile& profile = choose(inputs);
-    IExecutionContext& context = *profile.context;
     runtime_->listen();
+    Context& chosen = context_of(choose(inputs), sizes_of(inputs), *gpu);
+    IExecutionContext& context = *chosen.made;
     // The arena may have moved when another engine was loaded, or gone where there was no memory for that.
     runtime_->arena().reserve(info_.activation_bytes);
-    if (profile.arena != runtime_->arena().get()) attach(profile);
+    if (chosen.arena != runtime_->arena().get()) attach(chosen);
     for (const Binding& input : inputs) {
       runtime_->check(context.setInputShape(input.name.c_str(), to_dims(input.dims)),
                       "refuses " + show(input.dims) + " for \"" + input.name + "\"");
@@ -93,7 +92,8 @@ class EngineSession : public Session {
     }
     for (const TensorInfo& output : info_.outputs) place(context, output, find(outputs, output.name));
     runtime_->check(context.enqueueV3(static_cast<cudaStream_t>(gpu->stream())), "does not run the network");
-    are_sizes_new_ = profile.sizes.insert(sizes_of(inputs)).second || are_sizes_new_;
+    are_sizes_new_ = are_sizes_new_ || !chosen.has_run;
+    chosen.has_run = true;
     for (const Binding& output : outputs) tensors_.read_back(output, *gpu);
   }
 
@@ -101,12 +101,22 @@ class EngineSession : public Session {
   struct Range {
     std::vector<int64_t> smallest, usual, largest;
   };
-  struct Profile {
-    std::unique_ptr<IExecutionContext> context;
-    std::map<std::string, Range> ranges;
-    std::set<std::vector<int64_t>> sizes;  // that it has run, those of all inputs one after another
+  // Runs one size of its inputs: a CUDA graph that was recorded goes on with what its context had then, which another size changes. ("Best
+  // practice is to use one execution context per captured graph", Limitations of CUDA Graphs in TensorRT for RTX' documentation.)
+  struct Context {
+    std::unique_ptr<IExecutionContext> made;
     const void* arena = nullptr;
+    bool has_run = false;
+    int64_t used = 0;
   };
+  struct Profile {
+    int32_t index;
+    std::map<std::string, Range> ranges;
+    std::unique_ptr<IExecutionContext> unused;  // the first, made so that `load` says what it fails of
+    std::map<std::vector<int64_t>, Context> contexts;  // by the sizes of all inputs one after another
+  };
+  // Of a profile, as many as a run keeps graphs; more, and the one that was unused for the longest time goes.
+  static constexpr size_t kMostContexts = 32;
 
   void describe() {
     for (int32_t k = 0; k < engine_->getNbIOTensors(); ++k) {
@@ -126,11 +136,7 @@ class EngineSession : public Session {
 
   void add_profile(int32_t k) {
     runtime_->listen();
-    Profile profile;
-    profile.context = contexts_.make();
-    runtime_->check(profile.context != nullptr, "made no context");
-    runtime_->check(profile.context->setOptimizationProfileAsync(k, static_cast<cudaStream_t>(runtime_->gpu().stream())),
-                    "does not take profile " + std::to_string(k));
+    Profile profile{k, {}, make_context(k), {}};
     for (const TensorInfo& input : info_.inputs) {
       const auto sizes = [&](OptProfileSelector which) { return to_sizes(engine_->getProfileShape(input.name.c_str(), k, which)); };
       profile.ranges[input.name] = {sizes(OptProfileSelector::kMIN), sizes(OptProfileSelector::kOPT), sizes(OptProfileSelector::kMAX)};
@@ -138,9 +144,38 @@ class EngineSession : public Session {
     profiles_.push_back(std::move(profile));
   }
 
-  void attach(Profile& profile) {
-    profile.context->setDeviceMemoryV2(runtime_->arena().get(), runtime_->arena().bytes());
-    profile.arena = runtime_->arena().get();
+  // Its profile is set once the runtime's stream gets there.
+  std::unique_ptr<IExecutionContext> make_context(int32_t profile) {
+    std::unique_ptr<IExecutionContext> context = contexts_.make();
+    runtime_->check(context != nullptr, "made no context");
+    runtime_->check(context->setOptimizationProfileAsync(profile, static_cast<cudaStream_t>(runtime_->gpu().stream())),
+                    "does not take profile " + std::to_string(profile));
+    return context;
+  }
+
+  Context& context_of(Profile& profile, const std::vector<int64_t>& sizes, GpuStream& gpu) {
+    const auto known = profile.contexts.find(sizes);
+    if (known == profile.contexts.end()) make_room(profile, gpu);
+    Context& context = known == profile.contexts.end() ? profile.contexts[sizes] : known->second;
+    context.used = ++runs_;
+    if (context.made != nullptr) return context;
+    context.made = profile.unused != nullptr ? std::move(profile.unused) : make_context(profile.index);
+    runtime_->gpu().synchronize();  // it runs on other streams
+    return context;
+  }
+
+  void make_room(Profile& profile, GpuStream& gpu) {
+    if (profile.contexts.size() < kMostContexts) return;
+    gpu.synchronize();  // what it runs there
+    const auto oldest = std::min_element(profile.contexts.begin(), profile.contexts.end(),
+                                         [](const auto& a, const auto& b) { return a.second.used < b.second.used; });
+    runtime_->moves() += 1;  // graphs of it are not launched again
+    profile.contexts.erase(oldest);
+  }
+
+  void attach(Context& context) {
+    context.made->setDeviceMemoryV2(runtime_->arena().get(), runtime_->arena().bytes());
+    context.arena = runtime_->arena().get();
   }
 
   static const Binding* find(const std::vector<Binding>& bindings, const std::string& name) {
@@ -217,6 +252,7 @@ class EngineSession : public Session {
   EngineTensors tensors_;
   EngineContexts contexts_;
   std::vector<Profile> profiles_;  // go before their engine
+  int64_t runs_ = 0;
   bool are_sizes_new_ = false;  // since `take_runtime_cache`
   SessionInfo info_;
 };

@@ -27,7 +27,7 @@ int64_t EngineTensors::bytes_of(const std::string& name, const std::vector<int64
 void* EngineTensors::scratch(const std::string& name, int64_t bytes) {
   auto& memory = scratch_[name];
   if (memory == nullptr) memory = std::make_unique<GpuMemory>(gpu_, &moves_);
-  return memory->reserve(bytes);
+  return memory->reserve(std::max<int64_t>(bytes, 1));  // TensorRT refuses null, also for what has no elements
 }
 
 const void* EngineTensors::fill(const Binding& input, GpuStream& gpu) {

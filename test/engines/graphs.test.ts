@@ -7,7 +7,7 @@ import type { Engine, EngineOp, GraphReport, Workspace } from '../../ts/native/t
 import { emulatedGpu } from '../support/emulated-gpu.ts'
 import { bound, codeOf, fixtureBytes, read } from '../support/engines.ts'
 import { during } from '../support/environment.ts'
-import { hasTensorRtDouble, packEngine, tensorRtDouble } from '../support/tensorrt-double.ts'
+import { hasTensorRtDouble, packEngine, tensorRtDouble, type DoubleEngine } from '../support/tensorrt-double.ts'
 
 /** Passes as CUDA graphs: recorded the second time, launched from then on; what changes makes another one, what fails is enqueued. */
 
@@ -15,17 +15,19 @@ const gpu = { library: emulatedGpu, index: 0 }
 const addon = loadAddon()
 
 /** [rows, 3] + [rows, 3] on up to 16 rows. */
-const sum = (memory = 4096): Uint8Array =>
-  packEngine({
-    memory,
-    inputs: ['a', 'b'].map((name) => ({ name, type: 'float32', sizes: [-1, 3] })),
-    outputs: [
-      { name: 'sum', type: 'float32', sizes: ['a.0', 3] },
-      { name: 'product', type: 'float32', sizes: ['a.0', 2] },
-    ],
-    profiles: [['a', 'b'].map((input) => ({ input, smallest: [1, 3], usual: [4, 3], largest: [16, 3] }))],
-    onnx: fixtureBytes('add_matmul'),
-  })
+const rowsOf = (...[smallest, usual, largest]: [number, number, number]) =>
+  ['a', 'b'].map((input) => ({ input, smallest: [smallest, 3], usual: [usual, 3], largest: [largest, 3] }))
+const ROWS: DoubleEngine = {
+  memory: 4096,
+  inputs: ['a', 'b'].map((name) => ({ name, type: 'float32', sizes: [-1, 3] })),
+  outputs: [
+    { name: 'sum', type: 'float32', sizes: ['a.0', 3] },
+    { name: 'product', type: 'float32', sizes: ['a.0', 2] },
+  ],
+  profiles: [rowsOf(1, 4, 16)],
+  onnx: fixtureBytes('add_matmul'),
+}
+const sum = (memory = 4096): Uint8Array => packEngine({ ...ROWS, memory })
 
 /** Four tokens of three channels, of which some are gathered, doubled (a + a) and scattered into a map of ones. */
 class Passes {
@@ -123,6 +125,32 @@ if (!hasTensorRtDouble()) {
         }
       }
       assert.equal(passes.graphs, { captured: 3, launched: 6 })
+    }))
+
+  test('graphs of more sizes than an engine keeps contexts of go on or are made anew, never over a context that has gone', () =>
+    withPasses(async (passes, engine) => {
+      const bytes = packEngine({ ...ROWS, profiles: [rowsOf(1, 4, 64)] })
+      const { session } = await engine.load({ bytes })
+      const [a, sums] = [bound(passes.workspace, 'a', values(2), [4, 3]), passes.workspace.allocate(3 * 64)]
+      const many = passes.workspace.allocate(3 * 64)
+      const add = async (rows: number): Promise<void> => {
+        const of = (name: string, tensor: number) => ({ name, tensor, offset: 0, dims: [rows, 3] })
+        const from = rows === 4 ? a.tensor : many
+        const inputs = [of('a', from), of('b', from)]
+        await engine.run(passes.workspace, [{ kind: 'stage', session, inputs, outputs: [of('sum', sums)] }]).done
+      }
+      for (let round = 0; round < 2; round++) {
+        for (let k = 0; k < 3; k++) await add(4)
+        const made = new Float32Array(12)
+        passes.workspace.read(sums, 0, made)
+        assert.equal(
+          [...made],
+          values(2).map((value) => 2 * value),
+        )
+        for (let rows = 5; rows <= 37; rows++) await add(rows)
+      }
+      // Four rows twice: their context was the one that had been unused for the longest time when the 33rd of the others was made.
+      assert.equal(passes.graphs, { captured: 2, launched: 2 })
     }))
 
   test('memory of the engine that has moved is not used by what was recorded before', () =>

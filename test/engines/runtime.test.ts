@@ -280,9 +280,15 @@ if (!hasTensorRtDouble()) {
   test('nothing is left: sessions, engines, tensors, memory', async () => {
     const before = addon.counters()
     const engine = open()
-    for (let k = 0; k < 3; k++) await engine.load({ bytes: packEngine(ADD) })
+    const free = async (): Promise<number> => (await addon.gpus(emulatedGpu)).gpus[0].freeBytes
+    const freeBefore = await free()
+    for (let k = 0; k < 3; k++) await engine.load({ bytes: packEngine({ ...ADD, memory: 1 << 28 }) })
     assert.is(addon.counters().sessions, before.sessions + 3)
+    assert.ok(freeBefore - (await free()) >= 1 << 28)
     await engine.dispose()
+    // At once: `engine` is still held, and the garbage collector did not come.
+    assert.is(await free(), freeBefore)
+    assert.throws(() => engine.load({ bytes: packEngine(ADD) }), /has been disposed/)
     const after = addon.counters()
     assert.is(after.sessions, before.sessions)
     assert.is(after.engines, before.engines)

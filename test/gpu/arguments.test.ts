@@ -34,6 +34,17 @@ if (!hasEmulatedGpu()) {
     })
   }
 
+  test('a pass that moves tokens by indices that other passes may replace', async () => {
+    const engine = newEngine()
+    const workspace = new addon.Workspace(gpu)
+    const [slice, other] = [8, 8].map((length) => ({ tensor: workspace.allocate(length), offset: 0 }))
+    const move = { from: slice, to: other, rows: 1, tokens: 4, channels: 2, order: 'tokens', indices: Int32Array.of(1) } as const
+    const run = { buffers: Array(10).fill(slice), samples: [slice], length: 8, level: slice, cond: slice, program }
+    assert.throws(() => engine.sample(workspace, { ...run, pass: [{ kind: 'gather', ...move }] }), /"pass".* to move no tokens/)
+    workspace.dispose()
+    await engine.dispose()
+  })
+
   test('members and indices whose product is beyond all memory', () => {
     const calls = { length: 1, members: 2 ** 30, tokenLength: 0, indices: 2 ** 31 }
     for (const call of [() => addon.gpuScratch(emulatedGpu, calls), () => new addon.Workspace(gpu, { tensors: [], calls })]) {

@@ -61,6 +61,9 @@ test('lengths that do not fit are refused, and leave the values as they are', ()
     assert.throws(() => convolve(wrong as never, new Float32Array(1), 1), /"values" to be a Float32Array/)
     assert.throws(() => convolve(values, wrong as never, 1), /"response" to be a Float32Array/)
   }
+  // What is written while it is still to be read.
+  for (const response of [values, values.subarray(0, 2), values.subarray(4)])
+    assert.throws(() => convolve(values, response, 1), /"values" and "response" not to overlap/)
   assert.equal([...values], [1, 2, 3, 4, 5, 6])
 })
 

@@ -101,6 +101,10 @@ test('wrong arguments are named', () => {
   refused(new Float64Array(2), halves, 'float16')
   refused([1, 2], halves, 'float16')
   refused()
+  const memory = new ArrayBuffer(12)
+  refused(new Float32Array(memory, 0, 2), new Uint16Array(memory, 6, 2), 'float16')
+  refused(new Uint16Array(memory, 0, 2), new Float32Array(memory, 0, 2), 'float16')
+  convert(new Float32Array(memory, 0, 2), new Uint16Array(memory, 8, 2), 'float16')
   convert(new Float32Array(0), new Uint16Array(0), 'float16')
 })
 

@@ -1,4 +1,5 @@
 // An execution context: remembers what it is given, and adds the network to the stream.
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -36,9 +37,16 @@ struct Run {
   void* arena = nullptr;
   int64_t arena_bytes = 0;
   bool fails = false, is_fallback = false;
+  // Of its context: how often sizes have changed, and where a graph recorded this, how often they had by then.
+  std::shared_ptr<const std::atomic<int>> changes;
+  int recorded_at = -1;
 
   int compute() {
     if (fails) return kIllegalAddress;
+    if (recorded_at >= 0 && recorded_at != *changes) {
+      std::fprintf(stderr, "a graph was launched whose context has another size by now, or is gone\n");
+      return kIllegalAddress;
+    }
     std::memset(arena, 0xa5, static_cast<size_t>(arena_bytes));  // so that it is seen to be there, and kept for nothing
     std::vector<std::vector<float>> floats;
     std::vector<sada::Binding> in, out;
@@ -74,6 +82,7 @@ class ContextImpl : public UnusedExecutionContext {
     if (kernels_ != nullptr) ++kernels_->contexts;
   }
   ~ContextImpl() override {
+    ++*changes_;
     if (kernels_ != nullptr) --kernels_->contexts;
   }
 
@@ -92,7 +101,7 @@ class ContextImpl : public UnusedExecutionContext {
     for (size_t k = 0; fits && k < sizes.size(); ++k) fits = range.smallest[k] <= sizes[k] && sizes[k] <= range.largest[k];
     if (!fits) return refuse(std::string("the profile does not have the size of ") + name);
     std::vector<int64_t>& known = sizes_[name];
-    have_sizes_changed_ = have_sizes_changed_ || known != sizes;
+    if (known != sizes) have_sizes_changed_ = true, ++*changes_;
     known = sizes;
     return true;
   }
@@ -120,6 +129,8 @@ class ContextImpl : public UnusedExecutionContext {
     auto run = std::make_unique<Run>();
     run->engine = engine_, run->arena = arena_, run->arena_bytes = engine_->memory / (profile_ + 1);
     run->fails = is_to_fail("execute", log_);
+    run->changes = changes_;
+    if (is_capturing(stream)) run->recorded_at = *changes_;
     if (is_rtx() && ++runs_[sizes_] == 1) compile();
     run->is_fallback = !is_compiled_first_ && runs_[sizes_] <= 3;
     for (const Tensor& tensor : engine_->tensors) {
@@ -173,6 +184,7 @@ class ContextImpl : public UnusedExecutionContext {
   int64_t arena_bytes_ = 0;
   std::map<std::string, std::vector<int64_t>> sizes_;
   bool have_sizes_changed_ = false;  // since the last run
+  const std::shared_ptr<std::atomic<int>> changes_ = std::make_shared<std::atomic<int>>(0);  // of sizes
   std::map<std::map<std::string, std::vector<int64_t>>, int> runs_;  // of each of the sizes
   std::map<std::string, void*> addresses_;
 };

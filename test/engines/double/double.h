@@ -1,7 +1,7 @@
 // A double of TensorRT's runtime, for tests without a GPU: the library's own interfaces, from its public headers, over engines that ONNX
 // Runtime computes on the processor when the (emulated) stream gets there. It refuses what the real one refuses: sizes outside of the
 // profile, addresses that are missing or no multiples of 256, too small an arena, a recording of the first run after sizes changed, in
-// which the real one may allocate. The environment asks for faults:
+// which the real one may allocate, and a launch of what was recorded before its context had another size. The environment asks for faults:
 //   SADA_DOUBLE_FAIL=call[:n]      the n-th (1) such call from here on fails: createInferRuntime, deserialize, createRuntimeConfig,
 //                                  setSpecialization, createRuntimeCache, setRuntimeCache, readRuntimeCache, writeRuntimeCache,
 //                                  createContext, setProfile, setInputShape, setInputAddress, setOutputAddress, enqueue; execute fails on

@@ -1,7 +1,7 @@
-// The arithmetic of every full-tensor formula: a weighted sum, in the order of a step's inputs.
+// What every full-tensor formula is: a weighted sum, from `nothing_yet` by one fused multiply-add per term in the order of the step's
+// inputs, which rounds the same on every compiler and device.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 
 #include "portable.h"
@@ -20,14 +20,5 @@ static_assert(kMaxInputs <= 8, "a bit for each input");
 
 // What a row's sum starts from: -0 leaves the first product as it is.
 SADA_HD float nothing_yet(const Row& row) { return row.inputs == 0 ? 0.0f : -0.0f; }
-
-// One fused multiply-add per term: the same rounding on every compiler and device.
-SADA_HD float weighted_sum(const Row& row, const float* const* inputs, long long i) {
-  float sum = nothing_yet(row);
-  for (int k = 0; k < kMaxInputs; ++k) {
-    if (row.has(k)) sum = fmaf(row.weight[k], inputs[k][i], sum);
-  }
-  return sum;
-}
 
 }  // namespace sada
