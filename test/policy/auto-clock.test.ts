@@ -100,6 +100,25 @@ for (const target of [{ speedup: 2 }, { ms: 3000 }]) {
   })
 }
 
+test('a time that was enough for fewer than 12 of the network runs says that as many plain steps are better', async () => {
+  for (const members of [1, 3]) {
+    const told = async (ms: number): Promise<[number, string]> => {
+      const { runs, warnings = [] } = await run({ ms }, { step: 5, network: 95 }, members)
+      return [Math.min(...[runs].flat()), warnings.join()]
+    }
+    let before = 0
+    for (const ms of [900, 1300, 1600, 2400]) {
+      const [runs, said] = await told(ms)
+      assert.ok(runs > before, `${runs} runs in ${ms} ms`)
+      before = runs
+      const few = `The time was enough for ${runs} of 50 network runs, few to predict from: ${runs} plain steps are the better choice.`
+      assert.is(said.includes(few), runs < 12, `${runs}: ${said}`)
+      assert.is(said.includes('better choice'), runs < 12)
+    }
+    assert.ok(before >= 12)
+  }
+})
+
 test('a skip that was refused costs what a run does', () => {
   const solver = createSolver(createSchedule(parseSchedulerConfig(configs['dpm++']).config, { steps: 50 }))
   const context = { solver, members: 1, guidance: 1, canPrune: false, tokens: 0, stages: [], reusable: [] }
@@ -160,7 +179,7 @@ test('what a target leaves too few runs for, or was not fitted on, is said befor
   assert.is(await said({ speedup: 3 }), '')
   assert.match(
     await said({ speedup: 3.2 }),
-    /^Of 36 steps a speed-up of 3\.2 leaves 11 network runs, few .*: 11 plain steps may come as close\.$/,
+    /^Of 36 steps a speed-up of 3\.2 leaves 11 network runs, few .*: 11 plain steps are the better choice\.$/,
   )
   assert.is(await said({ speedup: 1 }, { steps: 5 }), '')
   for (const steps of [1, 2])
