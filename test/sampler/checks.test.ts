@@ -225,4 +225,23 @@ test('a message is no longer than can be read, whatever it was given', async () 
   for (const { message } of errors) assert.ok(message.length < 2000, `${message.length} characters`)
 })
 
+test('a field of __proto__, as JSON can have it, is an option like any other, and none that there is', async () => {
+  const pipeline = await load('avatar')
+  const hidden = JSON.parse('{"__proto__": {"policy": "none", "record": true}}') as object
+  const calls: [argument: string, call: () => Promise<unknown>][] = [
+    ['__proto__', () => sample({ ...options, ...hidden })],
+    ['__proto__', () => pipeline.generate({ prompt: 'a robot', ...hidden })],
+    ['__proto__', () => pipeline.memory({ prompt: 'a robot', ...hidden })],
+    ['__proto__', () => pipeline.stream({ prompt: 'a robot', ...hidden }).next()],
+    ['policy.__proto__', () => sample({ ...options, policy: { name: 'sada', ...hidden } })],
+    ['memory.__proto__', () => sample({ ...options, memory: { ...hidden } })],
+    ['__proto__', () => load('avatar', { ...hidden })],
+  ]
+  for (const [argument, call] of calls) {
+    const error = await refusal(call)
+    assert.equal([error.code, error.argument], ['UNKNOWN_NAME', argument], error.message)
+  }
+  await pipeline.dispose()
+})
+
 test.run()

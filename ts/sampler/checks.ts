@@ -11,10 +11,11 @@ export function checkCall<T extends CallOptions>(options: T): T {
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidArgument('signal', 'an AbortSignal', signal)
   if (onStep !== undefined && typeof onStep !== 'function') throw invalidArgument('onStep', 'a function', onStep)
   if (record !== undefined && typeof record !== 'boolean') throw invalidArgument('record', 'true or false', record)
-  const call: Record<string, unknown> = {}
+  const call: [name: string, value: unknown][] = []
   const copies = new Map<unknown, unknown>()
-  for (const name in options) call[name] = copyOf(options[name], copies)
-  return call as T
+  for (const name in options) call.push([name, copyOf(options[name], copies)])
+  // Not by assignment, which would make an own `__proto__` the prototype, whose fields nobody checks.
+  return Object.fromEntries(call) as CallOptions as T
 }
 
 interface CallOptions {
