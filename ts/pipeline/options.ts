@@ -128,9 +128,11 @@ function readScheduler(given: unknown, offer: Offer): { scheduler: string | obje
 
 const isShare = (value: unknown): boolean => typeof value === 'number' && value >= 0 && value <= 1
 const SHARE = [isShare, 'a number from 0 to 1'] as const
+/** Networks read sizes in float32, which has every whole number up to here. */
+const LARGEST_SIZE = 2 ** 24
 const isPair = (value: unknown): boolean =>
-  Array.isArray(value) && value.length === 2 && value.every((n) => Number.isInteger(n) && n >= 0)
-const PAIR = [isPair, 'a pair of whole numbers'] as const
+  Array.isArray(value) && value.length === 2 && value.every((n) => Number.isInteger(n) && n >= 0 && n <= LARGEST_SIZE)
+const PAIR = [isPair, `a pair of whole numbers from 0 to ${LARGEST_SIZE}`] as const
 
 /** What the options of families are; those that are not listed are checked where they are used. */
 const FAMILY_OPTIONS: Readonly<
