@@ -4,7 +4,7 @@ import { basename, join, relative, resolve } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { gpuLibraryPaths } from '../../ts/native/gpu.ts'
-import { findOnnxRuntime } from '../../ts/native/load.ts'
+import { findOnnxRuntime, libraryPaths } from '../../ts/native/load.ts'
 import { runScript } from '../support/child.ts'
 import { during } from '../support/environment.ts'
 
@@ -50,6 +50,12 @@ test('libraries that are named from the folder that a process starts in are thos
     const given = { SADA_ONNXRUNTIME_PATH: relative(process.cwd(), path) }
     assert.is(await during(given, () => Promise.resolve(findOnnxRuntime())), library)
   }
+  const addon = libraryPaths().find(({ path, exists }) => exists && path.endsWith('sada.node'))!.path
+  // The script's working folder is this one's.
+  const { stdout, stderr } = runScript(join(__dirname, '..', 'support', 'load-failure.ts'), {
+    env: { SADA_ADDON_PATH: relative(join(__dirname, '../..'), addon) },
+  })
+  assert.is(stdout, '', stderr)
   const gpu = await during({ SADA_CUDA_PATH: 'libsada_cuda.so' }, () => Promise.resolve(gpuLibraryPaths()))
   assert.equal(gpu, [{ path: resolve('libsada_cuda.so'), exists: false }])
   rmSync(own, { recursive: true })

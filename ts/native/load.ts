@@ -26,7 +26,7 @@ let loaded: NativeAddon | undefined
 
 function addonPaths(): string[] {
   const own = process.env.SADA_ADDON_PATH
-  return own ? [own] : [join(PREBUILT, 'sada.node'), join(ROOT, 'build', 'Release', 'sada.node')]
+  return own ? [resolve(own)] : [join(PREBUILT, 'sada.node'), join(ROOT, 'build', 'Release', 'sada.node')]
 }
 
 function runtimePaths(): string[] {
