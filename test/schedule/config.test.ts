@@ -265,4 +265,17 @@ test('trained betas must be as many as training timesteps', () => {
   )
 })
 
+test('a shift that follows the number of tokens needs two of them; a fixed one reads neither', () => {
+  const read = (fields: object) => () => parseSchedulerConfig({ use_dynamic_shifting: true, ...fields }, 'flow-euler')
+  for (const fields of [
+    { base_image_seq_len: 4096 },
+    { max_image_seq_len: 256 },
+    { base_image_seq_len: 1, max_image_seq_len: 1 },
+  ]) {
+    refused(read(fields), 'INVALID_SCHEDULE', 'scheduler.max_image_seq_len', /another number than "base_image_seq_len"/)
+    read({ ...fields, use_dynamic_shifting: false })()
+  }
+  read({ base_image_seq_len: 4096, max_image_seq_len: 256 })()
+})
+
 test.run()

@@ -1,6 +1,6 @@
-import { invalidArgument, nearestName, SadaError, show } from '../errors.ts'
+import { invalidArgument, SadaError, show } from '../errors.ts'
 import { Fields, invalidSchedule, SCHEDULER_FILE } from './fields.ts'
-import { classNames, fieldsOf, fieldsOfOthers } from './known-fields.ts'
+import { classNames, warningsFor } from './known-fields.ts'
 import { parsePythonJson } from './python-json.ts'
 
 export type SolverName = keyof typeof classNames
@@ -128,17 +128,6 @@ export function solverFor(values: Readonly<Record<string, unknown>>, as?: Solver
 function withoutDefaults(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   const defaults = Array.isArray(values._use_default_values) ? (values._use_default_values as unknown[]) : []
   return Object.fromEntries(Object.entries(values).filter(([name]) => !defaults.includes(name)))
-}
-
-function warningsFor(values: Readonly<Record<string, unknown>>, solver: SolverName): string[] {
-  const known: readonly string[] = [...new Set([...Object.values(fieldsOf).flat(), ...fieldsOfOthers])]
-  return Object.keys(values)
-    .filter((name) => !name.startsWith('_') && !known.includes(name))
-    .map((name) => {
-      const nearest = nearestName(name, fieldsOf[solver])
-      const hint = nearest ? ` Did you mean "${nearest}"?` : ''
-      return `scheduler_config.json: the field "${name}" is unknown and has no effect.${hint}`
-    })
 }
 
 const readers: Readonly<Record<SolverName, (fields: Fields) => SchedulerConfig>> = {
@@ -281,17 +270,23 @@ function readEulerAncestral(fields: Fields): EulerConfig {
 function readFlow(fields: Fields): FlowEulerConfig {
   fields.refuseFlags(['use_exponential_sigmas', 'use_beta_sigmas', 'invert_sigmas', 'stochastic_sampling'])
   const terminal = fields.optional('shift_terminal', 'a number from 0 to 1', (value) => value >= 0 && value < 1)
+  const useDynamicShifting = fields.flag('use_dynamic_shifting')
+  const baseImageSeqLen = fields.integer('base_image_seq_len', 256, 1, 1 << 30)
+  const maxImageSeqLen = fields.integer('max_image_seq_len', 4096, 1, 1 << 30)
+  // The shift is a line through two points.
+  if (useDynamicShifting && baseImageSeqLen === maxImageSeqLen)
+    throw fields.invalid('max_image_seq_len', `another number than "base_image_seq_len", ${baseImageSeqLen}`)
   return {
     solver: 'flow-euler',
     prediction: 'flow_prediction',
     numTrainTimesteps: fields.integer('num_train_timesteps', 1000, 2, 100_000),
     shift: fields.number('shift', 1, 'a number above 0', positive),
-    useDynamicShifting: fields.flag('use_dynamic_shifting'),
+    useDynamicShifting,
     timeShiftType: fields.choice('time_shift_type', 'exponential', { exponential: 'exponential', linear: 'linear' }),
     baseShift: fields.number('base_shift', 0.5),
     maxShift: fields.number('max_shift', 1.15),
-    baseImageSeqLen: fields.integer('base_image_seq_len', 256, 1, 1 << 30),
-    maxImageSeqLen: fields.integer('max_image_seq_len', 4096, 1, 1 << 30),
+    baseImageSeqLen,
+    maxImageSeqLen,
     shiftTerminal: terminal === 0 ? undefined : terminal,
     useKarrasSigmas: fields.flag('use_karras_sigmas'),
     ...readEnds(fields),

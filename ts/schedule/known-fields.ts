@@ -1,3 +1,5 @@
+import { nearestName } from '../errors.ts'
+
 // What the schedulers of diffusers 0.42 call their configuration fields. A field of another scheduler is no reason to warn:
 // configurations travel between classes, each of which takes what it knows.
 
@@ -27,7 +29,7 @@ const dpmpp = [
 ]
 
 /** The fields that each of the supported schedulers reads, or refuses where they ask for something unsupported. */
-export const fieldsOf = {
+const fieldsOf = {
   'dpm++': dpmpp,
   'dpm++-sde': dpmpp,
   euler: [...training, ...grid, ...curves, 'prediction_type', 'interpolation_type', 'timestep_type'],
@@ -51,7 +53,7 @@ export const fieldsOf = {
 } as const satisfies Record<string, readonly string[]>
 
 /** Fields of other schedulers of diffusers, which say nothing to the supported ones. */
-export const fieldsOfOthers: readonly string[] = [
+const fieldsOfOthers: readonly string[] = [
   'clip_sample',
   'clip_sample_range',
   'set_alpha_to_one',
@@ -82,3 +84,15 @@ export const classNames = {
   'euler-ancestral': 'EulerAncestralDiscreteScheduler',
   'flow-euler': 'FlowMatchEulerDiscreteScheduler',
 } as const
+
+/** One sentence for each field that no scheduler has. */
+export function warningsFor(values: Readonly<Record<string, unknown>>, solver: keyof typeof fieldsOf): string[] {
+  const known: readonly string[] = [...new Set([...Object.values(fieldsOf).flat(), ...fieldsOfOthers])]
+  return Object.keys(values)
+    .filter((name) => !name.startsWith('_') && !known.includes(name))
+    .map((name) => {
+      const nearest = nearestName(name, fieldsOf[solver])
+      const hint = nearest ? ` Did you mean "${nearest}"?` : ''
+      return `scheduler_config.json: the field "${name}" is unknown and has no effect.${hint}`
+    })
+}
