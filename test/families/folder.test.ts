@@ -52,6 +52,14 @@ test('links out of the folder, folders and pipes are no files; a link inside is 
   assert.equal(await (await Folder.open(root, outside)).json('leaf'), {})
 })
 
+/** An object of a list of so many lists in each other, and what has as many brackets without being nested. */
+const nested = (levels: number): string => `{"a": ${'['.repeat(levels)}${']'.repeat(levels)}, "b": "${'['.repeat(100)}"}`
+
+test('a file is nested as deep as a scheduler may be, 64 levels, and no deeper', async () => {
+  writeFileSync(join(root, 'nested.json'), nested(63))
+  assert.is((await (await Folder.open(root)).json('nested.json')).b, '['.repeat(100))
+})
+
 test('what is no JSON object, no UTF-8 or has libraries in it is said so', async () => {
   const folder = await Folder.open(root)
   for (const [name, content] of [
@@ -61,6 +69,8 @@ test('what is no JSON object, no UTF-8 or has libraries in it is said so', async
     ['cut.json', '{"a":'],
     ['latin.json', Buffer.from([0x7b, 0xe9, 0x7d])],
     ['deep.json', '['.repeat(1e5)],
+    ['nested.json', nested(64)],
+    ['far.json', nested(50_000)],
   ] as const) {
     writeFileSync(join(root, name), content)
     assert.is(await codeOf(() => folder.json(name)), 'MANIFEST_INVALID', name)

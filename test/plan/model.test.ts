@@ -100,6 +100,8 @@ for (const [name, text] of [
   })
 }
 
+const nested = (levels: number): unknown => JSON.parse('['.repeat(levels) + ']'.repeat(levels))
+
 const wrong: [string, (plan: Plan) => void, RegExp][] = [
   ['of a newer schema', (plan) => (plan.schema = 'sada-plan/2'), /at \/schema/],
   ['with a path that leaves the folder', (plan) => (plan.stages[0].file = '../embed.onnx'), /at \/stages\/0\/file/],
@@ -129,6 +131,7 @@ const wrong: [string, (plan: Plan) => void, RegExp][] = [
     (plan) => plan.stages.forEach((stage) => (stage.kind = 'tokens')),
     /"embed" of kind "tokens" makes "\w+", \[rows, [\d, ]+\], which is not of tokens/,
   ],
+  ['that is nested without end', (plan) => (plan.grammar = nested(64)), /more than 64 levels of nesting/],
   ['with a pattern of its own', (plan) => (plan.text.pattern = '(a+)+$'), /at \/text\/pattern/],
 ]
 for (const [name, edit, message] of wrong) {

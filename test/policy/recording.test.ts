@@ -234,4 +234,19 @@ test('a recording whose measurements are beyond float32 is fit for JSON as well,
   assert.ok(other.steps.slice(2).every(({ action, deviation }) => action !== 'run' || deviation === 1))
 })
 
+test('a recording is of a policy, not of a replay: one of another, however deep, is refused', async () => {
+  const { recording } = await record({ scheduler: 'dpm++', latents: batch }, 'sada')
+  let deep: Recording = recording
+  for (let k = 0; k < 20_000; k++) deep = { ...recording, policy: 'replay', options: { recording: deep } }
+  for (const given of [deep, { ...recording, policy: 'replay', options: { recording } }])
+    assert.throws(
+      () => createPolicy(replay(given)),
+      ({ code, argument }: SadaError) => code === 'INVALID_ARGUMENT' && argument === 'policy.recording.policy',
+    )
+  // What is noted of a replay can be replayed.
+  const again = recorded(createPolicy(replay(recording)))
+  await runInJs({ scheduler: 'dpm++', policy: again.policy, latents: batch })
+  createPolicy(replay(again.take()))
+})
+
 test.run()

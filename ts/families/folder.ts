@@ -2,7 +2,7 @@ import { realpath, stat } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import { invalidArgument, SadaError } from '../errors.ts'
 import { checkRelative, readRegular } from '../onnx/regular-file.ts'
-import { refuseLibraries } from '../plan/files.ts'
+import { parseJson, refuseLibraries } from '../plan/files.ts'
 
 /** Largest configuration or vocabulary file that is read. */
 const MOST_TEXT_BYTES = 64 << 20
@@ -62,16 +62,10 @@ export class Folder {
 
   /** A JSON object. Throws MANIFEST_INVALID where it is something else. */
   async json(relative: string): Promise<JsonObject> {
-    const text = await this.text(relative)
-    let value: unknown
-    try {
-      value = JSON.parse(text)
-    } catch (error) {
-      throw invalidJson(join(this.root, relative), (error as Error).message, error)
-    }
-    if (typeof value !== 'object' || value === null || Array.isArray(value))
-      throw invalidJson(join(this.root, relative), 'expected an object')
-    return value as JsonObject
+    const path = join(this.root, relative)
+    const value = parseJson(await this.text(relative), path)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject
+    throw new SadaError('MANIFEST_INVALID', `${path}: expected an object.`)
   }
 
   /** `json`, or an empty object where the file does not exist. */
@@ -94,7 +88,3 @@ export class Folder {
 }
 
 export type JsonObject = Readonly<Record<string, unknown>>
-
-function invalidJson(path: string, what: string, cause?: unknown): SadaError {
-  return new SadaError('MANIFEST_INVALID', `${path}: ${what}.`, { cause })
-}

@@ -2,6 +2,7 @@ import { readdir, realpath } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import { SadaError } from '../errors.ts'
 import { readRegular } from '../onnx/regular-file.ts'
+import { maxDepth } from '../schedule/python-json.ts'
 
 /** Largest vocabulary or manifest that is read. */
 const MOST_TEXT_BYTES = 64 << 20
@@ -24,6 +25,23 @@ export async function findModelFile(folder: string, name: string): Promise<strin
 export async function readModelFile(folder: string, name: string): Promise<Buffer> {
   return readRegular(await findModelFile(folder, name), MOST_TEXT_BYTES)
 }
+
+/** The value of a JSON file of a model folder. Throws MANIFEST_INVALID. */
+export function parseJson(text: string, path: string): unknown {
+  const invalid = (what: string, cause?: unknown): SadaError => new SadaError('MANIFEST_INVALID', `${path}: ${what}.`, { cause })
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw invalid((error as Error).message, error)
+  }
+  if (isDeeper(value, maxDepth)) throw invalid(`more than ${maxDepth} levels of nesting`)
+  return value
+}
+
+/** Whether lists and objects lie in each other more than so many levels deep: what walks through them would run out of stack. */
+const isDeeper = (value: unknown, levels: number): boolean =>
+  typeof value === 'object' && value !== null && (levels === 0 || Object.values(value).some((each) => isDeeper(each, levels - 1)))
 
 /** Throws UNTRUSTED_CODE where a folder holds a compiled library. */
 export async function refuseLibraries(folder: string): Promise<void> {

@@ -6,7 +6,7 @@ import type { Engine, GpuRef, SessionInfo } from '../native/types.ts'
 import type { BuildProgress, DeviceEngine, NetworkFile, OpenDeviceEngine, OpenedDevice } from './device-engine.ts'
 import type { EngineSizes } from './engine-sizes.ts'
 import { OnnxFile } from '../onnx/file.ts'
-import { findModelFile, readModelFile, refuseLibraries } from './files.ts'
+import { findModelFile, parseJson, readModelFile, refuseLibraries } from './files.ts'
 import { readManifest, type Manifest, type Stage } from './manifest.ts'
 import { stageProfiles } from './profiles.ts'
 import { Tokenizer } from './tokenizer.ts'
@@ -126,13 +126,13 @@ export async function loadManifest(folder: string): Promise<Manifest> {
   const bytes = await readModelFile(folder, 'plan.json')
   if (bytes.length > MANIFEST_BYTES)
     throw new SadaError('MANIFEST_INVALID', `${path}: ${bytes.length} bytes; a manifest has at most ${MANIFEST_BYTES}.`)
-  let parsed: unknown
+  let text: string
   try {
-    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (error) {
     throw new SadaError('MANIFEST_INVALID', `${path}: ${(error as Error).message}`, { cause: error })
   }
-  return readManifest(parsed, path)
+  return readManifest(parseJson(text, path), path)
 }
 
 interface ModelFile {

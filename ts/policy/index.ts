@@ -134,6 +134,8 @@ function replay(given: Readonly<Record<string, unknown>>): Policy {
   const unknown = Object.keys(given).find((option) => option !== 'recording')
   if (unknown !== undefined) throw unknownOption('Policy "replay"', unknown, ['recording'], `policy.${unknown}`)
   const recording = checkRecording(given.recording)
+  // What `record` notes of a replay is the policy that it repeats.
+  if (recording.policy === 'replay') throw invalidArgument('policy.recording.policy', 'a recorded policy', 'replay')
   return replayed(createPolicy({ ...recording.options, name: recording.policy }), recording)
 }
 

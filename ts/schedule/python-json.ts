@@ -3,7 +3,7 @@ import { invalidSchedule, SCHEDULER_FILE } from './fields.ts'
 
 /** In UTF-16 units. */
 const maxLength = 1 << 20
-const maxDepth = 64
+export const maxDepth = 64
 const tokens = {
   space: /[ \t\n\r]*/y,
   number: /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])/y,
