@@ -43,6 +43,7 @@ interface Plan {
   [key: string]: unknown
   stages: Record<string, unknown>[]
   tensors: Record<string, unknown>
+  defaults: Record<string, unknown>
   text: Record<string, unknown>
 }
 
@@ -131,6 +132,14 @@ const wrong: [string, (plan: Plan) => void, RegExp][] = [
     (plan) => plan.stages.forEach((stage) => (stage.kind = 'tokens')),
     /"embed" of kind "tokens" makes "\w+", \[rows, [\d, ]+\], which is not of tokens/,
   ],
+  ['with more steps than a call may have', (plan) => (plan.defaults.steps = 1001), /at \/defaults\/steps/],
+  [
+    'with stronger guidance than a call may have',
+    (plan) => (plan.defaults.guidance_scale = 101),
+    /at \/defaults\/guidance_scale/,
+  ],
+  ['with half a token', (plan) => (plan.text.pad = 0.5), /at \/text\/pad/],
+  ['with a token between two', (plan) => (plan.text.unconditional = [2, 1.5]), /at \/text\/unconditional\/1/],
   ['that is nested without end', (plan) => (plan.grammar = nested(64)), /more than 64 levels of nesting/],
   ['with a pattern of its own', (plan) => (plan.text.pattern = '(a+)+$'), /at \/text\/pattern/],
 ]
@@ -142,6 +151,21 @@ for (const [name, edit, message] of wrong) {
     assert.match(error.message, message)
   })
 }
+
+test('a token that the vocabulary has no word for is TOKENIZER_INVALID, when the model is loaded', async () => {
+  const words = (JSON.parse(readFileSync(join(folder, 'vocab.json'), 'utf8')) as string[]).length
+  for (const [key, value] of [
+    ['pad', words],
+    ['unknown', 1e9],
+    ['unconditional', [2, words]],
+  ] as const) {
+    cpSync(join(original, 'plan.json'), join(folder, 'plan.json'))
+    change((plan) => (plan.text[key] = value))
+    const { code, message } = await refusal()
+    assert.is(code, 'TOKENIZER_INVALID')
+    assert.match(message, new RegExp(`token ${[value].flat().at(-1)}, and these are ${words} words`))
+  }
+})
 
 test('a manifest that is right but for another shape or name is IO_MISMATCH: file, expected, found', async () => {
   change((plan) => (plan.tensors.skip = ['rows', 96, 8, 8]))

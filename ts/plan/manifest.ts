@@ -4,6 +4,9 @@ import { checkStages, count, fileName, hashedFile, names, size, stage } from './
 
 /** A model's `plan.json`: its network as stages, its text encoder, and how its samples are to be read. */
 
+/** An id of the text encoder's vocabulary. */
+const token = v.pipe(v.number(), v.integer(), v.minValue(0))
+
 const manifest = v.object({
   schema: v.literal('sada-plan/1'),
   name: v.string(),
@@ -28,14 +31,19 @@ const manifest = v.object({
     /** Words read as other words. */
     aliases: v.optional(v.record(v.string(), v.string()), {}),
     lowercase: v.boolean(),
-    pad: count,
-    unknown: count,
-    unconditional: v.array(count),
+    pad: token,
+    unknown: token,
+    unconditional: v.array(token),
     input: v.string(),
     outputs: names,
   }),
   stages: v.pipe(v.array(v.object({ ...stage.entries, bytes: size })), v.minLength(1)),
-  defaults: v.object({ scheduler: v.string(), steps: size, guidance_scale: count }),
+  /** What a call could ask for, too. */
+  defaults: v.object({
+    scheduler: v.string(),
+    steps: v.pipe(size, v.maxValue(1000)),
+    guidance_scale: v.pipe(count, v.maxValue(100)),
+  }),
   schedulers: v.record(v.string(), v.record(v.string(), v.unknown())),
   grammar: v.optional(v.unknown()),
   prompts: v.optional(fileName),

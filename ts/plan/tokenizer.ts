@@ -32,6 +32,8 @@ export class Tokenizer {
     try {
       const words: unknown = JSON.parse((await readModelFile(folder, spec.vocabulary)).toString('utf8'))
       if (!Array.isArray(words) || !words.every((word) => typeof word === 'string')) throw new Error('expected an array of words')
+      const beyond = [spec.pad, spec.unknown, ...spec.unconditional].find((id) => id >= words.length)
+      if (beyond !== undefined) throw new Error(`plan.json has the token ${beyond}, and these are ${words.length} words from 0`)
       return new Tokenizer(spec, words)
     } catch (error) {
       if (error instanceof SadaError) throw error
