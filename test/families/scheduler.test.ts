@@ -164,4 +164,45 @@ test('a folder offers the schedulers that can have what its configuration asks f
   rmSync(root, { recursive: true })
 })
 
+test('a configuration of a call makes the noise that the network was trained on, or is refused with what does', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'sada-scheduler-'))
+  mkdirSync(join(root, 'scheduler'))
+  const load = async (own: object, names: typeof FLOW_MATCHING) => {
+    writeFileSync(join(root, 'scheduler/scheduler_config.json'), JSON.stringify(own))
+    const folder = await Folder.open(root)
+    return Schedulers.load(folder, names, names === FLOW_MATCHING ? await flowAdditions(folder) : {})
+  }
+  const [euler, ancestral, dpm, flowEuler] = [
+    'EulerDiscrete',
+    'EulerAncestralDiscrete',
+    'DPMSolverMultistep',
+    'FlowMatchEulerDiscrete',
+  ].map((name) => ({ _class_name: `${name}Scheduler` }))
+  const flowDpm = { ...dpm, use_flow_sigmas: true, prediction_type: 'flow_prediction' }
+  const [preserving, matching] = [
+    [euler, ancestral, dpm, { ...dpm, algorithm_type: 'sde-dpmsolver++' }],
+    [flowEuler, flowDpm, { ...flowDpm, algorithm_type: 'sde-dpmsolver++' }],
+  ]
+  for (const [own, names, fit, other, said] of [
+    [euler, VARIANCE_PRESERVING, preserving, matching, /a configuration of variance-preserving noise.* euler, /],
+    [flowEuler, FLOW_MATCHING, matching, preserving, /a configuration of flow matching.* flow-euler, dpm\+\+, /],
+    [dpm, FLOW_MATCHING, matching, preserving, /a configuration of flow matching/],
+    // A network of a family of variance-preserving noise that was trained on by flow matching: its folder says so.
+    [flowDpm, VARIANCE_PRESERVING, matching, preserving, /a configuration of flow matching/],
+  ] as const) {
+    const schedulers = await load(own, names)
+    for (const given of fit) assert.equal(schedulers.configOf(given), parseSchedulerConfig(given).config)
+    for (const given of other)
+      assert.throws(
+        () => schedulers.configOf(given),
+        ({ code, argument, message }: SadaError) =>
+          code === 'INVALID_ARGUMENT' &&
+          argument === 'scheduler' &&
+          said.test(message) &&
+          message.includes(`"${given._class_name}"`),
+      )
+  }
+  rmSync(root, { recursive: true })
+})
+
 test.run()

@@ -1,4 +1,4 @@
-import { invalidArgument, SadaError } from '../errors.ts'
+import { invalidArgument, inWords, SadaError, show } from '../errors.ts'
 import {
   parseSchedulerConfig,
   solverFor,
@@ -56,12 +56,25 @@ export class Schedulers {
     return new Schedulers(await folder.text(FILE), names, additions)
   }
 
-  /** The configuration that a request names or brings. Throws UNKNOWN_NAME or INVALID_SCHEDULE. */
+  /** The configuration that a request names or brings. Throws UNKNOWN_NAME, INVALID_SCHEDULE or INVALID_ARGUMENT. */
   configOf(scheduler: Request['scheduler']): SchedulerConfig {
-    if (typeof scheduler === 'object') return parseSchedulerConfig(scheduler).config
+    if (typeof scheduler === 'object') return this.configOfCaller(scheduler)
     const name = this.names.find((each) => each === scheduler)
     if (name === undefined) throw this.refused.get(scheduler) ?? unknownScheduler(scheduler, this.names)
     return this.parse(name)
+  }
+
+  /** Throws INVALID_ARGUMENT for other noise than the folder's own: the run would make noise. */
+  private configOfCaller(fields: object): SchedulerConfig {
+    const { config } = parseSchedulerConfig(fields)
+    const wanted = isFlowMatching(this.parse(this.own))
+    if (isFlowMatching(config) === wanted) return config
+    const expected = wanted
+      ? 'a configuration of flow matching (of FlowMatchEulerDiscreteScheduler, or with "use_flow_sigmas" and "prediction_type": "flow_prediction")'
+      : 'a configuration of variance-preserving noise (not of FlowMatchEulerDiscreteScheduler, and without "use_flow_sigmas")'
+    const { _class_name: own } = fields as { readonly _class_name?: unknown }
+    const hint = `The network was trained on that noise, as ${FILE} has it; ${this.names.join(', ')} make it.`
+    throw invalidArgument('scheduler', expected, inWords(`one of ${show(own)}`), hint)
   }
 
   private isSupported(name: SolverName): boolean {
@@ -86,6 +99,9 @@ export class Schedulers {
     return parseSchedulerConfig(completed, name).config
   }
 }
+
+const isFlowMatching = (config: SchedulerConfig): boolean =>
+  config.solver === 'flow-euler' || ('useFlowSigmas' in config && config.useFlowSigmas)
 
 /** What a configuration of flow matching lacks to be read as DPM-Solver++. One of DPM-Solver++ or UniPC has its shift by another name. */
 export async function flowAdditions(folder: Folder): Promise<Readonly<Record<string, unknown>>> {
