@@ -5,6 +5,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { latentMask } from '../../ts/families/start.ts'
 import { load, type GenerateOptions, type Pipeline, type Pixels } from '../../ts/index.ts'
+import { failure } from '../support/failure.ts'
 import { familyFolder, relativeError } from '../support/families.ts'
 
 // Where a run starts, and what is kept of a picture, on a model made of formulas (test/fixtures/layouts/make.py): a latent is a picture's
@@ -200,6 +201,27 @@ test('a colour is as white as its grey in PIL, ITU-R 601-2: 0.299 of red, 0.587 
       [...latentMask({ width: 4, height: 3, data }, [3, 4], 1)],
       colours.map(([, , , isWhite]) => isWhite),
     )
+  }
+})
+
+test('what a run cannot start from is refused by name, when it is planned as when it is made', async () => {
+  const init = picture(3, (p) => grey[p])
+  const { latents } = await generate({ init })
+  const at = (k: number, value: number) => ({ latents: latents.map((each, i) => (i === k ? value : each)) })
+  for (const [argument, options] of [
+    ['init', { init, width: 8 }],
+    ['init', { init, height: 8 }],
+    ['init.latents', { width, height, init: { latents: latents.subarray(1) } }],
+    ['init.latents', { width, height, init: at(0, NaN) }],
+    ['init.latents', { width, height, init: at(latents.length - 1, -Infinity), strength: 0.5 }],
+    ['width', { width: null as never, height }],
+    ['height', { init, height: null as never }],
+  ] as const) {
+    const call = { prompt: 'a cat', steps: 5, seed: 3, ...options }
+    for (const work of [() => pipeline.memory(call), () => pipeline.generate(call)]) {
+      const error = await failure(work())
+      assert.equal([error.code, error.argument], ['INVALID_ARGUMENT', argument], error.message)
+    }
   }
 })
 

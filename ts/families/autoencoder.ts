@@ -200,11 +200,18 @@ export class LatentDistribution {
   }
 }
 
-/** A picture as a sample [3, height, width] from −1 to 1. Throws INVALID_ARGUMENT unless it has that size. */
-export function toSample(argument: string, { width, height, data }: Pixels, [h, w]: readonly [number, number]): Float32Array {
-  const channels = data.length / (width * height)
+/** Throws INVALID_ARGUMENT unless a picture has that size. */
+export function checkPicture(argument: string, { width, height }: Pixels, [h, w]: readonly [number, number]): void {
   if (width !== w || height !== h)
     throw invalidArgument(argument, `${w}×${h} pixels, like the result`, inWords(`${width}×${height}`))
+}
+
+/** A picture as a sample [3, height, width] from −1 to 1. Throws INVALID_ARGUMENT unless it has that size. */
+export function toSample(argument: string, picture: Pixels, size: readonly [number, number]): Float32Array {
+  checkPicture(argument, picture, size)
+  const { width, height, data } = picture
+  const [h, w] = size
+  const channels = data.length / (width * height)
   const sample = new Float32Array(3 * h * w)
   for (let c = 0; c < 3; c++) {
     for (let p = 0; p < h * w; p++) sample[c * h * w + p] = (data[p * channels + (channels === 1 ? 0 : c)] / 255) * 2 - 1

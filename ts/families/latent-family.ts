@@ -1,11 +1,11 @@
 import { invalidArgument, type SadaError } from '../errors.ts'
 import type { Engine, Workspace } from '../native/types.ts'
-import { split } from '../sampler/latents.ts'
+import { checkFinite, split } from '../sampler/latents.ts'
 import type { Network } from '../sampler/network.ts'
 import type { Purpose } from '../sampler/memory.ts'
 import type { Schedule } from '../schedule/schedule.ts'
 import { createSolver } from '../solver/solver.ts'
-import { toSample, type Autoencoder, type LatentDistribution } from './autoencoder.ts'
+import { checkPicture, toSample, type Autoencoder, type LatentDistribution } from './autoencoder.ts'
 import type { LoadContext } from './component.ts'
 import type { Family, FamilyRequest, FamilyRun, ImageOutput, Output, Pixels, Request } from './family.ts'
 import { LatentPreview } from './latent-preview.ts'
@@ -115,9 +115,7 @@ export abstract class LatentFamily implements Family {
     const schedule = this.schedule(request, size)
     const solver = createSolver(schedule)
     const length = this.autoencoder.channels * size[0] * size[1]
-    if (init !== undefined && 'latents' in init && init.latents.length !== request.prompts.length * length) {
-      throw invalidArgument('init.latents', `${request.prompts.length * length} values`, init.latents)
-    }
+    if (init !== undefined) this.checkInit(init, size, request.prompts.length * length)
     const start = purpose === 'planning' ? noStart(request, length) : await this.start(request, size, schedule, length, purpose)
     const { network, droppedTokens } = await this.condition({ request, workspace, size, schedule, kept: start.kept }, purpose)
     const finish = (latents: Float32Array, signal: AbortSignal): Promise<Output> => this.decode(latents, request, size, signal)
@@ -125,6 +123,17 @@ export abstract class LatentFamily implements Family {
     const preview = async (denoised: Float32Array, signal: AbortSignal): Promise<ImageOutput> =>
       this.pictureOf(await drawing.draw(this.mapsOf(denoised, request, size), size, signal), size)
     return { solver, network, ...start, finish, preview, unknownWords: [], droppedTokens }
+  }
+
+  /** Throws INVALID_ARGUMENT unless a run of that size, of so many values, can start from it. */
+  private checkInit(init: NonNullable<Request['init']>, size: LatentSize, values: number): void {
+    if (!('latents' in init)) return checkPicture('init', init, this.pixelsOf(size))
+    if (init.latents.length !== values) throw invalidArgument('init.latents', `${values} values`, init.latents)
+    checkFinite('init.latents', init.latents)
+  }
+
+  private pixelsOf(size: LatentSize): [height: number, width: number] {
+    return [size[0] * this.autoencoder.scale, size[1] * this.autoencoder.scale]
   }
 
   /** Where the members start: from noise, or from a picture. */
@@ -162,7 +171,7 @@ export abstract class LatentFamily implements Family {
     const samples: Float32Array[] = []
     for (const map of this.mapsOf(latents, request, size))
       samples.push(await this.autoencoder.decode(map, size, signal, request.tileSize))
-    const [height, width] = size.map((n) => n * this.autoencoder.scale)
+    const [height, width] = this.pixelsOf(size)
     return { kind: 'image', samples, shape: [3, height, width], range: [-1, 1] }
   }
 
@@ -185,7 +194,7 @@ export abstract class LatentFamily implements Family {
     const given = init !== undefined && !('latents' in init) ? init : undefined
     const side = (name: 'width' | 'height', preset: number): number => {
       const unit = this.autoencoder.scale * this.patch
-      const pixels = request[name] ?? given?.[name] ?? preset
+      const { [name]: pixels = given?.[name] ?? preset } = request
       if (Number.isInteger(pixels) && pixels >= unit && pixels <= LARGEST_SIDE && pixels % unit === 0)
         return pixels / this.autoencoder.scale
       throw invalidArgument(name, `a multiple of ${unit} from ${unit} to ${LARGEST_SIDE}`, pixels)
@@ -201,7 +210,7 @@ export abstract class LatentFamily implements Family {
     mask?: Pixels,
   ): Promise<LatentDistribution | undefined> {
     if (init === undefined || 'latents' in init) return undefined
-    const pixels = size.map((n) => n * this.autoencoder.scale) as [number, number]
+    const pixels = this.pixelsOf(size)
     const sample = toSample('init', init, pixels)
     if (mask) {
       const anew = latentMask(mask, pixels, 3)

@@ -1,4 +1,4 @@
-import { invalidArgument } from '../errors.ts'
+import { invalidArgument, inWords } from '../errors.ts'
 import { TorchGenerator } from '../noise.ts'
 
 /** One seed for a batch, or one for each member: integers 0 … 2⁶⁴−1, from 2⁵³ on as bigints. As in PyTorch only their low 32 bits count. */
@@ -35,6 +35,12 @@ export class NoiseSource {
 /** What stands for the initial latents where a run is only planned: of their lengths, and no more. */
 export function unwrittenLatents(members: number, length: number): Float32Array[] {
   return new Array<Float32Array>(members).fill(new Float32Array(length))
+}
+
+/** Throws INVALID_ARGUMENT for latents that the network should not be blamed for. */
+export function checkFinite(argument: string, latents: Float32Array): void {
+  const at = latents.findIndex((value) => !Number.isFinite(value))
+  if (at >= 0) throw invalidArgument(argument, 'finite', inWords(`${latents[at]} at index ${at}`))
 }
 
 /** Noise times `init_noise_sigma`. */

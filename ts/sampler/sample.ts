@@ -12,7 +12,7 @@ import { checkAudit } from './audit.ts'
 import { awaited, never, rejectionOf } from './abort.ts'
 import { checkCall } from './checks.ts'
 import { CallbackNetwork, type NetworkFunction } from './callback-network.ts'
-import { checkSeed, initialLatents, NoiseSource, split, unwrittenLatents, type Seed } from './latents.ts'
+import { checkFinite, checkSeed, initialLatents, NoiseSource, split, unwrittenLatents, type Seed } from './latents.ts'
 import { DenoisingLoop } from './loop.ts'
 import { planRun, quoteOf, type MemoryOptions, type MemoryQuote, type Purpose, type RunSetting } from './memory.ts'
 import type { StepEvent, Trace } from './trace.ts'
@@ -232,8 +232,7 @@ function checkStart({ latents, seed }: SampleOptions, { isStochastic }: Solver, 
   if (!types.isFloat32Array(latents) || latents.length !== members * length) {
     throw invalidArgument('latents', `a Float32Array of length ${members * length} (the product of "shape")`, latents)
   }
-  const at = latents.findIndex((value) => !Number.isFinite(value))
-  if (at >= 0) throw invalidArgument('latents', 'finite', inWords(`${latents[at]} at index ${at}`))
+  checkFinite('latents', latents)
 }
 
 function initialState(
