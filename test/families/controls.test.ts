@@ -60,4 +60,20 @@ test('one for each ControlNet at most, and no more than one step can add up', ()
   }
 })
 
+test('shares of a run are numbers, and nothing that JavaScript would make one of', () => {
+  const refused = (given: object): string | undefined => {
+    try {
+      checkControls([{ images: [image], ...given }], Array<ControlNet>(1), 1)
+      return undefined
+    } catch (error) {
+      return (error as SadaError).argument
+    }
+  }
+  for (const none of [null, '0.5', true, [0.5], NaN])
+    for (const option of ['strength', 'start', 'end'])
+      assert.is(refused({ [option]: none }), `control.${option}`, `${option}: ${JSON.stringify(none)}`)
+  for (const given of [{}, { start: undefined, end: undefined }, { start: 0, end: 1 }, { start: 0.2, end: 0.5 }])
+    assert.is(refused(given), undefined)
+})
+
 test.run()

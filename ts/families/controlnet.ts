@@ -211,8 +211,10 @@ export function checkControls(controls: readonly Control[], nets: readonly Contr
       throw invalidArgument('control.image', `one picture, or ${members} (one for each prompt)`, images.length)
     if (typeof strength !== 'number' || !(strength >= 0 && strength <= 2))
       throw invalidArgument('control.strength', 'a number from 0 to 2', strength)
-    if (!(end > 0 && end <= 1)) throw invalidArgument('control.end', 'a number above 0, at most 1', end)
-    if (!(start >= 0 && start < end)) throw invalidArgument('control.start', `at least 0 and below "control.end" (${end})`, start)
+    if (typeof end !== 'number' || !(end > 0 && end <= 1))
+      throw invalidArgument('control.end', 'a number above 0, at most 1', end)
+    if (typeof start !== 'number' || !(start >= 0 && start < end))
+      throw invalidArgument('control.start', `at least 0 and below "control.end" (${end})`, start)
   }
 }
 
