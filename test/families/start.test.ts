@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { runInNewContext } from 'node:vm'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { latentMask } from '../../ts/families/start.ts'
+import { latentMask, noStart } from '../../ts/families/start.ts'
 import { load, type GenerateOptions, type Pipeline, type Pixels } from '../../ts/index.ts'
 import { failure } from '../support/failure.ts'
 import { familyFolder, relativeError } from '../support/families.ts'
@@ -223,6 +223,18 @@ test('what a run cannot start from is refused by name, when it is planned as whe
       assert.equal([error.code, error.argument], ['INVALID_ARGUMENT', argument], error.message)
     }
   }
+})
+
+test('a run that is planned has starts of its sizes, for which nothing is allocated', () => {
+  const before = process.memoryUsage().arrayBuffers
+  const request = { prompts: ['a', 'b'], seed: 0, steps: 5, guidance: 1, scheduler: 'euler', mask: picture(1, () => 0) }
+  const { latents, kept } = noStart(request, 2 ** 28)
+  for (const arrays of [latents, kept!])
+    assert.equal(
+      arrays.map(({ length }) => length),
+      [2 ** 28, 2 ** 28],
+    )
+  assert.ok(process.memoryUsage().arrayBuffers - before < 2 ** 20)
 })
 
 test('what a mask keeps ends without noise, also where the levels do not end at 0', async () => {

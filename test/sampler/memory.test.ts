@@ -1,10 +1,11 @@
 import { runInNewContext } from 'node:vm'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { SadaError } from '../../ts/errors.ts'
+import { SadaError } from '../../ts/errors.ts'
 import { sampleMemory } from '../../ts/index.ts'
 import { loadAddon } from '../../ts/native/load.ts'
 import { sample, type SampleOptions } from '../../ts/sampler/sample.ts'
+import { failure } from '../support/failure.ts'
 
 /** The plan of a run's memory: what is quoted is what is allocated, and a budget holds. */
 
@@ -158,6 +159,45 @@ test('a budget is read of an object of any class and realm; without one there is
     assert.equal(await sampleMemory({ ...options, memory }), whole)
   const foreign = sampleMemory({ ...options, memory: runInNewContext('({ budget: 0 })') as SampleOptions['memory'] })
   assert.is(await foreign.catch((error: SadaError) => error.argument), 'memory.budget')
+})
+
+test('of the largest run there is, planning allocates nothing in JavaScript either', async () => {
+  const { options } = watched({ shape: [1, 2 ** 31 - 1] })
+  const before = process.memoryUsage().arrayBuffers
+  assert.ok((await sampleMemory(options)).bytes > 2 ** 33)
+  assert.ok(process.memoryUsage().arrayBuffers - before < 2 ** 20)
+})
+
+/** While it works, there is no memory for arrays of so many numbers or bytes. */
+async function without<T>(length: number, work: () => Promise<T>): Promise<T> {
+  const [floats, bytes] = [globalThis.Float32Array, Uint8Array.prototype.slice]
+  const fail = (): never => new ArrayBuffer(Number.MAX_SAFE_INTEGER) as never
+  globalThis.Float32Array = new Proxy(floats, {
+    construct: (target, given: [number]) => (given[0] === length ? fail() : Reflect.construct(target, given)),
+  })
+  Uint8Array.prototype.slice = function (...range) {
+    return this.length === length ? fail() : bytes.apply(this, range)
+  }
+  try {
+    return await work()
+  } finally {
+    globalThis.Float32Array = floats
+    Uint8Array.prototype.slice = bytes
+  }
+}
+
+test('an array that JavaScript has no memory for is OUT_OF_MEMORY, whichever it is; what a callback has none for is its own', async () => {
+  const { options } = watched({ shape: [1, 4, 16, 16], steps: 3 })
+  const latents = new Float32Array(1024)
+  for (const given of [options, { ...options, seed: undefined, latents }]) {
+    const error = await without(1024, () => failure(sample(given)))
+    assert.is(error.code, 'OUT_OF_MEMORY')
+    assert.match(error.message, /no memory for an array/)
+    assert.instance(error.cause, RangeError)
+  }
+  const onStep = () => new ArrayBuffer(Number.MAX_SAFE_INTEGER)
+  const own: unknown = await failure(sample({ ...options, onStep }))
+  assert.ok(own instanceof RangeError && !(own instanceof SadaError))
 })
 
 test.run()

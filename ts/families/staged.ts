@@ -5,7 +5,7 @@ import { PlanNetwork, rowsPerMember } from '../plan/plan-network.ts'
 import { networkOf } from '../plan/staged-network.ts'
 import { RowTensors } from '../plan/row-tensors.ts'
 import { finished } from '../sampler/abort.ts'
-import { initialLatents, NoiseSource, split, unwrittenLatents } from '../sampler/latents.ts'
+import { initialLatents, NoiseSource, split, unwritten } from '../sampler/latents.ts'
 import type { Purpose } from '../sampler/memory.ts'
 import { parseSchedulerConfig } from '../schedule/config.ts'
 import { createSchedule } from '../schedule/schedule.ts'
@@ -57,8 +57,7 @@ export class Staged implements Family {
     const members = prompts.length
     const length = manifest.latents.reduce((product, n) => product * n, 1)
     const noise = new NoiseSource(seed, members)
-    const latents =
-      purpose === 'planning' ? unwrittenLatents(members, length) : initialLatents(noise, length, schedule.initNoiseSigma)
+    const latents = purpose === 'planning' ? unwritten(members, length) : initialLatents(noise, length, schedule.initNoiseSigma)
 
     const rows = members * rowsPerMember(guidance)
     const tensors = new RowTensors(workspace, manifest.tensors, rows, manifest.tokens.grid[0] * manifest.tokens.grid[1])

@@ -1,4 +1,4 @@
-import { initialLatents, NoiseSource, split } from '../sampler/latents.ts'
+import { initialLatents, NoiseSource, split, unwritten } from '../sampler/latents.ts'
 import type { Schedule } from '../schedule/schedule.ts'
 import { stateOf } from '../solver/parameterisation.ts'
 import type { LatentDistribution } from './autoencoder.ts'
@@ -33,8 +33,8 @@ interface StartInputs {
 
 /** What has the sizes of a start, for planning. */
 export function noStart({ prompts, seed, mask }: Request, length: number): Start {
-  const zeros = prompts.map(() => new Float32Array(length))
-  return { latents: zeros, noise: new NoiseSource(seed, prompts.length), ...(mask && { kept: zeros }) }
+  const latents = unwritten(prompts.length, length)
+  return { latents, noise: new NoiseSource(seed, prompts.length), ...(mask && { kept: latents }) }
 }
 
 const asIs = (latents: Float32Array): Float32Array => latents

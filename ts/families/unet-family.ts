@@ -1,7 +1,8 @@
 import { invalidArgument } from '../errors.ts'
 import type { Schedule } from '../schedule/schedule.ts'
+import { unwritten } from '../sampler/latents.ts'
 import type { Purpose } from '../sampler/memory.ts'
-import { Autoencoder, toSample } from './autoencoder.ts'
+import { Autoencoder, checkPicture, toSample } from './autoencoder.ts'
 import { Component, type LoadContext } from './component.ts'
 import { checkControls, ControlledNetwork, type ControlNet } from './controlnet.ts'
 import type { JsonObject } from './folder.ts'
@@ -62,6 +63,13 @@ export async function unetRange(context: LoadContext, length: number): Promise<S
   return sizeRange(context, scale, { own, length: [length, length] })
 }
 
+/** A ControlNet's picture, from 0 to 1. Throws INVALID_ARGUMENT unless it has that size. */
+function toControl(image: Pixels, size: readonly [number, number], purpose: Purpose): Float32Array {
+  checkPicture('control.image', image, size)
+  if (purpose === 'planning') return unwritten(1, 3 * size[0] * size[1])[0]
+  return toSample('control.image', image, size).map((value) => (value + 1) / 2)
+}
+
 /** The conditioning of a run by the names of the UNet's inputs. */
 export interface UnetConditioning {
   readonly tensors: Readonly<Record<string, Conditioning>>
@@ -111,10 +119,12 @@ export abstract class UnetFamily extends LatentFamily {
   ): Promise<UnetConditioning>
 
   /** The mask and the latents of what it leaves, for each member, where the network reads them. */
-  private beside({ prompts, mask }: Request, size: LatentSize, kept: RunInputs['kept']): Float32Array[] | undefined {
+  private beside({ request, size, kept }: RunInputs, purpose: Purpose): Float32Array[] | undefined {
+    const { prompts, mask } = request
     if (!this.readsMask) return undefined
     if (mask === undefined || kept === undefined)
       throw invalidArgument('mask', 'given, and "init": this network makes parts of pictures anew', mask)
+    if (purpose === 'planning') return unwritten(prompts.length, size[0] * size[1] + kept[0].length)
     const white = latentMask(mask, size, 1)
     return prompts.map((_, b) => Float32Array.from([...white, ...kept[b]]))
   }
@@ -123,15 +133,15 @@ export abstract class UnetFamily extends LatentFamily {
     return scheduleFor(this.schedulersOfFolder.configOf(request.scheduler), request, { steps: request.steps })
   }
 
-  protected async condition({ request, workspace, size, schedule, kept }: RunInputs, purpose: Purpose): Promise<Conditioned> {
+  protected async condition(run: RunInputs, purpose: Purpose): Promise<Conditioned> {
+    const { request, workspace, size, schedule } = run
     const { unet, autoencoder, parts } = this
     const { channels } = autoencoder
     const { controlNets: nets, inputs } = parts
     const { control: controls = [] } = request
     checkControls(controls, nets, request.prompts.length)
     const pixels = [size[0] * autoencoder.scale, size[1] * autoencoder.scale] as const
-    const toPicture = (image: Pixels): Float32Array => toSample('control.image', image, pixels).map((value) => (value + 1) / 2)
-    const pictures = controls.map(({ images }) => images.map(toPicture))
+    const pictures = controls.map(({ images }) => images.map((image) => toControl(image, pixels, purpose)))
     const guidance = effectiveGuidance(request.guidance)
     const { tensors: conditioning, droppedTokens } = await this.readPrompts(request, guidance, size, purpose)
     const common = { workspace, members: request.prompts.length, guidance, conditioning }
@@ -147,7 +157,7 @@ export abstract class UnetFamily extends LatentFamily {
         output: this.output,
         shape: ['rows', channels, ...size],
         layout: { order: 'channels-first', channels, grid: size, patch: [1, 1] },
-        beside: this.beside(request, size, kept),
+        beside: this.beside(run, purpose),
       },
       time: { input: inputs.time, value: ({ timestep }) => timestep },
       written: nets.length > 0 ? residualShapes(unet, size) : {},

@@ -128,13 +128,20 @@ export function findOnnxRuntime(): string {
   )
 }
 
+/** What V8 says where it has no memory for an array's numbers. */
+const ALLOCATION_FAILED = 'Array buffer allocation failed'
+
 /**
- * An error of the addon (an Error with one of our codes) as a SadaError; so is what a stage or step met otherwise, an error of the system
+ * An error of the addon (an Error with one of our codes) as a SadaError; so is an array that there was no memory for, and what a stage or step met otherwise, an error of the system
  * say, as INTERNAL. Without those it is the caller's own, thrown by a callback: as it is, like anything that is no Error with a `code`.
  */
 export function asSadaError(error: unknown, details: SadaErrorDetails = {}): unknown {
   if (error instanceof SadaError) return at(error, details)
   if (!(error instanceof Error)) return error
+  if (error.message === ALLOCATION_FAILED) {
+    const message = "There is no memory for an array of the call's, in JavaScript: fewer or smaller results at once take less."
+    return new SadaError('OUT_OF_MEMORY', message, { ...details, cause: error })
+  }
   const { code } = error as { code?: unknown }
   if (typeof code !== 'string') return error
   // Without a signal that fired, only the end of its engine aborts a run.

@@ -1,5 +1,6 @@
 import { types } from 'node:util'
 import { invalidArgument, SadaError } from '../errors.ts'
+import { asSadaError } from '../native/load.ts'
 
 /**
  * Checks what every call takes, and returns the call as it is now, whatever becomes of the caller's lists, arrays and objects; what has a class
@@ -13,7 +14,11 @@ export function checkCall<T extends CallOptions>(options: T): T {
   if (record !== undefined && typeof record !== 'boolean') throw invalidArgument('record', 'true or false', record)
   const call: [name: string, value: unknown][] = []
   const copies = new Map<unknown, unknown>()
-  for (const name in options) call.push([name, copyOf(options[name], copies)])
+  try {
+    for (const name in options) call.push([name, copyOf(options[name], copies)])
+  } catch (error) {
+    throw asSadaError(error)
+  }
   // Not by assignment, which would make an own `__proto__` the prototype, whose fields nobody checks.
   return Object.fromEntries(call) as CallOptions as T
 }

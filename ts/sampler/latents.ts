@@ -32,9 +32,9 @@ export class NoiseSource {
   }
 }
 
-/** What stands for the initial latents where a run is only planned: of their lengths, and no more. */
-export function unwrittenLatents(members: number, length: number): Float32Array[] {
-  return new Array<Float32Array>(members).fill(new Float32Array(length))
+/** What stands for arrays of every member where a run is only planned: of their lengths, and no more. */
+export function unwritten(members: number, length: number): Float32Array[] {
+  return new Array<Float32Array>(members).fill({ length } as Float32Array)
 }
 
 /** Throws INVALID_ARGUMENT for latents that the network should not be blamed for. */

@@ -12,7 +12,7 @@ import { checkAudit } from './audit.ts'
 import { awaited, never, rejectionOf } from './abort.ts'
 import { checkCall } from './checks.ts'
 import { CallbackNetwork, type NetworkFunction } from './callback-network.ts'
-import { checkFinite, checkSeed, initialLatents, NoiseSource, split, unwrittenLatents, type Seed } from './latents.ts'
+import { checkFinite, checkSeed, initialLatents, NoiseSource, split, unwritten, type Seed } from './latents.ts'
 import { DenoisingLoop } from './loop.ts'
 import { planRun, quoteOf, type MemoryOptions, type MemoryQuote, type Purpose, type RunSetting } from './memory.ts'
 import type { StepEvent, Trace } from './trace.ts'
@@ -168,7 +168,7 @@ function check(options: SampleOptions) {
   const prepare = (workspace: Workspace, { policy, storage }: RunSetting, purpose: Purpose, warnings: readonly string[] = []) => {
     const isPlanned = purpose === 'planning'
     const noise = options.seed === undefined ? undefined : new NoiseSource(options.seed, members)
-    const latents = isPlanned ? unwrittenLatents(members, length) : initialState(options, noise, members, length, schedule)
+    const latents = isPlanned ? unwritten(members, length) : initialState(options, noise, members, length, schedule)
     const network = new CallbackNetwork(call, workspace, members, length, { layout, guidance: guidanceScale })
     const signal = isPlanned ? never : purpose
     const onStep = options.onStep && awaited((event: StepEvent) => options.onStep!(event), signal)
