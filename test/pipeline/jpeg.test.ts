@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { checkBytes, isRgb, upright } from '../../ts/pipeline/jpeg.ts'
+import { checkBytes, headerOf, isRgb, upright } from '../../ts/pipeline/jpeg.ts'
 
 // What is read of a JPEG file's header, on headers written by hand (ITU T.81, annex B). Whole files are in media.test.ts.
 
@@ -19,6 +19,7 @@ const jfif: Segment = [0xe0, [...bytes('JFIF\0'), 1, 1, 0, 0, 1, 0, 1, 0, 0]]
 const adobe = (transform: number): Segment => [0xee, [...bytes('Adobe'), 0, 100, 0, 0, 0, 0, transform]]
 const scan: Segment = [0xda, [3, 0, 0, 0, 0, 0, 0, 0, 63, 0]]
 const comment = (text: string): Segment => [0xfe, bytes(text)]
+const hasRgb = (whole: Uint8Array): boolean => isRgb(headerOf(whole))
 
 test('colours are what libjpeg takes them for: JFIF has luminance, Adobe says what it has, names count where there is neither', () => {
   const cases: [is: boolean, what: string, file: Uint8Array][] = [
@@ -35,25 +36,25 @@ test('colours are what libjpeg takes them for: JFIF has luminance, Adobe says wh
     [true, "a segment of Adobe's number", file([0xee, [...bytes('Ducky'), 0, 100, 0, 0, 0, 0, 1]], rgb)],
     [true, "a comment on Adobe's", file([0xfe, adobe(1)[1]], rgb)],
   ]
-  for (const [is, what, header] of cases) assert.is(isRgb(header), is, what)
+  for (const [is, what, each] of cases) assert.is(hasRgb(each), is, what)
 })
 
 test('a header ends at the first scan, or at what is no marker; long segments are passed over', () => {
-  assert.is(isRgb(file(ycc, scan, adobe(0))), false)
-  assert.is(isRgb(file(ycc, 0, adobe(0))), false)
-  assert.is(isRgb(file(comment('x'.repeat(300)), comment('x'.repeat(600)), rgb)), true)
+  assert.is(hasRgb(file(ycc, scan, adobe(0))), false)
+  assert.is(hasRgb(file(ycc, 0, adobe(0))), false)
+  assert.is(hasRgb(file(comment('x'.repeat(300)), comment('x'.repeat(600)), rgb)), true)
 })
 
 test('a frame has any marker from C0 to CF but those of Huffman tables, arithmetic tables and extensions', () => {
   for (let marker = 0xc0; marker <= 0xcf; marker++)
-    assert.is(isRgb(file(frame('RGB', marker))), ![0xc4, 0xc8, 0xcc].includes(marker), marker.toString(16))
-  for (const marker of [0xbf, 0xd0, 0xdb, 0xdd]) assert.is(isRgb(file(frame('RGB', marker))), false, marker.toString(16))
+    assert.is(hasRgb(file(frame('RGB', marker))), ![0xc4, 0xc8, 0xcc].includes(marker), marker.toString(16))
+  for (const marker of [0xbf, 0xd0, 0xdb, 0xdd]) assert.is(hasRgb(file(frame('RGB', marker))), false, marker.toString(16))
 })
 
 /** 3 × 2 pixels, numbered row by row, as a file with these parts has them seen: width, height, numbers. */
 const seen = (...parts: Segment[]): string => {
   const pixels = Uint8Array.from({ length: 24 }, (_, k) => Math.floor(k / 4) + 1)
-  const { width, height, data } = upright({ width: 3, height: 2, data: pixels }, file(...parts))
+  const { width, height, data } = upright({ width: 3, height: 2, data: pixels }, headerOf(file(...parts)))
   return `${width}×${height} ${data.filter((_, k) => k % 4 === 0).join('')}`
 }
 const exif = (tiff: readonly number[], head = 'Exif\0\0'): Segment => [0xe1, [...bytes(head), ...tiff]]
@@ -70,7 +71,7 @@ test('a picture is turned and mirrored by what its EXIF segment says, wherever t
   assert.is(seen(exif([...DIRECTORY, 0, 3, ...others, ...ENTRY, 2])), '3×2 321654')
   assert.is(seen(exif([...bytes('MM'), 0, 42, 0, 0, 0, 10, 0, 0, 0, 1, ...ENTRY, 2])), '3×2 321654')
   assert.is(seen(exif(turnedBy(2)), jfif, adobe(1), rgb), '3×2 321654')
-  assert.is(isRgb(file(jfif, exif(turnedBy(2)), rgb)), false)
+  assert.is(hasRgb(file(jfif, exif(turnedBy(2)), rgb)), false)
 })
 
 test('a picture lies as it is where no EXIF segment names an orientation, or one that is cut', () => {
@@ -89,14 +90,38 @@ test('a picture lies as it is where no EXIF segment names an orientation, or one
     assert.is(seen(...parts), '3×2 123456')
 })
 
+test('the first EXIF segment counts, also where it names no orientation', () => {
+  assert.is(seen(exif(turnedBy(2)), exif(turnedBy(3))), '3×2 321654')
+  assert.is(seen(exif(DIRECTORY), exif(turnedBy(3))), '3×2 123456')
+  // What is no EXIF segment is not the first one.
+  assert.is(seen(exif(turnedBy(2), 'http:/'), exif(turnedBy(3))), '3×2 654321')
+})
+
+test('reading a header takes milliseconds, however many entries 900 EXIF segments claim to have', () => {
+  const whole = file(...Array<Segment>(900).fill(exif([...DIRECTORY, 0xff, 0xff])), rgb)
+  const startedAt = performance.now()
+  assert.is(headerOf(whole).width, 8)
+  // Making the entries took some 10 ms a segment.
+  const ms = performance.now() - startedAt
+  assert.ok(ms < 1000, `${ms} ms`)
+})
+
+test('a file may have 1000 segments before its first scan, and not one more', () => {
+  const many = (count: number): Uint8Array => file(...Array<Segment>(count - 1).fill(comment('')), rgb, scan)
+  assert.is(headerOf(many(1000)).width, 8)
+  assert.throws(() => headerOf(many(1001)), /^more than 1000 segments before its first scan$/)
+  assert.throws(() => headerOf(file(...Array<number>(2000).fill(0xff))), /more than 1000 segments/)
+})
+
 test('a block takes a bit at least: a file of n bytes has at most 8·n of them, and what is left over of one', () => {
   const sized = (width: number): Uint8Array => file([0xc0, [8, 0, 8, width >> 8, width & 255, 1, 1, 0x11, 0]])
   const blocks = 8 * sized(0).length
-  checkBytes(sized(8 * blocks))
-  checkBytes(sized(8 * blocks + 7))
-  assert.throws(() => checkBytes(sized(8 * blocks + 8)), new RegExp(`too few for ${8 * blocks + 8} × 8 pixels`))
+  const check = (whole: Uint8Array): void => checkBytes(whole, headerOf(whole))
+  check(sized(8 * blocks))
+  check(sized(8 * blocks + 7))
+  assert.throws(() => check(sized(8 * blocks + 8)), new RegExp(`too few for ${8 * blocks + 8} × 8 pixels`))
   // Without a frame it is for the decoder to say what is wrong.
-  checkBytes(file(jfif))
+  check(file(jfif))
 })
 
 test.run()

@@ -1,6 +1,6 @@
 import type * as Jpeg from 'jpeg-js'
 import type { Pixels } from '../families/family.ts'
-import { checkBytes, isRgb, sizeOfJpeg, upright } from './jpeg.ts'
+import { checkBytes, headerOf, isRgb, upright } from './jpeg.ts'
 import { pictureOf, sizeOfPng } from './png.ts'
 
 /** Work on a picture file, which takes the thread it is made on for as long as it takes. */
@@ -26,7 +26,7 @@ export function formatOf(file: Uint8Array): 'PNG' | 'JPEG' | undefined {
 /** Pixels that a task is about, as far as the file says. */
 export function pixelsIn(task: CodecTask): number {
   const { width, height } =
-    task.kind === 'encode' ? task.pixels : formatOf(task.file) === 'PNG' ? sizeOfPng(task.file) : sizeOfJpeg(task.file)
+    task.kind === 'encode' ? task.pixels : formatOf(task.file) === 'PNG' ? sizeOfPng(task.file) : headerOf(task.file)
   return width * height
 }
 
@@ -41,10 +41,11 @@ export async function runCodec(task: CodecTask): Promise<Uint8Array | Pixels> {
 function decodeJpeg(file: Uint8Array): Pixels {
   // eslint-disable-next-line @typescript-eslint/no-require-imports
   const { decode: read } = require('jpeg-js') as typeof Jpeg
-  checkBytes(file)
+  const header = headerOf(file)
+  checkBytes(file, header)
   const limits = { maxResolutionInMP: MOST_PIXELS / 1e6, maxMemoryUsageInMB: 4096 }
-  const { width, height, data } = read(file, { useTArray: true, ...limits, ...(isRgb(file) && { colorTransform: false }) })
-  return upright({ width, height, data }, file)
+  const { width, height, data } = read(file, { useTArray: true, ...limits, ...(isRgb(header) && { colorTransform: false }) })
+  return upright({ width, height, data }, header)
 }
 
 async function decodePng(file: Uint8Array): Promise<Pixels> {
