@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { checkBytes, headerOf, isRgb, upright } from '../../ts/pipeline/jpeg.ts'
+import { checkBytes, headerOf, isRgb, upright, withoutTrailer } from '../../ts/pipeline/jpeg.ts'
 
 // What is read of a JPEG file's header, on headers written by hand (ITU T.81, annex B). Whole files are in media.test.ts.
 
@@ -122,6 +122,35 @@ test('a block takes a bit at least: a file of n bytes has at most 8·n of them, 
   assert.throws(() => check(sized(8 * blocks + 8)), new RegExp(`too few for ${8 * blocks + 8} × 8 pixels`))
   // Without a frame it is for the decoder to say what is wrong.
   check(file(jfif))
+})
+
+/** A scan of one component, which says nothing of it. */
+const short: Segment = [0xda, [1, 1, 0, 1, 63, 0]]
+const END: Segment = [0xd9, []]
+const pictureOf = (whole: Uint8Array): Uint8Array => withoutTrailer(whole, headerOf(whole))
+
+test('scans read 100 components at most, whatever a segment before them says of its length; those of notes are not counted', () => {
+  const scans = (count: number): Segment[] => Array<Segment>(count).fill(short)
+  const isRefused = (...parts: Segment[]): void =>
+    assert.throws(() => pictureOf(file(...parts)), /^scans that read more than 100 components$/)
+  const isTaken = (...parts: Segment[]): void => void pictureOf(file(...parts))
+  isTaken(jfif, ycc, scan, ...scans(97), END)
+  isRefused(jfif, ycc, scan, ...scans(98), END)
+  isRefused(jfif, ycc, ...scans(101))
+  // One scan may name a component many times, and a decoder does not ask how long it says to be.
+  isRefused(ycc, [0xda, [101, ...Array<number>(202).fill(1), 1, 63, 0]])
+  // Within the frame's segment, of which a decoder reads no more than the components.
+  isRefused([0xc2, [...ycc[1], ...scans(101).flatMap(written)]], scan, END)
+  const thumbnails = scans(200).flatMap(written)
+  isTaken(jfif, [0xe1, thumbnails], [0xfe, thumbnails], ycc, scan, END)
+})
+
+test('what follows a picture is not handed on; an end within a note is none', () => {
+  const picture = file(jfif, [0xe1, [0xff, 0xd9]], ycc, scan, short)
+  const whole = Uint8Array.of(...picture, 0xff, 0xd9)
+  assert.equal(pictureOf(Uint8Array.of(...whole, 1, 2, 3, ...written([0xda, [200]]))), whole)
+  assert.equal(pictureOf(picture), picture)
+  assert.equal(pictureOf(file(jfif)), file(jfif))
 })
 
 test.run()

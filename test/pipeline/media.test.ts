@@ -126,6 +126,29 @@ test("a JPEG file of red, green and blue is read as such, by Adobe's segment or 
   }
 })
 
+/** 24 × 16 pixels, blocks of 8 × 8 in the colours below, by Pillow 13.0, `Image.save(progressive=True, quality=90, subsampling=0)`: ten scans. */
+const PROGRESSIVE_JPEG =
+  '/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAMCAgMCAgMDAwMEAwMEBQgFBQQEBQoHBwYIDAoMDAsKCwsNDhIQDQ4RDgsLEBYQERMUFRUVDA8XGBYUGBIUFRT/2wBDAQMEBAUEBQkFBQkUDQsNFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBT/wgARCAAQABgDAREAAhEBAxEB/8QAFQABAQAAAAAAAAAAAAAAAAAABQf/xAAXAQEAAwAAAAAAAAAAAAAAAAAGBQcI/9oADAMBAAIQAxAAAAGY3DBsDHTAt2+7ykwMdMC3f//EABQQAQAAAAAAAAAAAAAAAAAAACD/2gAIAQEAAQUCX//EABQRAQAAAAAAAAAAAAAAAAAAACD/2gAIAQMBAT8BX//EABQRAQAAAAAAAAAAAAAAAAAAACD/2gAIAQIBAT8BX//EABQQAQAAAAAAAAAAAAAAAAAAACD/2gAIAQEABj8CX//EABQQAQAAAAAAAAAAAAAAAAAAACD/2gAIAQEAAT8hX//aAAwDAQACAAMAAAAQ3+//AP/EABQRAQAAAAAAAAAAAAAAAAAAACD/2gAIAQMBAT8QX//EABQRAQAAAAAAAAAAAAAAAAAAACD/2gAIAQIBAT8QX//EABQQAQAAAAAAAAAAAAAAAAAAACD/2gAIAQEAAT8QX//Z'
+
+test('a progressive JPEG file is read; one with scans without end is refused before it is decoded', async () => {
+  const file = Buffer.from(PROGRESSIVE_JPEG, 'base64')
+  const { width, height, data } = await readImage('init', new Uint8Array(file))
+  assert.equal([width, height], [24, 16])
+  const colours = [40, 120, 200].map((red, column) => [red, 200 - 50 * column])
+  for (const [k, value] of data.entries()) {
+    const [x, y, channel] = [Math.floor(k / 4) % 24, Math.floor(k / 96), k % 4]
+    const [red, blue] = colours[Math.floor(x / 8)]
+    // Quality 90 keeps flat blocks to some units.
+    assert.ok(Math.abs(value - [red, 60 + 100 * Math.floor(y / 8), blue, 255][channel]) <= 3, `${x}, ${y}: ${value}`)
+  }
+  // The last scan, of 10 bytes and its coded pixels, once more and once more.
+  const last = file.subarray(file.lastIndexOf(Buffer.of(0xff, 0xda)), -2)
+  const many = Buffer.concat([file.subarray(0, -2), ...Array<Buffer>(1000).fill(last), file.subarray(-2)])
+  const error = (await readImage('init', new Uint8Array(many)).catch((e: unknown) => e)) as SadaError
+  assert.equal([error.code, error.argument], ['INVALID_ARGUMENT', 'init'])
+  assert.match(error.message, /more than 100 components/)
+})
+
 /** 24 × 16 grey pixels, blocks of 20 60 100 / 140 180 220, by Pillow 13.0 with `exif[0x0112] = 1`, the number at byte 49. */
 const TURNED_JPEG =
   '/9j/4AAQSkZJRgABAQAAAQABAAD/4QAiRXhpZgAATU0AKgAAAAgAAQESAAMAAAABAAEAAAAAAAD/2wBDAAMCAgMCAgMDAwMEAwMEBQgFBQQEBQoHBwYIDAoMDAsKCwsNDhIQDQ4RDgsLEBYQERMUFRUVDA8XGBYUGBIUFRT/wAALCAAQABgBAREA/8QAHwAAAQUBAQEBAQEAAAAAAAAAAAECAwQFBgcICQoL/8QAtRAAAgEDAwIEAwUFBAQAAAF9AQIDAAQRBRIhMUEGE1FhByJxFDKBkaEII0KxwRVS0fAkM2JyggkKFhcYGRolJicoKSo0NTY3ODk6Q0RFRkdISUpTVFVWV1hZWmNkZWZnaGlqc3R1dnd4eXqDhIWGh4iJipKTlJWWl5iZmqKjpKWmp6ipqrKztLW2t7i5usLDxMXGx8jJytLT1NXW19jZ2uHi4+Tl5ufo6erx8vP09fb3+Pn6/9oACAEBAAA/APzfr2uvaq9rr2uvaq//2Q=='

@@ -1,6 +1,6 @@
 import type * as Jpeg from 'jpeg-js'
 import type { Pixels } from '../families/family.ts'
-import { checkBytes, headerOf, isRgb, upright } from './jpeg.ts'
+import { checkBytes, headerOf, isRgb, upright, withoutTrailer } from './jpeg.ts'
 import { pictureOf, sizeOfPng } from './png.ts'
 
 /** Work on a picture file, which takes the thread it is made on for as long as it takes. */
@@ -44,7 +44,8 @@ function decodeJpeg(file: Uint8Array): Pixels {
   const header = headerOf(file)
   checkBytes(file, header)
   const limits = { maxResolutionInMP: MOST_PIXELS / 1e6, maxMemoryUsageInMB: 4096 }
-  const { width, height, data } = read(file, { useTArray: true, ...limits, ...(isRgb(header) && { colorTransform: false }) })
+  const colours = isRgb(header) && { colorTransform: false }
+  const { width, height, data } = read(withoutTrailer(file, header), { useTArray: true, ...limits, ...colours })
   return upright({ width, height, data }, header)
 }
 

@@ -1,7 +1,9 @@
 import type { Pixels } from '../families/family.ts'
 
-const START_OF_SCAN = 0xda
-const [JFIF, EXIF, ADOBE] = [0xe0, 0xe1, 0xee]
+const [END_OF_IMAGE, START_OF_SCAN] = [0xd9, 0xda]
+const [JFIF, EXIF, ADOBE, COMMENT] = [0xe0, 0xe1, 0xee, 0xfe]
+/** Markers of segments that decoders may pass over: those of applications, and comments. */
+const isNote = (marker: number): boolean => (marker >= 0xe0 && marker <= 0xef) || marker === COMMENT
 /** Markers of a frame's header; those between are of tables. */
 const isFrame = (marker: number): boolean => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)
 /** The tag of EXIF. */
@@ -10,6 +12,8 @@ const ORIENTATION = 0x0112
 const [BLOCK_PIXELS, BLOCK_BITS] = [64, 1]
 /** Segments before the first scan at most; large profiles and metadata take one for every 64 kB. */
 const MOST_SEGMENTS = 1000
+/** How often scans read a component at most, all together. Encoders of progressive files write some ten scans, most of them of one component. */
+const MOST_READS = 100
 
 /** What a JPEG file says of itself before its first scan. */
 export interface JpegHeader {
@@ -22,6 +26,9 @@ export interface JpegHeader {
   readonly transform?: number
   /** How the camera was held, from 1 (upright) to 8, as the first EXIF segment counts. */
   readonly orientation?: number
+  /** Where the segments begin that are no notes, and where the first scan does. */
+  readonly tablesAt?: number
+  readonly scanAt?: number
 }
 
 /** Reads a file up to its first scan, or to what is no segment. Throws an Error where it has more of them than are read. */
@@ -30,7 +37,7 @@ export function headerOf(file: Uint8Array): JpegHeader {
   let segments = 0
   for (let at = 2; at + 4 <= file.length && file[at] === 0xff;) {
     const [marker, length] = [file[at + 1], (file[at + 2] << 8) | file[at + 3]]
-    if (marker === START_OF_SCAN) break
+    if (marker === START_OF_SCAN) return { ...header, scanAt: at }
     if (++segments > MOST_SEGMENTS) throw new Error(`more than ${MOST_SEGMENTS} segments before its first scan`)
     const body = file.subarray(at + 4, at + 2 + length)
     const text = (from: number, to: number): string => String.fromCharCode(...body.subarray(from, to))
@@ -38,6 +45,7 @@ export function headerOf(file: Uint8Array): JpegHeader {
     if (marker === ADOBE && text(0, 5) === 'Adobe') header = { ...header, transform: body[11] }
     if (marker === EXIF && header.orientation === undefined && text(0, 6) === 'Exif\0\0')
       header = { ...header, orientation: orientationOf(body.subarray(6)) }
+    if (!isNote(marker)) header = { tablesAt: at, ...header }
     if (isFrame(marker)) {
       const names = Array.from({ length: body[5] }, (_, k) => text(6 + 3 * k, 7 + 3 * k)).join('')
       header = { ...header, height: (body[1] << 8) | body[2], width: (body[3] << 8) | body[4], names }
@@ -88,6 +96,25 @@ export function checkBytes(file: Uint8Array, { width, height }: JpegHeader): voi
   if (file.length * 8 < Math.floor((width * height) / BLOCK_PIXELS) * BLOCK_BITS)
     throw new Error(`${file.length} bytes are too few for ${width} × ${height} pixels`)
 }
+
+/**
+ * A JPEG file without what follows its picture. Throws an Error where its scans are more than encoders write: for each the decoder looks at all blocks,
+ * of which a progressive scan may say nothing in a few bytes.
+ */
+export function withoutTrailer(file: Uint8Array, { tablesAt = 0, scanAt = Infinity }: JpegHeader): Uint8Array {
+  const end = indexOfMarker(file, END_OF_IMAGE, scanAt)
+  const picture = end < 0 ? file : file.subarray(0, end + 2)
+  let reads = 0
+  // By their markers, wherever those stand: the decoder passes over notes by their lengths, and over nothing else. Coded pixels have none.
+  for (let at = tablesAt; (at = indexOfMarker(picture, START_OF_SCAN, at)) >= 0; at += 2) {
+    reads += picture[at + 4] ?? 0
+    if (reads > MOST_READS) throw new Error(`scans that read more than ${MOST_READS} components`)
+  }
+  return picture
+}
+
+const indexOfMarker = ({ buffer, byteOffset, length }: Uint8Array, marker: number, from: number): number =>
+  from < length ? Buffer.from(buffer, byteOffset, length).indexOf(Buffer.of(0xff, marker), from) : -1
 
 /**
  * Whether the three components of a JPEG file are red, green and blue instead of luminance and two colour differences, told as libjpeg tells it:
