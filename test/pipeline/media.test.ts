@@ -84,6 +84,23 @@ test('a pixel of a quarter of the size is the mean over a triangle of four pixel
   }
 })
 
+test('what is cut off does not count, and takes no memory: of a column of five million pixels the middle is seen', () => {
+  const [middle, side] = [[10, 250, 90], 1024]
+  const column = new Uint8Array(5_000_001).fill(77)
+  column.set(middle, 2_499_999)
+  const row = { width: column.length, height: 1, data: column }
+  const expected = resize({ width: 1, height: 3, data: Uint8Array.from(middle) }, side, side)
+  // At the centre it is the middle pixel's own, to the half of a row; at the edges the mean with its neighbour.
+  const seen = [0, side / 2, side - 1].map((y) => expected.data[y * side])
+  assert.equal(seen, [130, 250, 170])
+  assert.ok(Buffer.compare(resize({ width: 1, height: column.length, data: column }, side, side).data, expected.data) === 0)
+  const across = resize(row, side, side).data
+  assert.equal(
+    [0, side / 2, side - 1].map((x) => across[x]),
+    seen,
+  )
+})
+
 /** Pictures of 9 × 2 by Pillow 13.0, `Image.save` of modes "1" and "P" with `bits=2`: rows that fill no whole bytes. */
 const CHECKED = 'iVBORw0KGgoAAAANSUhEUgAAAAkAAAACAQAAAACiLct+AAAADklEQVR4nGMIZWBcdQ0AA9wB18Gmmv4AAAAASUVORK5CYII='
 const PALETTE =

@@ -12,13 +12,16 @@ export function resize(picture: Pixels, width: number, height: number): Pixels {
   const top = (picture.height - height / scale) / 2
   const columns = weights(picture.width, width, left, scale)
   const rows = weights(picture.height, height, top, scale)
-  const narrow = new Float32Array(picture.height * width * channels)
-  for (let y = 0; y < picture.height; y++) {
+  // Of a picture that is cut above and below, no other rows count; they may be many more than are left.
+  const first = rows[0].from
+  const last = rows[height - 1].from + rows[height - 1].shares.length
+  const narrow = new Float32Array((last - first) * width * channels)
+  for (let y = first; y < last; y++) {
     for (const [x, { from, shares }] of columns.entries()) {
       for (let c = 0; c < channels; c++) {
         let sum = 0
         for (let k = 0; k < shares.length; k++) sum += shares[k] * picture.data[(y * picture.width + from + k) * channels + c]
-        narrow[(y * width + x) * channels + c] = sum
+        narrow[((y - first) * width + x) * channels + c] = sum
       }
     }
   }
@@ -27,7 +30,7 @@ export function resize(picture: Pixels, width: number, height: number): Pixels {
   for (const [y, { from, shares }] of rows.entries()) {
     for (let x = 0; x < stride; x++) {
       let sum = 0
-      for (let k = 0; k < shares.length; k++) sum += shares[k] * narrow[(from + k) * stride + x]
+      for (let k = 0; k < shares.length; k++) sum += shares[k] * narrow[(from - first + k) * stride + x]
       data[y * stride + x] = Math.round(sum)
     }
   }
