@@ -5,6 +5,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Folder } from '../../ts/families/folder.ts'
 import { TextEncoder } from '../../ts/families/text-encoder.ts'
+import { TextTokenizer } from '../../ts/families/tokenizers.ts'
 import { load } from '../../ts/index.ts'
 import { newEngine } from '../support/engines.ts'
 import { field, initializer, model, node, shape, tensor, value } from '../support/onnx.ts'
@@ -64,6 +65,54 @@ test('the second last of hidden states is that by its number, however many there
   )
   await engine.dispose()
   rmSync(root, { recursive: true })
+})
+
+test('memory() looks for no words, generate() once for those of each prompt; between prompts the event loop turns and an abort is heard', async () => {
+  const pipeline = await load(layout, { threads: 1 })
+  const own = Object.getOwnPropertyDescriptor(TextTokenizer.prototype, 'encode')!
+  const encode = own.value as TextTokenizer['encode']
+  let read: string[] = []
+  let [turns, isOver, onRead] = [0, false, (): void => {}]
+  const readAt: number[] = []
+  TextTokenizer.prototype.encode = function (...given) {
+    if (given[0] !== '') {
+      read.push(given[0])
+      readAt.push(turns)
+      onRead()
+    }
+    return encode.apply(this, given)
+  }
+  const count = (): void => {
+    turns++
+    if (!isOver) setImmediate(count)
+  }
+  setImmediate(count)
+  try {
+    const prompt = ['a cat', 'a dog', 'a fox']
+    const call = { prompt, seed: [1, 2, 3], steps: 1, policy: 'none' } as const
+    await pipeline.memory(call)
+    assert.equal(read, [])
+    await pipeline.generate(call)
+    assert.equal(read, prompt)
+    assert.is(new Set(readAt).size, prompt.length)
+    const [controller, reason] = [new AbortController(), new Error('enough')]
+    read = []
+    onRead = () => controller.abort(reason)
+    assert.is(await pipeline.generate({ ...call, signal: controller.signal }).catch((e: unknown) => e), reason)
+    assert.equal(read, ['a cat'])
+  } finally {
+    Object.defineProperty(TextTokenizer.prototype, 'encode', own)
+    isOver = true
+    await pipeline.dispose()
+  }
+})
+
+test('a prompt that is too long is so for memory(), too', async () => {
+  const pipeline = await load(layout, { threads: 1 })
+  const call = { prompt: ['a cat', 'x'.repeat(10_001)], seed: [1, 2], steps: 1 }
+  for (const wanted of [pipeline.memory(call), pipeline.generate(call)])
+    assert.is(await wanted.catch((error: { code?: string }) => error.code), 'PROMPT_TOO_LONG')
+  await pipeline.dispose()
 })
 
 test.run()

@@ -1,4 +1,5 @@
 import { SadaError } from '../errors.ts'
+import { checkTextLength } from '../plan/tokenizer.ts'
 import type { Purpose } from '../sampler/memory.ts'
 import { Component, type LoadContext } from './component.ts'
 import type { JsonObject } from './folder.ts'
@@ -77,9 +78,18 @@ export class TextEncoder {
 
   /** Reads prompts, each by itself: what a prompt becomes does not depend on those beside it. Equal ones are read once. */
   async encode(prompts: readonly string[], purpose: Purpose, length = this.length): Promise<Encoded> {
+    for (const prompt of prompts) checkTextLength(prompt)
+    // A plan needs sizes, which are those of any prompt: its words would be looked for twice.
+    const texts = purpose === 'planning' ? prompts.map(() => '') : prompts
     const read = new Map<string, Awaited<ReturnType<TextEncoder['encodeOne']>>>()
-    for (const prompt of prompts) if (!read.has(prompt)) read.set(prompt, await this.encodeOne(prompt, length, purpose))
-    const all = prompts.map((prompt) => read.get(prompt)!)
+    for (const text of new Set(texts)) {
+      read.set(text, await this.encodeOne(text, length, purpose))
+      if (purpose === 'planning') continue
+      // Looking for words holds the event loop, and a small encoder may answer before anything else had its turn.
+      await new Promise(setImmediate)
+      purpose.throwIfAborted()
+    }
+    const all = texts.map((text) => read.get(text)!)
     return {
       states: all.map(({ states }) => states),
       pooled: all.map(({ pooled }) => pooled),

@@ -19,6 +19,13 @@ interface Library {
   get_vocab(): Map<string, number>
   /** What is done to the text between special tokens, before it is split into words. */
   normalizer: Normalize | null
+  readonly model: {
+    encode(words: readonly string[]): string[]
+    readonly tokens_to_ids: ReadonlyMap<string, number>
+    readonly unk_token_id: number | undefined
+    /** Whether tokens that the vocabulary lacks are one where they follow each other. */
+    fuse_unk: boolean
+  }
 }
 
 /** Published tokenizers of these families have 50 000; reading many millions takes minutes. */
@@ -79,6 +86,7 @@ export class TextTokenizer {
       // Not on the whole text: a special token is one as it is written, not what becomes one.
       const first = isLowercasing(rest) ? withoutFinalSigma(normalize) : normalize
       library.normalizer = inTurn(isNormalizing(rest) ? inTurn(first, inCanonicalOrder) : first, library.normalizer)
+      fuseUnknown(library.model)
       // As arguments of one call they would be too many from some 120 000 on.
       const largest = [...library.get_vocab().values()].reduce((most, id) => Math.max(most, id), 0)
       if (largest >= vocabularySize)
@@ -108,6 +116,15 @@ export class TextTokenizer {
       dropped: Math.max(0, content.length - room),
     }
   }
+}
+
+/** Leaves the first of unknown tokens in a row. The library joins their texts, and looks up what it has so far with each: 10 000 take seconds. */
+function fuseUnknown(model: Library['model']): void {
+  if (!model.fuse_unk) return
+  model.fuse_unk = false
+  const encode = model.encode.bind(model)
+  const isUnknown = (token: string): boolean => (model.tokens_to_ids.get(token) ?? model.unk_token_id) === model.unk_token_id
+  model.encode = (words) => encode(words).filter((token, k, all) => !isUnknown(token) || k === 0 || !isUnknown(all[k - 1]))
 }
 
 type Normalize = (text: string) => string

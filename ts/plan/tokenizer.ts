@@ -7,7 +7,7 @@ import type { Manifest } from './manifest.ts'
 const WORD = /[\p{L}\p{M}\p{N}\p{So}]+/gu
 
 /** Longest prompt that is looked at, in UTF-16 code units; no encoder reads nearly as much. */
-const LONGEST_TEXT = 100_000
+const LONGEST_TEXT = 10_000
 
 export interface Encoded {
   readonly ids: Float32Array
