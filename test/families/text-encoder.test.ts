@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert'
 import { Folder } from '../../ts/families/folder.ts'
 import { TextEncoder } from '../../ts/families/text-encoder.ts'
 import { TextTokenizer } from '../../ts/families/tokenizers.ts'
-import { load } from '../../ts/index.ts'
+import { load, type SadaError } from '../../ts/index.ts'
 import { newEngine } from '../support/engines.ts'
 import { field, initializer, model, node, shape, tensor, value } from '../support/onnx.ts'
 
@@ -105,6 +105,33 @@ test('memory() looks for no words, generate() once for those of each prompt; bet
     isOver = true
     await pipeline.dispose()
   }
+})
+
+test('an encoder that reads fewer tokens than go around a prompt is refused at load; one that has room for just those is not', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'sada-text-'))
+  cpSync(layout, root, { recursive: true })
+  const engine = newEngine()
+  const loadedWith = async (length: number): Promise<TextEncoder> => {
+    const graph = [
+      initializer(tensor('scale', [1, 1, 4], floats(1, 1, 1, 1))),
+      initializer(shape('last', [2])),
+      node('Unsqueeze', { inputs: ['input_ids', 'last'], outputs: ['column'] }),
+      node('Mul', { inputs: ['column', 'scale'], outputs: ['last_hidden_state'] }),
+      value(11, 'input_ids', [1, length]),
+      value(12, 'last_hidden_state', [1, length, 4]),
+    ]
+    writeFileSync(join(root, 'text_encoder/model.onnx'), model(graph))
+    const context = { folder: await Folder.open(root), engine, threads: 1 }
+    return TextEncoder.load(context, 'text_encoder', 'tokenizer', { states: ['last_hidden_state'] })
+  }
+  // CLIP's begin and end.
+  const encoder = await loadedWith(2)
+  assert.is((await encoder.encode(['a cat'], new AbortController().signal)).states[0].length, 2 * 4)
+  const error = (await loadedWith(1).catch((e: unknown) => e)) as SadaError
+  assert.equal([error.code, error.stage], ['TOKENIZER_INVALID', 'text_encoder'])
+  assert.match(error.message, /puts 2 tokens around each prompt; .*model\.onnx reads 1\./)
+  await engine.dispose()
+  rmSync(root, { recursive: true })
 })
 
 test('a prompt that is too long is so for memory(), too', async () => {

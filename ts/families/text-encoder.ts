@@ -56,6 +56,8 @@ export class TextEncoder {
     this.pooledFeatures = this.pooled === undefined ? 0 : component.dimension(this.pooled, 1, projection ?? hidden)
     const fixed = component.tensor(this.names.ids).dims.at(1) ?? -1
     this.length = fixed > 0 ? fixed : lengthOf(tokenizer.maxLength)
+    if (this.length < tokenizer.around)
+      throw new SadaError('TOKENIZER_INVALID', tooShort(component, this.length, tokenizer.around), { stage: component.role })
     const { max_position_embeddings: positions = Infinity } = component.config
     if (typeof positions === 'number' && this.length > positions)
       throw new SadaError('TOKENIZER_INVALID', tooLong(component, this.length, positions), { stage: component.role })
@@ -115,6 +117,9 @@ export class TextEncoder {
     return { states: of(this.states), pooled: of(this.pooled), mask, dropped }
   }
 }
+
+const tooShort = ({ path }: Component, length: number, around: number): string =>
+  `The tokenizer puts ${around} tokens around each prompt; ${path} reads ${length}.`
 
 const tooLong = ({ path }: Component, length: number, positions: number): string =>
   `The tokenizer's prompts have ${length} tokens ("model_max_length" in its tokenizer_config.json); ${path} has positions for ${positions}.`

@@ -103,10 +103,15 @@ export class TextTokenizer {
     }
   }
 
-  /** The ids of a text, `length` of them. Throws PROMPT_TOO_LONG where nobody can have meant the text to be read. */
+  /** Tokens that go around every text. */
+  get around(): number {
+    return this.before.length + this.after.length
+  }
+
+  /** The ids of a text, `length` of them, which are not fewer than `around`. Throws PROMPT_TOO_LONG where nobody can have meant the text to be read. */
   encode(text: string, length = this.maxLength): TokenIds {
     checkTextLength(text)
-    const room = length - this.before.length - this.after.length
+    const room = length - this.around
     const content = this.library.encode(text, { add_special_tokens: false }).ids
     const used = [...this.before, ...content.slice(0, room), ...this.after]
     const padding = Array<number>(length - used.length)
