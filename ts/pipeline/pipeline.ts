@@ -145,7 +145,8 @@ export class Pipeline {
 
   /**
    * `generate` as a stream of typed events, from the first `next()` on; leaving the loop ends the run. The run does not wait for its reader, as it does for
-   * `onStep`: events queue, and an iterator that is dropped without `return()` runs to the end. Rejects as `generate` does; throws INVALID_ARGUMENT where
+   * `onStep`: events queue, and an iterator that is dropped without `return()` runs to the end. While a `next()` is pending,
+   * `return()` waits for the next event: give a `signal` to end the run at once. Rejects as `generate` does; throws INVALID_ARGUMENT where
    * `options`, which are read at the call, are none.
    */
   stream(options: GenerateOptions): AsyncGenerator<PipelineEvent, void, undefined> {
