@@ -166,6 +166,23 @@ test('a progressive JPEG file is read; one with scans without end is refused bef
   assert.match(error.message, /more than 100 components/)
 })
 
+test('frames that the header does not have are not made', async () => {
+  const frame = (side: number, components: number): number[] => [
+    ...[0xff, 0xc0, 0, 8 + 3 * components, 8, side >> 8, side & 255, side >> 8, side & 255, components],
+    ...Array.from({ length: 3 * components }, (_, k) => [Math.floor(k / 3), 0x11, 0][k % 3]),
+  ]
+  const files = [
+    [...frame(2048, 1), ...frame(8, 1)],
+    // The decoder forgives one segment that begins a byte late.
+    [0xff, 0xe0, 0, 2, 0, 0xe1, 0, 2, ...frame(2048, 1)],
+    Array<number[]>(10).fill(frame(256, 80)).flat(),
+  ]
+  for (const [k, limit] of ['maxResolutionInMP', 'maxResolutionInMP', 'maxMemoryUsageInMB'].entries()) {
+    const error = (await readImage('init', Uint8Array.of(0xff, 0xd8, ...files[k])).catch((e: unknown) => e)) as SadaError
+    assert.ok(error.message.includes(`${limit} limit exceeded`), error.message)
+  }
+})
+
 /** 24 × 16 grey pixels, blocks of 20 60 100 / 140 180 220, by Pillow 13.0 with `exif[0x0112] = 1`, the number at byte 49. */
 const TURNED_JPEG =
   '/9j/4AAQSkZJRgABAQAAAQABAAD/4QAiRXhpZgAATU0AKgAAAAgAAQESAAMAAAABAAEAAAAAAAD/2wBDAAMCAgMCAgMDAwMEAwMEBQgFBQQEBQoHBwYIDAoMDAsKCwsNDhIQDQ4RDgsLEBYQERMUFRUVDA8XGBYUGBIUFRT/wAALCAAQABgBAREA/8QAHwAAAQUBAQEBAQEAAAAAAAAAAAECAwQFBgcICQoL/8QAtRAAAgEDAwIEAwUFBAQAAAF9AQIDAAQRBRIhMUEGE1FhByJxFDKBkaEII0KxwRVS0fAkM2JyggkKFhcYGRolJicoKSo0NTY3ODk6Q0RFRkdISUpTVFVWV1hZWmNkZWZnaGlqc3R1dnd4eXqDhIWGh4iJipKTlJWWl5iZmqKjpKWmp6ipqrKztLW2t7i5usLDxMXGx8jJytLT1NXW19jZ2uHi4+Tl5ufo6erx8vP09fb3+Pn6/9oACAEBAAA/APzfr2uvaq9rr2uvaq//2Q=='

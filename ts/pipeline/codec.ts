@@ -1,6 +1,6 @@
 import type * as Jpeg from 'jpeg-js'
 import type { Pixels } from '../families/family.ts'
-import { checkBytes, headerOf, isRgb, upright, withoutTrailer } from './jpeg.ts'
+import { checkBytes, headerOf, isRgb, mostPixels, upright, withoutTrailer } from './jpeg.ts'
 import { pictureOf, sizeOfPng } from './png.ts'
 
 /** Work on a picture file, which takes the thread it is made on for as long as it takes. */
@@ -10,6 +10,9 @@ export type CodecTask =
 
 /** Pixels of a picture at most, 16384 × 16384. */
 export const MOST_PIXELS = 2 ** 28
+
+/** Memory that the decoder of JPEG files may take: it counts some 30 bytes for a pixel of four components, more where blocks stand out over the edges. */
+const [LEAST_MEGABYTES, PIXEL_BYTES] = [64, 64]
 
 /** What files begin with. */
 const [PNG, JPEG] = [
@@ -43,7 +46,10 @@ function decodeJpeg(file: Uint8Array): Pixels {
   const { decode: read } = require('jpeg-js') as typeof Jpeg
   const header = headerOf(file)
   checkBytes(file, header)
-  const limits = { maxResolutionInMP: MOST_PIXELS / 1e6, maxMemoryUsageInMB: 4096 }
+  // The decoder makes every frame that it finds, also one that the header does not have. The half is for rounding.
+  const pixels = Math.min(mostPixels(file, header), MOST_PIXELS)
+  const maxMemoryUsageInMB = Math.min(LEAST_MEGABYTES + (pixels * PIXEL_BYTES) / 1e6, 4096)
+  const limits = { maxResolutionInMP: (pixels + 0.5) / 1e6, maxMemoryUsageInMB }
   const colours = isRgb(header) && { colorTransform: false }
   const { width, height, data } = read(withoutTrailer(file, header), { useTArray: true, ...limits, ...colours })
   return upright({ width, height, data }, header)

@@ -116,6 +116,10 @@ export function withoutTrailer(file: Uint8Array, { tablesAt = 0, scanAt = Infini
 const indexOfMarker = ({ buffer, byteOffset, length }: Uint8Array, marker: number, from: number): number =>
   from < length ? Buffer.from(buffer, byteOffset, length).indexOf(Buffer.of(0xff, marker), from) : -1
 
+/** Pixels that a decoder may make: the header's, or of a broken one, which a decoder may yet read on, as many as the file has bits for. */
+export const mostPixels = (file: Uint8Array, { width, height }: JpegHeader): number =>
+  width * height || file.length * 8 * (BLOCK_PIXELS / BLOCK_BITS)
+
 /**
  * Whether the three components of a JPEG file are red, green and blue instead of luminance and two colour differences, told as libjpeg tells it:
  * by Adobe's segment, or where there is neither that nor JFIF's, by the names of the components.
