@@ -29,7 +29,7 @@ test('a file that was there is kept until it is written, one that was not goes a
   )
   assert.equal(readdirSync(folder), ['new', 'old', 'written'])
   await files[2].write('done')
-  for (const file of files) await file.release()
+  for (const file of files) file.release()
   assert.equal(readdirSync(folder), ['old', 'written'])
   assert.equal([readFileSync(join(folder, 'old'), 'utf8'), readFileSync(join(folder, 'written'), 'utf8')], ['kept', 'done'])
 })
@@ -37,7 +37,7 @@ test('a file that was there is kept until it is written, one that was not goes a
 test('a link that led nowhere stays, and what was made at its end goes again', async () => {
   const folder = emptyFolder()
   symlinkSync(join(folder, 'target'), join(folder, 'link'))
-  await (await OutputFile.reserve(join(folder, 'link'))).release()
+  ;(await OutputFile.reserve(join(folder, 'link'))).release()
   assert.equal(readdirSync(folder), ['link'])
 })
 
@@ -148,7 +148,7 @@ test('folders that were made for files go with them, unless they hold anything e
     const paths = ['new/deep/a', 'new/deep/b', 'new/c', 'old/d'].map((name) => join(folder, name))
     const files = await OutputFile.reserveAll(paths.map((path) => ({ path, folders: true })))
     if (isUsed) writeFileSync(join(folder, 'new', 'mine'), '')
-    await OutputFile.releaseAll(files)
+    OutputFile.releaseAll(files)
     assert.equal(readdirSync(folder).sort(), isUsed ? ['new', 'old'] : ['old'])
     if (isUsed) assert.equal(readdirSync(join(folder, 'new')), ['mine'])
   }

@@ -246,6 +246,25 @@ test('Ctrl-C ends with 130 within a moment and leaves no file', async () => {
   assert.equal(readdirSync(cwd), [])
 })
 
+if (process.platform !== 'win32') {
+  test('a terminal that is closed and Ctrl-\\ end it as Ctrl-C does; a second signal at once; none leaves a file', async () => {
+    for (const [signals, code] of [
+      [['SIGHUP'], 129],
+      [['SIGQUIT'], 131],
+      [['SIGINT', 'SIGTERM'], 143],
+    ] as const) {
+      const cwd = emptyFolder()
+      const child = start('sada', ['a kid', '--steps', '1000', '-o', 'x.png'], cwd)
+      const end = ended(child)
+      while (!existsSync(join(cwd, 'x.png'))) await new Promise((resolve) => setTimeout(resolve, 20))
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      for (const signal of signals) child.kill(signal)
+      const { signal, ...others } = await end
+      assert.equal([others.code, signal, readdirSync(cwd)], [code, null, []])
+    }
+  })
+}
+
 test('a reader that leaves early is no failure', async () => {
   const child = start('sada', ['models', '--json'], emptyFolder())
   child.stdout!.destroy()

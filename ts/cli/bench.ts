@@ -74,7 +74,7 @@ export async function bench(options: BenchArguments, signal: AbortSignal): Promi
     }
     await publish(result, cases, settings.model, files)
   } catch (error) {
-    await OutputFile.releaseAll(files.all)
+    OutputFile.releaseAll(files.all)
     throw error
   }
 }

@@ -78,7 +78,7 @@ export async function generate(
       await pipeline.dispose()
     }
   } catch (error) {
-    await file?.release()
+    file?.release()
     throw error
   }
 }

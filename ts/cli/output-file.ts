@@ -1,5 +1,5 @@
-import { constants } from 'node:fs'
-import { open, realpath, rmdir, stat, unlink, writeFile, type FileHandle } from 'node:fs/promises'
+import { constants, realpathSync, rmdirSync, unlinkSync } from 'node:fs'
+import { open, stat, writeFile, type FileHandle } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { makeFolder } from '../engines/folder.ts'
@@ -21,6 +21,7 @@ export class OutputFile {
     this.path = path
     this.made = made
     this.folders = folders
+    unreleased.add(this)
   }
 
   /** Reserves a path, overwriting what may be there later. Throws INVALID_ARGUMENT, OUTPUT_FAILED. `folders`: also makes missing folders. */
@@ -47,14 +48,14 @@ export class OutputFile {
       for (const { path, folders } of wanted) reserved.push(await OutputFile.reserve(path, { folders }))
       return reserved
     } catch (error) {
-      await OutputFile.releaseAll(reserved)
+      OutputFile.releaseAll(reserved)
       throw error
     }
   }
 
   /** Takes back what reserving has made, last first: a folder that was made for one may hold others. */
-  static async releaseAll(reserved: readonly OutputFile[]): Promise<void> {
-    for (const file of [...reserved].reverse()) await file.release()
+  static releaseAll(reserved: readonly OutputFile[]): void {
+    for (const file of [...reserved].reverse()) file.release()
   }
 
   /** Reserves the first path of `candidates` that does not exist yet. Throws OUTPUT_FAILED. */
@@ -82,17 +83,33 @@ export class OutputFile {
         await reader?.close()
       }
       this.made = false
+      unreleased.delete(this)
     } catch (error) {
       if (error === signal?.reason) throw error
       throw outputFailed(this.path, error)
     }
   }
 
-  /** Takes back what reserving has made; folders that hold anything else stay. */
-  async release(): Promise<void> {
+  /** Takes back what reserving has made; folders that hold anything else stay. At once, so that it can be done when the process ends. */
+  release(): void {
+    unreleased.delete(this)
     // A link that led nowhere was there before; what it leads to was not.
-    if (this.made) await unlink(await realpath(this.path).catch(() => this.path)).catch(() => {})
-    for (const folder of [...this.folders].reverse()) await rmdir(folder).catch(() => {})
+    if (this.made) quietly(() => unlinkSync(realpathSync(this.path)))
+    for (const folder of [...this.folders].reverse()) quietly(() => rmdirSync(folder))
+  }
+}
+
+/** Reserved, and not written yet. */
+const unreleased = new Set<OutputFile>()
+// The process may be ended in the middle, as by a second Ctrl-C.
+process.once('exit', () => OutputFile.releaseAll([...unreleased]))
+
+/** What is gone already, or holds anything else, is left. */
+function quietly(remove: () => void): void {
+  try {
+    remove()
+  } catch {
+    // Nothing depends on it.
   }
 }
 

@@ -4,7 +4,10 @@ import { asTyped, typedName } from './option-names.ts'
 import { isLive } from './terminal.ts'
 
 /** Exit codes of both binaries; 128 + n for signal n. */
-export const EXIT = { ok: 0, failure: 1, usage: 2, unavailable: 3, interrupted: 130, terminated: 143 } as const
+export const EXIT = { ok: 0, failure: 1, usage: 2, unavailable: 3 } as const
+
+/** What ends a program, and with what. */
+const EXIT_OF_SIGNAL = Object.entries({ SIGHUP: 129, SIGINT: 130, SIGQUIT: 131, SIGTERM: 143 })
 
 const EXIT_OF: Partial<Record<Failure['code'], number>> = {
   INVALID_ARGUMENT: EXIT.usage,
@@ -13,7 +16,7 @@ const EXIT_OF: Partial<Record<Failure['code'], number>> = {
   BACKEND_UNAVAILABLE: EXIT.unavailable,
 }
 
-/** Why a command's signal fired: the user's Ctrl-C, or the system's wish. */
+/** Why a command's signal fired: the user's Ctrl-C, a terminal that is gone, or the system's wish. */
 class Interruption extends Error {
   readonly exitCode: number
 
@@ -74,14 +77,14 @@ export async function runProgram(program: Command, start: (signal: AbortSignal) 
     if (interruption.signal.aborted) process.exit(exitCode)
     interruption.abort(new Interruption(exitCode))
   }
-  process.on('SIGINT', interrupt(EXIT.interrupted)).on('SIGTERM', interrupt(EXIT.terminated))
+  for (const [name, exitCode] of EXIT_OF_SIGNAL) process.on(name, interrupt(exitCode))
   start(interruption.signal)
   try {
     await program.parseAsync()
   } catch (error) {
     process.exitCode = fail(error)
   } finally {
-    process.removeAllListeners('SIGINT').removeAllListeners('SIGTERM')
+    for (const [name] of EXIT_OF_SIGNAL) process.removeAllListeners(name)
   }
 }
 

@@ -64,7 +64,7 @@ export async function table1(options: Table1Arguments, signal: AbortSignal): Pro
     const result = await withMetrics(assembled, content, pictures, { weights: options.weights, threads: options.threads, signal })
     await publish(result, pictures, files)
   } catch (error) {
-    await OutputFile.releaseAll(files.flatMap(({ file }) => file ?? []))
+    OutputFile.releaseAll(files.flatMap(({ file }) => file ?? []))
     throw error
   }
 }
@@ -85,7 +85,7 @@ async function makeRuns(
   const machine = describeMachine()
   const [path] = journals
   const known = await readExisting(journals)
-  await (await OutputFile.reserve(path, { folders: options.resume === undefined })).release()
+  ;(await OutputFile.reserve(path, { folders: options.resume === undefined })).release()
   const pipeline = await loadOn(options.model, options, engineSizesFor({ ...options, count: 1 }), signal)
   try {
     const settings = await prepare(options, pipeline, folder)
