@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { commandFor, promptOf, quoted } from '../../ts/cli/command-line.ts'
+import { COMMANDS, commandFor, isRecord, promptOf, quoted } from '../../ts/cli/command-line.ts'
 import { familyFolder } from '../support/families.ts'
 import { emptyFolder, run } from '../support/spawn.ts'
 
@@ -133,9 +133,11 @@ test('what does not fit the model is said, and nothing is left behind', async ()
   assert.equal(readdirSync(cwd), ['text.png'])
 })
 
-test('prompts that look like options stay prompts', () => {
-  for (const prompt of ['a cat', '-o x', '--']) {
+test('prompts that look like options or commands stay prompts', () => {
+  for (const prompt of ['a cat', '-o x', '--', 'engines']) {
     const command = commandFor(prompt, { model: 'm', seed: 1, count: 1 } as never)
+    assert.ok(isRecord(command))
+    assert.not(COMMANDS.includes(command[0]))
     assert.is(promptOf(command), prompt)
     // Options can follow, and nothing but options begins like one.
     assert.not(
@@ -143,7 +145,6 @@ test('prompts that look like options stay prompts', () => {
       prompt,
     )
   }
-  assert.is(promptOf(['--model=m', '--', '-o x']), '-o x')
 })
 
 test('a file of somebody else: its command is one line that a shell takes for one command, and a terminal obeys nothing of it', async () => {

@@ -1,44 +1,35 @@
 import type { GenerateArguments } from './generate.ts'
 
+/** What is recorded of the options: what makes the picture, and nothing that writes. */
+const RECORDED = [
+  ...['model', 'count', 'seed', 'steps', 'guidance', 'scheduler', 'policy', 'negative', 'trueGuidance', 'secondPrompt'],
+  ...['maxSequenceLength', 'width', 'height', 'init', 'strength', 'mask'],
+  ...['control', 'controlStrength', 'controlStart', 'controlEnd', 'seconds', 'tileSize', 'memoryBudget'],
+] as (keyof GenerateArguments)[]
+const longOf = (name: string): string => '--' + name.replace(/[A-Z]/g, (letter) => '-' + letter.toLowerCase())
+
+/** What a prompt would be taken for where it is the first argument. */
+export const COMMANDS: readonly string[] = ['info', 'models', 'policies', 'engines', 'calibrate', 'doctor', 'help']
+const isTaken = (prompt: string): boolean => prompt.startsWith('-') || COMMANDS.includes(prompt)
+
 /** The arguments of `sada` that make the same again, wherever it is saved. Paths are as they were written. */
 export function commandFor(prompt: string, options: GenerateArguments): string[] {
-  const { model, count, seed, steps, guidance, scheduler, policy, negative, width, height } = options
-  const { trueGuidance, secondPrompt, maxSequenceLength, init, strength, mask, control = [] } = options
-  const { controlStrength, controlStart, controlEnd, seconds, tileSize, memoryBudget } = options
-  const given: [string, string | number | bigint | undefined][] = [
-    ['--model', model],
-    ['--count', count === 1 ? undefined : count],
-    ['--seed', seed],
-    ['--steps', steps],
-    ['--guidance', guidance],
-    ['--scheduler', scheduler],
-    ['--policy', policy],
-    ['--negative', negative],
-    ['--true-guidance', trueGuidance],
-    ['--second-prompt', secondPrompt],
-    ['--max-sequence-length', maxSequenceLength],
-    ['--width', width],
-    ['--height', height],
-    ['--init', init],
-    ['--strength', strength],
-    ['--mask', mask],
-    ...control.map((path): [string, string] => ['--control', path]),
-    ['--control-strength', controlStrength],
-    ['--control-start', controlStart],
-    ['--control-end', controlEnd],
-    ['--seconds', seconds],
-    ['--tile-size', tileSize],
-    ['--memory-budget', memoryBudget],
-  ]
+  const given = { ...options, count: options.count === 1 ? undefined : options.count }
   // A value that begins like an option is not taken for one where it is joined to its own.
-  const written = given.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]))
+  const written = RECORDED.flatMap((name) => [given[name] ?? []].flat().map((value) => `${longOf(name)}=${value}`))
   // Nor is a prompt after a space, which is no part of it; after "--" nothing could be added to the command.
-  return [prompt.startsWith('-') ? ` ${prompt}` : prompt, ...written]
+  return [isTaken(prompt) ? ` ${prompt}` : prompt, ...written]
 }
 
-/** The prompt among the arguments that `commandFor` has made, now or before. */
-export const promptOf = (command: readonly string[]): string =>
-  command.at(-2) === '--' ? command.at(-1)! : (command[0] ?? '').trimStart()
+/** Whether these are arguments that `commandFor` makes: a file may hold any, and they are printed to be run. */
+export function isRecord([prompt = '', ...options]: readonly string[]): boolean {
+  const names = options.map((each) => /^(--[a-z-]+)=/.exec(each)?.[1])
+  const known = RECORDED.map(longOf)
+  return prompt.trim() !== '' && !isTaken(prompt) && names.every((name) => name !== undefined && known.includes(name))
+}
+
+/** The prompt among the arguments that `commandFor` has made. */
+export const promptOf = ([prompt]: readonly string[]): string => prompt.trimStart()
 
 /** Arguments as they are typed into a POSIX shell, on one line whatever they hold. */
 export function quoted(args: readonly string[]): string {

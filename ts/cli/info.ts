@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { invalidArgument } from '../errors.ts'
 import { policies } from '../policy/index.ts'
 import { parsePolicy } from './arguments.ts'
-import { printable, promptOf, quoted } from './command-line.ts'
+import { isRecord, printable, promptOf, quoted } from './command-line.ts'
 import { pictureSize } from './sheet.ts'
 
 const UNREAD: Readonly<Record<string, string>> = { ENOENT: 'there is no such file', EISDIR: 'that is a folder' }
@@ -78,11 +78,12 @@ const exact = (seed: string): number | string => (Number.isSafeInteger(Number(se
 async function readInfo(path: string): Promise<Info> {
   const { decode } = await import('fast-png')
   try {
-    const { width, height, text } = decode(await readFile(path))
+    const { width, height, text } = decode(await readFile(path), { checkCrc: true })
     const command = JSON.parse(text.Command ?? 'null') as unknown
     const settings = JSON.parse(text.Settings ?? 'null') as unknown
     const isList = Array.isArray(command) && command.every((each) => typeof each === 'string')
     if (!isList || typeof settings !== 'object' || settings === null) throw new Error('it says nothing about how it was made')
+    if (!isRecord(command)) throw new Error("this picture's record is not one that sada writes")
     return {
       width,
       height,

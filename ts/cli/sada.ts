@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { invalidArgument } from '../errors.ts'
 import { packageVersion } from '../version.ts'
 import { collect, decimal, integer, parsePolicy, seed, size } from './arguments.ts'
+import { COMMANDS } from './command-line.ts'
 import { addDevices } from './device-options.ts'
 import type { GenerateArguments } from './generate.ts'
 import { refuseMisspelt } from './misspelling.ts'
@@ -116,9 +117,8 @@ addDevices(program)
       prompt.length === 0 && program.options.every((each) => program.getOptionValueSource(each.attributeName()) !== 'cli')
     if (isBare) program.help({ error: true })
     const { generate } = await import('./generate.ts')
-    const commands = [...program.commands.map((each) => each.name()), 'help']
-    await refuseMisspelt(prompt, commands)
-    await generate(prompt.join(' ').trim(), options, commands, signal)
+    await refuseMisspelt(prompt, COMMANDS)
+    await generate(prompt.join(' ').trim(), options, COMMANDS, signal)
   })
 
 program
