@@ -147,6 +147,26 @@ test('a pipe is no journal, and a journal without runs of a policy makes no tabl
   assert.match(stderr, /"--resume" to be a file that holds finished runs of a policy, received "plain\.jsonl"/)
 })
 
+test('files that cannot be read are said to be so in words, and what to do', async () => {
+  const cwd = emptyFolder()
+  writeFileSync(join(cwd, 'damaged.jsonl'), JSON.stringify(session) + '\n{"type":"run",\n')
+  for (const [args, message] of [
+    [
+      ['--resume', 'none.jsonl', '--report-only'],
+      'none.jsonl: there is no such file; make runs first, or name another with --resume.',
+    ],
+    [['--report-only'], 'table1.jsonl: there is no such file; make runs first, or name another with --resume.'],
+    [['--resume', 'damaged.jsonl'], 'damaged.jsonl: line 2 is not JSON; delete the line, and its run is made again.'],
+    [['--prompts', '.', '--resume', 'new.jsonl'], 'Cannot read prompts from .: that is a folder.'],
+    [['--coco', '.', '--resume', 'new.jsonl'], 'Cannot read captions from .: that is a folder.'],
+  ] as const) {
+    const { code, stderr } = await run('sada-bench', ['table1', ...args], cwd)
+    assert.is(code, 2, stderr)
+    assert.match(stderr, message)
+  }
+  assert.equal(readdirSync(cwd), ['damaged.jsonl'])
+})
+
 test('a diffusers folder: what it can run is measured on its pictures, with its own defaults', async () => {
   const cwd = emptyFolder()
   writeFileSync(join(cwd, 'prompts.txt'), 'a cat\na dog\n')

@@ -17,6 +17,7 @@ import fs from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { Journal } from '../../ts/bench/table1/journal.ts'
 import { OutputFile } from '../../ts/cli/output-file.ts'
 import type { SadaError } from '../../ts/errors.ts'
 import { commandOf, emptyFolder } from '../support/spawn.ts'
@@ -131,6 +132,17 @@ test('a picture that cannot be written to its end leaves the old one', () => {
   assert.is(status, 1, stderr)
   assert.match(stderr, /Cannot write x\.png: EFBIG.*\[OUTPUT_FAILED\]\n$/)
   assert.equal([readFileSync(join(cwd, 'x.png'), 'utf8'), readdirSync(cwd)], ['the old one', ['x.png']])
+})
+
+test('a disk that is full is said to be so of finished runs, too', async () => {
+  const journal = await Journal.open(join(emptyFolder(), 'runs.jsonl'))
+  const { handle } = journal as unknown as { handle: fs.FileHandle }
+  const write = handle.appendFile.bind(handle)
+  handle.appendFile = () => Promise.reject(Object.assign(new Error('ENOSPC: write'), { code: 'ENOSPC' }))
+  const error = await journal.add({} as never).catch((e: unknown) => e as SadaError)
+  handle.appendFile = write
+  await journal.close()
+  assert.match((error as SadaError).message, /runs\.jsonl: the disk is full\.$/)
 })
 
 test('all are reserved, or none', async () => {

@@ -5,6 +5,7 @@ import { SadaError } from '../errors.ts'
 import { isStaged } from '../pipeline/model-folder.ts'
 import type { ControlOptions, GenerateOptions, ImageInput } from '../pipeline/options.ts'
 import { loadManifest } from '../plan/model.ts'
+import { whyUnread } from './file-errors.ts'
 
 /** A prompt and the kind it is reported under: the model's `full` and `short` examples, or `given`. */
 export interface BenchPrompt {
@@ -51,9 +52,7 @@ async function readPrompts(path: string): Promise<PromptsByKind> {
   const fail = (why: string, cause?: unknown): never => {
     throw new SadaError('INVALID_ARGUMENT', `Cannot read prompts from ${path}: ${why}.`, { argument: 'prompts', cause })
   }
-  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) =>
-    fail(error.code === 'ENOENT' ? 'the file does not exist' : error.message, error),
-  )
+  const bytes = await readFile(path).catch((error: unknown) => fail(whyUnread(error), error))
   // Windows' tools write UTF-16, of which a model would be given something.
   if (!isUtf8(bytes)) return fail('it is not text in UTF-8; save it as such')
   // As some editors begin a file.

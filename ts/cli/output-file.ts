@@ -2,6 +2,7 @@ import { constants, realpathSync, rmdirSync, unlinkSync } from 'node:fs'
 import { open, stat, writeFile, type FileHandle } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { outputFailed } from '../bench/file-errors.ts'
 import { makeFolder } from '../engines/folder.ts'
 import { invalidArgument, SadaError } from '../errors.ts'
 import { replaceFile } from './replacement.ts'
@@ -127,21 +128,3 @@ async function readerOf(path: string, signal?: AbortSignal): Promise<FileHandle 
 }
 
 const LOOK_MS = 50
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: 'its folder does not exist; make it first',
-  ENOTDIR: 'part of the path is a file, not a folder',
-  ELOOP: 'its links lead in a circle',
-  EACCES: 'you may not write there',
-  EPERM: 'you may not write there',
-  EROFS: 'the file system is read-only',
-  ENOSPC: 'the disk is full',
-}
-
-function outputFailed(path: string, error: unknown): SadaError {
-  const { code, message } = error as NodeJS.ErrnoException
-  return new SadaError('OUTPUT_FAILED', `Cannot write ${path}: ${REASONS[code ?? ''] ?? message}.`, {
-    argument: 'output',
-    cause: error,
-  })
-}

@@ -3,6 +3,7 @@ import { mkdir, open, stat, truncate, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import * as v from 'valibot'
 import { SadaError } from '../../errors.ts'
+import { outputFailed, whyUnread } from '../file-errors.ts'
 
 const amount = v.pipe(v.number(), v.minValue(0))
 const whole = v.pipe(amount, v.integer())
@@ -176,11 +177,17 @@ export class PictureNames {
   }
 }
 
+/** What is damaged is one run. */
+const DELETE = '; delete the line, and its run is made again'
+
 async function* lines(path: string, argument: string): AsyncGenerator<JournalLine> {
   const fail = (why: string, cause?: unknown): never => {
     throw new SadaError('INVALID_ARGUMENT', `Cannot read runs from ${path}: ${why}.`, { argument, cause })
   }
-  const whole = await lengthOfWholeLines(path).catch((error: Error) => fail(error.message, error))
+  const whole = await lengthOfWholeLines(path).catch((error: NodeJS.ErrnoException) => {
+    const hint = error.code === 'ENOENT' ? `; make runs first, or name another with --${argument}` : ''
+    return fail(whyUnread(error) + hint, error)
+  })
   if (whole === 0) return
   const stream = createReadStream(path, { encoding: 'utf8', end: whole - 1 })
   let number = 0
@@ -191,10 +198,11 @@ async function* lines(path: string, argument: string): AsyncGenerator<JournalLin
     try {
       parsed = JSON.parse(text)
     } catch (error) {
-      fail(`line ${number} is not JSON`, error)
+      fail(`line ${number} is not JSON${DELETE}`, error)
     }
     const checked = v.safeParse(line, parsed)
-    if (!checked.success) fail(`line ${number}: ${checked.issues[0].message} (${v.getDotPath(checked.issues[0]) ?? 'the line'})`)
+    if (!checked.success)
+      fail(`line ${number}: ${checked.issues[0].message} (${v.getDotPath(checked.issues[0]) ?? 'the line'})${DELETE}`)
     else yield checked.output
   }
 }
@@ -251,10 +259,7 @@ export class Journal {
       if (whole < size) await truncate(path, whole)
       return new Journal(path, handle)
     } catch (error) {
-      throw new SadaError('OUTPUT_FAILED', `Cannot write ${path}: ${(error as Error).message}.`, {
-        argument: 'resume',
-        cause: error,
-      })
+      throw outputFailed(path, error, 'resume')
     }
   }
 
@@ -263,7 +268,7 @@ export class Journal {
     try {
       await this.handle.appendFile(JSON.stringify(entry) + '\n')
     } catch (error) {
-      throw new SadaError('OUTPUT_FAILED', `Cannot write ${this.path}: ${(error as Error).message}.`, { cause: error })
+      throw outputFailed(this.path, error, 'resume')
     }
   }
 

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { SadaError } from '../../errors.ts'
+import { whyUnread } from '../file-errors.ts'
 import type { BenchPrompt } from '../prompts.ts'
 
 /** A prompt with its place in the whole list, from which its seed follows whatever the slice. */
@@ -25,7 +26,7 @@ export async function cocoPrompts(path: string, samples: number): Promise<BenchP
   const fail = (why: string, cause?: unknown): never => {
     throw new SadaError('INVALID_ARGUMENT', `Cannot read captions from ${path}: ${why}.`, { argument: 'coco', cause })
   }
-  const text = await readFile(path, 'utf8').catch((error: Error) => fail(error.message, error))
+  const text = await readFile(path, 'utf8').catch((error: unknown) => fail(whyUnread(error), error))
   let parsed: unknown
   try {
     parsed = JSON.parse(text.replace(/^\ufeff/, ''))
