@@ -157,6 +157,11 @@ test('files that cannot be read are said to be so in words, and what to do', asy
     ],
     [['--report-only'], 'table1.jsonl: there is no such file; make runs first, or name another with --resume.'],
     [['--resume', 'damaged.jsonl'], 'damaged.jsonl: line 2 is not JSON; delete the line, and its run is made again.'],
+    [
+      ['--weights', 'none'],
+      'Expected "--weights" to be a folder with the networks of metrics, received none, which is not there.',
+    ],
+    [['--weights', 'damaged.jsonl'], 'received damaged.jsonl, which is none.'],
     [['--prompts', '.', '--resume', 'new.jsonl'], 'Cannot read prompts from .: that is a folder.'],
     [['--coco', '.', '--resume', 'new.jsonl'], 'Cannot read captions from .: that is a folder.'],
   ] as const) {

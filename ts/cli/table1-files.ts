@@ -39,6 +39,18 @@ export async function journalsOf({ resume, json }: Table1Files): Promise<readonl
   return [beside]
 }
 
+/** Networks that are named and not there would be missed after all runs are made. Throws INVALID_ARGUMENT. */
+export async function checkWeights(folder: string | undefined): Promise<void> {
+  if (folder === undefined) return
+  const found = await stat(folder).catch(() => undefined)
+  if (found?.isDirectory()) return
+  throw invalidArgument(
+    '--weights',
+    'a folder with the networks of metrics',
+    inWords(`${folder}, which is ${found ? 'none' : 'not there'}`),
+  )
+}
+
 /** Refuses what would write over a file that is read or written for another option. Throws INVALID_ARGUMENT. */
 export async function checkFiles(options: Table1Files, journals: readonly string[]): Promise<void> {
   const { timing = [], prompts, coco, control = [], reportOnly } = options

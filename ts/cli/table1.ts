@@ -25,7 +25,7 @@ import { pictureRequest, pictureTerms, type PictureArguments } from './picture-o
 import { createProgress, duration } from './progress.ts'
 import { engineSizesFor } from './request.ts'
 import { checkEffects, chosenRuns, type Table1Choice } from './table1-filters.ts'
-import { checkFiles, journalsOf, publish, reserveFiles, type Table1Files } from './table1-files.ts'
+import { checkFiles, checkWeights, journalsOf, publish, reserveFiles, type Table1Files } from './table1-files.ts'
 
 /** The options of `sada-bench table1`, parsed. */
 export interface Table1Arguments extends DeviceArguments, PictureArguments, Table1Files, Table1Choice {
@@ -41,6 +41,7 @@ export interface Table1Arguments extends DeviceArguments, PictureArguments, Tabl
 /** Makes the runs that are lacking, and writes the table. */
 export async function table1(options: Table1Arguments, signal: AbortSignal): Promise<void> {
   checkEffects(options)
+  await checkWeights(options.weights)
   const folder = await findModel(options.model)
   const journals = await journalsOf(options)
   await checkFiles(options, journals)
