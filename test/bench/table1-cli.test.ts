@@ -47,6 +47,11 @@ test('the bundled model: a run, its continuation and its report', async () => {
   assert.ok(after.startsWith(before))
   assert.is(after.slice(before.length).trimEnd().split('\n').length, 1) // the new session, and no run
 
+  const one = ['--policy', 'sada', '--resume', 'runs.jsonl', '--plain-by', 'flops', '--json', '-']
+  const some = await run('sada-bench', [...SMALL.slice(0, -2), ...one], cwd)
+  assert.equal([...new Set((JSON.parse(some.stdout) as TableResult).rows.map(({ method }) => method))], ['sada'])
+  writeFileSync(join(cwd, 'runs.jsonl'), after)
+
   writeFileSync(join(cwd, 'other.json'), JSON.stringify({ full: ['another'], short: ['yet another'] }))
   writeFileSync(join(cwd, 'longer.jsonl'), before.replaceAll('"steps":6', '"steps":7'))
   for (const [args, message] of [

@@ -59,6 +59,21 @@ test('of policies the plain runs beside them are reported, too; of a scheduler o
   assert.throws(() => chosen({ policy: ['easycache'] }), /"easycache"/)
 })
 
+test('a table of runs that were just made has what was asked for of a longer file, with all settings of a sweep; what could not be run is no error', () => {
+  const { chosen } = finished(
+    run('sada', 0, 30),
+    run('deepcache', 0, 30),
+    run('none', 0, 30, { steps: 2 }),
+    run('sada:tolerance=0.02', 0, 30),
+    run('sada', 0, 30, { scheduler: 'dpm++' }),
+  )
+  const made = (choice: object) => chosen({ reportOnly: false, ...choice })
+  assert.equal(made({ policy: ['sada'] }), [0, 2, 4])
+  assert.equal(made({ policy: ['sada'], sweep: true, scheduler: ['euler'] }), [0, 2, 3])
+  assert.equal(made({ policy: ['easycache', 'deepcache'] }), [1, 2])
+  assert.equal(made({ policy: ['easycache'] }), [2])
+})
+
 test('so many samples are the first prompts, or the first of a kind; where no number is given all are reported', () => {
   const short = { kind: 'short' } as const
   const { chosen } = finished(

@@ -64,7 +64,7 @@ const withFiles = (command: Command): Command =>
     .optionsGroup('Finished runs, and wall times:')
     .option(
       '--resume <files>',
-      'files of finished runs, separated by commas: what is in them is not made again; new ones go to the first',
+      'files of finished runs, separated by commas: what is in them is not made again; new ones go to the first; the table has those that are asked for',
       entries('--resume'),
     )
     .option(

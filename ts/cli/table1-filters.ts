@@ -1,5 +1,5 @@
 import type { JournalContent, Run } from '../bench/table1/journal.ts'
-import { methodFor } from '../bench/table1/methods.ts'
+import { methodFor, withSweeps } from '../bench/table1/methods.ts'
 import { invalidArgument, inWords, unknownName } from '../errors.ts'
 import type { PolicySpec } from '../policy/index.ts'
 
@@ -8,6 +8,7 @@ export interface Table1Choice {
   readonly scheduler?: readonly string[]
   readonly guidance?: readonly number[]
   readonly policy?: readonly PolicySpec[]
+  readonly sweep?: boolean
   readonly kind?: readonly string[]
   readonly samples: number
   readonly reportOnly: boolean
@@ -54,10 +55,13 @@ export function checkEffects(options: Table1Choice): void {
   }
 }
 
-/** Of finished runs, and of what could not be run, what is asked for; plain runs and the baseline stand beside any policy. Throws where no run is left. */
+/**
+ * Of finished runs, and of what could not be run, what is asked for; plain runs and the baseline stand beside any policy. Throws where a report
+ * alone asks for what no run is of; what was asked of runs that were just made may be among what could not be.
+ */
 export function chosenRuns(content: JournalContent, options: Table1Choice): JournalContent {
-  const { given } = options
-  const labels = options.policy?.map((spec) => methodFor(spec).label)
+  const { given, reportOnly } = options
+  const labels = labelsOf(options)
   const tests: readonly [option: string, asked: readonly (string | number)[] | undefined, of: (run: Run) => string | number][] = [
     ['scheduler', options.scheduler, (run) => run.scheduler],
     ['guidance', options.guidance, (run) => run.guidance],
@@ -69,12 +73,13 @@ export function chosenRuns(content: JournalContent, options: Table1Choice): Jour
     if (asked === undefined || asked.length === 0) continue
     const present = [...new Set(runs.map(of))]
     const unknown = asked.find((each) => !present.includes(each))
-    if (unknown !== undefined) throw unknownName(option, String(unknown), present.map(String))
+    if (unknown !== undefined && reportOnly) throw unknownName(option, String(unknown), present.map(String))
     runs = runs.filter((run) => asked.includes(of(run)) || (option === 'policy' && run.method === 'none'))
   }
   if (given?.has('samples')) runs = firstOf(runs, options)
   // A slice may have none of the first prompts.
-  if (runs.length === 0) throw invalidArgument('--samples', 'so many that a finished run is among them', options.samples)
+  if (runs.length === 0 && reportOnly)
+    throw invalidArgument('--samples', 'so many that a finished run is among them', options.samples)
   const kept = new Set(runs)
   const isAsked = <T>(asked: readonly T[] | undefined, value: T): boolean => !asked?.length || asked.includes(value)
   const missing = content.missing.filter(
@@ -82,6 +87,11 @@ export function chosenRuns(content: JournalContent, options: Table1Choice): Jour
       isAsked(options.scheduler, scheduler) && isAsked(options.guidance, guidance) && isAsked(labels, method),
   )
   return { ...content, runs: new Map([...content.runs].filter(([, run]) => kept.has(run))), missing }
+}
+
+function labelsOf({ policy, sweep = false }: Table1Choice): string[] | undefined {
+  const methods = policy?.map(methodFor)
+  return (methods && sweep ? withSweeps(methods) : methods)?.map(({ label }) => label)
 }
 
 /** The prompts that so many samples would be: the first of all, or of the kinds that are asked for. */

@@ -49,11 +49,7 @@ export async function table1(options: Table1Arguments, signal: AbortSignal): Pro
   const files = await reserveFiles(options)
   try {
     if (!options.reportOnly) await makeRuns(options, folder, journals, timing, signal)
-    const known = await readJournals(journals)
-    const isAny = [...known.runs.values()].some(({ method }) => method !== 'none')
-    if (!isAny) throw invalidArgument('--resume', 'a file that holds finished runs of a policy', journals.join(', '))
-    if (options.reportOnly) await checkGiven(known, options, folder)
-    const content = options.reportOnly ? chosenRuns(known, options) : known
+    const content = await finishedRuns(options, folder, journals)
     if (timing !== undefined && timing.sessions.length > 0) checkTerms(content.sessions[0], timing.sessions[0], 'timing')
     const assembled = assemble(content, {
       created: new Date().toISOString(),
@@ -68,6 +64,19 @@ export async function table1(options: Table1Arguments, signal: AbortSignal): Pro
     OutputFile.releaseAll(files.flatMap(({ file }) => file ?? []))
     throw error
   }
+}
+
+/** Those that are asked for. Throws INVALID_ARGUMENT where there are none of a policy. */
+async function finishedRuns(options: Table1Arguments, folder: string, journals: readonly string[]): Promise<JournalContent> {
+  const checked = (content: JournalContent): JournalContent => {
+    const isAny = [...content.runs.values()].some(({ method }) => method !== 'none')
+    if (!isAny) throw invalidArgument('--resume', 'a file that holds finished runs of a policy', journals.join(', '))
+    return content
+  }
+  const known = await readJournals(journals)
+  if (!options.reportOnly) return checked(chosenRuns(known, options))
+  await checkGiven(checked(known), options, folder)
+  return chosenRuns(known, options)
 }
 
 /** Only the first may be new: another that is missing would be missed after all runs are made. */
