@@ -1,9 +1,11 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
+import { keyOf, type JournalLine } from '../../ts/bench/table1/journal.ts'
 import { tableResult, type TableResult } from '../../ts/bench/table1/result.ts'
 import { familyFolder } from '../support/families.ts'
 import { emptyFolder, run } from '../support/spawn.ts'
@@ -175,6 +177,25 @@ test('files that cannot be read are said to be so in words, and what to do', asy
     assert.match(stderr, message)
   }
   assert.equal(readdirSync(cwd), ['damaged.jsonl'])
+})
+
+test('two processes with one file of runs: each waits for the other, and every run is made once', async () => {
+  const cwd = emptyFolder()
+  const args = [...SMALL, '--resume', 'runs.jsonl', '--plain-by', 'flops', '--csv', '-']
+  // What a killed process has left keeps nobody waiting.
+  const gone = spawnSync(process.execPath, ['-e', '']).pid
+  writeFileSync(join(cwd, 'runs.jsonl.lock'), JSON.stringify({ pid: gone, host: hostname(), id: '' }))
+  const both = await Promise.all([run('sada-bench', args, cwd), run('sada-bench', args, cwd)])
+  assert.equal(
+    both.map(({ code }) => code),
+    [0, 0],
+  )
+  assert.is(both.filter(({ stderr }) => stderr.includes('Another process adds runs to runs.jsonl: waiting')).length, 1)
+  const lines = readFileSync(join(cwd, 'runs.jsonl'), 'utf8').trimEnd().split('\n')
+  const runs = lines.map((line) => JSON.parse(line) as JournalLine).filter((line) => line.type === 'run')
+  assert.ok(runs.length > 4)
+  assert.is(new Set(runs.map(keyOf)).size, runs.length)
+  assert.equal(readdirSync(cwd).sort(), ['runs.jsonl', 'runs.pictures'])
 })
 
 test('a diffusers folder: what it can run is measured on its pictures, with its own defaults', async () => {

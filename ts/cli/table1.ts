@@ -20,6 +20,7 @@ import { loadManifest } from '../plan/model.ts'
 import { checkSeeds } from './arguments.ts'
 import { benchControls } from './control.ts'
 import { loadOn, networkDevice, type DeviceArguments } from './engines.ts'
+import { lockJournal } from './journal-lock.ts'
 import { OutputFile } from './output-file.ts'
 import { pictureRequest, pictureTerms, type PictureArguments } from './picture-options.ts'
 import { createProgress, duration } from './progress.ts'
@@ -94,8 +95,29 @@ async function makeRuns(
 ): Promise<void> {
   const machine = describeMachine()
   const [path] = journals
-  const known = await readExisting(journals)
   ;(await OutputFile.reserve(path, { folders: options.resume === undefined })).release()
+  const unlock = await lockJournal(path, signal)
+  try {
+    const known = await readExisting(journals)
+    await makeLacking(options, folder, path, { known, timing, machine }, signal)
+  } finally {
+    await unlock()
+  }
+}
+
+interface Before {
+  readonly known: JournalContent
+  readonly timing: JournalContent | undefined
+  readonly machine: Session['machine']
+}
+
+async function makeLacking(
+  options: Table1Arguments,
+  folder: string,
+  path: string,
+  { known, timing, machine }: Before,
+  signal: AbortSignal,
+): Promise<void> {
   const pipeline = await loadOn(options.model, options, engineSizesFor({ ...options, count: 1 }), signal)
   try {
     const settings = await prepare(options, pipeline, folder)
