@@ -127,6 +127,30 @@ test('wrong usage is one line on stderr and the exit code of its kind; nothing i
   assert.equal(readdirSync(cwd), [])
 })
 
+test('help of what is a command of the other binary, or of none, says so', async () => {
+  for (const [name, said] of [
+    ['calibrate', 'Unknown command "calibrate". Did you mean "sada calibrate"?'],
+    ['tabel1', 'Unknown command "tabel1". Did you mean "table1"?'],
+  ]) {
+    for (const help of [[], ['--help']]) {
+      const { code, stdout, stderr } = await run('sada-bench', [name, ...help])
+      assert.equal([code, stdout], [2, ''])
+      assert.match(stderr, said)
+    }
+  }
+  assert.match((await run('sada-bench', ['--help'])).stdout, /^Usage/)
+})
+
+test('a policy that is named twice is measured once', async () => {
+  const policies = ['--policy', 'none,every-n:n=2,none,every-n:n=2', '--policy', 'none', '--quick', '--json', '-']
+  const { stdout } = await run('sada-bench', [...SMALL.slice(0, 6), ...policies])
+  const { cases } = JSON.parse(stdout) as BenchResult
+  assert.equal(
+    cases.map(({ policy }) => policy),
+    ['none', 'every-n'],
+  )
+})
+
 test('Ctrl-C ends with 130, and no part of a result is reported as one', async () => {
   const cwd = emptyFolder()
   const child = start('sada-bench', ['--steps', '200', '--json', 'out.json', '--html', 'out.html'], cwd)

@@ -8,6 +8,7 @@ import { filePrompts, modelPrompts } from '../bench/prompts.ts'
 import { reportPage } from '../bench/report/page.ts'
 import type { BenchResult } from '../bench/result.ts'
 import type { BenchSettings } from '../bench/settings.ts'
+import { methodFor } from '../bench/table1/methods.ts'
 import { benchTable, caseName, incomparables } from '../bench/table.ts'
 import { invalidArgument, unknownName } from '../errors.ts'
 import { networkThreads } from '../native/threads.ts'
@@ -162,7 +163,9 @@ const samplesOf = ({ samples, quick, batch }: BenchArguments): number => samples
 /** Checks what was asked against what the model can. */
 async function prepare(options: BenchArguments, pipeline: Pipeline): Promise<BenchSettings> {
   const { defaults } = pipeline
-  const { steps = defaults.steps, guidance = defaults.guidanceScale, batch, seed, quick, policy: policies = ['sada'] } = options
+  const { steps = defaults.steps, guidance = defaults.guidanceScale, batch, seed, quick } = options
+  // Once, however often it is named.
+  const policies = [...new Map((options.policy ?? ['sada']).map((policy) => [methodFor(policy).label, policy])).values()]
   const folder = await findModel(options.model)
   const model = await benchModel(pipeline, folder, options)
   const schedulers = options.scheduler?.length ? options.scheduler : model.deterministic

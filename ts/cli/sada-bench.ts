@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { Command } from 'commander'
-import { invalidArgument, unknownName } from '../errors.ts'
+import { invalidArgument, SadaError, unknownName } from '../errors.ts'
 import { packageVersion } from '../version.ts'
 import { decimal, entries, integer, parsePolicies } from './arguments.ts'
 import type { BenchArguments } from './bench.ts'
@@ -28,6 +28,12 @@ Exit codes: 0 done, 1 failure, 2 wrong usage, 3 no backend, 130 interrupted.`
 const program = withOwnErrors(new Command('sada-bench')).enablePositionalOptions()
 let signal: AbortSignal
 
+/** A word that is no command. */
+const unknownCommand = (name: string): SadaError =>
+  name === 'calibrate'
+    ? new SadaError('UNKNOWN_NAME', 'Unknown command "calibrate". Did you mean "sada calibrate"?', { argument: 'command' })
+    : unknownName('command', name, ['table1'])
+
 program
   .description('measures speed and fidelity of accelerated sampling against the same run without acceleration')
   .option('-m, --model <name>', 'a bundled model, or a model folder', 'avatar')
@@ -48,10 +54,15 @@ program
   .option('--html <file>', 'where the report goes (default: bench-report/index.html; none with --json -)')
   .version(packageVersion(), '-V, --version', 'print the version')
 addDevices(addBenchPictures(program))
+  .addHelpText('beforeAll', ({ command, command: { args } }) => {
+    // Of a word that is no command the general help would say nothing.
+    if (command === program && args.length > 0 && !/^(-|help$)/.test(args[0])) throw unknownCommand(args[0])
+    return ''
+  })
   .addHelpText('after', EXAMPLES)
   .allowExcessArguments()
   .action(async (options: BenchArguments, { args }: Command) => {
-    if (args.length > 0) throw unknownName('command', args[0], ['table1'])
+    if (args.length > 0) throw unknownCommand(args[0])
     const { bench } = await import('./bench.ts')
     await bench(options, signal)
   })
