@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { COMMANDS, isRecord } from '../../ts/cli/command-line.ts'
+import { info } from '../../ts/cli/info.ts'
+import { Sound } from '../../ts/pipeline/audio.ts'
 import { emptyFolder, run } from '../support/spawn.ts'
 
 test('info tells the settings from the options of the policy, whatever those are called; of these what is not as usual', async () => {
@@ -70,6 +72,36 @@ test('a record that was changed since it was written is not shown', async () => 
   writeFileSync(file, bytes)
   const { code, stdout } = await run('sada', ['info', file])
   assert.equal([code, stdout], [2, ''])
+})
+
+test('what is no picture of sada is said to be so in words', async () => {
+  const cwd = emptyFolder()
+  const picture = Buffer.from(await onePixel({ Command: '["a robot"]', Settings: '{}' }))
+  const huge = Buffer.from(picture)
+  huge.writeUInt32BE(0x7fffffff, 16)
+  const files = {
+    'sound.wav': Buffer.from(new Sound(new Float32Array(9), 1000).wav()),
+    'text.png': Buffer.from('text'),
+    'empty.png': Buffer.alloc(0),
+    'cut.png': picture.subarray(0, -20),
+    'huge.png': huge,
+    'plain.png': Buffer.from(await onePixel({})),
+    'odd.png': Buffer.from(await onePixel({ Command: '["a robot"', Settings: '{}' })),
+  }
+  const said = {
+    'sound.wav': 'sounds carry no record of how they were made',
+    'text.png': 'that is none',
+    'empty.png': 'that is none',
+    'cut.png': 'it is damaged',
+    'huge.png': 'it is damaged',
+    'plain.png': 'it says nothing about how it was made',
+    'odd.png': "this picture's record is not one that sada writes",
+  }
+  for (const [name, bytes] of Object.entries(files)) {
+    writeFileSync(join(cwd, name), bytes)
+    const { message } = (await info(join(cwd, name), false).catch((error: unknown) => error)) as Error
+    assert.match(message, `a PNG file that sada has written (${said[name as keyof typeof said]}), received`)
+  }
 })
 
 test('what a first word is taken for are the commands that there are', async () => {

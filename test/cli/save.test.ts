@@ -171,16 +171,19 @@ test('why it ran on the CPU, and how much of the longest prompt was not read, is
 
 test('a PNG file says what made it: a title in Latin-1, the rest in ASCII', async () => {
   const prompt = 'é\u00a0ÿ\u007f猫猫~'
-  const options = { count: 2, negative: 'é\u007f猫' }
+  const options = { count: 2, negative: 'é\u007f猫', mask: 'm.png', control: ['c.png'], controlEnd: 0.5 }
   const { written } = await saved({ prompt, options, result: { images: [picture(), picture()], trace: trace(21, 21) } })
   const { Title, Software, Seed, Settings, Command } = await textOf(written[0])
   assert.equal([Title, Software, Seed], ['é?ÿ???~', 'sada 1.2.3, onnxruntime 4.5', '7 8'])
   assert.is(
     Settings,
-    String.raw`{"model":"family","scheduler":"euler","guidance":5,"negative":"\u00e9\u007f\u732b","steps":50,"policy":"sada","options":{"tolerance":2}}`,
+    String.raw`{"model":"family","scheduler":"euler","guidance":5,"negative":"\u00e9\u007f\u732b","mask":"m.png","control":["c.png"],"control_end":0.5,"steps":50,"policy":"sada","options":{"tolerance":2}}`,
   )
   const escaped = String.raw`"\u00e9\u00a0\u00ff\u007f\u732b\u732b~","--model=./m","--count=2","--seed=7"`
-  assert.is(Command, `[${escaped},"--policy=none","--negative=${String.raw`\u00e9\u007f\u732b`}"]`)
+  assert.is(
+    Command,
+    `[${escaped},"--policy=none","--negative=${String.raw`\u00e9\u007f\u732b`}","--mask=m.png","--control=c.png","--control-end=0.5"]`,
+  )
 })
 
 test.run()

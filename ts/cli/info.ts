@@ -1,11 +1,10 @@
 import { readFile } from 'node:fs/promises'
+import { whyUnread } from '../bench/file-errors.ts'
 import { invalidArgument } from '../errors.ts'
 import { policies } from '../policy/index.ts'
 import { parsePolicy } from './arguments.ts'
 import { isRecord, printable, promptOf, quoted } from './command-line.ts'
 import { pictureSize } from './sheet.ts'
-
-const UNREAD: Readonly<Record<string, string>> = { ENOENT: 'there is no such file', EISDIR: 'that is a folder' }
 
 /** What a PNG file of `sada` says about itself. */
 export interface Info {
@@ -76,25 +75,45 @@ function givenBy(command: Info['command']): object {
 const exact = (seed: string): number | string => (Number.isSafeInteger(Number(seed)) ? Number(seed) : seed)
 
 async function readInfo(path: string): Promise<Info> {
+  const fail = (why: string): never => {
+    throw invalidArgument('file', `a PNG file that sada has written (${why})`, path)
+  }
+  const bytes = await readFile(path).catch((error: unknown) => fail(whyUnread(error)))
+  if (bytes.toString('latin1', 8, 12) === 'WAVE') return fail('sounds carry no record of how they were made')
+  if (!bytes.subarray(0, SIGNATURE.length).equals(SIGNATURE)) return fail('that is none')
+  const { width, height, text } = (await decoded(bytes)) ?? fail('it is damaged')
+  if (text.Command === undefined || text.Settings === undefined) return fail('it says nothing about how it was made')
+  const [command, settings] = [text.Command, text.Settings].map(parsed)
+  const isList = Array.isArray(command) && command.every((each) => typeof each === 'string')
+  if (!isList || !isRecord(command) || typeof settings !== 'object' || settings === null)
+    return fail("this picture's record is not one that sada writes")
+  return {
+    width,
+    height,
+    prompt: promptOf(command),
+    software: text.Software ?? '',
+    seeds: (text.Seed ?? '').split(' ').filter(Boolean).map(exact),
+    settings: settings as Record<string, unknown>,
+    command,
+  }
+}
+
+const SIGNATURE = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1')
+
+/** Undefined where it is damaged: the decoder's words for that are about its own state. */
+async function decoded(bytes: Uint8Array) {
   const { decode } = await import('fast-png')
   try {
-    const { width, height, text } = decode(await readFile(path), { checkCrc: true })
-    const command = JSON.parse(text.Command ?? 'null') as unknown
-    const settings = JSON.parse(text.Settings ?? 'null') as unknown
-    const isList = Array.isArray(command) && command.every((each) => typeof each === 'string')
-    if (!isList || typeof settings !== 'object' || settings === null) throw new Error('it says nothing about how it was made')
-    if (!isRecord(command)) throw new Error("this picture's record is not one that sada writes")
-    return {
-      width,
-      height,
-      prompt: promptOf(command),
-      software: text.Software ?? '',
-      seeds: (text.Seed ?? '').split(' ').filter(Boolean).map(exact),
-      settings: settings as Record<string, unknown>,
-      command,
-    }
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    throw invalidArgument('file', `a PNG file that sada has written (${UNREAD[code ?? ''] ?? message})`, path)
+    return decode(bytes, { checkCrc: true })
+  } catch {
+    return undefined
+  }
+}
+
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json)
+  } catch {
+    return undefined
   }
 }

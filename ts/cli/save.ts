@@ -66,14 +66,22 @@ async function pictureOf({ prompt, options, pipeline }: Asked, { images, trace }
 }
 
 /** For JSON, which leaves out what is undefined. */
-function settingsOf({ scheduler, guidance, negative, init, strength }: GenerateArguments, { name, defaults }: Asked['pipeline']) {
+function settingsOf(options: GenerateArguments, { name, defaults }: Asked['pipeline']) {
+  const { scheduler, guidance, negative, init, strength, mask, control } = options
   return {
     model: name,
     scheduler: scheduler ?? defaults.scheduler,
     guidance: guidance ?? defaults.guidanceScale,
     negative,
+    true_guidance: options.trueGuidance,
+    second_prompt: options.secondPrompt,
     init,
     strength,
+    mask,
+    control,
+    control_strength: options.controlStrength,
+    control_start: options.controlStart,
+    control_end: options.controlEnd,
   }
 }
 
