@@ -108,7 +108,7 @@ const wrong: [args: string[], code: number, said: RegExp][] = [
   [['--samples', '3', '--batch', '2'], 2, /"--samples" to be a multiple of --batch \(2\)/],
   [['--seed', '-1'], 2, /"--seed"/],
   [['--seed', '9007199254740991', '--samples', '2'], 2, /"--seed" to be at most 2⁵³ − 2, so that 2 follow each other/],
-  [['--prompts', 'missing.txt'], 2, /missing\.txt.*does not exist.*\[INVALID_ARGUMENT\]/],
+  [['--prompts', 'missing.txt'], 2, /missing\.txt.*there is no such file.*\[INVALID_ARGUMENT\]/],
   [['--html', 'missing/x.html'], 1, /\[OUTPUT_FAILED\]/],
 ]
 

@@ -129,24 +129,17 @@ if (!hasTensorRtDouble()) {
 
   test('graphs of more sizes than an engine keeps contexts of go on or are made anew, never over a context that has gone', () =>
     withPasses(async (passes, engine) => {
-      const bytes = packEngine({ ...ROWS, profiles: [rowsOf(1, 4, 64)] })
-      const { session } = await engine.load({ bytes })
-      const [a, sums] = [bound(passes.workspace, 'a', values(2), [4, 3]), passes.workspace.allocate(3 * 64)]
-      const many = passes.workspace.allocate(3 * 64)
+      const { session } = await engine.load({ bytes: packEngine({ ...ROWS, profiles: [rowsOf(1, 4, 64)] }) })
+      const [all, sums] = [passes.workspace.allocate(3 * 64), passes.workspace.allocate(3 * 64)]
+      passes.workspace.write(all, 0, Float32Array.from(values(2)))
       const add = async (rows: number): Promise<void> => {
-        const of = (name: string, tensor: number) => ({ name, tensor, offset: 0, dims: [rows, 3] })
-        const from = rows === 4 ? a.tensor : many
-        const inputs = [of('a', from), of('b', from)]
-        await engine.run(passes.workspace, [{ kind: 'stage', session, inputs, outputs: [of('sum', sums)] }]).done
+        const of = (name: string, tensor = all) => ({ name, tensor, offset: 0, dims: [rows, 3] })
+        await engine.run(passes.workspace, [{ kind: 'stage', session, inputs: [of('a'), of('b')], outputs: [of('sum', sums)] }])
+          .done
       }
       for (let round = 0; round < 2; round++) {
         for (let k = 0; k < 3; k++) await add(4)
-        const made = new Float32Array(12)
-        passes.workspace.read(sums, 0, made)
-        assert.equal(
-          [...made],
-          values(2).map((value) => 2 * value),
-        )
+        assert.equal(read(passes.workspace, { name: '', tensor: sums, offset: 0, dims: [12] }), expected(values(2), [0, 1, 2, 3]))
         for (let rows = 5; rows <= 37; rows++) await add(rows)
       }
       // Four rows twice: their context was the one that had been unused for the longest time when the 33rd of the others was made.
