@@ -22,6 +22,25 @@ test('without names each policy is one line of at most 100 columns, with them al
   assert.is(Math.max(...lines.map((line) => line.length)) <= 100, true)
 })
 
+test('in a narrow terminal what an option does stands below it, not one word on each line', () => {
+  const { isTTY, columns } = process.stdout
+  process.env.NO_COLOR = '1'
+  try {
+    for (const width of [40, 60, 69, 70, 80]) {
+      Object.assign(process.stdout, { isTTY: true, columns: width })
+      const lines = policies(['every-n'], false).split('\n')
+      assert.ok(lines.length < 20, `${width}: ${lines.length} lines`)
+      assert.ok(
+        lines.every((line) => line.length <= width),
+        lines.join('\n'),
+      )
+    }
+  } finally {
+    delete process.env.NO_COLOR
+    Object.assign(process.stdout, { isTTY, columns })
+  }
+})
+
 test('as JSON each policy is there with its options, named or not', () => {
   const all = JSON.parse(policies([], true)) as Named[]
   assert.equal(

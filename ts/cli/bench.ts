@@ -23,7 +23,7 @@ import { OutputFile } from './output-file.ts'
 import { pictureRequest, pictureTerms, type PictureArguments } from './picture-options.ts'
 import { createProgress } from './progress.ts'
 import { engineSizesFor } from './request.ts'
-import { coloursFor } from './terminal.ts'
+import { coloursFor, columnsOf } from './terminal.ts'
 
 /** The options of `sada-bench`, parsed. */
 export interface BenchArguments extends DeviceArguments, PictureArguments {
@@ -149,7 +149,9 @@ async function publish(result: BenchResult, cases: readonly MeasuredCase[], mode
         .map((each) => `Warning: ${visible(each)}\n`)
         .join(''),
     )
-  process.stdout.write(files.jsonToStdout ? json : benchTable(result, coloursFor(process.stdout)) + '\n')
+  process.stdout.write(
+    files.jsonToStdout ? json : benchTable(result, coloursFor(process.stdout), columnsOf(process.stdout)) + '\n',
+  )
   for (const [name, file] of [
     ['Report', files.html],
     ['Figures', files.json],

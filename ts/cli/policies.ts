@@ -2,7 +2,7 @@ import { unknownName } from '../errors.ts'
 import { policies as known } from '../policy/index.ts'
 import type { OptionSpec } from '../policy/options.ts'
 import { POLICY_GROUPS } from './policy-groups.ts'
-import { coloursFor, wrapped } from './terminal.ts'
+import { beside, coloursFor, wrapped } from './terminal.ts'
 
 /** What `sada policies` prints: a line for each, or those of these names with their options; as JSON always with those. Throws UNKNOWN_NAME. */
 export function policies(names: readonly string[], json: boolean): string {
@@ -16,7 +16,9 @@ export function policies(names: readonly string[], json: boolean): string {
 function overview(): string {
   const { bold, cyan } = coloursFor(process.stdout)
   const groups = Object.entries(POLICY_GROUPS).map(([title, briefly]) => {
-    const lines = Object.entries(briefly).map(([name, words]) => `  ${cyan(name.padEnd(COLUMN))}${wrapped(words, COLUMN + 2)}`)
+    const lines = Object.entries(briefly).map(([name, words]) =>
+      beside(`  ${cyan(name)}${' '.repeat(Math.max(0, COLUMN - name.length))}`, COLUMN + 2, words),
+    )
     return [bold(title), ...lines, ''].join('\n')
   })
   return [...groups, AFTERWARDS].join('\n')
@@ -64,7 +66,7 @@ function asText({ name, about, source, options }: Described): string {
         : option.max === null
           ? `≥ ${option.min}`
           : `${option.min} … ${option.max}`
-    return `${head} ${wrapped(`${option.about} (${range})`, head.length + 1)}`
+    return beside(`${head} `, head.length + 1, `${option.about} (${range})`)
   })
   return [bold(name), `  ${wrapped(about, 2)}`, `  ${dim(wrapped(`source: ${source}`, 2))}`, ...lines, ''].join('\n')
 }

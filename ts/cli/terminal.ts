@@ -1,4 +1,5 @@
 import { createColors } from 'picocolors'
+import { inLines } from '../bench/plain-text.ts'
 
 type Colours = ReturnType<typeof createColors>
 
@@ -18,14 +19,23 @@ export function isLive(stream: NodeJS.WriteStream): boolean {
   return Boolean(stream.isTTY) && process.env.TERM !== 'dumb'
 }
 
+/** Columns of a stream; without end where it is no terminal. */
+export const columnsOf = ({ isTTY, columns }: NodeJS.WriteStream): number =>
+  isTTY ? columns || Number(process.env.COLUMNS) || Infinity : Infinity
+
+const WIDEST = 100
+/** Text in narrower columns has one word on many of its lines. */
+const NARROWEST = 28
+
+const width = (): number => Math.min(columnsOf(process.stdout), WIDEST)
+
 /** Wraps text to the terminal's width (at most 100 columns), each line after the first `indent` columns in. */
-export function wrapped(text: string, indent: number): string {
-  const width = Math.min(process.stdout.columns || 100, 100) - indent
-  const lines: string[] = []
-  for (const word of text.split(' ')) {
-    const line = lines.at(-1)
-    if (line !== undefined && line.length + word.length < width) lines[lines.length - 1] = `${line} ${word}`
-    else lines.push(word)
-  }
-  return lines.join('\n' + ' '.repeat(indent))
+export const wrapped = (text: string, indent: number): string => inLines(text, width() - indent, '\n' + ' '.repeat(indent))
+
+/** Text beside a head of so many columns, or below it where there is little room. */
+export function beside(head: string, columns: number, text: string): string {
+  if (width() - columns >= NARROWEST) return head + wrapped(text, columns)
+  return `${head.trimEnd()}\n${BELOW}${wrapped(text, BELOW.length)}`
 }
+
+const BELOW = ' '.repeat(6)
