@@ -200,17 +200,22 @@ function meantBy(name: string, known: readonly string[]): string | undefined {
 /** No name is nearly as long. */
 const LONGEST_TYPO = 100
 
-/** The known name within two edits (or a third of the length) of `name`, if any; else the first one that begins with it. */
+/** Of fewer letters than this too much is the beginning. */
+const LEAST_BEGINNING = 3
+
+/** The shortest known name that begins with `name`; else the one within two edits (or a third of the length) of it, if any. */
 export function nearestName(name: string, known: readonly string[]): string | undefined {
   if (name.length > LONGEST_TYPO) return undefined
+  const written = name.toLowerCase()
+  const begun = known.filter((each) => name.length >= LEAST_BEGINNING && each.toLowerCase().startsWith(written))
+  if (begun.length > 0) return begun.reduce((shortest, each) => (each.length < shortest.length ? each : shortest))
   let best: string | undefined
   let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1
   for (const candidate of known) {
-    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase())
+    const distance = editDistance(written, candidate.toLowerCase())
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance]
   }
-  if (best !== undefined || name.length < 4) return best
-  return known.find((candidate) => candidate.toLowerCase().startsWith(name.toLowerCase()))
+  return best
 }
 
 function editDistance(a: string, b: string): number {

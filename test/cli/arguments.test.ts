@@ -20,6 +20,8 @@ test('policies are names, with options behind a colon; commas part policies, or 
 test('wrong policies and options say what is wrong', () => {
   assert.throws(() => parsePolicies('sadda'), /Did you mean "sada"/)
   assert.throws(() => parsePolicies('every-n:warmupp=3'), /Did you mean "warmup"/)
+  // "tail" is nearer, but does not begin so.
+  assert.throws(() => parsePolicies('sada:tol=1'), /Did you mean "tolerance"/)
   assert.throws(() => parsePolicies('every-n:n=three'), /integer from 1 to 1000/)
   assert.throws(() => parsePolicies('every-n:n'), /name=value/)
   for (const twofold of ['every-n:n=3,n=4', 'every-n:name=sada'])
