@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util'
 import { policies, type PolicySpec } from '../../policy/index.ts'
+import type { OptionSpec } from '../../policy/options.ts'
 import type { WrittenPolicy } from '../../policy/spec.ts'
 
 /** One row's way to make pictures. */
@@ -64,9 +66,16 @@ export function methodFor(spec: WrittenPolicy): Method {
     policy,
     label: written.length === 0 ? policy : `${policy}:${written.join(',')}`,
     spec: (given.length === 0 ? policy : { name: policy, ...options }) as PolicySpec,
-    isDefault: given.every(([option, value]) => required[option] === value),
+    isDefault: given.every(([option, value]) => isUsual(value, required[option] ?? defaultOf(policy, option))),
   }
 }
+
+const defaultOf = (policy: string, option: string): unknown =>
+  Object.hasOwn(policies, policy) ? (policies[policy].options as Record<string, OptionSpec>)[option]?.default : undefined
+
+/** Whether a value says what would be so without it; of a default that follows from the run none is known to. Numbers, and lists of them. */
+const isUsual = (value: unknown, usual: unknown): boolean =>
+  usual !== undefined && typeof usual !== 'function' && isDeepStrictEqual(value, usual)
 
 /** The methods, each followed by its other settings. A policy without a sweep stands alone. */
 export function withSweeps(methods: readonly Method[]): Method[] {
