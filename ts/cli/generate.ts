@@ -14,6 +14,7 @@ import { OutputFile } from './output-file.ts'
 import type { PictureArguments } from './picture-options.ts'
 import { EVERY, Preview } from './preview.ts'
 import { engineSizesFor, readPictures, requestFor } from './request.ts'
+import { resultNames } from './result-names.ts'
 import { save } from './save.ts'
 import { isLive } from './terminal.ts'
 
@@ -45,7 +46,6 @@ export interface GenerateArguments extends PictureArguments {
 
 /** Its other names too: opened again, a file that it leads to would be written from its beginning twice. */
 const STDOUT = ['-', '/dev/stdout', '/dev/fd/1', '/proc/self/fd/1']
-const MOST_NAMES = 10_000
 
 /** Makes pictures or a sound, writes them as one file, and says what was saved. `commands`: what the prompt could have been meant as. */
 export async function generate(
@@ -113,7 +113,7 @@ const EXTENSION: Readonly<Record<Kind, string>> = { image: '.png', audio: '.wav'
 /** The file to write; undefined is stdout. `kind`: what will be written, where that is known. */
 async function reserve(prompt: string, output: string | undefined, kind?: Kind): Promise<OutputFile | undefined> {
   if (STDOUT.includes(output ?? '')) return undefined
-  if (output === undefined) return OutputFile.reserveNew(names(prompt, EXTENSION[kind ?? 'image']))
+  if (output === undefined) return OutputFile.reserveNew(resultNames(prompt, EXTENSION[kind ?? 'image']))
   const isDevice = !((await stat(output).catch(() => undefined))?.isFile() ?? true)
   const fitting = kind === undefined ? Object.values(EXTENSION) : [EXTENSION[kind]]
   if (!isDevice && !['', ...fitting].includes(extname(output).toLowerCase()))
@@ -134,21 +134,6 @@ async function fittingFile(
   const isOther = Object.entries(EXTENSION).some(([kind, extension]) => kind !== makes && extension === found)
   if (isOther) throw invalidArgument('--output', `a name that ends with ${EXTENSION[makes]}, which this model makes`, output)
   return reserved
-}
-
-/** `a-teal-robot.png`, `a-teal-robot-2.png`, … */
-function* names(prompt: string, extension: string): Generator<string> {
-  const stem =
-    prompt
-      .toLowerCase()
-      .replace(/[^a-z0-9]+/g, '-')
-      .replace(/^-|-$/g, '')
-      .slice(0, 60)
-      .replace(/-$/, '')
-      // Names of devices on Windows, whatever their ending.
-      .replace(/^(con|prn|aux|nul|com\d|lpt\d)$/, '$1-picture') || 'sada'
-  yield `${stem}${extension}`
-  for (let k = 2; k <= MOST_NAMES; k++) yield `${stem}-${k}${extension}`
 }
 
 /** What watches the steps: a preview, a line that counts them, or nothing where stderr is no terminal. */
