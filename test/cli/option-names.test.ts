@@ -21,6 +21,12 @@ const cases: [message: string, told: string][] = [
     'Expected "--control-strength" to be a number, but it was not given.',
   ],
   ['Expected "prompt" to be short, received "or, received undefined."', ''],
+  // What a model takes, the command may lack.
+  [
+    'not take it, received 3. It takes "guidanceRescale", "width", "cropTopLeft", "negativePrompt".',
+    'not take it, received 3. It takes "--width", "--negative".',
+  ],
+  ['not take it, received 3. It takes "cropTopLeft".', 'not take it, received 3.'],
   // What is no option of the command, and what was typed.
   ['Expected "steps" to be; "policies", "--width" and "a policy.n" are not', ''],
   ['Expected "engine" to be "onnxruntime", received "device".', ''],

@@ -84,6 +84,17 @@ test("a file with several names is the same under all of them, another's stays t
   assert.ok(statSync('/dev/null').isCharacterDevice())
 })
 
+if (process.platform === 'linux') {
+  test('a folder that is there is not said to be missing, where no file can be made in it', async () => {
+    const folder = emptyFolder()
+    const link = join(folder, 'link')
+    symlinkSync(join(folder, 'missing', 'x.png'), link)
+    const said = (path: string) => OutputFile.reserve(path).catch(({ message }: SadaError) => message)
+    assert.is(await said('/proc/x.png'), 'Cannot write /proc/x.png: no file can be made in its folder.')
+    assert.is(await said(link), `Cannot write ${link}: it is a link into a folder that does not exist.`)
+  })
+}
+
 if (process.platform !== 'win32') {
   test('a pipe that nobody reads is waited for until that is aborted', async () => {
     const pipe = join(emptyFolder(), 'pipe')

@@ -115,6 +115,9 @@ const wrong: [args: string[], code: number, said: RegExp][] = [
   [['a kid', '-o', 'folder'], 1, /it is a folder.*\[OUTPUT_FAILED\]/],
   [['a kid', '-o', 'file/x.png'], 1, /\[OUTPUT_FAILED\]/],
   [['a kid', '-m', './nowhere'], 1, /\[MODEL_NOT_FOUND\]/],
+  // No option says what kind of model it is.
+  [['a kid', '-m', '.'], 1, /^(?!.*family).*is no model folder\. Give a folder with .*\[MODEL_NOT_FOUND\]/],
+  [['a kid', '--init', 'file'], 2, /"--init" to be left out: this model does not take it, received "file"\./],
   [['doctor', '--jsn'], 2, /Did you mean --json\?/],
   [['doctor', '--steps', '5'], 2, /"--steps" to be left out: "doctor" does not take it, received 5\./],
   [['calibrate', 'magcache', '--negative', 'dark'], 2, /"--negative" to be left out: "calibrate" does not take it/],

@@ -51,6 +51,10 @@ const refusal = (options: object): SadaError => {
   throw new Error(`${JSON.stringify(options)} is not refused`)
 }
 
+test('of several prompts the one that is none is named', () => {
+  assert.match(refusal({ prompt: ['a', 5] }).message, /to be .* strings, received an array with 5 at index 1\.$/)
+})
+
 test('options reach to the ends of their ranges and no further', () => {
   for (const [name, { fits, refused }] of Object.entries(RANGES)) {
     for (const value of fits) check({ [name]: value })

@@ -1,3 +1,5 @@
+import { existsSync, lstatSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import { SadaError } from '../errors.ts'
 
 const UNREAD: Readonly<Record<string, string>> = {
@@ -11,7 +13,6 @@ const UNREAD: Readonly<Record<string, string>> = {
 export const whyUnread = (error: unknown): string => reason(UNREAD, error)
 
 const UNWRITTEN: Readonly<Record<string, string>> = {
-  ENOENT: 'its folder does not exist; make it first',
   ENOTDIR: 'part of the path is a file, not a folder',
   ELOOP: 'its links lead in a circle',
   EACCES: 'you may not write there',
@@ -20,8 +21,16 @@ const UNWRITTEN: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full',
 }
 
+/** What a system calls missing: the folder, that of a link, or in folders that are none of a disk, the file, which cannot be made. */
+function missing(path: string): string {
+  if (!existsSync(dirname(resolve(path)))) return 'its folder does not exist; make it first'
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) return 'it is a link into a folder that does not exist'
+  return 'no file can be made in its folder'
+}
+
 export function outputFailed(path: string, error: unknown, argument = 'output'): SadaError {
-  return new SadaError('OUTPUT_FAILED', `Cannot write ${path}: ${reason(UNWRITTEN, error)}.`, { argument, cause: error })
+  const why = (error as NodeJS.ErrnoException).code === 'ENOENT' ? missing(path) : reason(UNWRITTEN, error)
+  return new SadaError('OUTPUT_FAILED', `Cannot write ${path}: ${why}.`, { argument, cause: error })
 }
 
 function reason(words: Readonly<Record<string, string>>, error: unknown): string {

@@ -7,6 +7,7 @@ import { findGpu, inspectGpus } from '../native/gpu.ts'
 import type { TensorRtBuilder } from '../native/types.ts'
 import { WAITING, type BuildProgress } from '../plan/device-engine.ts'
 import { filesForEngines, load } from '../pipeline/load.ts'
+import { findDescribedModel } from '../pipeline/model-folder.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { EngineSizes } from '../plan/engine-sizes.ts'
 import type { EngineSettings } from '../plan/model.ts'
@@ -35,12 +36,13 @@ export const networkDevice = ({ engine }: DeviceArguments, { device }: Pick<Pipe
   engine === 'webgpu' ? engine : engine === 'tensorrt' ? `${device.name} tensorrt` : device.name
 
 /** Loads a model where the command line says, with progress on stderr where engines are built. */
-export function loadOn(
+export async function loadOn(
   model: string,
   { threads, device, engine }: DeviceArguments,
   engineSizes: EngineSizes,
   signal: AbortSignal,
 ): Promise<Pipeline> {
+  await findDescribedModel(model)
   return load(model, {
     threads,
     device: device as DeviceSetting | undefined,
@@ -81,7 +83,7 @@ export async function buildModelEngines(
   const options = { ...(await targetsOf(builder, target)), signal, onBuild }
   const engines = await buildEngines(
     builder,
-    await filesForEngines(model, { engineSizes: engineSizesFor(sizes) }),
+    await filesForEngines(await findDescribedModel(model), { engineSizes: engineSizesFor(sizes) }),
     new EngineCache(),
     options,
   )

@@ -60,6 +60,7 @@ export async function generate(
   const manifest = isStaged(folder) ? await loadManifest(folder) : undefined
   const request = requestFor(prompt, options)
   if (manifest) {
+    refusePictures(options, offerOf(manifest).takes)
     checkGenerateOptions(request, offerOf(manifest))
     checkWords(prompt, await Tokenizer.load(folder, manifest.text), manifest, commands)
   } else warnOfMisspelling(prompt, commands)
@@ -68,6 +69,7 @@ export async function generate(
   try {
     const pipeline = await loadOn(options.model, options, engineSizesFor(options), signal)
     try {
+      refusePictures(options, pipeline.takes)
       warnOfNegative(options, pipeline)
       if (!manifest) file = await fittingFile(prompt, options, pipeline, early)
       const pictures = await readPictures(options, pipeline.size)
@@ -81,6 +83,14 @@ export async function generate(
     file?.release()
     throw error
   }
+}
+
+/** Refuses a picture file that the model does not take. Throws INVALID_ARGUMENT. */
+function refusePictures({ init, mask, control }: GenerateArguments, takes: readonly string[]): void {
+  const idle = Object.entries({ init, mask, control: control?.[0] }).find(
+    ([name, path]) => path !== undefined && !takes.includes(name),
+  )
+  if (idle) throw invalidArgument(`--${idle[0]}`, 'left out: this model does not take it', idle[1])
 }
 
 /** Unknown words warn; a single one that is almost a command was meant as one. */

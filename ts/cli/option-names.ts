@@ -22,7 +22,9 @@ export const typedName = (argument: string, options: readonly Option[]): string 
  * `"n" of "--policy"` for `"policy.n"`. What was received stays as it was written; what was not given is said to be so.
  */
 export function asTyped(message: string, options: readonly Option[]): string {
-  const told = message.replace(/, received undefined\.$/m, ', but it was not given.')
+  const told = message
+    .replace(/, received undefined\.$/m, ', but it was not given.')
+    .replace(/ It takes ((?:"\w+"(?:, )?)+)\./, (_, names: string) => takenOf(names.split(', '), options))
   return told.replace(/(?<!received )"([a-z][\w.]*)"/gi, (quoted, name: string) => {
     const long = longOf(inOneWord(name), options)
     if (long !== undefined) return `"${long}"`
@@ -30,4 +32,10 @@ export function asTyped(message: string, options: readonly Option[]): string {
     const outer = within.length > 0 ? longOf(first, options) : undefined
     return outer === undefined ? quoted : `"${within.join('.')}" of "${outer}"`
   })
+}
+
+/** What a model takes, of options that a command has. */
+function takenOf(quoted: readonly string[], options: readonly Option[]): string {
+  const known = quoted.filter((each) => longOf(each.slice(1, -1), options) !== undefined)
+  return known.length > 0 ? ` It takes ${known.join(', ')}.` : ''
 }

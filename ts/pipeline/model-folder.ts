@@ -28,6 +28,13 @@ export async function findModel(model: string): Promise<string> {
   throw notFound(`There is no folder ${folder}.${why}`, bundled)
 }
 
+/** The same for a caller who cannot say what a folder holds: MODEL_NOT_FOUND also where the folder does not. */
+export async function findDescribedModel(model: string): Promise<string> {
+  const folder = await findModel(model)
+  if (isStaged(folder) || existsSync(join(folder, 'model_index.json'))) return folder
+  throw notFound(`${folder} is no model folder.`, bundledModels())
+}
+
 /** What a path was taken for that it is not. */
 function misread(model: string): string {
   if (model.startsWith('~')) return ' "~" is not expanded: write the home folder in full, or join os.homedir() with the rest.'

@@ -1,4 +1,4 @@
-import { checkNames, invalidArgument } from '../errors.ts'
+import { checkNames, invalidArgument, inWords, show } from '../errors.ts'
 import type { Control, FamilyRequest, Offer, Pixels, Request } from '../families/family.ts'
 import { createPolicy, type Policy, type PolicySpec } from '../policy/index.ts'
 import { checkAudit } from '../sampler/audit.ts'
@@ -104,9 +104,11 @@ function readPrompts({ prompt, seed }: GenerateOptions): readonly string[] {
     if (seeds.length >= 1 && seeds.length <= MOST_PICTURES) return seeds.map(() => prompt)
     throw invalidArgument('seed', `one seed, or an array of 1 to ${MOST_PICTURES} (each makes a picture of the prompt)`, seed)
   }
-  const fits = Array.isArray(prompt) && prompt.every((each) => typeof each === 'string')
-  if (!fits || prompt.length < 1 || prompt.length > MOST_PICTURES)
-    throw invalidArgument('prompt', `a string, or an array of 1 to ${MOST_PICTURES} strings`, prompt)
+  const expected = `a string, or an array of 1 to ${MOST_PICTURES} strings`
+  const isList: boolean = Array.isArray(prompt)
+  if (!isList || prompt.length < 1 || prompt.length > MOST_PICTURES) throw invalidArgument('prompt', expected, prompt)
+  const other = prompt.findIndex((each) => typeof each !== 'string')
+  if (other >= 0) throw invalidArgument('prompt', expected, inWords(`an array with ${show(prompt[other])} at index ${other}`))
   if (seeds === undefined || seeds.length === prompt.length) return prompt
   const hint = prompt.length === 1 ? 'A prompt that is a string, not an array, makes a picture for each seed.' : ''
   throw invalidArgument('seed', `one seed, or an array of ${prompt.length} (one for each prompt)`, seed, hint)
