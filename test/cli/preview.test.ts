@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Preview } from '../../ts/cli/preview.ts'
+import { Preview, undrawn } from '../../ts/cli/preview.ts'
 import type { GenerateStep } from '../../ts/index.ts'
 import { Picture } from '../../ts/pipeline/image.ts'
 
@@ -36,6 +36,23 @@ function shown(terminal: { columns?: number; rows?: number }, preview: readonly 
     return pictures.join(' | ')
   })
 }
+
+test('why a stream shows no pictures', () => {
+  const kept = process.env
+  const why = (stream: object, env: NodeJS.ProcessEnv): string | undefined => {
+    process.env = env
+    try {
+      return undrawn(stream as NodeJS.WriteStream)
+    } finally {
+      process.env = kept
+    }
+  }
+  const terminal = { isTTY: true }
+  assert.is(why({}, {}), 'stderr is no terminal')
+  assert.is(why(terminal, { TERM: 'dumb' }), 'TERM is "dumb"')
+  assert.is(why(terminal, { NO_COLOR: '1' }), 'NO_COLOR is set')
+  assert.is(why(terminal, { TERM: 'xterm' }), undefined)
+})
 
 test('each line is two rows of pixels; of an odd height the last row is left out', () => {
   for (const height of [4, 5])

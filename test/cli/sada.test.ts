@@ -65,6 +65,12 @@ test('-o - puts the PNG alone on stdout', async () => {
   assert.match(stderr, /^stdout: 1 picture/)
 })
 
+test('a preview that is not drawn is said not to be', async () => {
+  const words = ['a kid', '--steps', '1', '--policy', 'none', '-o', 'x.png', '--preview']
+  const { code, stderr } = await run('sada', words, emptyFolder())
+  assert.equal([code, stderr], [0, '--preview draws nothing: stderr is no terminal.\n'])
+})
+
 test('a memory budget is kept, what it took is said, and the file knows of it', async () => {
   const cwd = emptyFolder()
   const words = ['a kid', '--steps', '6', '--policy', 'every-n:warmup=2', '-o', 'x.png', '--json', '--memory-budget']

@@ -12,7 +12,7 @@ import { loadOn } from './engines.ts'
 import { meantBy, unknown } from './misspelling.ts'
 import { OutputFile } from './output-file.ts'
 import type { PictureArguments } from './picture-options.ts'
-import { EVERY, Preview } from './preview.ts'
+import { EVERY, Preview, undrawn } from './preview.ts'
 import { engineSizesFor, readPictures, requestFor } from './request.ts'
 import { resultNames } from './result-names.ts'
 import { save } from './save.ts'
@@ -148,8 +148,10 @@ async function fittingFile(
 
 /** What watches the steps: a preview, a line that counts them, or nothing where stderr is no terminal. */
 function watching({ preview }: GenerateArguments): Pick<GenerateOptions, 'preview' | 'onStep'> {
+  const why = preview ? undrawn(process.stderr) : undefined
+  if (why !== undefined) process.stderr.write(`--preview draws nothing: ${why}.\n`)
   if (!isLive(process.stderr)) return {}
-  if (preview && !process.env.NO_COLOR) {
+  if (preview && why === undefined) {
     const drawing = new Preview(process.stderr)
     return { preview: EVERY, onStep: (event) => drawing.show(event) }
   }

@@ -1,8 +1,16 @@
 import type { Picture } from '../pipeline/image.ts'
 import type { GenerateStep } from '../pipeline/options.ts'
+import { isLive } from './terminal.ts'
 
 /** Steps from one drawing to the next. */
 export const EVERY = 3
+
+/** Why nothing can be drawn on a stream, where that is so. */
+export function undrawn(stream: NodeJS.WriteStream): string | undefined {
+  if (!stream.isTTY) return 'stderr is no terminal'
+  if (!isLive(stream)) return 'TERM is "dumb"'
+  return process.env.NO_COLOR ? 'NO_COLOR is set' : undefined
+}
 
 /**
  * The forming pictures on a terminal, drawn over themselves: two pixels in one character, an upper half block whose colours are
