@@ -5,6 +5,9 @@ import { join } from 'node:path'
 import * as v from 'valibot'
 import { pointerOf } from '../errors.ts'
 
+/** Said of every metric that needs one. */
+export const NO_NETWORKS = 'no folder of networks was given'
+
 /** The networks that metrics need, as models/metrics/convert_*.py writes them: `<name>.json` and its ONNX graphs. */
 
 const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))
@@ -119,8 +122,7 @@ export async function readNetwork<N extends NetworkName>(
   allowUnpublished: boolean,
 ): Promise<Sidecar<N> | Unavailable> {
   const how = `python ${CONVERTERS[name]} makes it from the published weights.`
-  if (folder === undefined)
-    return unavailable('no-weights', `It needs the network "${name}", and no folder of networks was given; ${how}`)
+  if (folder === undefined) return unavailable('no-weights', `It needs the network "${name}", and ${NO_NETWORKS}; ${how}`)
   const path = join(folder, `${name}.json`)
   let text: string
   try {

@@ -16,15 +16,15 @@ export interface Frame {
 
 type Domain = readonly [number, number]
 
-export function frame(xs: Domain, ys: Domain, height = HEIGHT, left = MARGIN.left): Frame {
-  const [right, top, bottom] = [WIDTH - MARGIN.right, MARGIN.top, height - MARGIN.bottom]
+export function frame(xs: Domain, ys: Domain, height = HEIGHT, left = MARGIN.left, width = WIDTH): Frame {
+  const [right, top, bottom] = [width - MARGIN.right, MARGIN.top, height - MARGIN.bottom]
   const at = (value: number, [from, to]: Domain, low: number, high: number): number =>
     Math.round((low + ((value - from) / (to - from || 1)) * (high - low)) * 10) / 10
   return { left, right, top, bottom, x: (value) => at(value, xs, left, right), y: (value) => at(value, ys, bottom, top) }
 }
 
-export function chart(label: string, content: readonly (Markup | false)[], height = HEIGHT): Markup {
-  return html`<svg class="chart" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${label}">${content}</svg>`
+export function chart(label: string, content: readonly (Markup | false)[], height = HEIGHT, width = WIDTH): Markup {
+  return html`<svg class="chart" viewBox="0 0 ${width} ${height}" role="img" aria-label="${label}">${content}</svg>`
 }
 
 export function xAxis({ x, left, right, top, bottom }: Frame, ticks: readonly number[], title: string, grid = false): Markup {

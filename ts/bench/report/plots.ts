@@ -29,21 +29,25 @@ export function criterionPlot(members: readonly MemberTrace[], worst: number): M
     html`<rect class="stable" x="${f.left}" y="${f.y(0)}" width="${f.right - f.left}" height="${f.bottom - f.y(0)}" />`,
     yAxis(
       f,
-      [0, ...powers].map((value) => ({ at: scaled(value), text: value === 0 ? '0' : value.toExponential(0).replace('e', ' e') })),
+      [0, ...powers].map((value) => ({ at: scaled(value), text: exponential(value) })),
     ),
     xAxis(f, stepTicks(members[0].steps.length), 'step'),
-    html`<text class="region" x="${f.right - 4}" y="${f.top + 12}" text-anchor="end">unstable</text>
-      <text class="region" x="${f.right - 4}" y="${f.bottom - 5}" text-anchor="end">stable</text>`,
     html`${curves.map((points, k) => k !== worst && draw(points, 'faint'))}`,
     draw(curves[worst], 'accelerated'),
     html`${curves[worst].map(
       ([step, value]) =>
         html`<circle class="accelerated" cx="${f.x(step)}" cy="${f.y(scaled(value))}" r="2.2"
-          ><title>step ${step}: ${value.toExponential(2)}</title></circle
+          ><title>step ${step}: ${exponential(value, 2)}</title></circle
         >`,
     )}`,
+    // Beside the line between them, where there is most room, and over the curves.
+    html`<text class="region" x="${(f.left + f.right) / 2}" y="${f.y(0) - 5}">unstable</text>
+      <text class="region" x="${(f.left + f.right) / 2}" y="${f.y(0) + 13}">stable</text>`,
   ])
 }
+
+/** `−5e−4` */
+const exponential = (value: number, digits = 0): string => (value === 0 ? '0' : value.toExponential(digits).replace('+', '').replaceAll('-', '−'))
 
 /** Wall time of every step, a mean over the pictures, with and without acceleration. */
 export function timePlot(accelerated: readonly MemberTrace[], baseline: readonly MemberTrace[]): Markup {

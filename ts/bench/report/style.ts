@@ -60,13 +60,14 @@ tbody th {
   max-width: 300px; white-space: normal; overflow-wrap: break-word;
 }
 tr.ours th, tr.ours td { font-weight: 650; background: color-mix(in srgb, var(--accent) 11%, var(--card)) }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 16px; margin: 16px 0 0 }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(300px, 100%), 1fr)); gap: 16px; margin: 16px 0 0 }
 figure { margin: 0 }
 figure.plot { padding: 14px 16px 10px }
 figcaption { font-size: 14px; color: var(--soft); margin-bottom: 6px }
 figcaption b { color: var(--ink); font-weight: 600; display: block }
 .chart { display: block; width: 100%; height: auto; overflow: visible }
 .chart text { font-size: 11px; fill: var(--soft) } .chart .row { fill: var(--ink) }
+.chart .region { text-anchor: middle; paint-order: stroke; stroke: var(--card); stroke-width: 3px }
 .grid { stroke: var(--rule); stroke-width: 1; fill: none }
 .line { fill: none; stroke-width: 1.8; stroke-linejoin: round }
 .line.accelerated { stroke: var(--accent) }

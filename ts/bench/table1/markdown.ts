@@ -20,6 +20,7 @@ import {
   similarityHead,
   similarityNotes,
   similarityText,
+  unavailableNotes,
   unreliableNotes,
   wallText,
   warningNotes,
@@ -55,7 +56,7 @@ function tableAt(result: TableResult, place: Pick<TableRow, 'scheduler' | 'guida
 }
 
 function notes(result: TableResult): string[] {
-  const { note, metrics, rows } = result
+  const { note, rows } = result
   return [
     ...(note === undefined ? [] : [note]),
     '`*`: no other row of its table is both faster in wall time and closer on average. ' + FRONT_NOTE,
@@ -67,9 +68,7 @@ function notes(result: TableResult): string[] {
     ...similarityNotes(result),
     `"${plainHead(result)}": the unaccelerated run with as many steps as fit, rounded down, and in brackets what the row is above it in dB: mean, worst tenth.`,
     ...metricNotes(result),
-    ...Object.entries(metrics).flatMap(([name, { unavailable }]) =>
-      unavailable === undefined ? [] : [`${name}: unavailable. ${escaped(unavailable)}`],
-    ),
+    ...unavailableNotes(result).map(escaped),
     ...warningNotes(result, escaped),
     ...missingNotes(result, escaped),
   ]

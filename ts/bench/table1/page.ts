@@ -9,7 +9,7 @@ import { rowsLike } from './assemble.ts'
 import { sampleOf } from '../../metrics/picture.ts'
 import { askedTexts } from './journal.ts'
 import type { Pictures } from './pictures.ts'
-import { speedPlot } from './plot.ts'
+import { frontOf, speedPlot } from './plot.ts'
 import type { TableResult, TableRow, WorstCase } from './result.ts'
 import { LETTERS } from './run.ts'
 import { pictureStrip, shareStrip } from './strips.ts'
@@ -25,13 +25,14 @@ import {
   publishedText,
   similarityNotes,
   similarityText,
+  unavailableNotes,
   unreliableNotes,
   warningNotes,
 } from './text.ts'
 
 const OWN_STYLE = `
 main { max-width: 1200px }
-.plots.wide { grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)) }
+.plots.wide { grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)) }
 circle.rival { fill: var(--base) } circle.ours { fill: var(--accent) } circle.swept, circle.few { opacity: .45 }
 .line.front { stroke: var(--good); stroke-width: 1.4 } .line.plain { stroke: var(--plain); stroke-width: 1; opacity: .6 }
 .chart .number { font-size: 9.5px } .chart .number.ours { fill: var(--accent); font-weight: 650; font-size: 11px }
@@ -43,7 +44,7 @@ td.words, th.words { text-align: left }
 nav.contents { display: grid; grid-template-columns: max-content 1fr; gap: 2px 20px } nav.contents a { display: inline-block; margin-right: 16px }
 .key.ring { height: 9px; width: 9px; border-radius: 9px; border: 2px solid var(--plain) }
 ul.notes { font-size: 14px; color: var(--soft); max-width: 90ch; padding-left: 20px }
-@media (max-width: 520px) { .plots.wide { grid-template-columns: 1fr } .pictures.three { grid-template-columns: repeat(3, 1fr) } nav.contents { grid-template-columns: 1fr } }
+@media (max-width: 520px) { .plots.wide .chart text { font-size: 15px } .pictures.three { grid-template-columns: repeat(3, 1fr) } nav.contents { grid-template-columns: 1fr } }
 `
 /** Worst pictures shown of our own default, and of each other. */
 const SHOWN = { ours: 3, others: 1 } as const
@@ -115,17 +116,15 @@ async function section(result: TableResult, place: Place, id: string, pictures: 
   const plain = rowsLike(place, result.plain)
   const letters = new Set(all.flatMap(({ row }) => row.decisions.flatMap((step) => Object.keys(step))))
   const present = new Set((Object.keys(LETTERS) as StepAction[]).filter((action) => letters.has(LETTERS[action])))
-  const key = html`<i class="key" style="background:var(--accent)"></i>sada
-    <i class="key" style="background:var(--base)"></i>others, numbered as below <i class="key ring"></i>plain, fewer steps (faint:
-    of fewer pictures) <i class="key" style="background:var(--good)"></i>Pareto front of the policies`
+  // Plain runs are timed where they were made; beside wall times of a run of their own they would stand wrong.
+  const timed = all.every(({ row }) => row.timing.source === 'runs') ? plain : []
   return html`<section id="${id}">
     <h2>${placeName(place)} prompts</h2>
     <div class="plots wide">
       ${plot(
         'Closeness against wall time',
-        key,
-        // Plain runs are timed where they were made; beside wall times of a run of their own they would stand wrong.
-        speedPlot(all, all.every(({ row }) => row.timing.source === 'runs') ? plain : [], {
+        legend(frontOf(all, 'wall').length > 0, timed.length > 0),
+        speedPlot(all, timed, {
           title: 'wall speed-up',
           front: 'wall',
           of: (row) => row.speedup.p50,
@@ -134,7 +133,8 @@ async function section(result: TableResult, place: Place, id: string, pictures: 
       )}
       ${plot(
         'Closeness against network runs',
-        html`steps over network runs; a partial or pruned pass counts as a whole one`,
+        html`steps over network runs; a partial or pruned pass counts as a whole one<br />
+          ${legend(frontOf(all, 'nfe').length > 0, plain.length > 0)}`,
         speedPlot(all, plain, {
           title: 'steps / network runs',
           front: 'nfe',
@@ -150,6 +150,12 @@ async function section(result: TableResult, place: Place, id: string, pictures: 
     ${await worstOnes(shown, pictures, thingsOf(result.note))}
   </section>`
 }
+
+/** What a plot's marks mean, of those that it has. */
+const legend = (hasFront: boolean, hasPlain: boolean): Markup =>
+  html`<i class="key" style="background:var(--accent)"></i>sada <i class="key" style="background:var(--base)"></i>others, numbered
+    as below ${hasPlain && html`<i class="key ring"></i>plain, fewer steps (faint: of fewer pictures)`}
+    ${hasFront && html`<i class="key" style="background:var(--good)"></i>Pareto front of the policies`}`
 
 /** Further settings of a sweep, out of the way. */
 const further = (result: TableResult, swept: readonly Numbered[]): Markup =>
@@ -243,7 +249,7 @@ async function card(row: TableRow, each: WorstCase, pictures: Pictures): Promise
 }
 
 function notes(result: TableResult): Markup {
-  const { note, metrics, rows } = result
+  const { note, rows } = result
   const lines = [
     ...(note === undefined ? [] : [note]),
     'PSNR in dB on [−1, 1] samples in float64, of each picture and then averaged; “worst 10 %” is the mean over the worst tenth of all pictures, rounded up.',
@@ -253,15 +259,15 @@ function notes(result: TableResult): Markup {
     ...similarityNotes(result),
     `“${plainHead(result)}”: the unaccelerated run of as many steps as fit, rounded down; in brackets what the row is above it in dB, mean and worst tenth.`,
     `★: no other row of its table is both faster in wall time and closer on average. ${FRONT_NOTE} n: pictures.`,
-    "“published”: the authors' figures on their own models, prompts and machines; nothing here reproduces them.",
+    ...(rows.some(publishedText)
+      ? ["“published”: the authors' figures on their own models, prompts and machines; nothing here reproduces them."]
+      : []),
     ...new Set(rows.filter(publishedText).map((row) => `${row.policy}: ${publishedText(row)}.`)),
     rows.some(({ timing }) => timing.source === 'runs')
       ? "Wall times come from the runs themselves, each beside its prompt's baseline in the same process, where no run of their own was made."
       : 'Wall times come from runs of their own, each method directly after its baseline.',
     ...metricNotes(result),
-    ...Object.entries(metrics).flatMap(([name, { unavailable }]) =>
-      unavailable === undefined ? [] : [`${name} is unavailable. ${unavailable}`],
-    ),
+    ...unavailableNotes(result),
     ...warningNotes(result),
     ...missingNotes(result),
     ...madeBy(result),

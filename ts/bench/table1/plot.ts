@@ -1,10 +1,17 @@
 import { chart, frame, line, ticks, ticksBefore, xAxis, yAxis } from '../report/chart.ts'
 import { html, type Markup } from '../report/markup.ts'
 import { greatest, least } from '../statistics.ts'
+import { placeLabels } from './labels.ts'
 import type { PlainRow, TableRow } from './result.ts'
 import type { Numbered } from './table.ts'
 
-const HEIGHT = 250
+/** Two of them fill a page: so wide their text is of the size of what stands around it. */
+const [WIDTH, HEIGHT] = [440, 320]
+const LEFT = 48
+/** Share of an axis that is left free at its ends. */
+const FREE = 0.04
+/** Of a character. */
+const LETTER = { ours: 6.5, rival: 5.5 } as const
 
 export interface Axis {
   readonly title: string
@@ -19,13 +26,12 @@ export function speedPlot(rows: readonly Numbered[], plain: readonly PlainRow[],
   const speeds = [...rows.map(({ row }) => axis.of(row)), ...plain.map((row) => axis.ofPlain(row))]
   if (speeds.length === 0) return html``
   const [low, high] = quality.length === 0 ? [20, 40] : [least(quality), greatest(quality)]
-  const xs = [Math.min(1, least(speeds)), greatest(speeds) * 1.05] as const
+  const xs = padded([Math.min(1, least(speeds)), greatest(speeds)])
   const ys = [Math.floor((low - 1) / 5) * 5, Math.ceil((high + 2) / 5) * 5] as const
-  const f = frame(xs, ys, HEIGHT)
+  const f = frame(xs, padded(ys), HEIGHT, LEFT, WIDTH)
   const top = ys[1]
   const at = (value: number | null): number => value ?? top
-  const front = rows
-    .filter(({ row }) => row.pareto[axis.front])
+  const front = frontOf(rows, axis.front)
     .map(({ row }) => [axis.of(row), at(meanOf(row))] as const)
     .sort(([a], [b]) => a - b)
   return chart(
@@ -34,18 +40,46 @@ export function speedPlot(rows: readonly Numbered[], plain: readonly PlainRow[],
       yAxis(f, decibelTicks(ys, quality.length < rows.length + plain.length)),
       xAxis(f, ticks(xs, 6), axis.title, true),
       plainOnes(plain, (row) => [f.x(axis.ofPlain(row)), f.y(at(meanOf(row)))], axis),
-      html`${front.length > 1 && line(f, front, 'front')}`,
-      html`${rows.map(({ row, number }) => {
-        const [x, y] = [f.x(axis.of(row)), f.y(at(meanOf(row)))]
-        const name = row.policy === 'sada' ? 'ours' : 'rival'
-        const about = `${number === null ? '' : `${number}. `}${row.method}: ${text(meanOf(row))} at ${axis.of(row).toFixed(2)}×, of ${row.samples}`
-        return html`<circle class="${name}${number === null ? ' swept' : ''}" cx="${x}" cy="${y}" r="${name === 'ours' ? 5 : 3.6}"
-            ><title>${about}</title></circle
-          >${number !== null && html`<text class="number ${name}" x="${x + 6}" y="${y - 5}">${name === 'ours' ? row.method : number}</text>`}`
-      })}`,
+      front.length > 0 && line(f, front, 'front'),
+      marks(rows, (row) => [f.x(axis.of(row)), f.y(at(meanOf(row)))], axis),
     ],
     HEIGHT,
+    WIDTH,
   )
+}
+
+/** Rows on the front; it is drawn where it joins several. */
+export const frontOf = (rows: readonly Numbered[], by: Axis['front']): Numbered[] => {
+  const front = rows.filter(({ row }) => row.pareto[by])
+  return front.length > 1 ? front : []
+}
+
+const padded = ([from, to]: readonly [number, number]): [number, number] => {
+  const free = FREE * (to - from || 1)
+  return [from - free, to + free]
+}
+
+/** Circles with their numbers, ours by its name. */
+function marks(rows: readonly Numbered[], place: (row: TableRow) => readonly [number, number], axis: Axis): Markup {
+  const all = rows.map(({ row, number }) => {
+    const name = row.policy === 'sada' ? 'ours' : 'rival'
+    const label = number === null ? '' : name === 'ours' ? row.method : String(number)
+    const [x, y] = place(row)
+    return { row, number, name, label, x, y, radius: name === 'ours' ? 5 : 3.6, width: label.length * LETTER[name] } as const
+  })
+  // The longest label finds room first.
+  const labelled = all.filter(({ label }) => label !== '').sort((a, b) => b.width - a.width)
+  const places = placeLabels(labelled)
+  return html`${all.map(({ row, number, name, x, y, radius }) => {
+    const about = `${number === null ? '' : `${number}. `}${row.method}: ${text(meanOf(row))} at ${axis.of(row).toFixed(2)}×, of ${row.samples}`
+    return html`<circle class="${name}${number === null ? ' swept' : ''}" cx="${x}" cy="${y}" r="${radius}"
+      ><title>${about}</title></circle
+    >`
+  })}
+  ${labelled.map(
+    ({ name, label }, k) =>
+      html`<text class="number ${name}" x="${places[k].x}" y="${places[k].y}" text-anchor="${places[k].anchor}">${label}</text>`,
+  )}`
 }
 
 const decibelTicks = (ys: readonly [number, number], equal: boolean): { at: number; text: string }[] => [

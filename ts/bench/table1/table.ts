@@ -35,6 +35,7 @@ export function numbered(rows: readonly TableRow[]): Record<'all' | 'shown' | 's
 export function table(result: TableResult, rows: readonly Numbered[]): Markup {
   const interval = intervalHead(rows.map(({ row }) => row))
   const head = ['n', 'runs', 'FLOPs', 'wall', 'pairs', ...interval, 'PSNR', 'worst 10 %', 'worst', 'equal']
+  const isPublished = rows.some(({ row }) => publishedShort(row) !== '')
   const numbers = [...head, ...similarityHead(result), ...shownMetrics(result)]
   return html`<div class="scroll" tabindex="0" role="region" aria-label="All figures">
     <table>
@@ -43,7 +44,7 @@ export function table(result: TableResult, rows: readonly Numbered[]): Markup {
           <th scope="col">policy</th>
           ${numbers.map((name) => html`<th scope="col">${name}</th>`)}
           <th scope="col" class="words">${plainHead(result)}</th>
-          <th scope="col" class="words">published</th>
+          ${isPublished && html`<th scope="col" class="words">published</th>`}
         </tr>
       </thead>
       <tbody>
@@ -53,7 +54,7 @@ export function table(result: TableResult, rows: readonly Numbered[]): Markup {
               <th scope="row">${number !== null && `${number}. `}${row.method}${row.pareto.wall && ' ★'}</th>
               ${cells(row, interval.length > 0, result).map((text) => html`<td>${text}</td>`)}
               <td class="words">${plainText(row)}</td>
-              <td class="words">${publishedShort(row)}</td>
+              ${isPublished && html`<td class="words">${publishedShort(row)}</td>`}
             </tr>`,
         )}
       </tbody>

@@ -1,3 +1,4 @@
+import { NO_NETWORKS } from '../../metrics/network-files.ts'
 import { EQUAL_DB } from '../decibels.ts'
 import type { TableResult, TableRow } from './result.ts'
 
@@ -82,6 +83,19 @@ export function metricNotes({ rows, metrics }: TableResult): string[] {
     const weights = value.published_weights === false ? ' Not the published weights: it compares with nothing published.' : ''
     return [`${name}: ${about} ${settings.join(', ')}.${weights}`]
   })
+}
+
+/** Metrics without a value, and why: what several lack for want of the same is one note. */
+export function unavailableNotes({ metrics }: TableResult): string[] {
+  const lacking = Object.entries(metrics).flatMap(([name, { unavailable }]) =>
+    unavailable === undefined ? [] : [[name, unavailable] as const],
+  )
+  const ofNetworks = lacking.filter(([, why]) => why.includes(NO_NETWORKS)).map(([name]) => name)
+  if (ofNetworks.length < 2) return lacking.map(([name, why]) => `${name} is unavailable. ${why}`)
+  return [
+    `${ofNetworks.join(', ')} are unavailable: they need networks, and ${NO_NETWORKS}; docs/metrics.md says what makes them.`,
+    ...lacking.filter(([name]) => !ofNetworks.includes(name)).map(([name, why]) => `${name} is unavailable. ${why}`),
+  ]
 }
 
 /** What could not run, and why; at which guidance scales, where it ran at others. */
