@@ -47,7 +47,8 @@ export function criterionPlot(members: readonly MemberTrace[], worst: number): M
 }
 
 /** `−5e−4` */
-const exponential = (value: number, digits = 0): string => (value === 0 ? '0' : value.toExponential(digits).replace('+', '').replaceAll('-', '−'))
+const exponential = (value: number, digits = 0): string =>
+  value === 0 ? '0' : value.toExponential(digits).replace('+', '').replaceAll('-', '−')
 
 /** Wall time of every step, a mean over the pictures, with and without acceleration. */
 export function timePlot(accelerated: readonly MemberTrace[], baseline: readonly MemberTrace[]): Markup {
