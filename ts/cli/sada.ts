@@ -18,7 +18,7 @@ import {
   SECONDS,
   WIDTH,
 } from './picture-options.ts'
-import { runProgram, unknownCommand, withOwnErrors } from './program.ts'
+import { EXIT, runProgram, unknownCommand, withOwnErrors } from './program.ts'
 
 const EXAMPLES = `
 Examples:
@@ -32,6 +32,16 @@ Examples:
   sada -m ./musicldm "a slow piano" --seconds 10 -o x.wav      a sound
 
 Exit codes: 0 done, 1 failure, 2 wrong usage, 3 no backend, 130 interrupted.`
+
+/** For who has typed the name alone. */
+const BRIEFLY = `Usage: sada [options] [command] [prompt...]
+
+  sada "a smiling kid with ginger bun hair"            one picture, named after its prompt
+  sada "a teal robot with round eyes" -n 4 -o x.png    four on one sheet
+  sada models                                          what a prompt can say
+
+sada --help lists all options and commands.
+`
 
 const BUILDS =
   "build a model's engines for what --width, --height, --seconds and --count say; without --target for this machine's GPU"
@@ -115,7 +125,11 @@ addDevices(program)
   .action(async (prompt: string[], options: GenerateArguments) => {
     const isBare =
       prompt.length === 0 && program.options.every((each) => program.getOptionValueSource(each.attributeName()) !== 'cli')
-    if (isBare) program.help({ error: true })
+    if (isBare) {
+      process.stderr.write(BRIEFLY)
+      process.exitCode = EXIT.usage
+      return
+    }
     const { generate } = await import('./generate.ts')
     await refuseMisspelt(prompt, COMMANDS)
     await generate(prompt.join(' ').trim(), options, COMMANDS, signal)
