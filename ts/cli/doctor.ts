@@ -221,9 +221,16 @@ function asText({ ok, versions, machine, backends, libraries, checks }: Found): 
     ...checks.map(({ name, ok: good, detail }) => `  ${mark(good)} ${name.padEnd(11)} ${indented(detail)}`),
     ...(checks.length === 0 ? [`  ${red('✗')} nothing to test without the addon`] : []),
     '',
-    ok ? green('Everything works.') : red('Something does not work; the lines marked ✗ say what.'),
+    ok ? green(conclusion(backends)) : red('Something does not work; the lines marked ✗ say what.'),
   ]
   return lines.join('\n') + '\n'
+}
+
+/** What to make of backends of which the CPU works. */
+export function conclusion(backends: readonly Pick<Backend, 'name' | 'usable'>[]): string {
+  const usable = (name: string): boolean => backends.some((each) => each.name === name && each.usable)
+  if (usable('cuda')) return 'The CPU works, and a GPU was found.'
+  return usable('webgpu') ? 'The CPU works, and a GPU was found by WebGPU.' : 'The CPU works; no GPU was found.'
 }
 
 const ms = (value: number): string => `${Math.round(value)} ms`
