@@ -41,6 +41,11 @@ test('in a narrow terminal what an option does stands below it, not one word on 
   }
 })
 
+test('the default of an option is within what is said to be its range', () => {
+  assert.match(policies(['auto'], false), '(0 or 1 … 100)')
+  assert.match(policies(['auto'], false), '(0 … 200)')
+})
+
 test('as JSON each policy is there with its options, named or not', () => {
   const all = JSON.parse(policies([], true)) as Named[]
   assert.equal(

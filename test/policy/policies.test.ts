@@ -202,7 +202,7 @@ test('where the steps that always run are all there are, that is said before the
       [1000, 1000],
     ])
       assert.equal(warnings(policy, warmup, tail), [
-        `Of 10 steps the first ${warmup} and the last ${tail} always run: nothing can be skipped in fewer than ${warmup + tail + 1}.`,
+        `The first ${warmup} and the last ${tail} steps always run, and there are 10: nothing can be skipped in fewer than ${warmup + tail + 1}.`,
       ])
     assert.equal(warnings(policy, 5, 4), [])
   }

@@ -7,7 +7,7 @@ export function addDevices(command: Command): Command {
     .optionsGroup('Where it runs:')
     .option(
       '--threads <n>',
-      'threads of the network (default: 0, which is one for each core that may be used)',
+      'threads of the network (default: 0, one per physical core, or per CPU that may be used where those are fewer)',
       integer('--threads', 0, 1024),
     )
     .option('--device <device>', 'cpu, cuda, cuda:<index>, or auto, which is a GPU where one can be used', 'cpu')

@@ -36,7 +36,15 @@ interface Described {
   name: string
   about: string
   source: string
-  options: { name: string; about: string; default: unknown; min: number; max: number | null; integer: boolean }[]
+  options: {
+    name: string
+    about: string
+    default: unknown
+    min: number
+    max: number | null
+    integer: boolean
+    off: number | null
+  }[]
 }
 
 function describe(name: string): Described {
@@ -52,6 +60,7 @@ function describe(name: string): Described {
       min: spec.min,
       max: Number.isFinite(spec.max) ? spec.max : null,
       integer: spec.integer ?? false,
+      off: spec.off ?? null,
     })),
   }
 }
@@ -65,7 +74,7 @@ function asText({ name, about, source, options }: Described): string {
         ? 'true or false'
         : option.max === null
           ? `≥ ${option.min}`
-          : `${option.min} … ${option.max}`
+          : `${isOutside(option) ? `${option.off} or ` : ''}${option.min} … ${option.max}`
     return beside(`${head} `, head.length + 1, `${option.about} (${range})`)
   })
   return [bold(name), `  ${wrapped(about, 2)}`, `  ${dim(wrapped(`source: ${source}`, 2))}`, ...lines, ''].join('\n')
@@ -80,3 +89,6 @@ const show = (value: unknown): string => {
   if (!Array.isArray(value)) return String(value)
   return value.length > 3 ? `${value.length} numbers` : value.join('x')
 }
+
+/** Whether a value that stands for nothing asked is none of the range. */
+const isOutside = ({ off, min }: Described['options'][number]): boolean => off !== null && off < min

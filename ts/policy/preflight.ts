@@ -6,7 +6,9 @@ export function leavesNothing({ solver }: RunContext, warmup: number, tail: numb
   if (warmup + tail < steps) return []
   // A default that follows the number of steps never falls as that rises: below this there is nothing either.
   const least = warmup + tail + 1
-  return [`Of ${steps} steps the first ${warmup} and the last ${tail} always run: nothing can be skipped in fewer than ${least}.`]
+  return [
+    `The first ${warmup} and the last ${tail} steps always run, and there are ${steps}: nothing can be skipped in fewer than ${least}.`,
+  ]
 }
 
 /** What there is to say of an option at the value that switches the method off. */
