@@ -207,7 +207,7 @@ function sweptAgain() {
 
 /** The command for policies that were added later: the first two were made before there were any, and would run them too. */
 function fewerPictures() {
-  const later = defaults.filter(({ method, samples }) => atDefaults.includes(method) && samples < most)
+  const later = defaults.filter(({ samples }) => samples < most)
   if (later.length === 0) return []
   const names = [...new Set(later.map(({ method }) => method))].join(',')
   return [
