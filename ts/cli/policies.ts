@@ -43,7 +43,7 @@ interface Described {
     min: number
     max: number | null
     integer: boolean
-    off: number | null
+    off?: number
   }[]
 }
 
@@ -60,7 +60,7 @@ function describe(name: string): Described {
       min: spec.min,
       max: Number.isFinite(spec.max) ? spec.max : null,
       integer: spec.integer ?? false,
-      off: spec.off ?? null,
+      ...(spec.off !== undefined && { off: spec.off }),
     })),
   }
 }
@@ -91,4 +91,4 @@ const show = (value: unknown): string => {
 }
 
 /** Whether a value that stands for nothing asked is none of the range. */
-const isOutside = ({ off, min }: Described['options'][number]): boolean => off !== null && off < min
+const isOutside = ({ off, min }: Described['options'][number]): boolean => off !== undefined && off < min
