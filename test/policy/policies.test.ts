@@ -271,7 +271,7 @@ test('auto: a small budget is not spent at the beginning, and is warned of', asy
     const runs = trace.members[0].steps.filter(({ action }) => action === 'run').map(({ step }) => step)
     assert.ok(runs.length === 3 || runs.length === 4, `runs at ${runs.join()}`)
     assert.ok(runs.at(-1)! >= 6, `runs at ${runs.join()}`)
-    assert.match(trace.warnings!.join(), /12 steps a speed-up of 3 leaves 4 network runs.* 4 plain steps may/)
+    assert.match(trace.warnings!.join(), /12 steps a speed-up of 3 leaves 4 network runs.* 4 plain steps are the better choice/)
     assert.is((await run(24, 2)).trace.warnings, undefined)
     assert.is((await run(8, 1)).trace.warnings, undefined)
   }
