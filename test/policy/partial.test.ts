@@ -156,7 +156,7 @@ test('what cannot have an effect is said before the run', () => {
   assert.equal(said(dbCache, { warmup: 8 }, 9), [])
   assert.is(said(dbCache, { threshold: 0, maxConsecutive: 0, maxCached: 0, maxAccumulated: 0 }, 8).length, 5)
   assert.equal(said(teaCache, {}, 3), [])
-  assert.match(said(teaCache, { warmup: 2, threshold: 0 }, 3).join(), /threshold 0 .*the first 2 and the last 1 always run/)
+  assert.match(said(teaCache, { warmup: 2, threshold: 0 }, 3).join(), /threshold 0 .*The first 2 and the last 1 steps always run/)
 })
 
 test.run()
