@@ -85,6 +85,16 @@ function start(zig, args) {
   })
 }
 
+/**
+ * The C++ library of Zig for a platform, which the first link would build on one core less than there are, of two on one: `c++` takes no number of
+ * jobs. The link then finds it in Zig's cache. (It was seen to for Windows alone.)
+ */
+function buildRuntime(zig, platform, source, folder) {
+  const jobs = `-j${2 * availableParallelism()}`
+  const library = `-femit-bin=${join(folder, 'runtime.dll')}`
+  return start(zig, ['build-lib', '-dynamic', '-fstrip', '-target', targets[platform], '-lc', '-lc++', jobs, source, library])
+}
+
 async function build(zig, platform, gyp) {
   const isWindows = platform.startsWith('win32')
   const folder = join(root, 'build', 'prebuilt', platform)
@@ -94,13 +104,15 @@ async function build(zig, platform, gyp) {
   const { sources, cflags } = wide.conditions[0][1]
   const jobs = addon.sources.map((source) => [source, ['c++', ...flags]])
   if (platform.endsWith('-x64')) jobs.push([sources[0], ['c++', ...flags, ...cflags]])
-  if (isWindows) jobs.push([windowsNodeApi(folder), ['cc', '-target', targets[platform], '-O2']])
+  const nodeApi = isWindows ? windowsNodeApi(folder) : undefined
+  if (isWindows) jobs.push([nodeApi, ['cc', '-target', targets[platform], '-O2']])
   const objects = jobs.map(([source]) => join(folder, `${relative(root, resolve(root, source)).replaceAll(/[/\\]/g, '-')}.o`))
   const left = jobs.map(([source, command], k) => [...command, '-c', source, '-o', objects[k]])
   const next = async () => {
     for (let args = left.shift(); args; args = left.shift()) await start(zig, args)
   }
-  await Promise.all(Array.from({ length: availableParallelism() }, next))
+  const runtime = isWindows ? [buildRuntime(zig, platform, nodeApi, folder)] : []
+  await Promise.all([...runtime, ...Array.from({ length: availableParallelism() }, next)])
   // On a Mac the program that loads it has the functions of Node-API; the name is what a library may be linked by, and is asked for.
   const lazy = platform.startsWith('darwin') ? ['-Wl,-undefined,dynamic_lookup', '-Wl,-install_name,@rpath/sada.node'] : []
   const library = join(folder, 'sada.node')
